@@ -1,0 +1,58 @@
+"""A test collection: texts by identifier, and judgments by split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, runtime_checkable
+
+from recross.errors import InputError
+from recross.records import Qrels, relevant_documents
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Texts and judgments; ``documents`` may be a lazy view on a store on disk.
+
+    ``split_queries`` names the queries of each split, in a fixed order; a query may have no
+    judgments. ``relevant_from`` is the smallest grade that counts as relevant for binary measures
+    and as positive in training (2 in the TREC Deep Learning tracks). Two collections with one
+    ``fingerprint`` hold the same texts and judgments.
+    """
+
+    name: str
+    documents: Mapping[str, str]
+    queries: Mapping[str, str]
+    split_queries: Mapping[str, Sequence[str]]
+    split_qrels: Mapping[str, Qrels]
+    fingerprint: str
+    relevant_from: int = 1
+
+    def query_ids(self, split: str) -> Sequence[str]:
+        """Queries of a split."""
+        return self._of(self.split_queries, split)
+
+    def qrels(self, split: str) -> Qrels:
+        """Judgments of a split."""
+        return self._of(self.split_qrels, split)
+
+    def relevant(self, split: str, query_id: str) -> frozenset[str]:
+        """Relevant documents of one query."""
+        return relevant_documents(self.qrels(split).get(query_id, {}), self.relevant_from)
+
+    def _of(self, splits: Mapping[str, T], split: str) -> T:
+        if split not in splits:
+            raise InputError(
+                f"collection {self.name!r} has the splits {', '.join(splits)}, got {split!r}"
+            )
+        return splits[split]
+
+
+@runtime_checkable
+class CollectionSource(Protocol):
+    """Something that can load a collection; building it costs nothing."""
+
+    def load(self) -> Collection:
+        """Load, or make, the collection."""

@@ -1,0 +1,1 @@
+"""Where collections come from: this machine's own packages, files, or ir_datasets."""

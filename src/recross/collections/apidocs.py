@@ -1,0 +1,205 @@
+"""The embedded collection: documentation strings of installed packages.
+
+The summary line of a public function, class or method is a query; the rest of its documentation
+is the one relevant document. No download, no licence question, and a task that is real: find the
+page that belongs to a one-line description. Sources are parsed, never imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recross.collection import Collection
+from recross.collections.files import BeirFolder, write_beir
+from recross.errors import InputError
+from recross.hardware import usable_cores
+from recross.store import DEFAULT_STORE, Store, file_hash, read_manifest
+
+SUMMARY_WORDS = (4, 30)
+BODY_WORDS = 15
+
+
+class Entry(NamedTuple):
+    """One documented name."""
+
+    name: str
+    summary: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Apidocs:
+    """Documented public names of ``packages``, ``size`` of them (``None``: all).
+
+    A name's split and its place in the sample follow from a hash of the name, so both stay as they
+    are when packages are added. ``test_share`` and ``dev_share`` are shares of all names.
+    """
+
+    packages: tuple[str, ...]
+    size: int | None = 5000
+    test_share: float = 0.2
+    dev_share: float = 0.1
+    store: Path = field(default=DEFAULT_STORE, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 10:
+            raise InputError(f"size must be at least 10, got {self.size}")
+        if not self.packages:
+            raise InputError("packages must name at least one package, got none")
+        if not 0 < self.test_share + self.dev_share < 1:
+            raise InputError(
+                "test_share + dev_share must lie in (0, 1),"
+                f" got {self.test_share} + {self.dev_share}"
+            )
+
+    def load(self) -> Collection:
+        """Build the collection once (seconds) and keep it in the store as a BEIR folder.
+
+        Raises:
+            InputError: a package is not installed.
+        """
+        versions = {package: _version(package) for package in self.packages}
+        identity = {"source": self, "versions": versions}
+        folder = Store(self.store).artefact(
+            "collections", identity, lambda path: self._build(path, versions)
+        )
+        loaded = BeirFolder(folder).load()
+        return replace(loaded, name="apidocs", fingerprint=read_manifest(folder)["content_hash"])
+
+    def _build(self, folder: Path, versions: Mapping[str, str]) -> Mapping[str, Any]:
+        found = extract(self.packages)
+        usable = unambiguous(found)
+        kept = sorted(usable, key=lambda entry: _hash("sample", entry.name))[: self.size]
+        kept.sort(key=lambda entry: entry.name)
+        splits = {entry.name: self._split(entry.name) for entry in kept}
+        qrels = {
+            split: {name: {name: 1} for name, own in splits.items() if own == split}
+            for split in ("train", "dev", "test")
+        }
+        collection = Collection(
+            name="apidocs",
+            documents={entry.name: entry.body for entry in kept},
+            queries={entry.name: entry.summary for entry in kept},
+            split_queries={},
+            split_qrels=qrels,
+            fingerprint="",
+        )
+        write_beir(folder, collection)
+        files = [folder / "corpus.jsonl", folder / "queries.jsonl"]
+        files += [folder / "qrels" / f"{split}.tsv" for split in qrels]
+        return {
+            "packages": dict(versions),
+            "documented_names": len(found),
+            "after_removing_ambiguous": len(usable),
+            "documents": len(kept),
+            "queries": {split: len(judged) for split, judged in qrels.items()},
+            "content_hash": file_hash(*files),
+        }
+
+    def _split(self, name: str) -> str:
+        position = int(_hash("split", name)[:8], 16) / 16**8
+        if position < self.test_share:
+            return "test"
+        return "dev" if position < self.test_share + self.dev_share else "train"
+
+
+def extract(packages: Sequence[str]) -> list[Entry]:
+    """Every documented public name of the packages, tests left out, in order of the files."""
+    sources = [item for package in packages for item in _sources(package)]
+    workers = min(usable_cores(), 8)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        parts = pool.map(_entries_of_file, sources, chunksize=32)
+        return [entry for part in parts for entry in part]
+
+
+def unambiguous(entries: Sequence[Entry]) -> list[Entry]:
+    """Keep names whose summary and body are long enough and nobody else's."""
+    low, high = SUMMARY_WORDS
+    usable = [
+        entry
+        for entry in entries
+        if low <= len(entry.summary.split()) <= high and len(entry.body.split()) >= BODY_WORDS
+    ]
+    names = Counter(entry.name for entry in entries)
+    summaries = Counter(_folded(entry.summary) for entry in entries)
+    bodies = Counter(_folded(entry.body) for entry in entries)
+    return [
+        entry
+        for entry in usable
+        if names[entry.name] == 1
+        and summaries[_folded(entry.summary)] == 1
+        and bodies[_folded(entry.body)] == 1
+    ]
+
+
+def entries_of_source(module: str, source: str) -> Iterator[Entry]:
+    """Documented public names of one module's source text."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # invalid escapes in other people's docstrings
+        tree = ast.parse(source)
+    yield from _walk(module, tree)
+
+
+def _walk(prefix: str, node: ast.AST) -> Iterator[Entry]:
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        if child.name.startswith("_"):
+            continue
+        name = f"{prefix}.{child.name}"
+        if documentation := ast.get_docstring(child):
+            summary, _, body = documentation.partition("\n\n")
+            yield Entry(name, " ".join(summary.split()), " ".join(body.split()))
+        if isinstance(child, ast.ClassDef):
+            yield from _walk(name, child)
+
+
+def _entries_of_file(item: tuple[str, str]) -> list[Entry]:
+    module, path = item
+    try:
+        return list(entries_of_source(module, Path(path).read_text(encoding="utf-8")))
+    except (SyntaxError, UnicodeDecodeError):  # templates and fixtures that are not Python
+        return []
+
+
+def _sources(package: str) -> Iterator[tuple[str, str]]:
+    root = _folder(package)
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root.parent).with_suffix("").parts
+        if not {"test", "tests", "_pytest"} & set(parts):
+            yield ".".join(part for part in parts if part != "__init__"), str(path)
+
+
+def _folder(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(
+            f"collection.packages must name installed packages, got {package!r};"
+            " pip install 'recross[embedded]' brings the default ones"
+        )
+    return Path(spec.submodule_search_locations[0])
+
+
+def _version(package: str) -> str:
+    _folder(package)
+    distributions = importlib.metadata.packages_distributions().get(package, [package])
+    return importlib.metadata.version(distributions[0])
+
+
+def _folded(text: str) -> str:
+    return text.casefold().rstrip(".")
+
+
+def _hash(purpose: str, name: str) -> str:
+    return hashlib.sha256(f"{purpose}:{name}".encode()).hexdigest()

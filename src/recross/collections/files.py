@@ -1,0 +1,180 @@
+"""Collections on disk: a BEIR folder, or TREC files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recross.collection import Collection
+from recross.errors import InputError
+from recross.records import Qrels
+from recross.store import file_hash
+
+
+@dataclass(frozen=True)
+class BeirFolder:
+    """A folder in BEIR layout: ``corpus.jsonl``, ``queries.jsonl``, ``qrels/<split>.tsv``.
+
+    A document's text is its title, a blank, its text; empty parts are left out.
+    """
+
+    folder: Path
+    relevant_from: int = 1
+
+    def load(self) -> Collection:
+        """Read the folder.
+
+        Raises:
+            InputError: a file is missing, empty or malformed, or a judgment names an unknown query.
+        """
+        if not self.folder.is_dir():
+            raise InputError(f"collection.folder must be a folder, got {str(self.folder)!r}")
+        corpus, topics = self.folder / "corpus.jsonl", self.folder / "queries.jsonl"
+        judgment_files = sorted((self.folder / "qrels").glob("*.tsv"))
+        if not judgment_files:
+            raise InputError(f"{self.folder / 'qrels'} must hold at least one .tsv file, got none")
+        return _collection(
+            self.folder.name,
+            dict(_documents(corpus)),
+            dict(_documents(topics)),
+            {path.stem: read_qrels(path) for path in judgment_files},
+            file_hash(corpus, topics, *judgment_files),
+            self.relevant_from,
+        )
+
+
+@dataclass(frozen=True)
+class TrecFiles:
+    """Separate files: texts as ``id<TAB>text`` or JSON lines, TREC qrels by split."""
+
+    documents: Path
+    queries: Path
+    qrels: dict[str, Path]
+    name: str = "files"
+    relevant_from: int = 1
+
+    def load(self) -> Collection:
+        """Read the files.
+
+        Raises:
+            InputError: a file is missing, empty or malformed, or a judgment names an unknown query.
+        """
+        return _collection(
+            self.name,
+            dict(_documents(self.documents)),
+            dict(_documents(self.queries)),
+            {split: read_qrels(path) for split, path in self.qrels.items()},
+            file_hash(self.documents, self.queries, *self.qrels.values()),
+            self.relevant_from,
+        )
+
+
+def read_qrels(path: Path) -> Qrels:
+    """Read judgments: TREC's four columns, or BEIR's three with a header line.
+
+    Raises:
+        InputError: the file is missing or holds no judgment, or a line is malformed.
+    """
+    qrels: dict[str, dict[str, int]] = {}
+    for place, line in _lines(path):
+        columns = line.split()
+        if columns[-1] in ("score", "relevance"):  # BEIR's header
+            continue
+        if len(columns) not in (3, 4):
+            raise InputError(f"{place}: expected 3 or 4 fields, got {len(columns)}")
+        try:
+            qrels.setdefault(columns[0], {})[columns[-2]] = int(columns[-1])
+        except ValueError:
+            raise InputError(
+                f"{place}: relevance must be a whole number, got {columns[-1]!r}"
+            ) from None
+    if not qrels:
+        raise InputError(f"qrels file must hold at least one judgment, got none in {str(path)!r}")
+    return qrels
+
+
+def write_beir(folder: Path, collection: Collection) -> None:
+    """Write a collection as a BEIR folder."""
+    (folder / "qrels").mkdir(parents=True, exist_ok=True)
+    _write_jsonl(folder / "corpus.jsonl", collection.documents)
+    _write_jsonl(folder / "queries.jsonl", collection.queries)
+    for split, qrels in collection.split_qrels.items():
+        rows = [
+            f"{q}\t{d}\t{grade}\n" for q, judged in qrels.items() for d, grade in judged.items()
+        ]
+        text = "query-id\tcorpus-id\tscore\n" + "".join(rows)
+        (folder / "qrels" / f"{split}.tsv").write_text(text, encoding="utf-8")
+
+
+def _write_jsonl(path: Path, texts: Mapping[str, str]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for identifier, text in texts.items():
+            file.write(json.dumps({"_id": identifier, "text": text}, ensure_ascii=False) + "\n")
+
+
+def _collection(
+    name: str,
+    documents: Mapping[str, str],
+    queries: Mapping[str, str],
+    split_qrels: Mapping[str, Qrels],
+    content: str,
+    relevant_from: int,
+) -> Collection:
+    for split, qrels in split_qrels.items():
+        if unknown := [query_id for query_id in qrels if query_id not in queries]:
+            raise InputError(
+                f"qrels of {split!r} must name known queries, got {unknown[0]!r}"
+                f" ({len(unknown)} unknown of {len(qrels)})"
+            )
+    return Collection(
+        name=name,
+        documents=documents,
+        queries=queries,
+        split_queries={split: tuple(qrels) for split, qrels in split_qrels.items()},
+        split_qrels=split_qrels,
+        fingerprint=content,
+        relevant_from=relevant_from,
+    )
+
+
+def _documents(path: Path) -> Iterator[tuple[str, str]]:
+    seen: set[str] = set()
+    for place, line in _lines(path):
+        identifier, text = _json_text(line, place) if line[0] == "{" else _tsv_text(line, place)
+        if identifier in seen:
+            raise InputError(f"{place}: identifiers must be unique, got {identifier!r} again")
+        seen.add(identifier)
+        yield identifier, text
+    if not seen:
+        raise InputError(f"file must hold at least one text, got none in {str(path)!r}")
+
+
+def _json_text(line: str, place: str) -> tuple[str, str]:
+    try:
+        record: dict[str, Any] = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{place}: expected a JSON object ({error})") from None
+    identifier = record.get("_id", record.get("id", record.get("doc_id")))
+    if identifier is None:
+        raise InputError(f"{place}: expected an '_id', got the keys {', '.join(record)}")
+    parts: Sequence[str] = (record.get("title") or "", record.get("text") or "")
+    return str(identifier), " ".join(part for part in parts if part)
+
+
+def _tsv_text(line: str, place: str) -> tuple[str, str]:
+    identifier, tab, text = line.partition("\t")
+    if not tab:
+        raise InputError(f"{place}: expected identifier, tab, text, got {line[:40]!r}")
+    return identifier, text
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    if not path.is_file():
+        raise InputError(f"file must exist, got {str(path)!r}")
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield f"{path}:{number}", line.rstrip("\n")

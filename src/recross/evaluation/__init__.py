@@ -1,0 +1,1 @@
+"""Measures, their significance, and the latency of a stage."""

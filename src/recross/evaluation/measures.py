@@ -1,0 +1,83 @@
+"""Measures of a run against judgments; the only home of ir_measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ir_measures
+
+from recross.errors import InputError
+from recross.records import Qrels
+from recross.runs import Run, tied_queries
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Each measure per judged query and on average, under the names the user gave."""
+
+    per_query: Mapping[str, Mapping[str, float]]
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Measure -> mean over the judged queries."""
+        return {name: sum(v.values()) / len(v) for name, v in self.per_query.items()}
+
+
+def check_measures(measures: Sequence[str]) -> None:
+    """Refuse a name that ir_measures cannot parse, before any work starts."""
+    for name in measures:
+        try:
+            ir_measures.parse_measure(name)
+        except (ValueError, NameError, KeyError, SyntaxError) as error:
+            raise InputError(
+                f"measures must be names such as 'MRR@10' or 'nDCG@10', got {name!r} ({error})"
+            ) from None
+
+
+def evaluate(run: Run, qrels: Qrels, measures: Sequence[str], relevant_from: int = 1) -> Evaluation:
+    """Evaluate over the queries of ``qrels``; a query missing from ``run`` scores 0.
+
+    ``relevant_from`` is the smallest grade that binary measures count as relevant, unless a
+    measure says it itself (``RR(rel=2)@10``).
+
+    Raises:
+        InputError: no query is judged, or a measure is unknown.
+    """
+    check_measures(measures)
+    if not qrels:
+        raise InputError("qrels must judge at least one query, got none")
+    # Scores become negated ranks: ir_measures' providers break ties in opposite directions and
+    # trec_eval compares in float32, so only a tie-free integer order means the same to all.
+    order = {
+        query_id: {doc.doc_id: float(-rank) for rank, doc in enumerate(run.rankings[query_id])}
+        for query_id in qrels
+        if run.rankings.get(query_id)
+    }
+    judged = {query_id: dict(judgments) for query_id, judgments in qrels.items()}
+    parsed = {name: _parse(name, relevant_from) for name in measures}
+    per_query = {name: dict.fromkeys(qrels, 0.0) for name in measures}
+    for metric in ir_measures.iter_calc(list(set(parsed.values())), judged, order):
+        for name, measure in parsed.items():
+            if metric.measure == measure and metric.query_id in qrels:
+                per_query[name][metric.query_id] = float(metric.value)
+    return Evaluation(per_query)
+
+
+def account(run: Run, qrels: Qrels, asked: Sequence[str], depth: int) -> dict[str, int]:
+    """Say what became of every query asked: none is dropped silently."""
+    return {
+        "asked": len(asked),
+        "scored": sum(bool(run.rankings.get(query_id)) for query_id in asked),
+        "without_qrels": sum(query_id not in qrels for query_id in asked),
+        "short": sum(len(run.rankings.get(query_id, ())) < depth for query_id in asked),
+        "tied": tied_queries(run),
+    }
+
+
+def _parse(name: str, relevant_from: int) -> Any:
+    measure = ir_measures.parse_measure(name)
+    if relevant_from > 1 and "rel" in measure.SUPPORTED_PARAMS and "rel" not in measure.params:
+        return measure(rel=relevant_from)
+    return measure

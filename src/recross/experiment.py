@@ -1,0 +1,323 @@
+"""An experiment: its parts by name, and the pipeline in reading order."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recross.collection import Collection, CollectionSource
+from recross.environment import environment
+from recross.errors import InputError
+from recross.evaluation.latency import Latency, measure_reranking, measure_search
+from recross.evaluation.measures import check_measures
+from recross.hardware import Hardware
+from recross.negatives.sampler import NegativeSampler
+from recross.rerankers.baselines import FirstStage
+from recross.rerankers.interpolation import choose_weight, interpolate
+from recross.rerankers.reranker import Reranker
+from recross.results import Judged, Outcome, finished, record, write_files
+from recross.retrieval.retriever import Retriever, retrieve_once
+from recross.retrieval.run_file import candidates_from
+from recross.runs import Run
+from recross.seeding import generator
+from recross.store import DEFAULT_STORE, Store, describe, fingerprint, read_manifest, write_json
+from recross.tracking.tracker import Log, Tracker
+from recross.training.fit import FineTuning, Recipe, Trainable, Training, fit
+from recross.training.groups import make_groups
+from recross.training.losses import Loss
+from recross.training.module import Validation
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One combination of parts and one seed; ``run`` writes its folder.
+
+    ``depth`` is how many candidates are re-ranked. ``label`` names its row in a table.
+    ``latency_queries`` test queries are timed one at a time on 100 candidates each.
+    ``interpolate`` also reports the re-ranker mixed with the first stage, the weight chosen on dev.
+    """
+
+    collection: CollectionSource
+    retriever: Retriever
+    reranker: Reranker
+    negatives: NegativeSampler
+    loss: Loss
+    training: Training
+    hardware: Hardware
+    tracking: Tracker = field(compare=False)
+    study: str
+    name: str
+    label: str | None = None
+    seed: int = 0
+    depth: int = 100
+    train_split: str = "train"
+    dev_split: str = "dev"
+    test_split: str = "test"
+    measures: tuple[str, ...] = ("MRR@10", "nDCG@10")
+    latency_queries: int = 20
+    interpolate: bool = True
+    output: Path = field(default=Path("outputs"), compare=False)
+    store: Path = field(default=DEFAULT_STORE, compare=False)
+    reuse: bool = field(default=True, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.depth < 1:
+            raise InputError(f"depth must be at least 1, got {self.depth}")
+        if self.latency_queries < 0:
+            raise InputError(f"latency_queries must not be negative, got {self.latency_queries}")
+        if not self.measures:
+            raise InputError("measures must name at least one measure, got none")
+        check_measures(self.measures)
+
+    @property
+    def folder(self) -> Path:
+        """Where everything about this experiment lies."""
+        return self.output / self.study / self.name / f"seed={self.seed}"
+
+    @property
+    def fingerprint(self) -> str:
+        """What the experiment is, wherever it is stored."""
+        return fingerprint(self, importlib.metadata.version("recross"))
+
+    def run(self) -> Mapping[str, Any]:
+        """Retrieve, sample negatives, train, re-rank, evaluate, time; return ``result.json``."""
+        if self.reuse and (done := finished(self.folder, self.fingerprint)):
+            logger.info("%s: finished before, reused", self.folder)
+            return done
+        start = time.perf_counter()
+        write_json(self.folder / "environment.json", environment(self.hardware))
+        log = self.tracking.open(self.folder, self.study, self.name, describe(self))
+        collection = self.collection.load()
+        reranker, training = self.train(collection, log)
+        candidates = self.retrieve(collection, self.test_split)
+        logger.info("%s: re-ranking %d queries", self.name, len(candidates))
+        reranked = reranker.rerank(candidates, collection)
+        interpolated, weight = self._interpolate(reranker, candidates, reranked, collection)
+        latency, first_stage_ms = self._latency(reranker, collection)
+        outcome = Outcome(
+            candidates=candidates,
+            reranked=reranked,
+            interpolated=interpolated,
+            weight=weight,
+            training=training,
+            latency=latency,
+            first_stage_ms=first_stage_ms,
+            parameters=self._parameters(reranker),
+            seconds=time.perf_counter() - start,
+        )
+        judged = Judged.of(outcome, collection, self.test_split, self.measures)
+        result = record(self.names, outcome, judged, collection, self.test_split, self.depth)
+        write_files(self.folder, outcome, judged, result)
+        log.finish(result)
+        return result
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """Which parts are combined, for the record."""
+        parts = ("collection", "retriever", "reranker", "negatives", "loss", "hardware")
+        return {
+            "study": self.study,
+            "name": self.name,
+            "label": self.label or self.name,
+            "seed": self.seed,
+            "depth": self.depth,
+            **{part: describe(getattr(self, part)) for part in parts},
+            "precision": self.hardware.effective_precision,
+            "fingerprint": self.fingerprint,
+        }
+
+    def train_only(self) -> Path:
+        """Train, and return the folder of the checkpoint.
+
+        Raises:
+            InputError: the re-ranker has no network to train, or training is ``none``.
+        """
+        write_json(self.folder / "environment.json", environment(self.hardware))
+        log = self.tracking.open(self.folder, self.study, self.name, describe(self))
+        _, training = self.train(self.collection.load(), log)
+        if not training:
+            raise InputError(
+                "reranker and training must be trainable and not none,"
+                f" got {type(self.reranker).__name__} and {type(self.training).__name__}"
+            )
+        log.finish({"training": training})
+        return self.folder / "checkpoint"
+
+    def retrieve(self, collection: Collection, split: str) -> Run:
+        """The candidates of a split."""
+        query_ids = collection.query_ids(split)
+        logger.info("%s: first stage, %d %s queries", self.name, len(query_ids), split)
+        return retrieve_once(self.retriever, collection, query_ids, self.depth, Store(self.store))
+
+    def train(
+        self, collection: Collection, log: Log | None = None
+    ) -> tuple[Reranker, Mapping[str, Any]]:
+        """The re-ranker with its best checkpoint, and what training took.
+
+        A re-ranker without a network to train, and ``training=none``, are left as they are. A
+        checkpoint that an equal training left in the store is taken from there.
+        """
+        training, reranker = self.training, self.reranker
+        if not isinstance(training, FineTuning) or not isinstance(reranker, Trainable):
+            return reranker, {}
+        identity = {
+            "reranker": reranker,
+            "collection": collection.fingerprint,
+            "splits": [self.train_split, self.dev_split],
+            "retriever": self.retriever,
+            "negatives": self.negatives,
+            "loss": self.loss,
+            "training": training,
+            "precision": self.hardware.effective_precision,
+            "seed": self.seed,
+        }
+        checkpoint = Store(self.store).artefact(
+            "checkpoints",
+            identity,
+            lambda folder: self._fit(reranker, training, collection, folder, log),
+        )
+        kept = self.folder / "checkpoint"
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(checkpoint, kept, ignore=shutil.ignore_patterns("manifest.json"))
+        return reranker.trained(checkpoint), read_manifest(checkpoint)["training"]
+
+    def _fit(
+        self,
+        reranker: Trainable,
+        training: FineTuning,
+        collection: Collection,
+        folder: Path,
+        log: Log | None,
+    ) -> Mapping[str, Any]:
+        sampled_from = retrieve_once(
+            self.negatives.source,
+            collection,
+            collection.query_ids(self.train_split),
+            self.negatives.depth,
+            Store(self.store),
+        )
+        groups = make_groups(
+            sampled_from,
+            collection,
+            self.train_split,
+            self.negatives,
+            training.negatives_per_positive,
+            self.seed,
+            evaluation_splits=(self.dev_split, self.test_split),
+        )
+        logger.info("%s: training on %d groups", self.name, len(groups.groups))
+        took = fit(
+            reranker.network,
+            groups,
+            Recipe(self.loss, training, self.seed),
+            self.hardware,
+            self._validation(collection, training),
+            folder,
+            log,
+        )
+        return {"training": took}
+
+    def _validation(self, collection: Collection, training: FineTuning) -> Validation:
+        judged = collection.qrels(self.dev_split)
+        order = generator(0, "validation").permutation(len(judged))
+        chosen = sorted(order[: training.validation_queries].tolist())
+        query_ids = [list(judged)[number] for number in chosen]
+        candidates = self.retrieve(collection, self.dev_split).restrict(query_ids)
+        return Validation(
+            candidates=candidates.cut(training.validation_depth),
+            collection=collection,
+            qrels={query_id: judged[query_id] for query_id in query_ids},
+            measure=training.measure,
+        )
+
+    def _interpolate(
+        self, reranker: Reranker, candidates: Run, reranked: Run, collection: Collection
+    ) -> tuple[Run | None, float | None]:
+        has_dev = bool(collection.split_qrels.get(self.dev_split))
+        if not self.interpolate or isinstance(reranker, FirstStage) or not has_dev:
+            return None, None
+        dev = self.retrieve(collection, self.dev_split)
+        dev_reranked = reranker.rerank(dev, collection)
+        qrels = collection.qrels(self.dev_split)
+        weight = choose_weight(dev, dev_reranked, qrels, self.measures[0])
+        return interpolate(candidates, reranked, weight), weight
+
+    def _latency(
+        self, reranker: Reranker, collection: Collection
+    ) -> tuple[Latency | None, Mapping[str, float]]:
+        query_ids = collection.query_ids(self.test_split)[: self.latency_queries]
+        if not query_ids:
+            return None, {}
+        logger.info("%s: timing %d queries", self.name, len(query_ids))
+
+        def search(asked: Sequence[str]) -> Run:
+            return self.retriever.retrieve(collection, asked, 100)
+
+        first_stage_ms = measure_search(search, query_ids)
+        if isinstance(reranker, FirstStage):
+            return None, first_stage_ms
+        return measure_reranking(reranker.rerank, search(query_ids), collection), first_stage_ms
+
+    def _parameters(self, reranker: Reranker) -> int | None:
+        network = getattr(reranker, "network", None)
+        return sum(p.numel() for p in network.parameters()) if network is not None else None
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """The first stage only: writes its run to ``output/run_file``."""
+
+    collection: CollectionSource
+    retriever: Retriever
+    hardware: Hardware = field(default=Hardware())
+    split: str = "test"
+    depth: int = 1000
+    output: Path = Path("outputs")
+    run_file: Path = Path("retrieved.trec")
+    store: Path = DEFAULT_STORE
+
+    def run(self) -> Path:
+        """Retrieve and write; returns the path of the run file."""
+        self.hardware.prepare()
+        collection = self.collection.load()
+        query_ids = collection.query_ids(self.split)
+        found = retrieve_once(self.retriever, collection, query_ids, self.depth, Store(self.store))
+        found.write(self.output / self.run_file)
+        return self.output / self.run_file
+
+
+@dataclass(frozen=True)
+class Reranking:
+    """Any run file re-ranked by any re-ranker: writes the new run to ``output/run_file``.
+
+    Every query of the file that the collection knows is re-ranked.
+    """
+
+    collection: CollectionSource
+    reranker: Reranker
+    candidates: Path
+    hardware: Hardware = field(default=Hardware())
+    depth: int = 100
+    output: Path = Path("outputs")
+    run_file: Path = Path("reranked.trec")
+    store: Path = DEFAULT_STORE
+
+    def run(self) -> Path:
+        """Re-rank and write; returns the path of the run file."""
+        run = Run.read(self.candidates)
+        collection = self.collection.load()
+        known = [query_id for query_id in run.rankings if query_id in collection.queries]
+        if not known:
+            first = next(iter(run.rankings))
+            raise InputError(f"candidates must rank queries of the collection, got {first!r}")
+        candidates = candidates_from(run, collection, known, str(self.candidates)).cut(self.depth)
+        self.reranker.rerank(candidates, collection).write(self.output / self.run_file)
+        return self.output / self.run_file

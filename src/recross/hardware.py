@@ -1,0 +1,122 @@
+"""Where an experiment runs: it may change the speed, never which scores are asked for."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from recross.errors import InputError
+
+Precision = Literal["fp32", "bf16"]
+PROBED_TOKENS, PROBED_WIDTH = 2048, 768
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """One hardware target.
+
+    ``precision="bf16"`` is used where the processor multiplies in bfloat16 and falls back to fp32
+    elsewhere; ``"fastest"`` takes bf16 only where a short probe finds its products faster, since
+    some processors have the instructions and no gain. ``effective_precision`` says which was taken,
+    and every result records it. ``tokens_per_batch`` bounds one forward pass in scoring,
+    ``tokens_per_training_pass`` one in training. ``threads=None`` leaves the number to torch.
+    """
+
+    accelerator: Literal["cpu", "gpu"] = "cpu"
+    devices: int = 1
+    precision: Literal["fp32", "bf16", "fastest"] = "fp32"
+    tokens_per_batch: int = 4096
+    tokens_per_training_pass: int = 8192
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("devices", "tokens_per_batch", "tokens_per_training_pass", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, got {value}")
+
+    @property
+    def device(self) -> torch.device:
+        """The device of this process.
+
+        Raises:
+            InputError: a GPU is asked for and torch sees none.
+        """
+        if self.accelerator == "cpu":
+            return torch.device("cpu")
+        if not torch.cuda.is_available():
+            raise InputError("accelerator must be one this machine has (cpu), got 'gpu'")
+        return torch.device("cuda")
+
+    @property
+    def effective_precision(self) -> Precision:
+        """The precision in which products are computed here."""
+        if self.precision == "fp32" or not self._multiplies_in_bf16():
+            return "fp32"
+        wanted = self.precision == "bf16" or self.accelerator == "gpu" or bf16_is_faster()
+        return "bf16" if wanted else "fp32"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The torch type of ``effective_precision``."""
+        return torch.bfloat16 if self.effective_precision == "bf16" else torch.float32
+
+    def prepare(self) -> None:
+        """Set the number of threads of this process."""
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+
+    def _multiplies_in_bf16(self) -> bool:
+        if self.accelerator == "gpu":
+            return bool(torch.cuda.is_bf16_supported())
+        return bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
+
+
+@cache
+def bf16_is_faster() -> bool:
+    """Whether this processor multiplies matrices faster in bf16 than in fp32, by a probe."""
+    return _product_seconds(torch.bfloat16) < 0.8 * _product_seconds(torch.float32)
+
+
+def _product_seconds(dtype: torch.dtype) -> float:
+    tokens = torch.ones(PROBED_TOKENS, PROBED_WIDTH, dtype=dtype)
+    weight = torch.ones(PROBED_WIDTH, PROBED_WIDTH, dtype=dtype)
+    best = float("inf")
+    for _ in range(7):
+        start = time.perf_counter()
+        torch.nn.functional.linear(tokens, weight)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def cpu_flags() -> frozenset[str]:
+    """Instruction sets the processor reports; empty where the system does not say."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.is_file():
+        return frozenset()
+    for line in cpuinfo.read_text().splitlines():
+        if line.startswith(("flags", "Features")):
+            return frozenset(line.partition(":")[2].split())
+    return frozenset()
+
+
+def processor_name() -> str:
+    """The processor's own name."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""The engine: from texts to scores, whatever the network."""

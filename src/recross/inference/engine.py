@@ -1,0 +1,144 @@
+"""The one place where a model is called to score: a whole run at a time."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from recross.collection import Collection
+from recross.hardware import Hardware
+from recross.inference.batches import PackedBatch, token_budget
+from recross.inference.tokens import Sequences
+from recross.records import Cost
+from recross.runs import Run
+
+Scores = npt.NDArray[np.float32]
+Forward = Callable[[PackedBatch], Tensor]
+"""Scores a batch, ``(B,)``, in its order."""
+
+PAIRS_AT_ONCE = 50_000
+"""Pairs tokenised and sorted together; bounds memory, large enough for full batches."""
+
+
+class Network(Protocol):
+    """What a network says of itself; the engine owns the rest."""
+
+    def encode(
+        self, queries: Sequence[str], documents: Sequence[str], pairs: Sequence[tuple[int, int]]
+    ) -> Sequences:
+        """Turn pairs of (query number, document number) into token sequences."""
+
+    def inference(self, hardware: Hardware) -> Forward:
+        """Return a fast scorer of the weights as they are now."""
+
+
+class Engine:
+    """Scores pairs of texts with one network on one hardware target.
+
+    Pairs are flattened over queries, duplicates scored once, each text tokenised once, sequences
+    sorted by length into batches of at most ``hardware.tokens_per_batch`` tokens; a batch that does
+    not fit in memory is halved; scores come back in the order of the input.
+    """
+
+    def __init__(self, network: Network, hardware: Hardware) -> None:
+        hardware.prepare()
+        self._network = network
+        self._hardware = hardware
+        self._forward = network.inference(hardware)
+
+    def score(
+        self, pairs: Sequence[tuple[str, str]], description: str = "", show_progress: bool = False
+    ) -> tuple[Scores, Cost]:
+        """Score (query, document) texts; ``(B,)``, higher is more relevant."""
+        scores = np.empty(len(pairs), dtype=np.float32)
+        cost = Cost()
+        with _progress(len(pairs), description, show_progress) as bar:
+            for start in range(0, len(pairs), PAIRS_AT_ONCE):
+                part = pairs[start : start + PAIRS_AT_ONCE]
+                scores[start : start + len(part)], spent = self._score_part(part, bar)
+                cost += spent
+        return scores, cost
+
+    def rescore(self, candidates: Run, collection: Collection, name: str) -> Run:
+        """Replace every score of a run by the network's."""
+        start = time.perf_counter()
+        pairs = [
+            (collection.queries[query_id], collection.documents[doc.doc_id])
+            for query_id, ranking in candidates.rankings.items()
+            for doc in ranking
+        ]
+        scores, cost = self.score(pairs, name, show_progress=len(candidates) > 1)
+        values = iter(scores.tolist())
+        ranked = {
+            query_id: {doc.doc_id: next(values) for doc in ranking}
+            for query_id, ranking in candidates.rankings.items()
+        }
+        seconds = time.perf_counter() - start
+        return Run.from_scores(name, ranked, replace(cost, total_seconds=seconds))
+
+    def _score_part(self, pairs: Sequence[tuple[str, str]], bar: tqdm) -> tuple[Scores, Cost]:
+        start = time.perf_counter()
+        distinct = list(dict.fromkeys(pairs))
+        queries = {query: number for number, query in enumerate(dict.fromkeys(q for q, _ in pairs))}
+        texts = {text: number for number, text in enumerate(dict.fromkeys(d for _, d in pairs))}
+        numbered = [(queries[query], texts[document]) for query, document in distinct]
+        sequences = self._network.encode(list(queries), list(texts), numbered)
+        tokenized = time.perf_counter()
+        own = np.empty(len(distinct), dtype=np.float32)
+        passes = 0
+        with torch.inference_mode():
+            for which in token_budget(sequences.lengths, self._hardware.tokens_per_batch):
+                for rows, scores in self._fitting(sequences, which):
+                    own[rows] = scores
+                    passes += 1
+                    bar.update(len(rows))
+        self._refuse_nan(own, distinct)
+        bar.update(len(pairs) - len(distinct))
+        place = {pair: number for number, pair in enumerate(distinct)}
+        cost = Cost(
+            pairs=len(pairs),
+            tokens=int(sequences.offsets[-1]),
+            forward_passes=passes,
+            tokenize_seconds=tokenized - start,
+            forward_seconds=time.perf_counter() - tokenized,
+            cut_queries=sequences.cut_queries,
+            cut_documents=sequences.cut_documents,
+            cut_tokens=sequences.cut_tokens,
+        )
+        return own[[place[pair] for pair in pairs]], cost
+
+    def _fitting(
+        self, sequences: Sequences, which: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[npt.NDArray[np.int64], Scores]]:
+        try:
+            batch = PackedBatch.of(sequences.take(which), self._hardware.device)
+            yield which, self._forward(batch).float().cpu().numpy()
+        except torch.OutOfMemoryError:
+            if len(which) == 1:
+                raise
+            torch.cuda.empty_cache()
+            for half in np.array_split(which, 2):
+                yield from self._fitting(sequences, half)
+
+    def _refuse_nan(self, scores: Scores, pairs: Sequence[tuple[str, str]]) -> None:
+        bad = np.flatnonzero(~np.isfinite(scores))
+        if len(bad):
+            query, document = pairs[bad[0]]
+            raise FloatingPointError(
+                f"score must be finite, got {scores[bad[0]]} for the query {query[:80]!r}"
+                f" and the document {document[:80]!r} ({len(bad)} such pairs)"
+            )
+
+
+def _progress(total: int, description: str, show: bool) -> tqdm:
+    shown = show and sys.stderr.isatty()  # a log file wants lines, not a bar
+    return tqdm(total=total, desc=description, unit="pair", disable=not shown, leave=False)

@@ -1,0 +1,1 @@
+"""Which non-relevant documents a network learns from."""

@@ -1,0 +1,73 @@
+"""The small values that flow through an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from recross.errors import InputError
+
+Judgments = Mapping[str, int]
+"""One query's judgments: doc_id -> relevance."""
+
+Qrels = Mapping[str, Judgments]
+"""Judgments of a split: query_id -> doc_id -> relevance."""
+
+
+class ScoredDoc(NamedTuple):
+    """One document of a ranking, with the score that placed it there."""
+
+    doc_id: str
+    score: float
+
+
+@dataclass(frozen=True)
+class TrainingGroup:
+    """One query's documents to learn from; ``labels`` follow ``doc_ids``, higher is more relevant.
+
+    ``first_stage_scores`` are what the candidates' own ranking said of the documents, for losses
+    that let a network learn only what the first stage misses.
+    """
+
+    query_id: str
+    doc_ids: tuple[str, ...]
+    labels: tuple[float, ...]
+    teacher_scores: tuple[float, ...] | None = None
+    first_stage_scores: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("labels", "teacher_scores", "first_stage_scores"):
+            values = getattr(self, name)
+            if values is not None and len(values) != len(self.doc_ids):
+                raise InputError(
+                    f"{name} must hold one value per document ({len(self.doc_ids)}),"
+                    f" got {len(values)} for query {self.query_id!r}"
+                )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What it took to score a run; costs of stages add up."""
+
+    pairs: int = 0
+    tokens: int = 0
+    padding_tokens: int = 0
+    forward_passes: int = 0
+    tokenize_seconds: float = 0.0
+    forward_seconds: float = 0.0
+    total_seconds: float = 0.0
+    cut_queries: int = 0
+    cut_documents: int = 0
+    cut_tokens: int = 0
+    cache_hits: int = 0
+    cache_misses: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        names = [field.name for field in fields(self)]
+        return Cost(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
+
+def relevant_documents(judgments: Judgments, relevant_from: int) -> frozenset[str]:
+    """Documents judged at least ``relevant_from``."""
+    return frozenset(doc_id for doc_id, grade in judgments.items() if grade >= relevant_from)

@@ -1,0 +1,54 @@
+"""Quality against latency; the only home of matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from recross.report.rows import Row
+
+
+def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
+    """Draw the first measure against p50 latency as ``quality_latency.png`` and ``.svg``.
+
+    Rows without a latency are left out; without any such row nothing is drawn.
+    """
+    points = [(row, _milliseconds(row)) for row in rows if row.measures]
+    drawn = [(row, latency) for row, latency in points if latency]
+    if not drawn:
+        return []
+    import matplotlib  # a second to import
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    name = next(iter(drawn[0][0].measures))
+    figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
+    for number, (row, latency) in enumerate(drawn):
+        value = row.measures[name]
+        error = [[value.mean - value.low], [value.high - value.mean]]
+        is_first_stage = row.difference is None
+        axes.errorbar(
+            latency,
+            value.mean,
+            yerr=error,
+            fmt="s" if is_first_stage else "o",
+            capsize=3,
+            color=f"C{number % 10}",
+            markerfacecolor="none" if "interpolated" in row.label else f"C{number % 10}",
+            label=row.label[:60] + (" †" if row.is_significant else ""),
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("p50 latency per 100 documents, ms (squares: first stage, one search)")
+    axes.set_ylabel(f"{name}, 95 % interval")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper", fontsize="small", frameon=False)
+    paths = [folder / f"quality_latency.{suffix}" for suffix in ("png", "svg")]
+    for path in paths:
+        figure.savefig(path, dpi=150)
+    plt.close(figure)
+    return paths
+
+
+def _milliseconds(row: Row) -> float | None:
+    return row.latency["p50"] if row.latency else row.first_stage_ms

@@ -1,0 +1,192 @@
+"""Finished experiments as rows: seeds averaged, significance corrected, references beside."""
+
+from __future__ import annotations
+
+import csv
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recross.errors import InputError
+from recross.evaluation.significance import holm
+from recross.results import RESULT, read_result
+
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Value:
+    """A measure over the queries: its mean, 95 % interval, and spread over seeds."""
+
+    mean: float
+    low: float
+    high: float
+    sd: float | None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What others say of a row: the user's own table, and published values with their source."""
+
+    label: str
+    given: float | None
+    given_latency_ms: float | None
+    given_size_mb: float | None
+    published: float | None
+    tolerance: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; ``p_value`` is adjusted for the number of rows (Holm)."""
+
+    label: str
+    seeds: int
+    measures: Mapping[str, Value]
+    p_value: float | None
+    difference: float | None
+    latency: Mapping[str, float] | None
+    first_stage_ms: float | None
+    pairs_per_second: float | None
+    parameters: int | None
+    size_mb: float | None
+    reference: Reference | None = None
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the difference from the first stage is more than chance."""
+        return self.p_value is not None and self.p_value < SIGNIFICANT
+
+
+def read_results(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """Records of every finished experiment under the folders.
+
+    Raises:
+        InputError: a folder does not exist.
+    """
+    results = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"table needs folders of experiments, got {str(folder)!r}")
+        found = (read_result(path.parent) for path in sorted(folder.rglob(RESULT)))
+        results += [result for result in found if result and result["status"] == "done"]
+    return results
+
+
+def read_references(path: Path | None) -> dict[str, Reference]:
+    """Reference values by label; the file's columns are the fields of ``Reference``."""
+    if path is None:
+        return {}
+    if not path.is_file():
+        raise InputError(f"reference must be a file, got {str(path)!r}")
+    with path.open(encoding="utf-8", newline="") as file:
+        return {line["label"]: _reference(line) for line in csv.DictReader(file)}
+
+
+def make_rows(
+    results: Iterable[Mapping[str, Any]], references: Mapping[str, Reference]
+) -> list[Row]:
+    """One row per label, and one more where it was interpolated; first stages come first.
+
+    Several seeds of a label are averaged; of their p-values the largest counts.
+    """
+    by_label: dict[str, list[Mapping[str, Any]]] = {}
+    for result in results:
+        by_label.setdefault(result["label"], []).append(result)
+    rows = [row for runs in by_label.values() for row in _rows(runs, references)]
+    missing = [label for label in references if label not in by_label]
+    rows += [_unmeasured(references[label]) for label in missing]
+    compared = [row for row in rows if row.p_value is not None]
+    adjusted = iter(holm([row.p_value for row in compared if row.p_value is not None]))
+    order = list(references)
+    final = [_with_p(row, next(adjusted)) if row.p_value is not None else row for row in rows]
+    return sorted(final, key=lambda row: _place(row, order))
+
+
+def _rows(runs: Sequence[Mapping[str, Any]], references: Mapping[str, Reference]) -> list[Row]:
+    reference = references.get(runs[0]["label"])
+    rows = [_row(runs[0]["label"], runs, runs, reference)]
+    mixed = [run["interpolation"] for run in runs if run.get("interpolation")]
+    if len(mixed) == len(runs):
+        weights = ", ".join(f"{part['weight']:.2f}" for part in mixed)
+        rows.append(_row(f"{runs[0]['label']}, interpolated ({weights})", mixed, runs, None))
+    return rows
+
+
+def _row(
+    label: str,
+    judged: Sequence[Mapping[str, Any]],
+    runs: Sequence[Mapping[str, Any]],
+    reference: Reference | None,
+) -> Row:
+    first = next(iter(judged[0]["measures"]))
+    latency = [run["latency_ms_per_100"] for run in runs if run["latency_ms_per_100"]]
+    search = [run["first_stage_ms"]["p50"] for run in runs if run["first_stage_ms"]]
+    reranks = runs[0]["reranker"]["class"].rpartition(".")[2] != "FirstStage"
+    means = [part["measures"][first] for part in judged]
+    before = [run["first_stage_measures"][first] for run in runs]
+    return Row(
+        label=label,
+        seeds=len(runs),
+        measures={name: _value(name, judged) for name in judged[0]["measures"]},
+        p_value=max(part["p_values"][first] for part in judged) if reranks else None,
+        difference=statistics.mean(means) - statistics.mean(before) if reranks else None,
+        latency={k: statistics.median(part[k] for part in latency) for k in latency[0]}
+        if latency
+        else None,
+        first_stage_ms=statistics.median(search) if search else None,
+        pairs_per_second=_median([run["pairs_per_second"] for run in runs]),
+        parameters=runs[0]["parameters"],
+        size_mb=runs[0]["size_mb"],
+        reference=reference,
+    )
+
+
+def _value(name: str, judged: Sequence[Mapping[str, Any]]) -> Value:
+    means = [part["measures"][name] for part in judged]
+    lows, highs = zip(*(part["intervals"][name] for part in judged), strict=True)
+    return Value(
+        statistics.mean(means),
+        statistics.mean(lows),
+        statistics.mean(highs),
+        statistics.stdev(means) if len(means) > 1 else None,
+    )
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def _with_p(row: Row, p_value: float) -> Row:
+    return Row(**{**vars(row), "p_value": p_value})
+
+
+def _unmeasured(reference: Reference) -> Row:
+    return Row(reference.label, 0, {}, None, None, None, None, None, None, None, reference)
+
+
+def _place(row: Row, order: Sequence[str]) -> tuple[int, int, float, str]:
+    listed = order.index(row.label) if row.label in order else len(order)
+    first = next(iter(row.measures.values()), None)
+    if row.difference is None:  # a first stage: the weaker before the stronger
+        return (listed, 0, first.mean if first else 0.0, row.label)
+    return (listed, 1, float(row.parameters or 0), row.label)
+
+
+def _reference(line: Mapping[str, str]) -> Reference:
+    def number(name: str) -> float | None:
+        return float(line[name]) if line.get(name) else None
+
+    return Reference(
+        label=line["label"],
+        given=number("given"),
+        given_latency_ms=number("given_latency_ms"),
+        given_size_mb=number("given_size_mb"),
+        published=number("published"),
+        tolerance=number("tolerance") or 0.002,
+        source=line.get("source", ""),
+    )

@@ -1,0 +1,1 @@
+"""Second stages: every one returns the candidates it was given, in a new order."""

@@ -1,0 +1,1 @@
+"""First stages: every one returns a run over the whole collection."""

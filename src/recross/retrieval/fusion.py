@@ -1,0 +1,41 @@
+"""Several first stages as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from recross.collection import Collection
+from recross.errors import InputError
+from recross.retrieval.retriever import Retriever
+from recross.runs import Run
+
+
+@dataclass(frozen=True)
+class ReciprocalRankFusion:
+    """Sum of ``1 / (k + rank)`` over retrievers (Cormack et al. 2009)."""
+
+    retrievers: tuple[Retriever, ...]
+    k: int = 60
+
+    def __post_init__(self) -> None:
+        if len(self.retrievers) < 2:
+            raise InputError(f"retrievers must hold at least two, got {len(self.retrievers)}")
+        if self.k < 0:
+            raise InputError(f"k must not be negative, got {self.k}")
+
+    def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
+        """Fuse the retrievers' best ``depth`` documents and keep the best ``depth``."""
+        runs = [retriever.retrieve(collection, query_ids, depth) for retriever in self.retrievers]
+        return fuse(runs, self.k).cut(depth)
+
+
+def fuse(runs: Sequence[Run], k: int = 60) -> Run:
+    """Fuse runs by reciprocal rank; a document that a run lacks gets nothing from it."""
+    scores: dict[str, dict[str, float]] = {}
+    for run in runs:
+        for query_id, ranking in run.rankings.items():
+            fused = scores.setdefault(query_id, {})
+            for rank, doc in enumerate(ranking, start=1):
+                fused[doc.doc_id] = fused.get(doc.doc_id, 0.0) + 1 / (k + rank)
+    return Run.from_scores("+".join(run.name for run in runs), scores)

@@ -1,0 +1,45 @@
+"""Somebody else's run as a first stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recross.collection import Collection
+from recross.errors import InputError
+from recross.runs import Run
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """The rankings of a TREC run file."""
+
+    path: Path
+
+    def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
+        """Read the file's best ``depth`` documents of each query.
+
+        Raises:
+            InputError: the file names none of the queries, or a document the collection lacks.
+        """
+        return candidates_from(Run.read(self.path), collection, query_ids, str(self.path)).cut(
+            depth
+        )
+
+
+def candidates_from(run: Run, collection: Collection, query_ids: Sequence[str], source: str) -> Run:
+    """Keep the queries asked for and check that the collection knows every document."""
+    if not any(query_id in run.rankings for query_id in query_ids):
+        raise InputError(
+            f"{source} must rank documents for the queries of {collection.name!r}"
+            f" (such as {query_ids[0]!r}), got {next(iter(run.rankings))!r}"
+        )
+    kept = run.restrict(query_ids)
+    named = {doc.doc_id for ranking in kept.rankings.values() for doc in ranking}
+    if unknown := sorted(doc_id for doc_id in named if doc_id not in collection.documents):
+        raise InputError(
+            f"{source} must name documents of {collection.name!r},"
+            f" got {unknown[0]!r} ({len(unknown)} unknown of {len(named)})"
+        )
+    return kept

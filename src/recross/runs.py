@@ -1,0 +1,124 @@
+"""A run: for every query, its documents in the order a system ranked them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from recross.errors import InputError
+from recross.records import Cost, ScoredDoc
+
+
+@dataclass(frozen=True)
+class Run:
+    """Ranked documents per query, best first; ties fall to the larger ``doc_id``, as in trec_eval.
+
+    One type serves before and after re-ranking: what a retriever returns and what a
+    reranker returns differ only in their scores. Scores are held in single precision, the
+    precision in which trec_eval compares, so that every reader of a run file sees one order.
+    """
+
+    name: str
+    rankings: Mapping[str, tuple[ScoredDoc, ...]]
+    cost: Cost = field(default=Cost(), compare=False)
+
+    @classmethod
+    def from_scores(
+        cls, name: str, scores: Mapping[str, Mapping[str, float]], cost: Cost = Cost()
+    ) -> Run:
+        """Rank each query's documents by descending score.
+
+        Raises:
+            InputError: a score is not a finite number.
+        """
+        return cls(name, {query_id: _rank(query_id, d) for query_id, d in scores.items()}, cost)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Run:
+        """Read a TREC run file: query, ``Q0``, document, rank, score, tag.
+
+        The order is that of the scores; the rank column is not trusted, as in trec_eval.
+
+        Raises:
+            InputError: the file is missing or empty, or a line is malformed (its number is named).
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"run file must exist, got {str(path)!r}")
+        scores: dict[str, dict[str, float]] = {}
+        tag = path.stem
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                query_id, doc_id, score, tag = _parse(line, f"{path}:{number}")
+                documents = scores.setdefault(query_id, {})
+                if doc_id in documents:
+                    raise InputError(f"{path}:{number}: document {doc_id!r} twice for {query_id!r}")
+                documents[doc_id] = score
+        if not scores:
+            raise InputError(f"run file must hold at least one line, got {str(path)!r}")
+        return cls.from_scores(tag, scores)
+
+    def write(self, path: str | Path) -> None:
+        """Write a TREC run file; the file appears whole or not at all."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        with partial.open("w", encoding="utf-8") as file:
+            file.writelines(self._lines())
+        partial.replace(path)
+
+    def _lines(self) -> Iterator[str]:
+        tag = "_".join(self.name.split()) or "run"
+        for query_id, ranking in self.rankings.items():
+            for rank, (doc_id, score) in enumerate(ranking, start=1):
+                yield f"{query_id} Q0 {doc_id} {rank} {np.float32(score)} {tag}\n"
+
+    def cut(self, depth: int) -> Run:
+        """Keep the best ``depth`` documents of each query."""
+        if depth < 1:
+            raise InputError(f"depth must be at least 1, got {depth}")
+        return replace(self, rankings={q: r[:depth] for q, r in self.rankings.items()})
+
+    def restrict(self, query_ids: Iterable[str]) -> Run:
+        """Keep these queries, in this order; a query the run does not know gets no documents."""
+        return replace(self, rankings={q: self.rankings.get(q, ()) for q in query_ids})
+
+    def doc_ids(self, query_id: str) -> list[str]:
+        """One query's documents, best first."""
+        return [doc.doc_id for doc in self.rankings[query_id]]
+
+    def __len__(self) -> int:
+        return len(self.rankings)
+
+
+def tied_queries(run: Run) -> int:
+    """Queries in which at least two documents share a score."""
+    return sum(
+        len({doc.score for doc in ranking}) < len(ranking) for ranking in run.rankings.values()
+    )
+
+
+def _rank(query_id: str, scores: Mapping[str, float]) -> tuple[ScoredDoc, ...]:
+    single = np.fromiter(scores.values(), dtype=np.float32, count=len(scores)).tolist()
+    documents = [ScoredDoc(doc_id, score) for doc_id, score in zip(scores, single, strict=True)]
+    for doc_id, score in documents:
+        if not math.isfinite(score):
+            raise InputError(f"score must be finite, got {score} for {query_id!r}, {doc_id!r}")
+    return tuple(sorted(documents, key=lambda doc: (doc.score, doc.doc_id), reverse=True))
+
+
+def _parse(line: str, place: str) -> tuple[str, str, float, str]:
+    columns: Sequence[str] = line.split()
+    if len(columns) != 6:
+        raise InputError(f"{place}: expected 6 fields, got {len(columns)}")
+    query_id, _, doc_id, _, score, tag = columns
+    try:
+        return query_id, doc_id, float(score), tag
+    except ValueError:
+        raise InputError(f"{place}: score must be a number, got {score!r}") from None

@@ -1,0 +1,106 @@
+"""Finished artefacts that experiments share: made once, whole or not at all, by any process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+DEFAULT_STORE = Path("outputs/store")
+MANIFEST = "manifest.json"
+
+
+def describe(value: Any) -> Any:
+    """What a value is, in JSON: a dataclass by its class and the fields that make it what it is.
+
+    Fields declared ``compare=False`` (where it is stored, which hardware it runs on) are left out.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        kind = type(value)
+        named = {f.name: describe(getattr(value, f.name)) for f in fields(value) if f.compare}
+        return {"class": f"{kind.__module__}.{kind.__qualname__}", **named}
+    if isinstance(value, Mapping):
+        return {str(key): describe(item) for key, item in value.items()}
+    if isinstance(value, frozenset | set):
+        return sorted(describe(item) for item in value)
+    if isinstance(value, list | tuple):
+        return [describe(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise TypeError(f"cannot describe a {type(value).__name__}: {value!r}")
+
+
+def fingerprint(*parts: Any) -> str:
+    """Sixteen hexadecimal digits that differ when any described part differs."""
+    text = json.dumps(describe(parts), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_hash(*paths: Path) -> str:
+    """Hash of the contents of files, in the order given."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()[:16]
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON that appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Artefacts by kind and fingerprint, ``root/<kind>/<fingerprint>/``, each with a manifest."""
+
+    root: Path = DEFAULT_STORE
+
+    def artefact(
+        self, kind: str, identity: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]
+    ) -> Path:
+        """Return the artefact's folder, making it first if no finished one exists.
+
+        ``make`` fills a fresh folder and returns what else the manifest shall say. Processes that
+        want the same artefact wait for the one that makes it; a crash leaves nothing behind that
+        could be taken for a finished artefact.
+        """
+        key = fingerprint(kind, identity)
+        folder = self.root / kind / key
+        if (folder / MANIFEST).is_file():
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f".{key}.lock")):
+            if not (folder / MANIFEST).is_file():
+                self._make(folder, identity, make)
+        return folder
+
+    def _make(
+        self, folder: Path, identity: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]
+    ) -> None:
+        partial = folder.with_name(f".{folder.name}.partial")
+        for leftover in (partial, folder):
+            shutil.rmtree(leftover, ignore_errors=True)
+        partial.mkdir()
+        facts = make(partial)
+        write_json(partial / MANIFEST, {"identity": describe(identity), **facts})
+        partial.replace(folder)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What made an artefact."""
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return manifest

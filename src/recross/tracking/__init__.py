@@ -1,0 +1,1 @@
+"""Where an experiment says what it sees while it runs."""

@@ -1,0 +1,61 @@
+"""What a tracker is, and the default one: JSON lines."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+
+class Log(Protocol):
+    """One experiment's open log."""
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Record values of one optimiser step."""
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Record the result and close."""
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """Opens a log for an experiment."""
+
+    def open(self, folder: Path, study: str, name: str, config: Mapping[str, Any]) -> Log:
+        """Begin to record into ``folder``; ``study`` groups experiments."""
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """One JSON object a line in ``log.jsonl``, written as it happens."""
+
+    def open(self, folder: Path, study: str, name: str, config: Mapping[str, Any]) -> JsonLinesLog:
+        """Start an empty log."""
+        folder.mkdir(parents=True, exist_ok=True)
+        log = JsonLinesLog(folder / "log.jsonl")
+        log.path.write_text("", encoding="utf-8")
+        log.write({"event": "start", "study": study, "name": name})
+        return log
+
+
+@dataclass(frozen=True)
+class JsonLinesLog:
+    """An open ``log.jsonl``."""
+
+    path: Path
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Append the values of one step."""
+        self.write({"event": "step", "step": step, **values})
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Append the measures."""
+        self.write({"event": "finish", "measures": result.get("measures", {})})
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append one record with the time, in seconds since 1970."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"time": round(time.time(), 3), **record}) + "\n")

@@ -1,0 +1,1 @@
+"""From candidates to a trained network; the only home of Lightning."""

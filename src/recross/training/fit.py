@@ -1,0 +1,215 @@
+"""Fine-tuning a re-ranker on groups, and keeping its best checkpoint."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+
+from recross.errors import InputError
+from recross.hardware import Hardware
+from recross.tracking.tracker import Log
+from recross.training.data import StepData
+from recross.training.groups import Groups
+from recross.training.losses import Loss
+from recross.training.module import Optimisation, RankingModule, Validation
+
+T = TypeVar("T", bound="Trainable")
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A re-ranker whose network can be trained."""
+
+    @property
+    def network(self) -> Any:
+        """The network: a module that encodes pairs, scores batches, and saves itself."""
+
+    def trained(self: T, folder: Path) -> T:
+        """The same re-ranker with the weights of a folder."""
+
+
+@runtime_checkable
+class Training(Protocol):
+    """How, or whether, a re-ranker is trained."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there is anything to do."""
+
+
+@dataclass(frozen=True)
+class NoTraining:
+    """Scores with the weights as they are."""
+
+    enabled: bool = False
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Fine-tuning by AdamW with warm-up and linear decay.
+
+    ``batch_size`` counts groups (one positive with ``negatives_per_positive`` negatives) per
+    optimiser step, whatever fits in memory at once. ``validations`` times, evenly spaced and last
+    after the last step, the first ``validation_queries`` development queries are re-ranked to
+    ``validation_depth``; the weights with the best ``measure`` are kept.
+    """
+
+    steps: int = 1000
+    batch_size: int = 16
+    negatives_per_positive: int = 7
+    learning_rate: float = 5e-5
+    head_learning_rate: float | None = None
+    weight_decay: float = 0.01
+    warmup_share: float = 0.1
+    max_grad_norm: float = 1.0
+    first_stage_weight: float = 0.0
+    validations: int = 4
+    validation_queries: int | None = 200
+    validation_depth: int = 100
+    measure: str = "MRR@10"
+
+    enabled = True
+
+    def __post_init__(self) -> None:
+        for name in (
+            *("steps", "batch_size", "negatives_per_positive"),
+            *("validations", "validation_depth"),
+        ):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.steps % self.validations:
+            raise InputError(
+                f"steps must be a multiple of validations={self.validations}, got {self.steps}"
+            )
+        if self.learning_rate <= 0:
+            raise InputError(f"learning_rate must be positive, got {self.learning_rate}")
+        if not 0 <= self.warmup_share < 1:
+            raise InputError(f"warmup_share must lie in [0, 1), got {self.warmup_share}")
+
+    @property
+    def optimisation(self) -> Optimisation:
+        """What the optimiser needs to know."""
+        return Optimisation(
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            head_learning_rate=self.head_learning_rate,
+            weight_decay=self.weight_decay,
+            warmup_share=self.warmup_share,
+            max_grad_norm=self.max_grad_norm,
+            first_stage_weight=self.first_stage_weight,
+        )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is minimised, how, and from which seed."""
+
+    loss: Loss
+    training: FineTuning
+    seed: int = 0
+
+
+def fit(
+    network: Any,
+    groups: Groups,
+    recipe: Recipe,
+    hardware: Hardware,
+    validation: Validation,
+    folder: Path,
+    log: Log | None = None,
+) -> Mapping[str, Any]:
+    """Train ``network``, save its best weights into ``folder``, and say what it took.
+
+    ``hardware`` decides devices and precision only: the groups of every step follow from the seed.
+    """
+    training, seed = recipe.training, recipe.seed
+    if training.batch_size % hardware.devices:
+        raise InputError(
+            f"training.batch_size must be a multiple of hardware.devices={hardware.devices},"
+            f" got {training.batch_size}"
+        )
+    hardware.prepare()
+    data = StepData(
+        groups.groups,
+        validation.collection,
+        network,
+        steps=training.steps,
+        batch_size=training.batch_size,
+        tokens=hardware.tokens_per_training_pass,
+        seed=seed,
+    )
+    module = RankingModule(
+        network, recipe.loss, training.optimisation, hardware, data, validation, log
+    )
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's advice on workers and loggers
+        best = _train(module, training, hardware, folder / "lightning", seed)
+    seconds = time.perf_counter() - start
+    state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+    module.load_state_dict(state)
+    network.cpu().eval().save(folder)
+    shutil.rmtree(folder / "lightning")
+    pairs = training.steps * training.batch_size * (1 + training.negatives_per_positive)
+    return {
+        "steps": training.steps,
+        "pairs": pairs,
+        "seconds": seconds,
+        "pairs_per_second": pairs / seconds,
+        "groups": len(groups.groups),
+        "left_out": dict(groups.left_out),
+        "best_step": _step_of(best.best_model_path),
+        f"best dev {training.measure}": float(best.best_model_score or 0.0),
+    }
+
+
+def _train(
+    module: RankingModule,
+    training: FineTuning,
+    hardware: Hardware,
+    folder: Path,
+    seed: int,
+) -> ModelCheckpoint:
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    pl.seed_everything(seed, verbose=False)
+    keep_best = ModelCheckpoint(
+        dirpath=folder,
+        filename="{step}",
+        monitor=training.measure,
+        mode="max",
+        save_top_k=1,
+        save_weights_only=True,
+    )
+    bar = TQDMProgressBar(refresh_rate=1 if sys.stderr.isatty() else 0)
+    trainer = pl.Trainer(
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        strategy="ddp_spawn" if hardware.devices > 1 else "auto",
+        precision="bf16-mixed" if hardware.effective_precision == "bf16" else "32-true",
+        max_epochs=1,
+        val_check_interval=training.steps // training.validations,
+        num_sanity_val_steps=0,
+        logger=False,
+        callbacks=[keep_best, bar],
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+        deterministic=True,
+    )
+    trainer.fit(module)
+    return keep_best
+
+
+def _step_of(path: str) -> int:
+    return int(Path(path).stem.partition("=")[2])

@@ -1,0 +1,110 @@
+"""Small real things: a collection to do by hand, and a random BERT of the real class on disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("WANDB_SILENT", "true")
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+from recross.collection import Collection
+from recross.collections.files import write_beir
+
+settings.register_profile(
+    "suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
+torch.set_num_threads(1)
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+ANIMALS = ["cat", "dog", "owl", "fox", "bee", "ant", "eel", "cow", "hen", "pig", "rat", "bat"]
+COLOURS = ["red", "blue", "green", "white", "black", "brown", "grey", "pink"]
+
+
+def toy_collection() -> Collection:
+    """96 documents "a COLOUR ANIMAL lives here ..."; a query names colour and animal of one."""
+    documents, queries = {}, {}
+    splits: dict[str, dict[str, dict[str, int]]] = {"train": {}, "dev": {}, "test": {}}
+    for number, (colour, animal) in enumerate((c, a) for c in COLOURS for a in ANIMALS):
+        doc_id, query_id = f"d{number}", f"q{number}"
+        documents[doc_id] = f"here lives a {colour} {animal} " + "and more words " * (number % 5)
+        queries[query_id] = f"{colour} {animal}"
+        split = "test" if number % 5 == 0 else "dev" if number % 5 == 1 else "train"
+        splits[split][query_id] = {doc_id: 1}
+    return Collection(
+        name="toy",
+        documents=documents,
+        queries=queries,
+        split_queries={split: tuple(qrels) for split, qrels in splits.items()},
+        split_qrels=splits,
+        fingerprint="toy",
+    )
+
+
+@pytest.fixture
+def collection() -> Collection:
+    return toy_collection()
+
+
+@pytest.fixture
+def beir_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "toy"
+    write_beir(folder, toy_collection())
+    return folder
+
+
+def save_tiny(folder: Path, kind: str = "bert", labels: int = 1, **more: object) -> Path:
+    """Save a random BERT, ELECTRA or RoBERTa classifier with a word-level vocabulary."""
+    import transformers
+
+    words = sorted({w for t in toy_collection().documents.values() for w in t.split()})
+    words += [chr(letter) for letter in range(97, 123)] + [f"##{chr(n)}" for n in range(97, 123)]
+    words = list(dict.fromkeys(words))
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    tokenizer = transformers.BertTokenizerFast(
+        str(folder / "vocab.txt"), do_lower_case=True, model_max_length=64
+    )
+    prefix = {"bert": "Bert", "electra": "Electra", "roberta": "Roberta"}[kind]
+    own = {"embedding_size": 16} if kind == "electra" else {}
+    config = getattr(transformers, f"{prefix}Config")(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=80,
+        type_vocab_size=2,
+        pad_token_id=0,
+        num_labels=labels,
+        initializer_range=0.4,
+        **own,
+        **more,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = getattr(transformers, f"{prefix}ForSequenceClassification")(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("checkpoints") / "bert")
+
+
+@pytest.fixture(scope="session")
+def shared_collections() -> Path:
+    folder = SHARED / "collections"
+    if not folder.is_dir():
+        pytest.skip(f"needs the real collections in {folder}, which are not part of the project")
+    return folder

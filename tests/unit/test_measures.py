@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import pytrec_eval
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recross.errors import InputError
+from recross.evaluation.measures import account, check_measures, evaluate
+from recross.runs import Run
+
+
+@pytest.mark.parametrize("relevant, expected", [("d2", 1.0), ("d1", 0.5)])
+def test_all_measures_see_the_same_order_of_tied_documents(relevant, expected):
+    run = Run.from_scores("toy", {"q1": {"d1": 1.0, "d2": 1.0}})
+    found = evaluate(run, {"q1": {relevant: 1}}, ["RR", "MRR@10", "AP"]).mean
+    assert found["RR"] == found["MRR@10"] == found["AP"] == expected
+
+
+def test_a_query_without_results_counts_as_zero():
+    run = Run.from_scores("toy", {"q1": {"d1": 1.0}})
+    found = evaluate(run, {"q1": {"d1": 1}, "q2": {"d9": 1}}, ["MRR@10", "nDCG@10"])
+    assert found.mean == {"MRR@10": 0.5, "nDCG@10": 0.5}
+
+
+def test_binary_measures_begin_at_the_collections_grade_and_graded_ones_do_not():
+    run = Run.from_scores("toy", {"q1": {"d1": 3.0, "d2": 2.0, "d3": 1.0}})
+    qrels = {"q1": {"d1": 1, "d2": 2, "d3": 3}}
+    assert evaluate(run, qrels, ["MRR@10"], relevant_from=2).mean["MRR@10"] == 0.5
+    assert evaluate(run, qrels, ["RR(rel=3)@10"], relevant_from=2).mean["RR(rel=3)@10"] == 1 / 3
+    gains = (1 + 2 / np.log2(3) + 3 / 2) / (3 + 2 / np.log2(3) + 1 / 2)
+    found = evaluate(run, qrels, ["nDCG@10"], relevant_from=2).mean["nDCG@10"]
+    assert found == pytest.approx(gains)
+
+
+SCORES = st.integers(0, 3).map(float)
+RUNS = st.dictionaries(
+    st.sampled_from([f"q{n}" for n in range(4)]),
+    st.dictionaries(st.sampled_from([f"d{n}" for n in range(30)]), SCORES, min_size=1),
+    min_size=1,
+)
+QRELS = st.dictionaries(
+    st.sampled_from([f"q{n}" for n in range(4)]),
+    st.dictionaries(st.sampled_from([f"d{n}" for n in range(30)]), st.integers(0, 3), min_size=1),
+    min_size=1,
+)
+TREC = {
+    "RR": "recip_rank",
+    "AP": "map",
+    "nDCG@10": "ndcg_cut_10",
+    "P@5": "P_5",
+    "R@10": "recall_10",
+}
+
+
+@given(RUNS, QRELS)
+def test_runs_full_of_ties_get_trec_evals_own_numbers(scores, qrels):
+    ours = evaluate(Run.from_scores("ties", scores), qrels, list(TREC))
+    evaluator = pytrec_eval.RelevanceEvaluator(qrels, set(TREC.values()))
+    theirs = evaluator.evaluate(scores)
+    for name, trec_name in TREC.items():
+        for query_id in qrels:
+            expected = theirs.get(query_id, {}).get(trec_name, 0.0)
+            assert ours.per_query[name][query_id] == pytest.approx(expected, abs=1e-6)
+
+
+def test_unknown_measures_are_refused_by_name():
+    with pytest.raises(InputError, match="measures must be names such as .* got 'MRR10'"):
+        check_measures(["nDCG@10", "MRR10"])
+
+
+def test_judging_nothing_is_refused():
+    with pytest.raises(InputError, match="qrels must judge at least one query"):
+        evaluate(Run.from_scores("toy", {}), {}, ["MRR@10"])
+
+
+def test_every_query_asked_is_accounted_for():
+    run = Run.from_scores("toy", {"q1": {"d1": 1.0, "d2": 1.0}, "q2": {"d1": 1.0}, "q3": {}})
+    found = account(run, {"q1": {"d1": 1}, "q3": {"d1": 1}}, ["q1", "q2", "q3", "q4"], depth=2)
+    assert found == {"asked": 4, "scored": 2, "without_qrels": 2, "short": 3, "tied": 1}

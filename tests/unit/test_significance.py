@@ -1,0 +1,49 @@
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from recross.evaluation.significance import bootstrap_interval, holm, paired_p_value
+
+
+def test_randomisation_agrees_with_all_sign_flips_done_by_hand():
+    differences = [0.5, 0.25, -0.1, 0.4, 0.3, 0.2, -0.05, 0.1]
+    system = {f"q{n}": value for n, value in enumerate(differences)}
+    baseline = dict.fromkeys(system, 0.0)
+    flips = [
+        abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
+        for signs in itertools.product((1, -1), repeat=len(differences))
+    ]
+    exact = np.mean([value >= sum(differences) - 1e-12 for value in flips])
+    assert paired_p_value(system, baseline) == pytest.approx(exact, abs=0.01)
+
+
+def test_the_t_test_is_scipys():
+    rng = np.random.default_rng(0)
+    one = {f"q{n}": value for n, value in enumerate(rng.normal(0.3, 1, 30))}
+    two = {f"q{n}": value for n, value in enumerate(rng.normal(0.0, 1, 30))}
+    expected = stats.ttest_rel(list(one.values()), list(two.values())).pvalue
+    assert paired_p_value(one, two, "t") == pytest.approx(expected)
+
+
+def test_equal_systems_do_not_differ():
+    assert paired_p_value({"q1": 0.5}, {"q1": 0.5}) == 1.0
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+def test_the_bootstrap_interval_is_near_the_normal_one():
+    values = np.random.default_rng(1).normal(0.4, 0.3, 400)
+    low, high = bootstrap_interval(values.tolist())
+    half = 1.96 * values.std() / 20
+    assert low == pytest.approx(values.mean() - half, abs=0.005)
+    assert high == pytest.approx(values.mean() + half, abs=0.005)
+
+
+def test_a_constant_measure_has_no_width():
+    assert bootstrap_interval([0.25] * 10) == (0.25, 0.25)
