@@ -28,8 +28,9 @@ from recross.config import (
     config_folder,
     find_problems,
     options,
-    reference_file,
+    reference_files,
     resolved,
+    save_config,
 )
 from recross.errors import InputError
 from recross.results import read_result, write_failure
@@ -125,14 +126,15 @@ def _parsed(overrides: Sequence[str]) -> list[Override]:
 
 def _combinations(overrides: Sequence[str]) -> list[list[str]]:
     """The cells of a grid, as Hydra's basic sweeper makes them."""
-    choices = []
-    for override, word in zip(_parsed(overrides), overrides, strict=True):
-        if override.is_discrete_sweep():
-            key = override.get_key_element()
-            choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
-        else:
-            choices.append([word])
-    return [list(cell) for cell in itertools.product(*choices)]
+    choices: dict[str, list[str]] = {}  # of a key given twice, the last word counts
+    for override in _parsed(overrides):
+        key = override.get_key_element()
+        swept = override.is_discrete_sweep()
+        values = (
+            override.sweep_string_iterator() if swept else [override.get_value_element_as_str()]
+        )
+        choices[key] = [f"{key}={value}" for value in values]
+    return [list(cell) for cell in itertools.product(*choices.values())]
 
 
 def _refuse_collisions(cells: Sequence[dict[str, Any]]) -> None:
@@ -197,6 +199,8 @@ def _run_hydra(command: str, words: Sequence[str], job: Callable[[DictConfig], N
 def _job(cfg: DictConfig) -> None:
     """One job: build the experiment and run it."""
     values = resolved(cfg)
+    if "study" in values:
+        save_config(values, _folder(values) / "config.yaml")
     done = build(values).run()
     if isinstance(done, Path):
         logger.info("wrote %s", done)
@@ -237,8 +241,10 @@ def _table(words: Sequence[str]) -> int:
         "--check", action="store_true", help="exit 1 when a published value is missed"
     )
     asked = parser.parse_args(words)
-    reference = asked.reference or reference_file(asked.folders[0].name)
-    rows = make_rows(read_results(asked.folders), read_references(reference))
+    results = read_results(asked.folders)
+    studies = {folder.name for folder in asked.folders} | {r["study"] for r in results}
+    files = [asked.reference] if asked.reference else reference_files()
+    rows = make_rows(results, read_references(files, studies))
     if not rows:
         raise InputError(f"no finished experiment under {', '.join(map(str, asked.folders))}")
     written = [*write_table(rows, asked.folders[0]), *plot_quality_latency(rows, asked.folders[0])]

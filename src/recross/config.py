@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from recross.errors import InputError
+from recross.store import fingerprint
 
 PACKAGE = "recross."
 TARGET = "_target_"
@@ -32,6 +33,7 @@ UNNAMED = frozenset(
         *("seed", "output", "store", "reuse", "tracking", "latency_queries"),
     )
 )
+LONGEST_NAME = 120
 UNNAMED_BELOW = ("tracking.", "hydra.", "hydra/")
 Node = Mapping[str, Any]
 
@@ -45,8 +47,11 @@ def _name() -> str:
         key, _, value = override.lstrip("+~").partition("=")
         group = key.partition("@")[0]
         if group not in UNNAMED and not group.startswith(UNNAMED_BELOW):
-            parts.append(f"{group.rpartition('.')[2]}={value}")
-    return ".".join(part for part in parts if part).replace("/", "-").replace(" ", "")
+            parts.append(f"{group.rpartition('.')[2]}={value.rpartition('/')[2]}")
+    name = ".".join(part for part in parts if part).replace(" ", "")
+    if len(name) > LONGEST_NAME:  # a folder's name has an end
+        name = f"{name[:LONGEST_NAME]}-{fingerprint(name)[:8]}"
+    return name
 
 
 OmegaConf.register_new_resolver("recross.name", _name, replace=True)
@@ -88,14 +93,21 @@ def about(group: str, name: str) -> str:
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
-def reference_file(study: str) -> Path | None:
-    """Reference values shipped for a study, if any."""
+def reference_files() -> list[Path]:
+    """Files of reference values shipped with the studies of ``experiments/``."""
     package = Path(__file__).parent
-    for root in (package.parents[1], package):
-        path = root / "experiments" / study / "reference.csv"
-        if path.is_file():
-            return path
-    return None
+    found = [path for root in (package.parents[1], package) for path in _references(root)]
+    return list(dict.fromkeys(found))
+
+
+def _references(root: Path) -> list[Path]:
+    return sorted(root.glob("experiments/*/reference.csv"))
+
+
+def save_config(values: Node, path: Path) -> None:
+    """Write a resolved config as YAML."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(OmegaConf.create(dict(values)), path)
 
 
 def composed(

@@ -92,13 +92,14 @@ class Experiment:
         if self.reuse and (done := finished(self.folder, self.fingerprint)):
             logger.info("%s: finished before, reused", self.folder)
             return done
+        logger.info("%s, seed %d", self.name, self.seed)
         start = time.perf_counter()
         write_json(self.folder / "environment.json", environment(self.hardware))
         log = self.tracking.open(self.folder, self.study, self.name, describe(self))
         collection = self.collection.load()
         reranker, training = self.train(collection, log)
         candidates = self.retrieve(collection, self.test_split)
-        logger.info("%s: re-ranking %d queries", self.name, len(candidates))
+        logger.info("re-ranking %d queries", len(candidates))
         reranked = reranker.rerank(candidates, collection)
         interpolated, weight = self._interpolate(reranker, candidates, reranked, collection)
         latency, first_stage_ms = self._latency(reranker, collection)
@@ -154,7 +155,7 @@ class Experiment:
     def retrieve(self, collection: Collection, split: str) -> Run:
         """The candidates of a split."""
         query_ids = collection.query_ids(split)
-        logger.info("%s: first stage, %d %s queries", self.name, len(query_ids), split)
+        logger.info("first stage, %d %s queries", len(query_ids), split)
         return retrieve_once(self.retriever, collection, query_ids, self.depth, Store(self.store))
 
     def train(
@@ -213,7 +214,7 @@ class Experiment:
             self.seed,
             evaluation_splits=(self.dev_split, self.test_split),
         )
-        logger.info("%s: training on %d groups", self.name, len(groups.groups))
+        logger.info("training on %d groups", len(groups.groups))
         took = fit(
             reranker.network,
             groups,
@@ -256,7 +257,7 @@ class Experiment:
         query_ids = collection.query_ids(self.test_split)[: self.latency_queries]
         if not query_ids:
             return None, {}
-        logger.info("%s: timing %d queries", self.name, len(query_ids))
+        logger.info("timing %d queries", len(query_ids))
 
         def search(asked: Sequence[str]) -> Run:
             return self.retriever.retrieve(collection, asked, 100)

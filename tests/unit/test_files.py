@@ -8,7 +8,8 @@ def test_a_beir_folder_is_read_with_title_and_text_joined(tmp_path):
     folder = tmp_path / "beir"
     (folder / "qrels").mkdir(parents=True)
     (folder / "corpus.jsonl").write_text(
-        '{"_id": "d1", "title": "A title", "text": "a text"}\n{"_id": "d2", "title": "", "text": ""}\n'
+        '{"_id": "d1", "title": "A title", "text": "a text"}\n'
+        '{"_id": "d2", "title": "", "text": ""}\n'
     )
     (folder / "queries.jsonl").write_text('{"_id": "q1", "text": "a query"}\n')
     (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t0\n")

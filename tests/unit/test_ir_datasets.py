@@ -29,7 +29,7 @@ def test_queries_and_judgments_come_from_the_dataset(registered):
     assert loaded.relevant("test", "q1") == {"d2"}
 
 
-def test_documents_are_read_when_asked_for_and_not_before(registered, monkeypatch):
+def test_documents_are_read_when_asked_for_and_not_before(registered):
     documents = IrDatasets({"test": registered}).load().documents
     assert isinstance(documents, DocstoreDocuments)
     assert documents["d2"] == "second text"

@@ -53,7 +53,7 @@ def test_a_crash_while_making_leaves_no_artefact_and_the_next_try_succeeds(tmp_p
 
     with pytest.raises(RuntimeError):
         store.artefact("kind", {"x": 1}, crash)
-    folder = store.artefact("kind", {"x": 1}, lambda path: {})
+    folder = store.artefact("kind", {"x": 1}, lambda _: {})
     assert [path.name for path in folder.iterdir()] == ["manifest.json"]
 
 

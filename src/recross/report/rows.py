@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from recross.evaluation.significance import holm
 from recross.results import RESULT, read_result
 
 SIGNIFICANT = 0.05
+COLUMNS = {"study", "label", "given", "published", "tolerance", "source"}
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,24 @@ def read_results(folders: Sequence[Path]) -> list[dict[str, Any]]:
     return results
 
 
-def read_references(path: Path | None) -> dict[str, Reference]:
-    """Reference values by label; the file's columns are the fields of ``Reference``."""
-    if path is None:
-        return {}
-    if not path.is_file():
-        raise InputError(f"reference must be a file, got {str(path)!r}")
-    with path.open(encoding="utf-8", newline="") as file:
-        return {line["label"]: _reference(line) for line in csv.DictReader(file)}
+def read_references(paths: Iterable[Path], studies: Collection[str]) -> dict[str, Reference]:
+    """Reference values of these studies by label.
+
+    A file's columns are ``study`` and the fields of ``Reference``.
+
+    Raises:
+        InputError: a file is missing, or lacks a column.
+    """
+    found: dict[str, Reference] = {}
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"reference must be a file, got {str(path)!r}")
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = csv.DictReader(file)
+            if missing := COLUMNS - set(lines.fieldnames or ()):
+                raise InputError(f"{path} must have the columns {', '.join(sorted(missing))}")
+            found |= {li["label"]: _reference(li) for li in lines if li["study"] in studies}
+    return found
 
 
 def make_rows(

@@ -159,7 +159,9 @@ def _load(spec: CrossEncoder) -> PairNetwork:
         config = AutoConfig.from_pretrained(place)
         tokenizer = AutoTokenizer.from_pretrained(place)
         model = _load_model(spec, place, config)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             f"checkpoint must be a hub id or a folder with config, weights and tokenizer,"
             f" got {spec.checkpoint!r} ({str(error).splitlines()[0]})"
@@ -174,7 +176,7 @@ def _load(spec: CrossEncoder) -> PairNetwork:
         max_length=spec.max_length or contract.max_length,
         max_query_length=spec.max_query_length or contract.max_query_length,
     )
-    return PairNetwork(model.eval(), tokenizer, contract)
+    return PairNetwork(model, tokenizer, contract).eval()
 
 
 def _load_model(spec: CrossEncoder, place: str, config: Any) -> Any:

@@ -207,6 +207,7 @@ def _train(
         default_root_dir=folder,
         deterministic=True,
     )
+    module.train()  # Lightning leaves modes as it finds them
     trainer.fit(module)
     return keep_best
 

@@ -153,7 +153,7 @@ class RankingModule(pl.LightningModule):
         return [optimizer], [schedule]
 
     def _gradients_shared(self, last: bool) -> AbstractContextManager[None]:
-        """Processes hold unequal numbers of micro-batches, so they meet once a step: at the last."""
+        """Processes hold unequal numbers of micro-batches, so they meet at each step's last."""
         model: Any = self.trainer.model
         return nullcontext() if last or self.trainer.world_size == 1 else model.no_sync()
 

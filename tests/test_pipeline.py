@@ -1,0 +1,251 @@
+"""Whole commands on the toy collection with a tiny random BERT, as a user types them."""
+
+import json
+import re
+import struct
+
+import pytest
+import yaml
+
+from recross.cli import main
+from recross.runs import Run
+from tests.conftest import save_tiny
+
+SMALL = ["training.steps=4", "training.validations=2", "training.batch_size=4", "depth=10"]
+SMALL += ["training.negatives_per_positive=3", "latency_queries=3", "negatives=random"]
+
+
+@pytest.fixture
+def base(beir_folder, tmp_path):
+    checkpoint = save_tiny(tmp_path / "tiny")
+    return [
+        "collection=files",
+        f"collection.folder={beir_folder}",
+        "retriever=bm25",
+        "reranker=cross_encoder",
+        f"reranker.checkpoint={checkpoint}",
+        "reranker.fresh_head=true",
+        "reranker.max_length=32",
+        f"output={tmp_path / 'out'}",
+    ]
+
+
+def folder_of(tmp_path, name="bm25.cross_encoder", study="s", seed=0):
+    (found,) = (tmp_path / "out" / study).glob(f"{name}*/seed={seed}")
+    return found
+
+
+def result_of(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def test_one_run_leaves_every_file_and_a_complete_record(base, tmp_path):
+    assert main(["run", *base, *SMALL, "study=s"]) == 0
+    folder = folder_of(tmp_path)
+    files = {path.name for path in folder.iterdir()}
+    assert files >= {
+        *("config.yaml", "environment.json", "candidates.trec", "reranked.trec", "checkpoint"),
+        *("interpolated.trec", "measures.json", "result.json", "log.jsonl"),
+    }
+    result = result_of(folder)
+    assert result["status"] == "done"
+    assert result["queries"] == {
+        "asked": 20,
+        "scored": 20,
+        "without_qrels": 0,
+        "short": 0,
+        "tied": 0,
+    } | {"short": result["queries"]["short"], "tied": result["queries"]["tied"]}
+    assert result["training"]["steps"] == 4
+    assert result["latency_ms_per_100"]["p95"] >= result["latency_ms_per_100"]["p50"] > 0
+    assert {"p50", "p95", "tokenize", "forward"} == result["latency_ms_per_100"].keys()
+    assert result["parameters"] * 4 / 1e6 == pytest.approx(result["size_mb"])
+    assert yaml.safe_load((folder / "config.yaml").read_text())["depth"] == 10
+    measures = json.loads((folder / "measures.json").read_text())
+    per_query = measures["reranked"]["per_query"]["MRR@10"]
+    assert sum(per_query.values()) / len(per_query) == pytest.approx(result["measures"]["MRR@10"])
+    candidates, reranked = (Run.read(folder / f"{n}.trec") for n in ("candidates", "reranked"))
+    assert {q: sorted(candidates.doc_ids(q)) for q in candidates.rankings} == {
+        q: sorted(reranked.doc_ids(q)) for q in reranked.rankings
+    }
+    steps = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [s["step"] for s in steps if "loss" in s] == [1, 2, 3, 4]
+    assert [s["step"] for s in steps if "dev MRR@10" in s] == [2, 4]
+
+
+def test_the_checkpoint_of_a_run_gives_its_scores_in_sentence_transformers(base, tmp_path):
+    from sentence_transformers import CrossEncoder as Peer
+
+    assert main(["run", *base, *SMALL, "study=s"]) == 0
+    folder = folder_of(tmp_path)
+    reranked = Run.read(folder / "reranked.trec")
+    query_id, ranking = next((q, r) for q, r in reranked.rankings.items() if len(r) > 3)
+    corpus = (tmp_path / "toy" / "corpus.jsonl").read_text().splitlines()
+    texts = {record["_id"]: record["text"] for record in map(json.loads, corpus)}
+    topics = (tmp_path / "toy" / "queries.jsonl").read_text().splitlines()
+    queries = {record["_id"]: record["text"] for record in map(json.loads, topics)}
+    pairs = [(queries[query_id], texts[doc.doc_id]) for doc in ranking]
+    scores = Peer(str(folder / "checkpoint"), device="cpu").predict(pairs)
+    assert [doc.score for doc in ranking] == pytest.approx(scores.tolist(), abs=1e-4)
+
+
+def test_the_same_command_gives_the_same_run_with_and_without_the_store(base, tmp_path):
+    runs = []
+    for output in ("one", "two"):
+        words = ["run", *base, *SMALL, "study=s", f"output={tmp_path / output}"]
+        assert main(words) == 0
+        runs.append((tmp_path / output).rglob("reranked.trec").__next__().read_bytes())
+    assert runs[0] == runs[1]
+    assert main(["run", *base, *SMALL, "study=s", f"output={tmp_path / 'one'}", "reuse=false"]) == 0
+    assert (tmp_path / "one").rglob("reranked.trec").__next__().read_bytes() == runs[0]
+
+
+def test_a_sweep_is_collated_and_a_second_one_reuses_what_was_finished(base, tmp_path, capsys):
+    sweep = ["run", "-m", *base, *SMALL, "study=s", "retriever=bm25,random", "seed=0,1"]
+    assert main(sweep) == 0
+    table = capsys.readouterr().out
+    assert table.count("| random.cross_encoder") == 2  # alone and interpolated
+    assert "±" in table
+    for name in (
+        "table.md",
+        "table.csv",
+        "table.tex",
+        "quality_latency.png",
+        "quality_latency.svg",
+    ):
+        assert (tmp_path / "out" / "s" / name).stat().st_size > 100
+    finished = folder_of(tmp_path)
+    stamp = (finished / "result.json").stat().st_mtime_ns
+    (folder_of(tmp_path, "random", seed=1) / "result.json").unlink()  # as after an interruption
+    assert main(sweep) == 0
+    assert (finished / "result.json").stat().st_mtime_ns == stamp
+    assert result_of(folder_of(tmp_path, "random", seed=1))["status"] == "done"
+
+
+def test_a_failing_cell_does_not_stop_the_others(base, tmp_path, caplog):
+    Run.from_scores("x", {"q0": {"unknown": 1.0}}).write(tmp_path / "bad.trec")
+    words = ["run", "-m", *base, *SMALL, "study=s", "training=none", "reranker=none,oracle"]
+    words = [w for w in words if not w.startswith(("reranker.", "reranker=cross", "training."))]
+    words += ["retriever=run_file", f"retriever.path={tmp_path / 'bad.trec'}"]
+    assert main(words) == 1
+    assert "got 'unknown'" in caplog.text
+    failed = result_of(folder_of(tmp_path, "run_file.none"))
+    assert failed["status"] == "failed"
+    assert "got 'unknown'" in failed["error"]
+
+
+def test_retrieve_then_rerank_then_evaluate(tmp_path, capsys, beir_folder):
+    collection = ["collection=files", f"collection.folder={beir_folder}", f"output={tmp_path}"]
+    assert main(["retrieve", *collection, "retriever=bm25", "depth=12"]) == 0
+    again = ["rerank", *collection, "reranker=oracle", f"candidates={tmp_path / 'retrieved.trec'}"]
+    assert main(again) == 0
+    first, second = (Run.read(tmp_path / f"{n}.trec") for n in ("retrieved", "reranked"))
+    assert {q: sorted(first.doc_ids(q)) for q in first.rankings} == {
+        q: sorted(second.doc_ids(q)) for q in second.rankings
+    }
+    qrels = str(beir_folder / "qrels" / "test.tsv")
+    files = [str(tmp_path / "retrieved.trec"), str(tmp_path / "reranked.trec")]
+    assert main(["evaluate", *files, "--qrels", qrels, "--measures", "MRR@10"]) == 0
+    printed = capsys.readouterr().out
+    assert "MRR@10" in printed
+    assert "1.0000 [1.0000, 1.0000]" in printed
+    assert "p = " in printed
+
+
+def test_train_stops_at_the_checkpoint(base, tmp_path):
+    assert main(["train", *base, *SMALL, "study=s"]) == 0
+    folder = folder_of(tmp_path)
+    assert (folder / "checkpoint" / "model.safetensors").is_file()
+    assert not (folder / "reranked.trec").exists()
+
+
+def wandb_records(path):
+    """Records of an offline wandb file: LevelDB's log format, blocks of 32 KiB after 7 bytes."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, at, parts = path.read_bytes(), 7, []
+    while at + 7 <= len(data):
+        if 32768 - at % 32768 < 7:  # too little room for a header: padding
+            at += 32768 - at % 32768
+            continue
+        _, size, kind = struct.unpack("<IHB", data[at : at + 7])
+        parts.append(data[at + 7 : at + 7 + size])
+        at += 7 + size
+        if kind in (1, 4):  # a whole record, or the last part of one
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(b"".join(parts))
+            parts = []
+            yield record
+
+
+def item_key(item):
+    return item.key or "/".join(item.nested_key)
+
+
+def test_wandb_writes_an_offline_run_that_can_be_read_back(base, tmp_path):
+    assert main(["run", *base, *SMALL, "study=s", "tracking=wandb"]) == 0
+    (file,) = folder_of(tmp_path).glob("wandb/offline-run-*/run-*.wandb")
+    steps, summary, config, group = [], {}, {}, set()
+    for record in wandb_records(file):
+        steps += [[item_key(item) for item in record.history.item]] if record.history.item else []
+        summary |= {item_key(item): item.value_json for item in record.summary.update}
+        config |= {item_key(item): item.value_json for item in record.run.config.update}
+        group |= {record.run.run_group} if record.run.run_group else set()
+    assert sum("loss" in keys for keys in steps) == 4
+    assert sum("dev MRR@10" in keys for keys in steps) == 2
+    result = result_of(folder_of(tmp_path))
+    assert float(summary["measures/MRR@10"]) == pytest.approx(result["measures"]["MRR@10"])
+    assert json.loads(config["depth"]) == 10
+    assert group == {"s"}
+    (table,) = folder_of(tmp_path).glob("wandb/offline-run-*/files/media/table/result*.json")
+    assert "measures/MRR@10" in json.loads(table.read_text())["columns"]
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["run", "retriever=bm52"], "Could not find 'retriever/bm52'"),
+        (["run", "negatives.depth=ten"], "negatives.depth: .* got 'ten'"),
+        (
+            ["run", "collection=files", "collection.folder=/no/such"],
+            "must be a folder, got '/no/such'",
+        ),
+        (["run", "-m", "depth=0,1"], "depth must be at least 1, got 0"),
+        (["run", "-m", "name=x", "depth=2,3"], "cells of a sweep must differ in name"),
+        (["run", "depth=1,2"], "depth"),
+        (["run", "depth"], "depth"),
+        (["fly"], "command must be one of run, .* got 'fly'"),
+        (["rerank", "candidates=/no/such.trec"], "run file must exist, got '/no/such.trec'"),
+        (["table", "/no/such"], "table needs folders of experiments, got '/no/such'"),
+        (
+            ["train", "reranker=oracle", "collection=files", "collection.folder=/no"],
+            "must be a folder",
+        ),
+        (["run", "measures=[MRR10]"], "measures must be names such as .* got 'MRR10'"),
+    ],
+)
+def test_wrong_input_is_one_clear_error_and_exit_code_two(words, message, caplog, capsys):
+    assert main(words) == 2
+    assert caplog.messages[-1].startswith("recross: ")
+    assert re.search(message, caplog.text)
+    assert "Traceback" not in caplog.text + capsys.readouterr().err
+
+
+def test_an_empty_qrels_file_and_a_run_of_unknown_documents_are_refused(base, tmp_path, caplog):
+    Run.from_scores("x", {"q0": {"zzz": 1.0}}).write(tmp_path / "bad.trec")
+    words = [word for word in base if "reranker" not in word and "retriever" not in word]
+    words += ["reranker=none", "retriever=run_file", f"retriever.path={tmp_path / 'bad.trec'}"]
+    assert main(["run", *words]) == 2
+    assert "must name documents of 'toy', got 'zzz'" in caplog.text
+    (tmp_path / "toy" / "qrels" / "test.tsv").write_text("")
+    assert main(["run", *base, *SMALL]) == 2
+    assert "must hold at least one judgment" in caplog.text
+
+
+def test_about_commands_say_what_there_is(capsys):
+    assert main(["options"]) == 0
+    assert "biencoder" in capsys.readouterr().out
+    assert main(["doctor"]) == 0
+    assert "recommended" in capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert main([]) == 2

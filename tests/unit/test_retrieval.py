@@ -1,0 +1,172 @@
+import math
+
+import pytest
+
+from recross.collection import Collection
+from recross.collections.files import BeirFolder
+from recross.errors import InputError
+from recross.evaluation.measures import evaluate
+from recross.rerankers.baselines import BiEncoderScore, FirstStage, Oracle
+from recross.retrieval.biencoder import BiEncoder
+from recross.retrieval.bm25 import BM25
+from recross.retrieval.fusion import ReciprocalRankFusion, fuse
+from recross.retrieval.random_order import RandomOrder
+from recross.retrieval.retriever import retrieve_once
+from recross.retrieval.run_file import RunFile
+from recross.runs import Run
+from recross.store import Store
+
+EMBEDDED = "embedded:all-minilm-l6-v2"
+
+
+def small(texts, query):
+    return Collection(
+        "small", texts, {"q": query}, {"test": ("q",)}, {"test": {"q": {"d1": 1}}}, query
+    )
+
+
+def test_bm25_by_hand(tmp_path):
+    texts = {"d1": "cat cat dog", "d2": "dog", "d3": "bird bird bird bird"}
+    run = BM25(k1=0.9, b=0.4, store=tmp_path).retrieve(small(texts, "cats"), ["q"], 3)
+    average = (3 + 1 + 4) / 3
+    idf = math.log(1 + (3 - 1 + 0.5) / (1 + 0.5))
+    expected = idf * 2 / (2 + 0.9 * (1 - 0.4 + 0.4 * 3 / average))
+    ((doc_id, score),) = run.rankings["q"]  # documents without the term are not returned
+    assert doc_id == "d1"
+    assert score == pytest.approx(expected, rel=1e-5)
+
+
+def test_bm25s_index_is_reused_from_the_store(tmp_path, collection):
+    first = BM25(store=tmp_path).retrieve(collection, ["q0", "q5"], 5)
+    (index,) = [path for path in (tmp_path / "bm25").iterdir() if path.is_dir()]
+    stamp = (index / "manifest.json").stat().st_mtime_ns
+    assert BM25(store=tmp_path).retrieve(collection, ["q0", "q5"], 5) == first
+    assert (index / "manifest.json").stat().st_mtime_ns == stamp
+    assert first.doc_ids("q5")[0] == "d5"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"b": 2.0}, r"b must lie in \[0, 1\], got 2.0"),
+        ({"k1": -1.0}, "k1 must not be negative, got -1.0"),
+        ({"method": "tfidf"}, "method must be one of lucene, .* got 'tfidf'"),
+        ({"stemmer": "klingon"}, "stemmer must be one of .* got 'klingon'"),
+    ],
+)
+def test_bm25_refuses_bad_arguments(arguments, message):
+    with pytest.raises(InputError, match=message):
+        BM25(**arguments)
+
+
+def cosine_run(collection, query_id):
+    from sentence_transformers import SentenceTransformer
+
+    from recross.checkpoints import locate
+
+    peer = SentenceTransformer(locate(EMBEDDED), device="cpu")
+    documents = peer.encode(list(collection.documents.values()), normalize_embeddings=True)
+    query = peer.encode([collection.queries[query_id]], normalize_embeddings=True)[0]
+    return dict(zip(collection.documents, (documents @ query).tolist(), strict=True))
+
+
+def test_the_biencoder_ranks_by_the_cosine_of_sentence_transformers(tmp_path, collection):
+    run = BiEncoder(EMBEDDED, store=tmp_path).retrieve(collection, ["q3"], 96)
+    expected = cosine_run(collection, "q3")
+    found = dict(run.rankings["q3"])
+    assert found.keys() == expected.keys()
+    assert all(found[doc_id] == pytest.approx(expected[doc_id], abs=1e-4) for doc_id in found)
+
+
+@pytest.mark.parametrize("index", ["HNSW", "IVF"])
+def test_approximate_indexes_searched_wide_agree_with_the_exact_one(tmp_path, collection, index):
+    exact = BiEncoder(EMBEDDED, store=tmp_path).retrieve(collection, ["q0", "q1"], 10)
+    wide = BiEncoder(EMBEDDED, index=index, ivf_lists=4, ivf_probes=4, store=tmp_path)
+    approximate = wide.retrieve(collection, ["q0", "q1"], 10)
+    for query_id in ("q0", "q1"):
+        assert len(set(exact.doc_ids(query_id)) & set(approximate.doc_ids(query_id))) >= 9
+
+
+def test_the_biencoder_as_reranker_agrees_with_itself_as_retriever(tmp_path, collection):
+    encoder = BiEncoder(EMBEDDED, store=tmp_path)
+    retrieved = encoder.retrieve(collection, ["q0", "q5"], 20)
+    shuffled = Run.from_scores(
+        "any",
+        {q: {d: float(n % 7) for n, d in enumerate(retrieved.doc_ids(q))} for q in ("q0", "q5")},
+    )
+    again = BiEncoderScore(encoder).rerank(shuffled, collection)
+    for query_id in ("q0", "q5"):
+        assert [d.score for d in again.rankings[query_id]] == pytest.approx(
+            [d.score for d in retrieved.rankings[query_id]], abs=1e-5
+        )
+
+
+def test_reciprocal_rank_fusion_by_hand():
+    one = Run.from_scores("one", {"q": {"a": 3.0, "b": 2.0}})
+    two = Run.from_scores("two", {"q": {"b": 9.0, "c": 1.0}})
+    fused = dict(fuse([one, two], k=60).rankings["q"])
+    assert fused["a"] == pytest.approx(1 / 61)
+    assert fused["b"] == pytest.approx(1 / 62 + 1 / 61)
+    assert fused["c"] == pytest.approx(1 / 62)
+
+
+def test_fusion_needs_two_and_keeps_the_depth(collection):
+    with pytest.raises(InputError, match="retrievers must hold at least two, got 1"):
+        ReciprocalRankFusion((RandomOrder(),))
+    fused = ReciprocalRankFusion((RandomOrder(0), RandomOrder(1))).retrieve(collection, ["q0"], 7)
+    assert len(fused.rankings["q0"]) == 7
+
+
+def test_a_run_file_serves_as_first_stage(tmp_path, collection):
+    Run.from_scores("x", {"q0": {"d1": 1.0, "d0": 2.0, "d2": 0.0}}).write(tmp_path / "x.trec")
+    run = RunFile(tmp_path / "x.trec").retrieve(collection, ["q0", "q5"], 2)
+    assert run.doc_ids("q0") == ["d0", "d1"]
+    assert run.doc_ids("q5") == []
+
+
+@pytest.mark.parametrize(
+    "scores, message",
+    [
+        ({"q0": {"zzz": 1.0}}, r"must name documents of 'toy', got 'zzz' \(1 unknown of 1\)"),
+        ({"other": {"d0": 1.0}}, "must rank documents for the queries of 'toy'"),
+    ],
+)
+def test_a_run_that_does_not_fit_the_collection_is_refused(tmp_path, collection, scores, message):
+    Run.from_scores("x", scores).write(tmp_path / "x.trec")
+    with pytest.raises(InputError, match=message):
+        RunFile(tmp_path / "x.trec").retrieve(collection, ["q0"], 10)
+
+
+def test_a_retriever_is_asked_once_for_the_same_queries(tmp_path, collection):
+    class Counting(RandomOrder):
+        asked = 0
+
+        def retrieve(self, *arguments):
+            Counting.asked += 1
+            return super().retrieve(*arguments)
+
+    runs = [
+        retrieve_once(Counting(), collection, ["q0", "q5"], 5, Store(tmp_path)) for _ in range(3)
+    ]
+    assert Counting.asked == 1
+    assert runs[0].rankings == runs[2].rankings
+
+
+def test_the_oracle_is_the_ceiling_and_no_reranker_is_the_floor(collection):
+    run = RandomOrder().retrieve(collection, collection.query_ids("test"), 96)
+    qrels = collection.qrels("test")
+    assert evaluate(Oracle().rerank(run, collection), qrels, ["MRR@10"]).mean["MRR@10"] == 1.0
+    assert FirstStage().rerank(run, collection) is run
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [("scifact", (0.6762, 0.6413, 0.9127)), ("cranfield", (0.3432, 0.5056, 0.7221))],
+)
+def test_bm25_reaches_the_figures_known_for_real_collections(
+    shared_collections, tmp_path, name, expected
+):
+    real = BeirFolder(shared_collections / name).load()
+    run = BM25(store=tmp_path).retrieve(real, real.query_ids("test"), 100)
+    found = evaluate(run, real.qrels("test"), ["nDCG@10", "MRR@10", "R@100"]).mean
+    assert list(found.values()) == pytest.approx(expected, abs=0.01)

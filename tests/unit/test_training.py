@@ -1,0 +1,203 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from recross.errors import InputError
+from recross.evaluation.measures import evaluate
+from recross.hardware import Hardware
+from recross.negatives.ranked import RankWindow
+from recross.rerankers.cross_encoder import CrossEncoder
+from recross.retrieval.random_order import RandomOrder
+from recross.runs import Run
+from recross.training.data import StepData, micro_batches, plan
+from recross.training.fit import FineTuning, Recipe, fit
+from recross.training.groups import make_groups
+from recross.training.losses import ABSENT, Listwise, Pointwise
+from recross.training.module import Optimisation, Validation
+from tests.conftest import save_tiny
+
+
+@pytest.fixture
+def collection(collection):
+    """The toy collection with a rule that a small network can learn: white animals are relevant."""
+    white = [doc_id for doc_id, text in collection.documents.items() if " white " in text]
+    qrels = {
+        split: {q: {white[n % 6]: 1} for n, q in enumerate(collection.query_ids(split))}
+        for split in ("train", "dev", "test")
+    }
+    documents = {d: t for d, t in collection.documents.items() if d not in white[6:]}
+    return replace(collection, split_qrels=qrels, documents=documents)
+
+
+@pytest.fixture
+def groups(collection):
+    candidates = RandomOrder().retrieve(collection, collection.query_ids("train"), 40)
+    return make_groups(candidates, collection, "train", RankWindow(RandomOrder(), 40), 5, 0)
+
+
+@pytest.fixture
+def network(tiny_bert):
+    return CrossEncoder(str(tiny_bert)).network
+
+
+def gradient(network, groups, collection, loss, budget):
+    network.zero_grad()
+    for micro in micro_batches(groups, collection, network, budget):
+        (loss(micro.lists(network(micro.batch)), micro.labels) * micro.share).backward()
+    return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
+
+
+@pytest.mark.parametrize("loss", [Listwise(), Pointwise()])
+def test_the_gradient_of_a_step_does_not_depend_on_what_fits_in_memory(
+    network, groups, collection, loss
+):
+    chosen = groups.groups[:8]
+    whole = gradient(network, chosen, collection, loss, 100_000)
+    for budget in (1, 150, 400):
+        parts = gradient(network, chosen, collection, loss, budget)
+        torch.testing.assert_close(parts, whole, atol=1e-5, rtol=1e-4)
+
+
+def test_lists_of_unequal_length_are_padded_with_absent_labels(network, groups, collection):
+    short = replace(
+        groups.groups[0],
+        doc_ids=groups.groups[0].doc_ids[:2],
+        labels=(1.0, 0.0),
+        first_stage_scores=(0.5, 0.25),
+    )
+    (micro,) = micro_batches([short, groups.groups[1]], collection, network, 100_000)
+    assert micro.labels[0].tolist() == [1.0, 0.0] + [ABSENT] * 4
+    assert micro.first_stage_scores[0, :2].tolist() == [0.5, 0.25]
+    lists = micro.lists(network(micro.batch))
+    alone = network.encode(
+        [collection.queries[short.query_id]],
+        [collection.documents[d] for d in short.doc_ids],
+        [(0, 0), (0, 1)],
+    )
+    assert lists.shape == (2, 6)
+    assert (lists[0, 2:] == 0).all()
+    assert len(alone) == 2
+
+
+def test_every_group_comes_once_per_epoch_and_ranks_share_a_step():
+    steps = plan(10, steps=5, batch_size=4, seed=1)
+    visited = np.concatenate(steps)
+    assert sorted(visited[:10]) == sorted(visited[10:]) == list(range(10))
+    assert steps == plan(10, 5, 4, 1) != plan(10, 5, 4, 2)
+
+
+def test_two_ranks_see_together_what_one_sees(network, groups, collection):
+    def step(rank, ranks):
+        data = StepData(
+            groups.groups, collection, network, steps=1, batch_size=6, tokens=10**6, seed=0
+        )
+        data.rank, data.ranks = rank, ranks
+        return data[0]
+
+    whole = sum(len(micro.batch) for micro in step(0, 1))
+    assert sum(len(micro.batch) for rank in (0, 1) for micro in step(rank, 2)) == whole
+
+
+def test_the_learning_rate_warms_up_and_decays_linearly():
+    settings = Optimisation(100, 1e-4, None, 0.01, 0.1, 1.0, 0.0)
+    assert [settings.rate(step) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+    assert settings.rate(55) == pytest.approx(0.5)
+    assert settings.rate(100) == 0
+
+
+def validation(collection):
+    query_ids = collection.query_ids("dev")
+    candidates = RandomOrder(3).retrieve(collection, query_ids, 30)
+    with_positive = {
+        q: dict.fromkeys([*candidates.doc_ids(q), *collection.relevant("dev", q)], 0.0)
+        for q in query_ids
+    }
+    run = Run.from_scores("dev", with_positive)
+    return Validation(run, collection, collection.qrels("dev"), "MRR@10")
+
+
+def chance(dev):
+    return evaluate(dev.candidates, dev.qrels, ["MRR@10"]).mean["MRR@10"]
+
+
+def trained(tmp_path, collection, groups, hardware=Hardware(), **settings):
+    source = save_tiny(tmp_path / "source", hidden_dropout_prob=0.0)
+    reranker = CrossEncoder(str(source), fresh_head=True, max_length=24)
+    defaults = {
+        "steps": 60,
+        "batch_size": 8,
+        "negatives_per_positive": 5,
+        "learning_rate": 3e-3,
+        "validations": 3,
+    }
+    training = FineTuning(**{**defaults, **settings})
+    folder = tmp_path / "out"
+    recipe = Recipe(Listwise(), training)
+    took = fit(reranker.network, groups, recipe, hardware, validation(collection), folder)
+    return reranker.trained(folder), took
+
+
+def test_training_learns_the_toy_task_and_keeps_its_best_weights(tmp_path, collection, groups):
+    reranker, took = trained(tmp_path, collection, groups)
+    dev = validation(collection)
+    found = evaluate(reranker.rerank(dev.candidates, collection), dev.qrels, ["MRR@10"]).mean
+    assert found["MRR@10"] == pytest.approx(took["best dev MRR@10"], abs=1e-6)
+    assert found["MRR@10"] > 0.3 > 2 * chance(dev)
+    assert took["best_step"] in (20, 40, 60)
+    assert took["pairs"] == 60 * 8 * 6
+    assert not (tmp_path / "out" / "lightning").exists()
+
+
+def test_the_same_seed_trains_the_same_weights(tmp_path, collection, groups):
+    first, _ = trained(tmp_path / "a", collection, groups, steps=4, validations=1)
+    second, _ = trained(tmp_path / "b", collection, groups, steps=4, validations=1)
+    pairs = [("red cat", "here lives a red cat"), ("blue dog", "a blue owl")]
+    assert first.predict(pairs).tolist() == second.predict(pairs).tolist()
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_weights_as_one(tmp_path, collection, groups):
+    settings = {"steps": 3, "validations": 1, "learning_rate": 1e-3}
+    one, _ = trained(tmp_path / "one", collection, groups, **settings)
+    hardware = Hardware(devices=2, tokens_per_training_pass=120)
+    two, _ = trained(tmp_path / "two", collection, groups, hardware, **settings)
+    pairs = [("red cat", "here lives a red cat"), ("blue dog", "a blue owl")]
+    np.testing.assert_allclose(one.predict(pairs), two.predict(pairs), atol=1e-3)
+
+
+def test_a_loss_that_is_no_number_stops_with_its_step(tmp_path, collection, groups):
+    def broken(scores, _labels):
+        return scores.sum() * float("nan")
+
+    reranker = CrossEncoder(str(save_tiny(tmp_path / "source")), max_length=24)
+    training = FineTuning(steps=2, batch_size=2, validations=1)
+    with pytest.raises(FloatingPointError, match="loss must be finite, got nan at step 1"):
+        fit(
+            reranker.network,
+            groups,
+            Recipe(broken, training),
+            Hardware(),
+            validation(collection),
+            tmp_path / "out",
+        )
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"steps": 7, "validations": 2}, "steps must be a multiple of validations=2, got 7"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive, got 0.0"),
+        ({"warmup_share": 1.0}, r"warmup_share must lie in \[0, 1\), got 1.0"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+    ],
+)
+def test_bad_settings_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        FineTuning(**arguments)
+
+
+def test_a_batch_that_devices_cannot_share_is_refused(tmp_path, collection, groups):
+    with pytest.raises(InputError, match=r"multiple of hardware.devices=2, got 3"):
+        trained(tmp_path, collection, groups, Hardware(devices=2), batch_size=3)
