@@ -17,22 +17,27 @@ from recross.errors import InputError
 from recross.evaluation.latency import Latency, measure_reranking, measure_search
 from recross.evaluation.measures import check_measures
 from recross.hardware import Hardware
+from recross.negatives.ranked import RankWindow
 from recross.negatives.sampler import NegativeSampler
 from recross.rerankers.baselines import FirstStage
-from recross.rerankers.interpolation import choose_weight, interpolate
+from recross.rerankers.interpolation import Interpolation, choose_interpolation
 from recross.rerankers.reranker import Reranker
 from recross.results import Judged, Outcome, finished, record, write_files
+from recross.retrieval.random_order import RandomOrder
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.runs import Run
 from recross.seeding import generator
 from recross.store import DEFAULT_STORE, Store, describe, fingerprint, read_manifest, write_json
 from recross.tracking.tracker import Log, Tracker
 from recross.training.fit import FineTuning, Recipe, Trainable, Training, fit
-from recross.training.groups import make_groups
+from recross.training.groups import Groups, make_groups
 from recross.training.losses import Loss
 from recross.training.module import Validation
 
 logger = logging.getLogger(__name__)
+
+EASY = RankWindow(RandomOrder())
+"""Random negatives, for the first steps of a network whose head is fresh."""
 
 
 @dataclass(frozen=True)
@@ -100,13 +105,13 @@ class Experiment:
         candidates = self.retrieve(collection, self.test_split)
         logger.info("re-ranking %d queries", len(candidates))
         reranked = reranker.rerank(candidates, collection)
-        interpolated, weight = self._interpolate(reranker, candidates, reranked, collection)
+        interpolated, interpolation = self._interpolate(reranker, candidates, reranked, collection)
         latency, first_stage_ms = self._latency(reranker, collection)
         outcome = Outcome(
             candidates=candidates,
             reranked=reranked,
             interpolated=interpolated,
-            weight=weight,
+            interpolation=interpolation,
             training=training,
             latency=latency,
             first_stage_ms=first_stage_ms,
@@ -197,26 +202,12 @@ class Experiment:
         folder: Path,
         log: Log | None,
     ) -> Mapping[str, Any]:
-        sampled_from = retrieve_once(
-            self.negatives.source,
-            collection,
-            collection.query_ids(self.train_split),
-            self.negatives.depth,
-            Store(self.store),
-        )
-        groups = make_groups(
-            sampled_from,
-            collection,
-            self.train_split,
-            self.negatives,
-            training.negatives_per_positive,
-            self.seed,
-            evaluation_splits=(self.dev_split, self.test_split),
-        )
-        logger.info("training on %d groups", len(groups.groups))
+        groups = self._groups(self.negatives, collection, training)
+        easy = self._groups(EASY, collection, training) if training.easy_steps else groups
+        logger.info("training on %d groups, %d steps", len(groups.groups), training.steps)
         took = fit(
             reranker.network,
-            groups,
+            (easy, groups),
             Recipe(self.loss, training, self.seed),
             self.hardware,
             self._validation(collection, training),
@@ -224,6 +215,21 @@ class Experiment:
             log,
         )
         return {"training": took}
+
+    def _groups(
+        self, sampler: NegativeSampler, collection: Collection, training: FineTuning
+    ) -> Groups:
+        query_ids = collection.query_ids(self.train_split)
+        store = Store(self.store)
+        return make_groups(
+            retrieve_once(sampler.source, collection, query_ids, sampler.depth, store),
+            collection,
+            self.train_split,
+            sampler,
+            training.negatives_per_positive,
+            self.seed,
+            evaluation_splits=(self.dev_split, self.test_split),
+        )
 
     def _validation(self, collection: Collection, training: FineTuning) -> Validation:
         judged = collection.qrels(self.dev_split)
@@ -240,15 +246,15 @@ class Experiment:
 
     def _interpolate(
         self, reranker: Reranker, candidates: Run, reranked: Run, collection: Collection
-    ) -> tuple[Run | None, float | None]:
+    ) -> tuple[Run | None, Interpolation | None]:
         has_dev = bool(collection.split_qrels.get(self.dev_split))
         if not self.interpolate or isinstance(reranker, FirstStage) or not has_dev:
             return None, None
         dev = self.retrieve(collection, self.dev_split)
-        dev_reranked = reranker.rerank(dev, collection)
         qrels = collection.qrels(self.dev_split)
-        weight = choose_weight(dev, dev_reranked, qrels, self.measures[0])
-        return interpolate(candidates, reranked, weight), weight
+        dev_reranked = reranker.rerank(dev, collection)
+        chosen = choose_interpolation(dev, dev_reranked, qrels, self.measures[0])
+        return chosen.mix(candidates, reranked), chosen
 
     def _latency(
         self, reranker: Reranker, collection: Collection

@@ -13,6 +13,7 @@ from recross.evaluation.latency import Latency, peak_memory_mb
 from recross.evaluation.measures import Evaluation, account, evaluate
 from recross.evaluation.significance import bootstrap_interval, paired_p_value
 from recross.records import Cost
+from recross.rerankers.interpolation import Interpolation
 from recross.runs import Run
 from recross.store import write_json
 
@@ -26,7 +27,7 @@ class Outcome:
     candidates: Run
     reranked: Run
     interpolated: Run | None
-    weight: float | None
+    interpolation: Interpolation | None
     training: Mapping[str, Any]
     latency: Latency | None
     first_stage_ms: Mapping[str, float]
@@ -151,10 +152,10 @@ def _p_values(system: Evaluation, baseline: Evaluation) -> dict[str, float]:
 
 
 def _interpolation(outcome: Outcome, judged: Judged) -> dict[str, Any] | None:
-    if judged.interpolated is None:
+    if judged.interpolated is None or outcome.interpolation is None:
         return None
     return {
-        "weight": outcome.weight,
+        **asdict(outcome.interpolation),
         "measures": judged.interpolated.mean,
         "intervals": _intervals(judged.interpolated),
         "p_values": _p_values(judged.interpolated, judged.first_stage),

@@ -1,11 +1,12 @@
 import time
 
+import numpy as np
 import pytest
 
 from recross.errors import InputError
 from recross.evaluation.latency import measure_reranking, measure_search, peak_memory_mb
 from recross.records import Cost
-from recross.rerankers.interpolation import choose_weight, interpolate
+from recross.rerankers.interpolation import WEIGHTS, Interpolation, choose_interpolation
 from recross.runs import Run
 
 FIRST = Run.from_scores("first", {"q": {"a": 10.0, "b": 6.0, "c": 0.0}})
@@ -13,28 +14,47 @@ SECOND = Run.from_scores("second", {"q": {"a": -1.0, "b": 1.0, "c": 0.0}})
 
 
 def test_interpolation_by_hand():
-    mixed = dict(interpolate(FIRST, SECOND, 0.25).rankings["q"])
-    assert mixed["a"] == pytest.approx(0.75 * 1.0 + 0.25 * 0.0)
-    assert mixed["b"] == pytest.approx(0.75 * 0.6 + 0.25 * 1.0)
-    assert mixed["c"] == pytest.approx(0.75 * 0.0 + 0.25 * 0.5)
+    mixed = dict(
+        Interpolation(0.25, first_scale=10.0, second_scale=2.0).mix(FIRST, SECOND).rankings["q"]
+    )
+    assert mixed["a"] == pytest.approx(0.75 * 1.0 + 0.25 * -0.5)
+    assert mixed["b"] == pytest.approx(0.75 * 0.6 + 0.25 * 0.5)
+    assert mixed["c"] == pytest.approx(0.0)
 
 
 def test_the_ends_are_the_parts_alone():
-    assert interpolate(FIRST, SECOND, 0.0).doc_ids("q") == FIRST.doc_ids("q")
-    assert interpolate(FIRST, SECOND, 1.0).doc_ids("q") == SECOND.doc_ids("q")
-    with pytest.raises(InputError, match=r"weight must lie in \[0, 1\], got 1.5"):
-        interpolate(FIRST, SECOND, 1.5)
+    assert Interpolation(0.0).mix(FIRST, SECOND).doc_ids("q") == FIRST.doc_ids("q")
+    assert Interpolation(1.0).mix(FIRST, SECOND).doc_ids("q") == SECOND.doc_ids("q")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((1.5,), r"weight must lie in \[0, 1\], got 1.5"),
+        ((0.5, 0.0), "scales must be positive, got 0.0"),
+    ],
+)
+def test_bad_interpolations_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Interpolation(*arguments)
 
 
 def test_equal_scores_and_empty_rankings_are_no_trouble():
     flat = Run.from_scores("flat", {"q": {"a": 1.0, "b": 1.0}, "r": {}})
-    assert dict(interpolate(flat, flat, 0.5).rankings["q"]) == {"a": 0.0, "b": 0.0}
-    assert interpolate(flat, flat, 0.5).rankings["r"] == ()
+    chosen = choose_interpolation(flat, flat, {"q": {"a": 1}})
+    assert (chosen.first_scale, chosen.second_scale) == (1.0, 1.0)
+    assert chosen.mix(flat, flat).rankings["r"] == ()
 
 
-def test_the_weight_is_the_best_on_dev_and_the_smallest_of_equals():
-    assert choose_weight(FIRST, SECOND, {"q": {"a": 1}}) == 0.0
-    assert choose_weight(FIRST, SECOND, {"q": {"b": 1}}) == 0.3  # .7 * .6 + .3 = .72 > .7
+def test_scales_are_the_spread_within_a_query_and_the_weight_the_best_on_dev():
+    only_first = choose_interpolation(FIRST, SECOND, {"q": {"a": 1}})
+    assert only_first.weight == 0.0
+    assert only_first.first_scale == pytest.approx(np.std([10.0, 6.0, 0.0]))
+    assert only_first.second_scale == pytest.approx(np.std([-1.0, 1.0, 0.0]))
+    both = choose_interpolation(FIRST, SECOND, {"q": {"b": 1}})
+    gap_first, gap_second = 4 / both.first_scale, 2 / both.second_scale
+    smallest = gap_first / (gap_first + gap_second)
+    assert both.weight == min(w for w in WEIGHTS if w > smallest)
 
 
 def test_latency_is_per_hundred_documents_and_leaves_the_warm_up_out(collection):

@@ -11,7 +11,7 @@ from recross.negatives.ranked import RankWindow
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
-from recross.training.data import StepData, micro_batches, plan
+from recross.training.data import Phase, StepData, micro_batches, plan
 from recross.training.fit import FineTuning, Recipe, fit
 from recross.training.groups import make_groups
 from recross.training.losses import ABSENT, Listwise, Pointwise
@@ -91,13 +91,32 @@ def test_every_group_comes_once_per_epoch_and_ranks_share_a_step():
 def test_two_ranks_see_together_what_one_sees(network, groups, collection):
     def step(rank, ranks):
         data = StepData(
-            groups.groups, collection, network, steps=1, batch_size=6, tokens=10**6, seed=0
+            [Phase(groups.groups, 1)], collection, network, batch_size=6, tokens=10**6, seed=0
         )
         data.rank, data.ranks = rank, ranks
         return data[0]
 
     whole = sum(len(micro.batch) for micro in step(0, 1))
     assert sum(len(micro.batch) for rank in (0, 1) for micro in step(rank, 2)) == whole
+
+
+def test_easy_groups_come_first(network, groups, collection):
+    easy, hard = groups.groups[:10], groups.groups[10:40]
+    phases = [Phase(easy, 2), Phase(hard, 3)]
+    data = StepData(phases, collection, network, batch_size=4, tokens=10**6, seed=0)
+    assert len(data) == 5
+    seen = [{group.query_id for group in step} for step in data._plan]
+    easy_queries = {group.query_id for group in easy}
+    assert [step <= easy_queries for step in seen] == [True, True, False, False, False]
+
+
+def test_frozen_layers_do_not_move_and_the_others_do(tmp_path, collection, groups):
+    before = CrossEncoder(str(save_tiny(tmp_path / "source")), fresh_head=True).network.model
+    reranker, _ = trained(tmp_path, collection, groups, steps=2, validations=1, frozen_share=0.4)
+    after = dict(reranker.network.model.named_parameters())
+    moved = {n for n, p in before.named_parameters() if not torch.equal(p, after[n])}
+    assert not any("layer.0." in name or "word_embeddings" in name for name in moved)
+    assert any("layer.1." in name for name in moved)
 
 
 def test_the_learning_rate_warms_up_and_decays_linearly():
@@ -123,7 +142,7 @@ def chance(dev):
 
 
 def trained(tmp_path, collection, groups, hardware=Hardware(), **settings):
-    source = save_tiny(tmp_path / "source", hidden_dropout_prob=0.0)
+    source = save_tiny(tmp_path / "source")
     reranker = CrossEncoder(str(source), fresh_head=True, max_length=24)
     defaults = {
         "steps": 60,
@@ -131,11 +150,12 @@ def trained(tmp_path, collection, groups, hardware=Hardware(), **settings):
         "negatives_per_positive": 5,
         "learning_rate": 3e-3,
         "validations": 3,
+        "dropout": 0.0,
     }
     training = FineTuning(**{**defaults, **settings})
     folder = tmp_path / "out"
     recipe = Recipe(Listwise(), training)
-    took = fit(reranker.network, groups, recipe, hardware, validation(collection), folder)
+    took = fit(reranker.network, (groups, groups), recipe, hardware, validation(collection), folder)
     return reranker.trained(folder), took
 
 
@@ -176,7 +196,7 @@ def test_a_loss_that_is_no_number_stops_with_its_step(tmp_path, collection, grou
     with pytest.raises(FloatingPointError, match="loss must be finite, got nan at step 1"):
         fit(
             reranker.network,
-            groups,
+            (groups, groups),
             Recipe(broken, training),
             Hardware(),
             validation(collection),
@@ -189,6 +209,8 @@ def test_a_loss_that_is_no_number_stops_with_its_step(tmp_path, collection, grou
     [
         ({"steps": 7, "validations": 2}, "steps must be a multiple of validations=2, got 7"),
         ({"learning_rate": 0.0}, "learning_rate must be positive, got 0.0"),
+        ({"frozen_share": 1.5}, r"frozen_share must lie in \[0, 1\], got 1.5"),
+        ({"easy_share": 1.0}, r"easy_share must lie in \[0, 1\), got 1.0"),
         ({"warmup_share": 1.0}, r"warmup_share must lie in \[0, 1\), got 1.0"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
     ],

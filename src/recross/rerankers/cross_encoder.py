@@ -50,6 +50,23 @@ class PairNetwork(nn.Module):
         """Turn pairs of (query number, document number) into token sequences."""
         return self._pairs.encode(queries, documents, pairs)
 
+    def prepare_training(self, frozen_share: float | None, dropout: float) -> None:
+        """Set dropout; freeze word embeddings and a share of the layers, from the first.
+
+        ``None`` freezes nothing.
+        """
+        config = self.model.config
+        config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
+        for module in self.model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = dropout
+        if frozen_share is None:
+            return
+        backbone = self.model.base_model
+        backbone.embeddings.word_embeddings.requires_grad_(False)
+        for layer in backbone.encoder.layer[: int(frozen_share * config.num_hidden_layers)]:
+            layer.requires_grad_(False)
+
     def forward(self, batch: PackedBatch) -> Tensor:
         """Logits to train on, ``(B,)``."""
         if not self._packs:

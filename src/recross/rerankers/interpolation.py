@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from recross.errors import InputError
 from recross.evaluation.measures import evaluate
@@ -12,40 +14,62 @@ from recross.runs import Run
 WEIGHTS = tuple(step / 20 for step in range(21))
 
 
-def interpolate(candidates: Run, reranked: Run, weight: float) -> Run:
-    """``weight`` of the re-ranker plus the rest of the first stage, each on [0, 1] per query.
+@dataclass(frozen=True)
+class Interpolation:
+    """``weight`` of the re-ranker's score plus the rest of the first stage's, each over its scale.
 
-    Scores of both are scaled to [0, 1] within the query's candidates, since their scales have
-    nothing in common.
+    One scale serves all queries, so that a query whose candidates hardly differ in one of the two
+    scores is decided by the other.
     """
-    if not 0 <= weight <= 1:
-        raise InputError(f"weight must lie in [0, 1], got {weight}")
-    scores: dict[str, Mapping[str, float]] = {}
-    for query_id, ranking in reranked.rankings.items():
-        first = _unit(dict(candidates.rankings[query_id]))
-        second = _unit(dict(ranking))
-        scores[query_id] = {d: weight * second[d] + (1 - weight) * first[d] for d in second}
-    return Run.from_scores(f"{reranked.name}+first", scores, reranked.cost)
+
+    weight: float
+    first_scale: float = 1.0
+    second_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight <= 1:
+            raise InputError(f"weight must lie in [0, 1], got {self.weight}")
+        if self.first_scale <= 0 or self.second_scale <= 0:
+            raise InputError(
+                f"scales must be positive, got {self.first_scale} and {self.second_scale}"
+            )
+
+    def mix(self, candidates: Run, reranked: Run) -> Run:
+        """Score the re-ranked documents anew; ``candidates`` holds their first-stage scores."""
+        first_share = (1 - self.weight) / self.first_scale
+        second_share = self.weight / self.second_scale
+        scores: dict[str, dict[str, float]] = {}
+        for query_id, ranking in reranked.rankings.items():
+            first = dict(candidates.rankings[query_id])
+            scores[query_id] = {d: second_share * s + first_share * first[d] for d, s in ranking}
+        return Run.from_scores(f"{reranked.name}+first", scores, reranked.cost)
 
 
-def choose_weight(
+def choose_interpolation(
     candidates: Run,
     reranked: Run,
     qrels: Qrels,
     measure: str = "MRR@10",
     weights: Sequence[float] = WEIGHTS,
-) -> float:
-    """The weight with the best ``measure`` on these development queries; the smaller of equals."""
+) -> Interpolation:
+    """The best by ``measure`` on these development queries; of equal weights the smallest.
+
+    The scales are the mean standard deviations of the scores within a query.
+    """
+    scales = _scale(candidates), _scale(reranked)
 
     def quality(weight: float) -> float:
-        return evaluate(interpolate(candidates, reranked, weight), qrels, [measure]).mean[measure]
+        mixed = Interpolation(weight, *scales).mix(candidates, reranked)
+        return evaluate(mixed, qrels, [measure]).mean[measure]
 
-    return max(weights, key=lambda weight: (quality(weight), -weight))
+    best = max(weights, key=lambda weight: (quality(weight), -weight))
+    return Interpolation(best, *scales)
 
 
-def _unit(scores: Mapping[str, float]) -> dict[str, float]:
-    if not scores:
-        return {}
-    low, high = min(scores.values()), max(scores.values())
-    span = (high - low) or 1.0
-    return {doc_id: (score - low) / span for doc_id, score in scores.items()}
+def _scale(run: Run) -> float:
+    spreads = [
+        statistics.pstdev(doc.score for doc in ranking)
+        for ranking in run.rankings.values()
+        if len(ranking) > 1
+    ]
+    return (statistics.fmean(spreads) if spreads else 0.0) or 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -52,6 +53,13 @@ class MicroBatch:
 Step = list[MicroBatch]
 
 
+class Phase(NamedTuple):
+    """Groups to learn from for so many steps."""
+
+    groups: Sequence[TrainingGroup]
+    steps: int
+
+
 class StepData(Dataset[Step]):
     """Item ``i`` is optimiser step ``i``: ``batch_size`` groups, of which ``rank`` takes its part.
 
@@ -61,35 +69,41 @@ class StepData(Dataset[Step]):
 
     def __init__(
         self,
-        groups: Sequence[TrainingGroup],
+        phases: Sequence[Phase],
         collection: Collection,
         network: Network,
         *,
-        steps: int,
         batch_size: int,
         tokens: int,
         seed: int,
     ) -> None:
-        self._groups = groups
         self._collection = collection
         self._network = network
         self._tokens = tokens
-        self._plan = plan(len(groups), steps, batch_size, seed)
+        self._plan = [
+            [phase.groups[number] for number in numbers]
+            for at, phase in enumerate(phases)
+            for numbers in plan(len(phase.groups), phase.steps, batch_size, seed, at)
+        ]
         self.rank, self.ranks = 0, 1
 
     def __len__(self) -> int:
         return len(self._plan)
 
     def __getitem__(self, step: int) -> Step:
-        chosen = [self._groups[number] for number in self._plan[step][self.rank :: self.ranks]]
+        chosen = self._plan[step][self.rank :: self.ranks]
         return list(micro_batches(chosen, self._collection, self._network, self._tokens))
 
 
-def plan(groups: int, steps: int, batch_size: int, seed: int) -> list[list[int]]:
+def plan(groups: int, steps: int, batch_size: int, seed: int, phase: int = 0) -> list[list[int]]:
     """Numbers of the groups of each step; every group comes once per epoch."""
+    if not steps:
+        return []
     needed = steps * batch_size
     epochs = -(-needed // groups)
-    orders = [generator(seed, "order", str(epoch)).permutation(groups) for epoch in range(epochs)]
+    orders = [
+        generator(seed, "order", f"{phase} {epoch}").permutation(groups) for epoch in range(epochs)
+    ]
     flat = np.concatenate(orders)[:needed]
     return [part.tolist() for part in flat.reshape(steps, batch_size)]
 

@@ -19,7 +19,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.tracking.tracker import Log
-from recross.training.data import StepData
+from recross.training.data import Phase, StepData
 from recross.training.groups import Groups
 from recross.training.losses import Loss
 from recross.training.module import Optimisation, RankingModule, Validation
@@ -60,7 +60,11 @@ class FineTuning:
     """Fine-tuning by AdamW with warm-up and linear decay.
 
     ``batch_size`` counts groups (one positive with ``negatives_per_positive`` negatives) per
-    optimiser step, whatever fits in memory at once. ``validations`` times, evenly spaced and last
+    optimiser step, whatever fits in memory at once. The first ``easy_share`` of the steps learns
+    from random negatives, which a fresh head needs before it can tell hard ones apart. With
+    a ``frozen_share`` the word embeddings and that share of the layers, from the first and
+    rounded down, stay as they are.
+    ``validations`` times, evenly spaced and last
     after the last step, the first ``validation_queries`` development queries are re-ranked to
     ``validation_depth``; the weights with the best ``measure`` are kept.
     """
@@ -74,6 +78,9 @@ class FineTuning:
     warmup_share: float = 0.1
     max_grad_norm: float = 1.0
     first_stage_weight: float = 0.0
+    easy_share: float = 0.0
+    frozen_share: float | None = None
+    dropout: float = 0.1
     validations: int = 4
     validation_queries: int | None = 200
     validation_depth: int = 100
@@ -94,8 +101,16 @@ class FineTuning:
             )
         if self.learning_rate <= 0:
             raise InputError(f"learning_rate must be positive, got {self.learning_rate}")
-        if not 0 <= self.warmup_share < 1:
-            raise InputError(f"warmup_share must lie in [0, 1), got {self.warmup_share}")
+        for name in ("warmup_share", "easy_share", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+        if self.frozen_share is not None and not 0 <= self.frozen_share <= 1:
+            raise InputError(f"frozen_share must lie in [0, 1], got {self.frozen_share}")
+
+    @property
+    def easy_steps(self) -> int:
+        """Steps that learn from random negatives."""
+        return round(self.steps * self.easy_share)
 
     @property
     def optimisation(self) -> Optimisation:
@@ -122,7 +137,7 @@ class Recipe:
 
 def fit(
     network: Any,
-    groups: Groups,
+    groups: tuple[Groups, Groups],
     recipe: Recipe,
     hardware: Hardware,
     validation: Validation,
@@ -131,6 +146,8 @@ def fit(
 ) -> Mapping[str, Any]:
     """Train ``network``, save its best weights into ``folder``, and say what it took.
 
+    ``groups`` are those of the easy steps and of the rest; the same ones twice where the recipe
+    has no easy steps.
     ``hardware`` decides devices and precision only: the groups of every step follow from the seed.
     """
     training, seed = recipe.training, recipe.seed
@@ -140,11 +157,15 @@ def fit(
             f" got {training.batch_size}"
         )
     hardware.prepare()
+    network.prepare_training(training.frozen_share, training.dropout)
+    easy, hard = groups
     data = StepData(
-        groups.groups,
+        [
+            Phase(easy.groups, training.easy_steps),
+            Phase(hard.groups, training.steps - training.easy_steps),
+        ],
         validation.collection,
         network,
-        steps=training.steps,
         batch_size=training.batch_size,
         tokens=hardware.tokens_per_training_pass,
         seed=seed,
@@ -167,8 +188,8 @@ def fit(
         "pairs": pairs,
         "seconds": seconds,
         "pairs_per_second": pairs / seconds,
-        "groups": len(groups.groups),
-        "left_out": dict(groups.left_out),
+        "groups": len(hard.groups),
+        "left_out": dict(hard.left_out),
         "best_step": _step_of(best.best_model_path),
         f"best dev {training.measure}": float(best.best_model_score or 0.0),
     }
