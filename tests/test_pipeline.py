@@ -182,6 +182,23 @@ def item_key(item):
     return item.key or "/".join(item.nested_key)
 
 
+def test_the_users_table_shows_given_published_and_measured_values(tmp_path, beir_folder, capsys):
+    words = ["run", "experiment=msmarco_table", "collection=files", "latency_queries=2"]
+    words += [f"collection.folder={beir_folder}", f"output={tmp_path / 'out'}"]
+    words += ["retriever.checkpoint=embedded:all-minilm-l6-v2"]
+    checkpoint = save_tiny(tmp_path / "tiny")
+    assert main([*words, "row=biencoder"]) == 0
+    assert main([*words, "row=minilm_l6", f"reranker.checkpoint={checkpoint}"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    last = {line.split("|")[1].strip(): line for line in lines if line.startswith("| bi-encoder")}
+    result = result_of(folder_of(tmp_path, "biencoder.minilm_l6", "msmarco_table"))
+    measured = f"{result['measures']['MRR@10']:.4f}"
+    assert all(v in last["bi-encoder + MiniLM-L6"] for v in ("0.389", "0.3901", measured))
+    assert last["bi-encoder + BERT-large"].count("–") >= 5  # given and published, not measured
+    assert "0.428" in last["bi-encoder + BERT-large"]
+    assert main(["table", str(tmp_path / "out" / "msmarco_table"), "--check"]) == 1
+
+
 def test_wandb_writes_an_offline_run_that_can_be_read_back(base, tmp_path):
     assert main(["run", *base, *SMALL, "study=s", "tracking=wandb"]) == 0
     (file,) = folder_of(tmp_path).glob("wandb/offline-run-*/run-*.wandb")

@@ -121,7 +121,7 @@ def _single(command: str, words: Sequence[str]) -> int:
 
 def _sweep(command: str, words: Sequence[str], cells: Sequence[dict[str, Any]]) -> int:
     logger.info("recross: %d experiments", len(cells))
-    code = _run_hydra(command, words, _cell)
+    code = _run_hydra(command, words, _train_cell if command == "train" else _cell)
     if command != "run":
         return code
     failed = 0
@@ -173,9 +173,19 @@ def _train(cfg: DictConfig) -> None:
 
 
 def _cell(cfg: DictConfig) -> None:
-    """One cell of a sweep: its failure is recorded and does not stop the others."""
+    """One cell of a sweep of any command but ``train``."""
+    _guarded(_job, cfg)
+
+
+def _train_cell(cfg: DictConfig) -> None:
+    """One cell of a sweep of ``train``."""
+    _guarded(_train, cfg)
+
+
+def _guarded(job: Callable[[DictConfig], None], cfg: DictConfig) -> None:
+    """Run a job whose failure is recorded and does not stop the other cells."""
     try:
-        _job(cfg)
+        job(cfg)
     except Exception as error:
         values = resolved(cfg)
         names = {key: values.get(key) for key in ("study", "name", "label", "seed")}
