@@ -273,5 +273,8 @@ class Experiment:
         return measure_reranking(reranker.rerank, search(query_ids), collection), first_stage_ms
 
     def _parameters(self, reranker: Reranker) -> int | None:
+        """Size of the network that decides the order: the re-ranker's, else the first stage's."""
+        if isinstance(reranker, FirstStage):
+            return getattr(self.retriever, "parameters", None)
         network = getattr(reranker, "network", None)
         return sum(p.numel() for p in network.parameters()) if network is not None else None

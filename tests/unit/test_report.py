@@ -76,9 +76,14 @@ def test_the_markdown_table_shows_marks_intervals_and_latency():
     lines = text.splitlines()
     assert len({line.count("|") for line in lines[:7]}) == 1
     big = next(line for line in lines if line.startswith("| big "))
-    assert "0.5500† [0.450, 0.650]" in big
+    assert "0.5500▲ [0.450, 0.650]" in big
     assert "2,500" in big
     assert "88" in big
+
+
+def test_a_significant_loss_is_not_marked_as_a_gain():
+    rows = {row.label: row for row in make_rows([result("worse", 0.3, p=0.001)], {})}
+    assert rows["worse"].mark == "▼"
 
 
 def test_the_csv_holds_plain_numbers():

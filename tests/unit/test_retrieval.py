@@ -71,7 +71,9 @@ def cosine_run(collection, query_id):
 
 
 def test_the_biencoder_ranks_by_the_cosine_of_sentence_transformers(tmp_path, collection):
-    run = BiEncoder(EMBEDDED, store=tmp_path).retrieve(collection, ["q3"], 96)
+    encoder = BiEncoder(EMBEDDED, store=tmp_path)
+    assert encoder.parameters == 22_713_216  # all-MiniLM-L6-v2
+    run = encoder.retrieve(collection, ["q3"], 96)
     expected = cosine_run(collection, "q3")
     found = dict(run.rankings["q3"])
     assert found.keys() == expected.keys()

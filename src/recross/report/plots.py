@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from recross.report.rows import Row
+from recross.report.rows import INTERPOLATED, Row
 
 
 def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
@@ -24,7 +24,9 @@ def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
 
     name = next(iter(drawn[0][0].measures))
     figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
-    for number, (row, latency) in enumerate(drawn):
+    models = list(dict.fromkeys(_model(row) for row, _ in drawn))
+    for row, latency in drawn:
+        colour = f"C{models.index(_model(row)) % 10}"
         value = row.measures[name]
         error = [[value.mean - value.low], [value.high - value.mean]]
         is_first_stage = row.difference is None
@@ -34,9 +36,9 @@ def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
             yerr=error,
             fmt="s" if is_first_stage else "o",
             capsize=3,
-            color=f"C{number % 10}",
-            markerfacecolor="none" if "interpolated" in row.label else f"C{number % 10}",
-            label=row.label[:60] + (" †" if row.is_significant else ""),
+            color=colour,
+            markerfacecolor="none" if _model(row) != row.label else colour,
+            label=f"{row.label[:60]} {row.mark}",
         )
     axes.set_xscale("log")
     axes.set_xlabel("p50 latency per 100 documents, ms (squares: first stage, one search)")
@@ -52,3 +54,7 @@ def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
 
 def _milliseconds(row: Row) -> float | None:
     return row.latency["p50"] if row.latency else row.first_stage_ms
+
+
+def _model(row: Row) -> str:
+    return row.label.partition(INTERPOLATED)[0]

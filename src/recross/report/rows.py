@@ -14,6 +14,7 @@ from recross.evaluation.significance import holm
 from recross.results import RESULT, read_result
 
 SIGNIFICANT = 0.05
+INTERPOLATED = ", interpolated"
 COLUMNS = {"study", "label", "given", "published", "tolerance", "source"}
 
 
@@ -60,6 +61,13 @@ class Row:
     def is_significant(self) -> bool:
         """Whether the difference from the first stage is more than chance."""
         return self.p_value is not None and self.p_value < SIGNIFICANT
+
+    @property
+    def mark(self) -> str:
+        """``▲`` or ``▼`` where the row is significantly better or worse than its first stage."""
+        if not self.is_significant:
+            return ""
+        return "▲" if (self.difference or 0.0) > 0 else "▼"
 
 
 def read_results(folders: Sequence[Path]) -> list[dict[str, Any]]:
@@ -123,7 +131,7 @@ def _rows(runs: Sequence[Mapping[str, Any]], references: Mapping[str, Reference]
     mixed = [run["interpolation"] for run in runs if run.get("interpolation")]
     if len(mixed) == len(runs):
         weights = ", ".join(f"{part['weight']:.2f}" for part in mixed)
-        rows.append(_row(f"{runs[0]['label']}, interpolated ({weights})", mixed, runs, None))
+        rows.append(_row(f"{runs[0]['label']}{INTERPOLATED} ({weights})", mixed, runs, None))
     return rows
 
 

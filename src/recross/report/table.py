@@ -11,9 +11,11 @@ from recross.report.rows import Row, Value
 
 Column = tuple[str, Callable[[Row], str]]
 MISSING = "–"
+LATEX = {"▲": "$^\\uparrow$", "▼": "$^\\downarrow$", "±": "$\\pm$", MISSING: "--"}
 NOTE = (
-    "Brackets: 95 % bootstrap interval over queries (± sd over seeds). † differs from its own first"
-    " stage, p < .05 (paired randomisation test on the first measure, Holm-corrected over rows)."
+    "Brackets: 95 % bootstrap interval over queries (± sd over seeds). ▲ better, ▼ worse than its"
+    " own first stage, p < .05 (paired randomisation test on the first measure, Holm-corrected over"
+    " rows)."
     " Latency: one query at a time, warm, cache off, per 100 documents; of a first stage: one"
     " search for 100 documents. Interpolated rows: weight of the re-ranker, chosen on dev."
 )
@@ -144,7 +146,7 @@ def _measure(name: str, marked: bool) -> Callable[[Row], str]:
         if value is None:
             return MISSING
         spread = f" ± {value.sd:.4f}" if value.sd is not None else ""
-        mark = "†" if marked and row.is_significant else ""
+        mark = row.mark if marked else ""
         return f"{value.mean:.4f}{mark}{spread} [{value.low:.3f}, {value.high:.3f}]"
 
     return show
@@ -173,4 +175,6 @@ def _sources(rows: Sequence[Row]) -> list[str]:
 def _escaped(text: str) -> str:
     for special in "&%_#":
         text = text.replace(special, "\\" + special)
-    return text.replace("†", "$^\\dagger$").replace("±", "$\\pm$").replace(MISSING, "--")
+    for special, command in LATEX.items():
+        text = text.replace(special, command)
+    return text

@@ -87,6 +87,12 @@ class BiEncoder:
         )
         return vectors.astype(np.float32, copy=False)
 
+    @property
+    def parameters(self) -> int:
+        """Parameters of the encoder."""
+        encoder = _encoder(self.checkpoint, self.max_length, str(self.hardware.device))
+        return sum(parameter.numel() for parameter in encoder.parameters())
+
     def document_vectors(self, collection: Collection) -> tuple[Vectors, list[str]]:
         """Every document's vector, memory-mapped, and the documents they belong to."""
 
