@@ -100,12 +100,16 @@ def test_the_same_command_gives_the_same_run_with_and_without_the_store(base, tm
     assert (tmp_path / "one").rglob("reranked.trec").__next__().read_bytes() == runs[0]
 
 
-def test_a_sweep_is_collated_and_a_second_one_reuses_what_was_finished(base, tmp_path, capsys):
+def test_a_sweep_is_collated_and_a_second_one_reuses_what_was_finished(
+    base, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     sweep = ["run", "-m", *base, *SMALL, "study=s", "retriever=bm25,random", "seed=0,1"]
     assert main(sweep) == 0
     table = capsys.readouterr().out
     assert table.count("| random.cross_encoder") == 2  # alone and interpolated
     assert "±" in table
+    assert not (tmp_path / "multirun.yaml").exists()  # everything lies under output
     for name in (
         "table.md",
         "table.csv",
