@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,6 +36,8 @@ about
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 a check or a cell of a sweep failed, 2 the input was wrong."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if not sys.stderr.isatty():  # a log file wants lines, not bars
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("recross").setLevel(logging.INFO)
     for noisy in ("sentence_transformers", "bm25s", "httpx", "numexpr", "faiss", "faiss.loader"):
