@@ -126,6 +126,31 @@ def test_a_sweep_is_collated_and_a_second_one_reuses_what_was_finished(
     assert result_of(folder_of(tmp_path, "random", seed=1))["status"] == "done"
 
 
+def test_an_interruption_ends_with_130_and_leaves_no_half_finished_artefact(
+    base, tmp_path, monkeypatch, caplog
+):
+    from recross.training.module import RankingModule
+
+    whole_step = RankingModule.training_step
+
+    def interrupted(self, step, number):
+        if number == 2:
+            raise KeyboardInterrupt
+        return whole_step(self, step, number)
+
+    words = ["run", *base, *SMALL, "study=s"]
+    with monkeypatch.context() as patch:
+        patch.setattr(RankingModule, "training_step", interrupted)
+        assert main(words) == 130
+    assert "run the same command again to go on" in caplog.text
+    assert not list((tmp_path / "out" / "store" / "checkpoints").glob("*/manifest.json"))
+    runs = sorted((tmp_path / "out" / "store" / "runs").glob("*/run.trec"))
+    stamps = [path.stat().st_mtime_ns for path in runs]
+    assert main(words) == 0
+    assert result_of(folder_of(tmp_path))["status"] == "done"
+    assert [path.stat().st_mtime_ns for path in runs] == stamps  # what was finished is reused
+
+
 def test_a_failing_cell_does_not_stop_the_others(base, tmp_path, caplog):
     Run.from_scores("x", {"q0": {"unknown": 1.0}}).write(tmp_path / "bad.trec")
     words = ["run", "-m", *base, *SMALL, "study=s", "training=none", "reranker=none,oracle"]

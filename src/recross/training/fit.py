@@ -229,7 +229,10 @@ def _train(
         deterministic=True,
     )
     module.train()  # Lightning leaves modes as it finds them
-    trainer.fit(module)
+    try:
+        trainer.fit(module)
+    except SystemExit:  # Lightning turns an interruption into an exit
+        raise KeyboardInterrupt from None
     return keep_best
 
 
