@@ -163,6 +163,19 @@ def test_a_failing_cell_does_not_stop_the_others(base, tmp_path, caplog):
     assert "got 'unknown'" in failed["error"]
 
 
+def test_a_run_file_that_changed_is_read_again(tmp_path, beir_folder):
+    first = Run.from_scores("x", {f"q{n}": {f"d{n}": 2.0, "d1": 1.0} for n in range(0, 96, 5)})
+    words = ["run", "collection=files", f"collection.folder={beir_folder}", "reranker=none"]
+    words += ["retriever=run_file", f"retriever.path={tmp_path / 'x.trec'}", "study=s"]
+    words += [f"output={tmp_path / 'out'}", "latency_queries=0"]
+    found = []
+    for run in (first, Run.from_scores("y", {q: {"d1": 1.0} for q in first.rankings})):
+        run.write(tmp_path / "x.trec")
+        assert main(words) == 0
+        found.append(result_of(folder_of(tmp_path, "run_file.none"))["measures"]["MRR@10"])
+    assert found == [1.0, 0.0]
+
+
 def test_retrieve_then_rerank_then_evaluate(tmp_path, capsys, beir_folder):
     collection = ["collection=files", f"collection.folder={beir_folder}", f"output={tmp_path}"]
     assert main(["retrieve", *collection, "retriever=bm25", "depth=12"]) == 0

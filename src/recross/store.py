@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,20 @@ from filelock import FileLock
 
 DEFAULT_STORE = Path("outputs/store")
 MANIFEST = "manifest.json"
+READ = {"read": True}
+"""Metadata of a field that names a hub id or a folder that will be read."""
 
 
 def describe(value: Any) -> Any:
     """What a value is, in JSON: a dataclass by its class and the fields that make it what it is.
 
     Fields declared ``compare=False`` (where it is stored, which hardware it runs on) are left out.
+    Files and folders that are read, paths and fields declared with ``metadata=READ``, are described
+    with the state of their content, so that nothing made from an older state is taken for theirs.
     """
     if is_dataclass(value) and not isinstance(value, type):
         kind = type(value)
-        named = {f.name: describe(getattr(value, f.name)) for f in fields(value) if f.compare}
+        named = {f.name: _field(f, getattr(value, f.name)) for f in fields(value) if f.compare}
         return {"class": f"{kind.__module__}.{kind.__qualname__}", **named}
     if isinstance(value, Mapping):
         return {str(key): describe(item) for key, item in value.items()}
@@ -33,10 +37,23 @@ def describe(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [describe(item) for item in value]
     if isinstance(value, Path):
-        return str(value)
+        return _with_state(value)
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise TypeError(f"cannot describe a {type(value).__name__}: {value!r}")
+
+
+def _field(declared: Field[Any], value: Any) -> Any:
+    return _with_state(Path(value)) if declared.metadata.get("read") else describe(value)
+
+
+def _with_state(path: Path) -> str:
+    """The path and, where it exists, a digest of the names, sizes and times of its files."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    states = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]
+    if not states:
+        return str(path)
+    return f"{path} ({hashlib.sha256(repr(states).encode()).hexdigest()[:16]})"
 
 
 def fingerprint(*parts: Any) -> str:

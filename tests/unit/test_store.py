@@ -1,11 +1,12 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from recross.hardware import Hardware
-from recross.store import Store, describe, file_hash, fingerprint, read_manifest
+from recross.store import READ, Store, describe, file_hash, fingerprint, read_manifest
 
 
 @dataclass(frozen=True)
@@ -68,3 +69,27 @@ def test_the_hash_of_files_follows_their_content(tmp_path):
     before = file_hash(tmp_path / "a")
     (tmp_path / "a").write_text("2")
     assert file_hash(tmp_path / "a") != before
+
+
+def test_a_file_or_folder_that_changed_is_another_one(tmp_path):
+    @dataclass(frozen=True)
+    class Reader:
+        path: Path
+        checkpoint: str = field(metadata=READ)
+
+    (tmp_path / "run.trec").write_text("1")
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "model").write_text("1")
+    reader = Reader(tmp_path / "run.trec", str(tmp_path / "weights"))
+    first = fingerprint(reader)
+    assert fingerprint(reader) == first
+    (tmp_path / "run.trec").write_text("22")
+    second = fingerprint(reader)
+    (tmp_path / "weights" / "model").write_text("22")
+    third = fingerprint(reader)
+    assert len({first, second, third}) == 3
+    assert describe(Reader(Path("gone"), "hub/id")) == {
+        "class": describe(reader)["class"],
+        "path": "gone",
+        "checkpoint": "hub/id",
+    }

@@ -28,6 +28,7 @@ from recross.inference.engine import Engine, Forward, Scores
 from recross.inference.tokens import PairTokenizer, Sequences
 from recross.rerankers.contracts import Contract, contract_of, save_contract
 from recross.runs import Run
+from recross.store import READ
 
 IDENTITY = "torch.nn.modules.linear.Identity"
 
@@ -114,7 +115,7 @@ class CrossEncoder:
     first needed.
     """
 
-    checkpoint: str
+    checkpoint: str = field(metadata=READ)
     layers: int | None = None
     fresh_head: bool = False
     head_seed: int = 0

@@ -24,7 +24,7 @@ from recross.collection import Collection
 from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.runs import Run
-from recross.store import DEFAULT_STORE, Store
+from recross.store import DEFAULT_STORE, READ, Store, describe
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class BiEncoder:
     recall for speed. Vectors and trained indexes lie in the store.
     """
 
-    checkpoint: str
+    checkpoint: str = field(metadata=READ)
     index: Literal["Flat", "HNSW", "IVF"] = "Flat"
     max_length: int = 256
     hnsw_links: int = 32
@@ -111,11 +111,8 @@ class BiEncoder:
             (folder / "doc_ids.txt").write_text("\n".join(doc_ids), encoding="utf-8")
             return {"documents": len(doc_ids), "dimensions": parts[0].shape[1]}
 
-        identity = {
-            "checkpoint": self.checkpoint,
-            "max_length": self.max_length,
-            "collection": collection.fingerprint,
-        }
+        encoder = describe(BiEncoder(self.checkpoint, max_length=self.max_length))
+        identity = {"encoder": encoder, "collection": collection.fingerprint}
         folder = Store(self.store).artefact("vectors", identity, make)
         return _load_vectors(folder)
 
