@@ -43,8 +43,8 @@ class Apidocs:
     """Documented public names of ``packages``, ``size`` of them (``None``: all).
 
     A document is the first ``body_words`` words below the summary (``None``: all of them), so that
-    every stage reads the same short text and nothing is truncated unseen. A name's split and its
-    place in the sample follow from a hash of the name, so both stay as they are when packages are
+    stages with different token limits read nearly the same text. A name's split and its place in
+    the sample follow from a hash of the name, so both stay as they are when packages are
     added. ``test_share`` and ``dev_share`` are shares of all names.
     """
 
