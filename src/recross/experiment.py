@@ -29,10 +29,10 @@ from recross.runs import Run
 from recross.seeding import generator
 from recross.store import DEFAULT_STORE, Store, describe, fingerprint, read_manifest, write_json
 from recross.tracking.tracker import Log, Tracker
-from recross.training.fit import FineTuning, Recipe, Trainable, Training, fit
+from recross.training.fit import FineTuning, Recipe, Training, fit
 from recross.training.groups import Groups, make_groups
 from recross.training.losses import Loss
-from recross.training.module import Validation
+from recross.training.module import Trainable, Validation
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +206,7 @@ class Experiment:
         easy = self._groups(EASY, collection, training) if training.easy_steps else groups
         logger.info("training on %d groups, %d steps", len(groups.groups), training.steps)
         took = fit(
-            reranker.network,
+            reranker,
             (easy, groups),
             Recipe(self.loss, training, self.seed),
             self.hardware,

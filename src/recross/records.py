@@ -48,12 +48,18 @@ class TrainingGroup:
 
 @dataclass(frozen=True)
 class Cost:
-    """What it took to score a run; costs of stages add up."""
+    """What it took to score a run; costs of stages add up.
+
+    ``pairs`` were asked for (triples, where two documents are compared), ``forward_passes``
+    sequences went through the network in ``batches``. ``requests``, ``generated_tokens``,
+    ``malformed`` answers and ``retries`` are those of generating models.
+    """
 
     pairs: int = 0
     tokens: int = 0
     padding_tokens: int = 0
     forward_passes: int = 0
+    batches: int = 0
     tokenize_seconds: float = 0.0
     forward_seconds: float = 0.0
     total_seconds: float = 0.0
@@ -62,6 +68,10 @@ class Cost:
     cut_tokens: int = 0
     cache_hits: int = 0
     cache_misses: int = 0
+    requests: int = 0
+    generated_tokens: int = 0
+    malformed: int = 0
+    retries: int = 0
 
     def __add__(self, other: Cost) -> Cost:
         names = [field.name for field in fields(self)]

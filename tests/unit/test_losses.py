@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recross.errors import InputError
-from recross.training.losses import ABSENT, Listwise, Pointwise
+from recross.training.losses import ABSENT, AnswerLikelihood, Listwise, Pointwise, Poly1
 
 LOSSES = [Pointwise(), Listwise()]
 
@@ -63,3 +63,27 @@ def test_settings_must_be_positive():
         Listwise(temperature=0)
     with pytest.raises(InputError, match="positive_weight must be positive, got -1"):
         Pointwise(positive_weight=-1)
+
+
+def test_poly1_by_hand_adds_what_the_target_misses():
+    scores, labels = torch.tensor([[2.0, 1.0, 9.0]]), torch.tensor([[1.0, 0.0, ABSENT]])
+    share = math.exp(2.0) / (math.exp(2.0) + math.exp(1.0))
+    expected = -math.log(share) + 0.5 * (1 - share)
+    assert Poly1(weight=0.5)(scores, labels).item() == pytest.approx(expected)
+    assert Poly1(weight=0)(scores, labels).item() == Listwise()(scores, labels).item()
+
+
+def test_the_answers_likelihood_with_two_answers_is_the_binary_cross_entropy_of_their_margin():
+    logits = torch.tensor([[[0.5, 2.0], [1.0, -1.0], [7.0, 7.0]]])
+    labels = torch.tensor([[1.0, 0.0, ABSENT]])
+    margins = logits[..., 1] - logits[..., 0]
+    expected = Pointwise()(margins, labels).item()
+    assert AnswerLikelihood()(logits, labels).item() == pytest.approx(expected)
+
+
+def test_a_graded_label_wants_the_nearest_of_ten_answers():
+    logits = torch.zeros(1, 3, 10)
+    logits[0, 0, 9] = logits[0, 1, 6] = logits[0, 2, 0] = 50.0
+    labels = torch.tensor([[3.0, 2.0, 0.0]])  # of 3: answers 9, 6, 0
+    assert AnswerLikelihood(highest_label=3)(logits, labels).item() == pytest.approx(0, abs=1e-6)
+    assert AnswerLikelihood(highest_label=4)(logits, labels).item() > 10

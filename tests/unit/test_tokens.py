@@ -4,13 +4,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from recross.errors import InputError
 from recross.inference.tokens import (
-    PairTokenizer,
+    Joiner,
     Sequences,
     longest_first,
     pair_template,
-    query_then_document,
+    prompt_template,
 )
+
+
+def pairs(tokenizer, *limits):
+    return Joiner(tokenizer, pair_template(tokenizer), *limits)
 
 
 @pytest.fixture(scope="module")
@@ -27,26 +32,26 @@ WORDS = st.lists(st.sampled_from(["red", "cat", "here", "lives", "zebra"]), max_
 def test_without_a_query_limit_sequences_equal_the_tokenizers_own_longest_first(
     tokenizer, query, document, limit
 ):
-    ours = PairTokenizer(tokenizer, limit).encode([query], [document], [(0, 0)])
+    ours = pairs(tokenizer, limit).encode([query], [document], [(0, 0)])
     theirs = tokenizer([query], [document], truncation="longest_first", max_length=limit)
     assert [ours.tokens.tolist()] == theirs["input_ids"]
     assert [ours.segments.tolist()] == theirs["token_type_ids"]
 
 
-@given(st.integers(0, 300), st.integers(0, 300), st.integers(4, 200), st.integers(1, 64))
-def test_cutting_keeps_within_the_room_and_never_adds(query, document, room, query_limit):
-    for cut in (
-        longest_first(query, document, room),
-        query_then_document(query, document, room, min(query_limit, room)),
-    ):
-        assert cut.query <= query
-        assert cut.document <= document
-        assert cut.query + cut.document <= room
+@given(st.lists(st.tuples(*[st.integers(0, 300)] * 3), min_size=1, max_size=5), st.integers(0, 200))
+def test_the_longest_texts_are_cut_until_all_fit_and_no_room_is_wasted(rows, room):
+    lengths = np.array(rows)
+    kept = longest_first(lengths, room)
+    assert (kept <= lengths).all()
+    assert (kept.sum(axis=1) == np.minimum(lengths.sum(axis=1), room)).all()
+    for before, after in zip(lengths, kept, strict=True):
+        cut = after < before
+        if cut.any():  # nothing that was cut is more than a token shorter than what stayed longer
+            assert after.max() - after[cut].min() <= 1
 
 
 def test_with_a_query_limit_the_query_is_cut_first_and_what_was_cut_is_counted(tokenizer):
-    pairs = PairTokenizer(tokenizer, max_length=10, max_query_length=2)
-    found = pairs.encode(
+    found = pairs(tokenizer, 10, 2).encode(
         ["red cat dog", "owl"], ["here lives a red cat and more"], [(0, 0), (1, 0)]
     )
     read = [tokenizer.decode(found.take([n]).tokens) for n in (0, 1)]
@@ -56,7 +61,7 @@ def test_with_a_query_limit_the_query_is_cut_first_and_what_was_cut_is_counted(t
 
 
 def test_a_very_long_document_still_ends_with_the_template(tokenizer):
-    found = PairTokenizer(tokenizer, 16).encode(["red"], ["cat " * 5000], [(0, 0)])
+    found = pairs(tokenizer, 16).encode(["red"], ["cat " * 5000], [(0, 0)])
     assert len(found.tokens) == 16
     assert found.tokens[-1] == tokenizer.sep_token_id
 
@@ -71,7 +76,7 @@ def test_a_template_of_another_family_is_read_off_its_tokenizer():
             return {"input_ids": ids, "token_type_ids": [0] * len(ids)}
 
     template = pair_template(Roberta())
-    assert (template.before, template.between, template.after) == ([0], [2, 2], [2])
+    assert template.literals == ((0,), (2, 2), (2,))
     assert template.size == 4
 
 
@@ -83,4 +88,40 @@ def test_taking_sequences_keeps_their_tokens():
 
 
 def test_nothing_to_encode_is_nothing(tokenizer):
-    assert len(PairTokenizer(tokenizer, 16).encode([], [], [])) == 0
+    assert len(pairs(tokenizer, 16).encode([], [], [])) == 0
+
+
+def test_a_prompt_is_its_literals_around_the_texts(tokenizer):
+    prompt = "red {query} cat {document} owl"
+    joiner = Joiner(tokenizer, prompt_template(tokenizer, prompt, end=[3]), 12)
+    found = joiner.encode(["dog"], ["bee bat", "hen " * 50], [(0, 0), (0, 1)])
+    read = [tokenizer.decode(found.take([n]).tokens) for n in (0, 1)]
+    assert read[0] == "red dog cat bee bat owl [SEP]"
+    assert read[1] == "red dog cat " + "hen " * 7 + "owl [SEP]"
+
+
+def test_two_documents_share_the_room_that_the_query_leaves(tokenizer):
+    template = prompt_template(tokenizer, "{query} red {document0} blue {document1}")
+    found = Joiner(tokenizer, template, 12, 2).encode(
+        ["dog owl bee"], ["hen " * 9, "pig " * 3], [(0, 0, 1), (0, 1, 0)]
+    )
+    read = [tokenizer.decode(found.take([n]).tokens) for n in (0, 1)]
+    assert read[0] == "dog owl red " + "hen " * 5 + "blue pig pig pig"
+    assert read[1] == "dog owl red pig pig pig blue " + "hen " * 4 + "hen"
+
+
+@pytest.mark.parametrize("prompt", ["no slots", "{document} {query}", "{query} {answer}"])
+def test_a_prompt_without_its_slots_is_refused(tokenizer, prompt):
+    with pytest.raises(InputError, match="prompt must hold {query} and then"):
+        prompt_template(tokenizer, prompt)
+
+
+def test_a_prompt_whose_tokenizer_joins_across_blanks_is_refused():
+    class Letters:
+        """A blank is a token of its own unless it is the text's first or last character."""
+
+        def __call__(self, texts, **_):
+            return {"input_ids": [[ord(c) for c in text.strip()] for text in texts]}
+
+    with pytest.raises(InputError, match="one that its tokenizer splits at blanks"):
+        prompt_template(Letters(), "a {query} b {document}")

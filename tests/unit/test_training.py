@@ -155,7 +155,7 @@ def trained(tmp_path, collection, groups, hardware=Hardware(), **settings):
     training = FineTuning(**{**defaults, **settings})
     folder = tmp_path / "out"
     recipe = Recipe(Listwise(), training)
-    took = fit(reranker.network, (groups, groups), recipe, hardware, validation(collection), folder)
+    took = fit(reranker, (groups, groups), recipe, hardware, validation(collection), folder)
     return reranker.trained(folder), took
 
 
@@ -195,7 +195,7 @@ def test_a_loss_that_is_no_number_stops_with_its_step(tmp_path, collection, grou
     training = FineTuning(steps=2, batch_size=2, validations=1)
     with pytest.raises(FloatingPointError, match="loss must be finite, got nan at step 1"):
         fit(
-            reranker.network,
+            reranker,
             (groups, groups),
             Recipe(broken, training),
             Hardware(),

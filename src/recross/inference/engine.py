@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from recross.collection import Collection
 from recross.hardware import Hardware
 from recross.inference.batches import PackedBatch, token_budget
-from recross.inference.tokens import Sequences
+from recross.inference.tokens import Item, Sequences
 from recross.records import Cost
 from recross.runs import Run
 
@@ -25,26 +25,30 @@ Scores = npt.NDArray[np.float32]
 Forward = Callable[[PackedBatch], Tensor]
 """Scores a batch, ``(B,)``, in its order."""
 
-PAIRS_AT_ONCE = 50_000
-"""Pairs tokenised and sorted together; bounds memory, large enough for full batches."""
+Texts = tuple[str, ...]
+"""A query and the document or documents that are read with it."""
+
+ITEMS_AT_ONCE = 50_000
+"""Items tokenised and sorted together; bounds memory, large enough for full batches."""
 
 
 class Network(Protocol):
     """What a network says of itself; the engine owns the rest."""
 
     def encode(
-        self, queries: Sequence[str], documents: Sequence[str], pairs: Sequence[tuple[int, int]]
+        self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
     ) -> Sequences:
-        """Turn pairs of (query number, document number) into token sequences."""
+        """Turn items of (query number, document number, ...) into token sequences."""
 
     def inference(self, hardware: Hardware) -> Forward:
         """Return a fast scorer of the weights as they are now."""
 
 
 class Engine:
-    """Scores pairs of texts with one network on one hardware target.
+    """Scores texts together with one network on one hardware target.
 
-    Pairs are flattened over queries, duplicates scored once, each text tokenised once, sequences
+    An item is a pair of query and document, or a query with the two documents to compare. Items are
+    flattened over queries, duplicates scored once, each text tokenised once, sequences
     sorted by length into batches of at most ``hardware.tokens_per_batch`` tokens; a batch that does
     not fit in memory is halved; scores come back in the order of the input.
     """
@@ -56,14 +60,14 @@ class Engine:
         self._forward = network.inference(hardware)
 
     def score(
-        self, pairs: Sequence[tuple[str, str]], description: str = "", show_progress: bool = False
+        self, items: Sequence[Texts], description: str = "", show_progress: bool = False
     ) -> tuple[Scores, Cost]:
-        """Score (query, document) texts; ``(B,)``, higher is more relevant."""
-        scores = np.empty(len(pairs), dtype=np.float32)
+        """Score items of texts; ``(B,)``, higher is more relevant."""
+        scores = np.empty(len(items), dtype=np.float32)
         cost = Cost()
-        with _progress(len(pairs), description, show_progress) as bar:
-            for start in range(0, len(pairs), PAIRS_AT_ONCE):
-                part = pairs[start : start + PAIRS_AT_ONCE]
+        with _progress(len(items), description, show_progress) as bar:
+            for start in range(0, len(items), ITEMS_AT_ONCE):
+                part = items[start : start + ITEMS_AT_ONCE]
                 scores[start : start + len(part)], spent = self._score_part(part, bar)
                 cost += spent
         return scores, cost
@@ -85,12 +89,14 @@ class Engine:
         seconds = time.perf_counter() - start
         return Run.from_scores(name, ranked, replace(cost, total_seconds=seconds))
 
-    def _score_part(self, pairs: Sequence[tuple[str, str]], bar: tqdm) -> tuple[Scores, Cost]:
+    def _score_part(self, items: Sequence[Texts], bar: tqdm) -> tuple[Scores, Cost]:
         start = time.perf_counter()
-        distinct = list(dict.fromkeys(pairs))
-        queries = {query: number for number, query in enumerate(dict.fromkeys(q for q, _ in pairs))}
-        texts = {text: number for number, text in enumerate(dict.fromkeys(d for _, d in pairs))}
-        numbered = [(queries[query], texts[document]) for query, document in distinct]
+        distinct = list(dict.fromkeys(items))
+        queries = _numbered(query for query, *_ in distinct)
+        texts = _numbered(text for _, *documents in distinct for text in documents)
+        numbered = [
+            (queries[query], *(texts[t] for t in documents)) for query, *documents in distinct
+        ]
         sequences = self._network.encode(list(queries), list(texts), numbered)
         tokenized = time.perf_counter()
         own = np.empty(len(distinct), dtype=np.float32)
@@ -102,19 +108,20 @@ class Engine:
                     passes += 1
                     bar.update(len(rows))
         self._refuse_nan(own, distinct)
-        bar.update(len(pairs) - len(distinct))
-        place = {pair: number for number, pair in enumerate(distinct)}
+        bar.update(len(items) - len(distinct))
+        place = {item: number for number, item in enumerate(distinct)}
         cost = Cost(
-            pairs=len(pairs),
+            pairs=len(items),
             tokens=int(sequences.offsets[-1]),
-            forward_passes=passes,
+            forward_passes=len(distinct),
+            batches=passes,
             tokenize_seconds=tokenized - start,
             forward_seconds=time.perf_counter() - tokenized,
             cut_queries=sequences.cut_queries,
             cut_documents=sequences.cut_documents,
             cut_tokens=sequences.cut_tokens,
         )
-        return own[[place[pair] for pair in pairs]], cost
+        return own[[place[item] for item in items]], cost
 
     def _fitting(
         self, sequences: Sequences, which: npt.NDArray[np.int64]
@@ -129,14 +136,19 @@ class Engine:
             for half in np.array_split(which, 2):
                 yield from self._fitting(sequences, half)
 
-    def _refuse_nan(self, scores: Scores, pairs: Sequence[tuple[str, str]]) -> None:
+    def _refuse_nan(self, scores: Scores, items: Sequence[Texts]) -> None:
         bad = np.flatnonzero(~np.isfinite(scores))
         if len(bad):
-            query, document = pairs[bad[0]]
+            query, *documents = items[bad[0]]
+            read = " and ".join(f"the document {text[:80]!r}" for text in documents)
             raise FloatingPointError(
                 f"score must be finite, got {scores[bad[0]]} for the query {query[:80]!r}"
-                f" and the document {document[:80]!r} ({len(bad)} such pairs)"
+                f" and {read} ({len(bad)} such pairs)"
             )
+
+
+def _numbered(texts: Iterable[str]) -> dict[str, int]:
+    return {text: number for number, text in enumerate(dict.fromkeys(texts))}
 
 
 def _progress(total: int, description: str, show: bool) -> tqdm:

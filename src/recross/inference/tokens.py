@@ -4,54 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from string import Formatter
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from recross.errors import InputError
+
 Ints = npt.NDArray[np.int64]
+Item = tuple[int, ...]
+"""What is scored once: the number of a query, then of the document or documents read with it."""
+
+WORDS = ("one", "two", "three")
 
 
 class Template(NamedTuple):
-    """Special tokens around a pair, e.g. ``[CLS] query [SEP] document [SEP]``, with segments."""
+    """Fixed tokens around the texts of an item, e.g. ``[CLS] query [SEP] document [SEP]``.
 
-    before: list[int]
-    between: list[int]
-    after: list[int]
-    segments: tuple[int, int, int, int, int]
+    ``literals`` are one more than the texts; ``segments`` are those of literal, text, literal, and
+    so on.
+    """
+
+    literals: tuple[tuple[int, ...], ...]
+    segments: tuple[int, ...]
+
+    @property
+    def texts(self) -> int:
+        """How many texts an item has, the query included."""
+        return len(self.literals) - 1
 
     @property
     def size(self) -> int:
         """Tokens that are never cut."""
-        return len(self.before) + len(self.between) + len(self.after)
-
-
-class Cut(NamedTuple):
-    """How many tokens of the query and of the document stay."""
-
-    query: int
-    document: int
-
-
-def longest_first(query: int, document: int, room: int) -> Cut:
-    """Cut the longer text first, as the published BERT cross-encoders were run.
-
-    The document gives way until it is as short as the query; only then does the query lose
-    tokens. Equal to the truncation of the ``tokenizers`` library.
-    """
-    if query + document <= room:
-        return Cut(query, document)
-    shorter = min(query, document)
-    longer = max(shorter, room - shorter)
-    if shorter + longer > room:
-        shorter, longer = room // 2, room // 2 + room % 2
-    return Cut(longer, shorter) if query > document else Cut(shorter, longer)
-
-
-def query_then_document(query: int, document: int, room: int, query_limit: int) -> Cut:
-    """Cut the query to its own limit, then the document to what is left."""
-    kept = min(query, query_limit)
-    return Cut(kept, min(document, max(room - kept, 0)))
+        return sum(map(len, self.literals))
 
 
 @dataclass(frozen=True)
@@ -76,73 +63,97 @@ class Sequences:
     def take(self, which: Sequence[int] | Ints) -> Sequences:
         """These sequences, in this order."""
         which = np.asarray(which, dtype=np.int64)
-        lengths = self.lengths[which]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-        at = np.repeat(self.offsets[which], lengths) + within
+        at, offsets = _spans(self.offsets[which], self.lengths[which])
         return Sequences(self.tokens[at], self.segments[at], offsets)
 
 
 @dataclass(frozen=True)
-class PairTokenizer:
-    """Joins queries and documents under one limit.
+class Joiner:
+    """Joins the texts of an item within a template, under one limit.
 
     ``max_length`` counts all tokens. With ``max_query_length`` the query is cut to it first, then
-    the document; without, the longer text is cut first. The template always survives.
+    the documents share the rest; without, the longest text is cut first. The template always
+    survives.
     """
 
     tokenizer: Any
+    template: Template
     max_length: int
     max_query_length: int | None = None
 
     def encode(
-        self, queries: Sequence[str], documents: Sequence[str], pairs: Sequence[tuple[int, int]]
+        self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
     ) -> Sequences:
-        """Encode ``pairs`` of (query number, document number); each text is tokenised once."""
-        template = pair_template(self.tokenizer)
-        query_ids, document_ids = self._tokenize(queries), self._tokenize(documents)
-        room = self.max_length - template.size
-        kinds = np.array(template.segments, dtype=np.int64)
-        parts: list[list[int]] = []
-        sizes: list[tuple[int, int, int, int, int]] = []
-        cut_queries = cut_documents = cut_tokens = 0
-        for query_number, document_number in pairs:
-            query, document = query_ids[query_number], document_ids[document_number]
-            cut = self._cut(len(query), len(document), room)
-            parts += [template.before, query[: cut.query], template.between]
-            parts += [document[: cut.document], template.after]
-            sizes.append(tuple(map(len, parts[-5:])))  # type: ignore[arg-type]
-            cut_queries += cut.query < len(query)
-            cut_documents += cut.document < len(document)
-            cut_tokens += len(query) + len(document) - cut.query - cut.document
-        counts = np.array(sizes, dtype=np.int64).reshape(-1, 5)
+        """Encode ``items`` of (query number, document number, ...); each text tokenised once."""
+        template = self.template
+        texts = tokenize(self.tokenizer, [*queries, *documents])
+        pool = np.fromiter(chain(*template.literals, *texts), np.int64)
+        sizes = np.fromiter(map(len, (*template.literals, *texts)), np.int64)
+        begins = np.cumsum(sizes) - sizes
+        literals = np.arange(len(template.literals))
+        numbers = np.array(items, dtype=np.int64).reshape(len(items), template.texts)
+        numbers = numbers + len(literals)
+        numbers[:, 1:] += len(queries)
+        kept = self.cut(sizes[numbers])  # (B, texts)
+        parts = np.empty((len(items), len(template.segments)), dtype=np.int64)
+        counts = np.empty_like(parts)
+        parts[:, 0::2], parts[:, 1::2] = literals, numbers
+        counts[:, 0::2], counts[:, 1::2] = sizes[literals], kept
+        at, _ = _spans(begins[parts].ravel(), counts.ravel())
+        lost = sizes[numbers] - kept
+        kinds = np.tile(np.array(template.segments, dtype=np.int64), len(items))
         return Sequences(
-            tokens=np.fromiter((t for part in parts for t in part), np.int64, counts.sum()),
-            segments=np.repeat(np.tile(kinds, len(counts)), counts.ravel()),
+            tokens=pool[at],
+            segments=np.repeat(kinds, counts.ravel()),
             offsets=np.concatenate([[0], counts.sum(axis=1).cumsum()]).astype(np.int64),
-            cut_queries=cut_queries,
-            cut_documents=cut_documents,
-            cut_tokens=cut_tokens,
+            cut_queries=int((lost[:, 0] > 0).sum()),
+            cut_documents=int((lost[:, 1:] > 0).sum()),
+            cut_tokens=int(lost.sum()),
         )
 
-    def _cut(self, query: int, document: int, room: int) -> Cut:
+    def cut(self, lengths: Ints) -> Ints:
+        """How many tokens of each text stay; ``lengths`` and result are ``(B, texts)``."""
+        room = max(self.max_length - self.template.size, 0)
         if self.max_query_length is None:
-            return longest_first(query, document, room)
-        return query_then_document(query, document, room, self.max_query_length)
+            return longest_first(lengths, room)
+        kept = lengths.copy()
+        kept[:, 0] = np.minimum(lengths[:, 0], min(self.max_query_length, room))
+        kept[:, 1:] = longest_first(lengths[:, 1:], room - kept[:, 0])
+        return kept
 
-    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        if not texts:
-            return []
-        encoded = self.tokenizer(
-            list(texts),
-            add_special_tokens=False,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            truncation=False,
-            verbose=False,
-        )
-        ids: list[list[int]] = encoded["input_ids"]
-        return ids
+
+def longest_first(lengths: Ints, room: int | Ints) -> Ints:
+    """Cut the longest texts of each row until the row fits; ``lengths`` ``(B, N)``.
+
+    For a pair this is the truncation of the ``tokenizers`` library, as the published BERT
+    cross-encoders were run: the document gives way until it is as short as the query, and only then
+    does the query lose tokens.
+    """
+    room = np.broadcast_to(np.asarray(room), lengths.shape[:1])
+    kept = lengths.copy()
+    for row in np.flatnonzero(lengths.sum(axis=1) > room):
+        left = int(room[row])
+        order = np.argsort(lengths[row], kind="stable")
+        for place, text in enumerate(order):
+            share = left // (len(order) - place)
+            kept[row, text] = min(int(lengths[row, text]), share)
+            left -= int(kept[row, text])
+    return kept
+
+
+def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of each text alone, uncut, without special tokens."""
+    if not texts:
+        return []
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)
+        slow: list[list[int]] = encoded["input_ids"]
+        return slow
+    backend.no_truncation()
+    backend.no_padding()
+    found = backend.encode_batch_fast(list(texts), add_special_tokens=False)
+    return [encoding.ids for encoding in found]
 
 
 def pair_template(tokenizer: Any) -> Template:
@@ -156,8 +167,43 @@ def pair_template(tokenizer: Any) -> Template:
     second = len(ids) - 1 - ids[::-1].index(two)
     between = kinds[first + 1] if second > first + 1 else kinds[second]
     return Template(
-        before=ids[:first],
-        between=ids[first + 1 : second],
-        after=ids[second + 1 :],
+        literals=(tuple(ids[:first]), tuple(ids[first + 1 : second]), tuple(ids[second + 1 :])),
         segments=(kinds[0], kinds[first], between, kinds[second], kinds[-1]),
     )
+
+
+def prompt_template(tokenizer: Any, prompt: str, end: Sequence[int] = ()) -> Template:
+    """The fixed tokens of a prompt such as ``Query: {query} Document: {document} Relevant:``.
+
+    ``end`` follows the prompt: the end of sequence, where a checkpoint was trained with one.
+
+    Raises:
+        InputError: the prompt does not begin with its query, or the tokenizer joins pieces across
+            blanks, so that texts cannot be tokenised apart.
+    """
+    parsed = list(Formatter().parse(prompt))
+    slots = [name for _, name, _, _ in parsed if name is not None]
+    if not slots or slots[0] != "query" or not all(s.startswith("document") for s in slots[1:]):
+        raise InputError(
+            "prompt must hold {query} and then {document} or {document0} {document1},"
+            f" got {prompt!r}"
+        )
+    fixed = [text for text, _, _, _ in parsed]
+    fixed += [""] * (len(slots) + 1 - len(fixed))
+    literals = tokenize(tokenizer, fixed)
+    words = dict(zip(slots, WORDS, strict=False))
+    apart = chain(*chain(*zip(literals, tokenize(tokenizer, list(words.values())), strict=False)))
+    whole = tokenize(tokenizer, [prompt.format(**words)])[0]
+    if [*apart, *literals[-1]] != whole:
+        raise InputError(
+            f"prompt must be one that its tokenizer splits at blanks, got {prompt!r}"
+            f" for a {type(tokenizer).__name__}"
+        )
+    joined = (*map(tuple, literals[:-1]), (*literals[-1], *end))
+    return Template(joined, (0,) * (2 * len(slots) + 1))
+
+
+def _spans(begins: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+    """Indices of spans laid end to end, and where each span then begins ``(n + 1,)``."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], lengths), offsets

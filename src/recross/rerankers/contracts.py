@@ -14,7 +14,7 @@ FILE = "recross_contract.json"
 
 @dataclass(frozen=True)
 class Contract:
-    """The scoring contract of a pointwise cross-encoder.
+    """The scoring contract of a pointwise cross-encoder with a classification head.
 
     ``read_out``: ``logit`` is the single logit as it is, ``sigmoid`` its sigmoid, ``log_softmax``
     the log-probability of the second of two classes. Without ``max_query_length`` the longer text
@@ -28,83 +28,96 @@ class Contract:
     source: str = ""
 
     def __post_init__(self) -> None:
-        if self.max_length < 8:
-            raise InputError(f"max_length must be at least 8, got {self.max_length}")
-        if self.max_query_length is not None and not 1 <= self.max_query_length < self.max_length:
+        _check_limits(self.max_length, self.max_query_length)
+
+
+@dataclass(frozen=True)
+class PromptContract:
+    """The scoring contract of a generative network that is read instead of asked to generate.
+
+    ``template`` is the prompt, ``{query}`` and ``{document}`` (or ``{document0} {document1}``)
+    its texts; the documents are cut, the template never. ``pieces`` are the tokens whose logits
+    are read at the first step, after the tokens of ``opening`` where the answers begin alike.
+    ``read_out``: ``log_softmax`` is the log-probability of the last piece among the pieces,
+    ``logit`` the logit of the only piece, ``expected_value`` the mean of the pieces' numbers
+    0, 1, ... under their softmax, ``head`` a linear head on the encoder's first token (no pieces).
+    """
+
+    name: str
+    template: str
+    read_out: Literal["log_softmax", "logit", "expected_value", "head"]
+    pieces: tuple[str, ...] = ()
+    opening: tuple[str, ...] = ()
+    add_eos: bool = True
+    max_length: int = 512
+    max_query_length: int | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        _check_limits(self.max_length, self.max_query_length)
+        least, most = {"head": (0, 0), "logit": (1, 1)}.get(self.read_out, (2, None))
+        if len(self.pieces) < least or (most is not None and len(self.pieces) > most):
             raise InputError(
-                f"max_query_length must lie in [1, max_length={self.max_length}),"
-                f" got {self.max_query_length}"
+                f"pieces must be {least}{' or more' if most is None else ''} for the read-out"
+                f" {self.read_out!r}, got {list(self.pieces)}"
             )
 
-
-_CARD = "https://huggingface.co/cross-encoder/{}"
-_MS_MARCO = {
-    f"cross-encoder/{name}": Contract(name, "logit", 512, None, _CARD.format(name))
-    for size in ("TinyBERT-L-2", "MiniLM-L-2", "MiniLM-L-4", "MiniLM-L-6", "MiniLM-L-12")
-    for name in (f"ms-marco-{size}-v2", f"ms-marco-{size.replace('-L-', '-L')}-v2")
-}
-
-PUBLISHED: dict[str, Contract] = _MS_MARCO | {
-    "cross-encoder/ms-marco-electra-base": Contract(
-        "ms-marco-electra-base", "sigmoid", 512, None, _CARD.format("ms-marco-electra-base")
-    ),
-    "castorini/monobert-large-msmarco": Contract(
-        "monobert", "log_softmax", 512, 64, "https://github.com/nyu-dl/dl4marco-bert"
-    ),
-    "nboost/pt-bert-base-uncased-msmarco": Contract(
-        "nboost-bert-base", "log_softmax", 512, None, "https://huggingface.co/nboost"
-    ),
-    "nboost/pt-bert-large-msmarco": Contract(
-        "nboost-bert-large", "log_softmax", 512, None, "https://huggingface.co/nboost"
-    ),
-}
-
-BY_NAME = {contract.name: contract for contract in PUBLISHED.values()}
+    @property
+    def compares(self) -> bool:
+        """Whether two documents are read together."""
+        return "{document1}" in self.template
 
 
-def contract_of(checkpoint: str, config: Any, tokenizer: Any, name: str | None) -> Contract:
-    """The contract: as named, as stored beside the weights, as published, or as the config says.
+@dataclass(frozen=True)
+class LateInteractionContract:
+    """The contract of a late-interaction model (ColBERT, Khattab & Zaharia 2020).
 
-    A config is read as sentence-transformers reads it: one label means a sigmoid unless an
-    activation is stored.
-
-    Raises:
-        InputError: the name is unknown, or a two-label checkpoint comes without a contract.
+    Queries are ``[CLS] query_marker query [SEP]``, filled up to ``query_length`` tokens with
+    ``[MASK]``; documents ``[CLS] document_marker document [SEP]``, at most ``document_length``
+    tokens, without the vectors of punctuation if ``skip_punctuation``. With ``attends_to_masks`` a
+    query's own tokens see the masks that fill it up.
     """
-    if name is not None:
-        if name not in BY_NAME:
-            raise InputError(f"contract must be one of {', '.join(BY_NAME)}, got {name!r}")
-        return BY_NAME[name]
-    stored = Path(checkpoint) / FILE
-    if stored.is_file():
-        return Contract(**json.loads(stored.read_text(encoding="utf-8")))
-    if checkpoint in PUBLISHED:
-        return PUBLISHED[checkpoint]
-    if config.num_labels != 1:
-        raise InputError(
-            f"checkpoint {checkpoint!r} has {config.num_labels} labels and no published contract;"
-            f" name one with contract= ({', '.join(BY_NAME)})"
-        )
-    limit = min(tokenizer.model_max_length, _positions(config))
-    return Contract("checkpoint", _stored_activation(config), limit)
+
+    name: str
+    query_length: int = 32
+    document_length: int = 180
+    query_marker: str = "[unused0]"
+    document_marker: str = "[unused1]"
+    dimension: int = 128
+    skip_punctuation: bool = True
+    attends_to_masks: bool = False
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for name, least in (("query_length", 4), ("document_length", 4), ("dimension", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
-def save_contract(contract: Contract, folder: Path) -> None:
+AnyContract = Contract | PromptContract | LateInteractionContract
+_KINDS = {kind.__name__: kind for kind in (Contract, PromptContract, LateInteractionContract)}
+
+
+def read_contract(folder: Path) -> AnyContract:
+    """The contract stored beside the weights of a folder."""
+    values = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    kind: Any = _KINDS[values.pop("kind", "Contract")]
+    found: AnyContract = kind(
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    )
+    return found
+
+
+def save_contract(contract: AnyContract, folder: Path) -> None:
     """Store the contract beside the weights."""
-    text = json.dumps(asdict(contract), indent=2)
+    text = json.dumps({"kind": type(contract).__name__, **asdict(contract)}, indent=2)
     (folder / FILE).write_text(text + "\n", encoding="utf-8")
 
 
-def _positions(config: Any) -> int:
-    offset = config.pad_token_id + 1 if "roberta" in config.model_type else 0
-    return int(config.max_position_embeddings) - offset
-
-
-def _stored_activation(config: Any) -> Literal["logit", "sigmoid"]:
-    stored = (getattr(config, "sentence_transformers", None) or {}).get("activation_fn")
-    stored = stored or getattr(config, "sbert_ce_default_activation_function", None)
-    if stored is None or stored.endswith("Sigmoid"):
-        return "sigmoid"
-    if stored.endswith("Identity"):
-        return "logit"
-    raise InputError(f"activation_fn must be Identity or Sigmoid, got {stored!r}; name a contract")
+def _check_limits(max_length: int, max_query_length: int | None) -> None:
+    if max_length < 8:
+        raise InputError(f"max_length must be at least 8, got {max_length}")
+    if max_query_length is not None and not 1 <= max_query_length < max_length:
+        raise InputError(
+            f"max_query_length must lie in [1, max_length={max_length}), got {max_query_length}"
+        )

@@ -7,28 +7,24 @@ BERT-like encoder, a score from the first token.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
-from transformers.utils import logging as transformers_logging
 
-from recross.checkpoints import locate
-from recross.collection import Collection
 from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.inference import packed
 from recross.inference.batches import PackedBatch
-from recross.inference.engine import Engine, Forward, Scores
-from recross.inference.tokens import PairTokenizer, Sequences
-from recross.rerankers.contracts import Contract, contract_of, save_contract
-from recross.runs import Run
-from recross.store import READ
+from recross.inference.engine import Forward
+from recross.inference.tokens import Item, Joiner, Sequences, pair_template
+from recross.rerankers import pretrained
+from recross.rerankers.contracts import Contract, save_contract
+from recross.rerankers.published import known_contract, named_contract
+from recross.rerankers.reranker import NetworkReranker
 
 IDENTITY = "torch.nn.modules.linear.Identity"
 
@@ -36,20 +32,25 @@ IDENTITY = "torch.nn.modules.linear.Identity"
 class PairNetwork(nn.Module):
     """A Hugging Face sequence classifier with its tokenizer and contract."""
 
+    documents_per_item = 1
+    heads = ("classifier", "pooler")
+
     def __init__(self, model: Any, tokenizer: Any, contract: Contract) -> None:
         super().__init__()
         self.model = model
         self.tokenizer = tokenizer
         self.contract = contract
-        self._pairs = PairTokenizer(tokenizer, contract.max_length, contract.max_query_length)
+        self._pairs = Joiner(
+            tokenizer, pair_template(tokenizer), contract.max_length, contract.max_query_length
+        )
         self._packs = packed.is_supported(model)
         self._live = packed.blocks(model, packed.LiveAffine) if self._packs else []
 
     def encode(
-        self, queries: Sequence[str], documents: Sequence[str], pairs: Sequence[tuple[int, int]]
+        self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
     ) -> Sequences:
-        """Turn pairs of (query number, document number) into token sequences."""
-        return self._pairs.encode(queries, documents, pairs)
+        """Turn items of (query number, document number) into token sequences."""
+        return self._pairs.encode(queries, documents, items)
 
     def prepare_training(self, frozen_share: float | None, dropout: float) -> None:
         """Set dropout; freeze word embeddings and a share of the layers, from the first.
@@ -105,25 +106,22 @@ class PairNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class CrossEncoder:
-    """A cross-encoder by checkpoint: a hub id, a folder, or ``embedded:NAME``.
+class CrossEncoder(NetworkReranker):
+    """A cross-encoder with a classification head.
 
     ``layers`` keeps only the first layers of the encoder. ``fresh_head`` allows a checkpoint that
     has no classification head; it gets one drawn from ``head_seed``, to be trained. ``contract``
     names a published scoring contract where the checkpoint does not say; ``max_length`` and
-    ``max_query_length`` override its limits; ``alias`` names it in runs. Weights are loaded when
-    first needed.
+    ``max_query_length`` override its limits.
     """
 
-    checkpoint: str = field(metadata=READ)
     layers: int | None = None
     fresh_head: bool = False
     head_seed: int = 0
     max_length: int | None = None
     max_query_length: int | None = None
-    contract: str | None = None
-    hardware: Hardware = field(default=Hardware(), compare=False)
-    alias: str | None = field(default=None, compare=False)
+    contract: str | Contract | None = None
+    _: KW_ONLY
 
     def __post_init__(self) -> None:
         for name, least in (("layers", 1), ("max_length", 8), ("max_query_length", 1)):
@@ -131,27 +129,19 @@ class CrossEncoder:
             if value is not None and value < least:
                 raise InputError(f"{name} must be at least {least}, got {value}")
 
-    def score(self, query: str, documents: Sequence[str]) -> Scores:
-        """Score one query's documents, ``(N,)``; higher is more relevant."""
-        return self.predict([(query, document) for document in documents])
-
-    def predict(self, pairs: Sequence[tuple[str, str]]) -> Scores:
-        """Score (query, document) pairs, ``(B,)``."""
-        return self._engine.score([(query, document) for query, document in pairs])[0]
-
-    def rerank(self, candidates: Run, collection: Collection) -> Run:
-        """Order every query's candidates by the network's score."""
-        return self._engine.rescore(candidates, collection, self.name)
-
-    @property
-    def name(self) -> str:
-        """A short name for runs and tables."""
-        return self.alias or Path(self.checkpoint.removeprefix("embedded:")).name
-
-    @cached_property
-    def network(self) -> PairNetwork:
-        """The network, loaded on first use."""
-        return _load(self)
+    def load(self) -> PairNetwork:
+        """Load the network."""
+        fresh = pretrained.Fresh(self.head_seed) if self.fresh_head else None
+        found = pretrained.load(
+            "sequence_classifier", self.checkpoint, layers=self.layers, fresh=fresh
+        )
+        contract = self._contract(found)
+        contract = replace(
+            contract,
+            max_length=self.max_length or contract.max_length,
+            max_query_length=self.max_query_length or contract.max_query_length,
+        )
+        return PairNetwork(found.model, found.tokenizer, contract).eval()
 
     def trained(self, folder: Path) -> CrossEncoder:
         """The same re-ranker with the weights and the contract of a folder."""
@@ -164,60 +154,48 @@ class CrossEncoder:
             contract=None,
         )
 
-    @cached_property
-    def _engine(self) -> Engine:
-        return Engine(self.network, self.hardware)
-
-
-def _load(spec: CrossEncoder) -> PairNetwork:
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    place = locate(spec.checkpoint)
-    try:
-        config = AutoConfig.from_pretrained(place)
-        tokenizer = AutoTokenizer.from_pretrained(place)
-        model = _load_model(spec, place, config)
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"checkpoint must be a hub id or a folder with config, weights and tokenizer,"
-            f" got {spec.checkpoint!r} ({str(error).splitlines()[0]})"
-        ) from None
-    contract = (
-        Contract("fresh", max_length=512)
-        if spec.fresh_head
-        else contract_of(spec.checkpoint, config, tokenizer, spec.contract)
-    )
-    contract = replace(
-        contract,
-        max_length=spec.max_length or contract.max_length,
-        max_query_length=spec.max_query_length or contract.max_query_length,
-    )
-    return PairNetwork(model, tokenizer, contract).eval()
-
-
-def _load_model(spec: CrossEncoder, place: str, config: Any) -> Any:
-    if spec.layers is not None:
-        if spec.layers > config.num_hidden_layers:
+    def _contract(self, found: pretrained.Pretrained) -> Contract:
+        """As named, as stored beside the weights, as published, or as the config says."""
+        if self.fresh_head:
+            return Contract("fresh", max_length=512)
+        contract = self.contract or known_contract(self.checkpoint)
+        if isinstance(contract, str):
+            contract = named_contract(contract)
+        if contract is None:
+            return _contract_of(self.checkpoint, found)
+        if not isinstance(contract, Contract):
             raise InputError(
-                f"layers must not exceed the checkpoint's {config.num_hidden_layers},"
-                f" got {spec.layers}"
+                f"contract must be that of a classification head, got {contract.name!r}"
+                f" for {self.checkpoint!r}"
             )
-        config.num_hidden_layers = spec.layers
-    if spec.fresh_head:
-        config.num_labels = 1
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(spec.head_seed)
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            place, config=config, dtype=torch.float32, output_loading_info=True
-        )
-    if report["missing_keys"] and not spec.fresh_head:
+        return contract
+
+
+def _contract_of(checkpoint: str, found: pretrained.Pretrained) -> Contract:
+    """Read a config as sentence-transformers does: one label is a sigmoid unless it says else."""
+    config = found.config
+    if config.num_labels != 1:
         raise InputError(
-            f"checkpoint {spec.checkpoint!r} lacks {', '.join(sorted(report['missing_keys']))};"
-            " a freshly initialised head scores at random (fresh_head=true allows it, for training)"
+            f"checkpoint {checkpoint!r} has {config.num_labels} labels and no published contract;"
+            " name one with contract="
         )
-    return model
+    limit = min(found.tokenizer.model_max_length, _positions(config))
+    return Contract("checkpoint", _stored_activation(config), limit)
+
+
+def _positions(config: Any) -> int:
+    offset = config.pad_token_id + 1 if "roberta" in config.model_type else 0
+    return int(config.max_position_embeddings) - offset
+
+
+def _stored_activation(config: Any) -> Literal["logit", "sigmoid"]:
+    stored = (getattr(config, "sentence_transformers", None) or {}).get("activation_fn")
+    stored = stored or getattr(config, "sbert_ce_default_activation_function", None)
+    if stored is None or stored.endswith("Sigmoid"):
+        return "sigmoid"
+    if stored.endswith("Identity"):
+        return "logit"
+    raise InputError(f"activation_fn must be Identity or Sigmoid, got {stored!r}; name a contract")
 
 
 def _padded_logits(model: Any, batch: PackedBatch) -> Tensor:

@@ -1,11 +1,19 @@
-"""What a second stage is."""
+"""What a second stage is, and what those that score pairs with a network share."""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
 
 from recross.collection import Collection
+from recross.hardware import Hardware
+from recross.inference.engine import Engine, Scores
 from recross.runs import Run
+from recross.store import READ
 
 
 @runtime_checkable
@@ -14,3 +22,55 @@ class Reranker(Protocol):
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Return the same documents for every query, in a new order."""
+
+
+@dataclass(frozen=True)
+class NetworkReranker(ABC):
+    """A re-ranker by checkpoint: a hub id, a folder, or ``embedded:NAME``.
+
+    Weights are loaded when first needed; ``alias`` names it in runs.
+    """
+
+    checkpoint: str = field(metadata=READ)
+    _: KW_ONLY
+    hardware: Hardware = field(default=Hardware(), compare=False)
+    alias: str | None = field(default=None, compare=False)
+
+    @abstractmethod
+    def load(self) -> Any:
+        """Load the network: a module that encodes texts, scores batches, and saves itself."""
+
+    @abstractmethod
+    def trained(self, folder: Path) -> Self:
+        """The same re-ranker with the weights and the contract of a folder."""
+
+    @cached_property
+    def network(self) -> Any:
+        """The network, loaded on first use."""
+        return self.load()
+
+    @property
+    def name(self) -> str:
+        """A short name for runs and tables."""
+        return self.alias or Path(self.checkpoint.removeprefix("embedded:")).name
+
+    def score(self, query: str, documents: Sequence[str]) -> Scores:
+        """Score one query's documents, ``(N,)``; higher is more relevant."""
+        return self.predict([(query, document) for document in documents])
+
+    def predict(self, pairs: Sequence[tuple[str, str]]) -> Scores:
+        """Score (query, document) pairs, ``(B,)``."""
+        return self.engine.score([(query, document) for query, document in pairs])[0]
+
+    def rerank(self, candidates: Run, collection: Collection) -> Run:
+        """Order every query's candidates by the network's score."""
+        return self.rerank_with(self.engine, candidates, collection)
+
+    def rerank_with(self, engine: Engine, candidates: Run, collection: Collection) -> Run:
+        """Re-rank through an engine of this network, as it stands in the middle of training."""
+        return engine.rescore(candidates, collection, self.name)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Scores with the weights as they were when first asked."""
+        return Engine(self.network, self.hardware)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ class MicroBatch:
 
     batch: PackedBatch
     places: Tensor
-    labels: Tensor  # (Q, N), ABSENT where a list is shorter
+    labels: Tensor  # (Q, N), ABSENT where a list is shorter; N counts what is scored once
     first_stage_scores: Tensor  # (Q, N)
     share: float
 
@@ -45,12 +45,20 @@ class MicroBatch:
         )
 
     def lists(self, scores: Tensor) -> Tensor:
-        """Scores ``(B,)`` of the batch as lists ``(Q, N)``."""
-        flat = scores.new_zeros(self.labels.numel())
-        return flat.scatter(0, self.places, scores).view_as(self.labels)
+        """Scores ``(B,)`` of the batch as lists ``(Q, N)``; further dimensions stay."""
+        flat = scores.new_zeros(self.labels.numel(), *scores.shape[1:])
+        return flat.index_copy(0, self.places, scores).view(*self.labels.shape, *scores.shape[1:])
 
 
 Step = list[MicroBatch]
+
+
+class TrainableNetwork(Network, Protocol):
+    """A network that groups can be turned into sequences for."""
+
+    @property
+    def documents_per_item(self) -> int:
+        """1 where documents are scored alone, 2 where two are compared."""
 
 
 class Phase(NamedTuple):
@@ -71,7 +79,7 @@ class StepData(Dataset[Step]):
         self,
         phases: Sequence[Phase],
         collection: Collection,
-        network: Network,
+        network: TrainableNetwork,
         *,
         batch_size: int,
         tokens: int,
@@ -109,19 +117,53 @@ def plan(groups: int, steps: int, batch_size: int, seed: int, phase: int = 0) ->
 
 
 def micro_batches(
-    groups: Sequence[TrainingGroup], collection: Collection, network: Network, budget: int
+    groups: Sequence[TrainingGroup], collection: Collection, network: TrainableNetwork, budget: int
 ) -> Iterator[MicroBatch]:
     """Pack groups, in order, into micro-batches of at most ``budget`` tokens, each group whole."""
-    sequences = _encode(groups, collection, network)
-    sizes = [len(group.doc_ids) for group in groups]
-    ends = np.cumsum([0, *sizes])
+    lists = [_listed(group, network.documents_per_item) for group in groups]
+    sequences = _encode(groups, lists, collection, network)
+    ends = np.cumsum([0, *(len(listed.items) for listed in lists)])
     tokens = np.diff(sequences.offsets[ends])
     for first, last in _spans(tokens.tolist(), budget):
         own = sequences.take(np.arange(ends[first], ends[last]))
-        yield _micro_batch(groups[first:last], own, (last - first) / len(groups))
+        yield _micro_batch(lists[first:last], own, (last - first) / len(groups))
 
 
-def _encode(groups: Sequence[TrainingGroup], collection: Collection, network: Network) -> Sequences:
+class _Listed(NamedTuple):
+    """What of a group is scored: positions of documents, with labels and first-stage scores."""
+
+    items: list[tuple[int, ...]]
+    labels: list[float]
+    first_stage_scores: list[float]
+
+
+def _listed(group: TrainingGroup, documents_per_item: int) -> _Listed:
+    """Documents one by one, or every ordered pair of documents with different labels.
+
+    A pair's label is 1 where its first document is the more relevant, else 0.
+    """
+    first = group.first_stage_scores or (0.0,) * len(group.doc_ids)
+    if documents_per_item == 1:
+        return _Listed([(n,) for n in range(len(first))], list(group.labels), list(first))
+    pairs = [
+        (one, other)
+        for one, label in enumerate(group.labels)
+        for other, other_label in enumerate(group.labels)
+        if label != other_label
+    ]
+    return _Listed(
+        [*pairs],
+        [float(group.labels[one] > group.labels[other]) for one, other in pairs],
+        [first[one] - first[other] for one, other in pairs],
+    )
+
+
+def _encode(
+    groups: Sequence[TrainingGroup],
+    lists: Sequence[_Listed],
+    collection: Collection,
+    network: TrainableNetwork,
+) -> Sequences:
     query_ids = list(dict.fromkeys(group.query_id for group in groups))
     doc_ids = list(dict.fromkeys(doc_id for group in groups for doc_id in group.doc_ids))
     query_number = {query_id: number for number, query_id in enumerate(query_ids)}
@@ -129,7 +171,11 @@ def _encode(groups: Sequence[TrainingGroup], collection: Collection, network: Ne
     return network.encode(
         [collection.queries[query_id] for query_id in query_ids],
         [collection.documents[doc_id] for doc_id in doc_ids],
-        [(query_number[g.query_id], doc_number[doc_id]) for g in groups for doc_id in g.doc_ids],
+        [
+            (query_number[group.query_id], *(doc_number[group.doc_ids[n]] for n in item))
+            for group, listed in zip(groups, lists, strict=True)
+            for item in listed.items
+        ],
     )
 
 
@@ -143,16 +189,16 @@ def _spans(tokens: Sequence[int], budget: int) -> Iterator[tuple[int, int]]:
     yield first, len(tokens)
 
 
-def _micro_batch(groups: Sequence[TrainingGroup], own: Sequences, share: float) -> MicroBatch:
-    sizes = [len(group.doc_ids) for group in groups]
+def _micro_batch(lists: Sequence[_Listed], own: Sequences, share: float) -> MicroBatch:
+    sizes = [len(listed.items) for listed in lists]
     longest = max(sizes)
     places: Ints = np.concatenate([row * longest + np.arange(n) for row, n in enumerate(sizes)])
     order = by_length(own.lengths)
-    labels = np.full(len(groups) * longest, ABSENT, dtype=np.float32)
-    labels[places] = [label for group in groups for label in group.labels]
+    labels = np.full(len(lists) * longest, ABSENT, dtype=np.float32)
+    labels[places] = [label for listed in lists for label in listed.labels]
     first = np.zeros_like(labels)
-    first[places] = [score for group in groups for score in _first_stage(group)]
-    shape = (len(groups), longest)
+    first[places] = [score for listed in lists for score in listed.first_stage_scores]
+    shape = (len(lists), longest)
     return MicroBatch(
         batch=PackedBatch.of(own.take(order), torch.device("cpu")),
         places=torch.from_numpy(places[order]),
@@ -160,7 +206,3 @@ def _micro_batch(groups: Sequence[TrainingGroup], own: Sequences, share: float) 
         first_stage_scores=torch.from_numpy(first).view(shape),
         share=share,
     )
-
-
-def _first_stage(group: TrainingGroup) -> tuple[float, ...]:
-    return group.first_stage_scores or (0.0,) * len(group.doc_ids)

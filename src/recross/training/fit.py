@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
@@ -22,21 +22,7 @@ from recross.tracking.tracker import Log
 from recross.training.data import Phase, StepData
 from recross.training.groups import Groups
 from recross.training.losses import Loss
-from recross.training.module import Optimisation, RankingModule, Validation
-
-T = TypeVar("T", bound="Trainable")
-
-
-@runtime_checkable
-class Trainable(Protocol):
-    """A re-ranker whose network can be trained."""
-
-    @property
-    def network(self) -> Any:
-        """The network: a module that encodes pairs, scores batches, and saves itself."""
-
-    def trained(self: T, folder: Path) -> T:
-        """The same re-ranker with the weights of a folder."""
+from recross.training.module import Optimisation, RankingModule, Trainable, Validation
 
 
 @runtime_checkable
@@ -136,7 +122,7 @@ class Recipe:
 
 
 def fit(
-    network: Any,
+    reranker: Trainable,
     groups: tuple[Groups, Groups],
     recipe: Recipe,
     hardware: Hardware,
@@ -144,13 +130,13 @@ def fit(
     folder: Path,
     log: Log | None = None,
 ) -> Mapping[str, Any]:
-    """Train ``network``, save its best weights into ``folder``, and say what it took.
+    """Train the re-ranker's network, save its best weights into ``folder``, and say what it took.
 
     ``groups`` are those of the easy steps and of the rest; the same ones twice where the recipe
     has no easy steps.
     ``hardware`` decides devices and precision only: the groups of every step follow from the seed.
     """
-    training, seed = recipe.training, recipe.seed
+    training, seed, network = recipe.training, recipe.seed, reranker.network
     if training.batch_size % hardware.devices:
         raise InputError(
             f"training.batch_size must be a multiple of hardware.devices={hardware.devices},"
@@ -171,7 +157,7 @@ def fit(
         seed=seed,
     )
     module = RankingModule(
-        network, recipe.loss, training.optimisation, hardware, data, validation, log
+        reranker, recipe.loss, training.optimisation, hardware, data, validation, log
     )
     start = time.perf_counter()
     with warnings.catch_warnings():

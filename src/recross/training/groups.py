@@ -30,7 +30,7 @@ def make_groups(
     seed: int,
     evaluation_splits: Sequence[str] = (),
 ) -> Groups:
-    """One group for each relevant document of each query of ``split``.
+    """One group for each relevant document of each query of ``split``, labelled with its grade.
 
     Every draw depends on (seed, query_id, document) alone. A query whose text is also a query of an
     evaluation split is left out, and so is one without a relevant document or without negatives.
@@ -39,6 +39,7 @@ def make_groups(
         InputError: nothing is left to train on.
     """
     seen_elsewhere = _texts(collection, evaluation_splits)
+    judged = collection.qrels(split)
     groups: list[TrainingGroup] = []
     left_out = dict.fromkeys(("in_evaluation_split", "without_positive", "without_negatives"), 0)
     for query_id in collection.query_ids(split):
@@ -49,9 +50,8 @@ def make_groups(
         elif not known:
             left_out["without_positive"] += 1
         else:
-            own = _groups_of(
-                query_id, sorted(known), candidates, relevant, sampler, negatives, seed
-            )
+            graded = {doc_id: judged[query_id][doc_id] for doc_id in sorted(known)}
+            own = _groups_of(query_id, graded, candidates, relevant, sampler, negatives, seed)
             left_out["without_negatives"] += len(known) - len(own)
             groups += own
     if not groups:
@@ -64,7 +64,7 @@ def make_groups(
 
 def _groups_of(
     query_id: str,
-    positives: Sequence[str],
+    positives: Mapping[str, int],
     candidates: Run,
     relevant: frozenset[str],
     sampler: NegativeSampler,
@@ -73,12 +73,12 @@ def _groups_of(
 ) -> list[TrainingGroup]:
     ranking = candidates.rankings[query_id]
     groups = []
-    for positive in positives:
+    for positive, grade in positives.items():
         rng = generator(seed, "negatives", f"{query_id} {positive}")
         drawn = sampler.sample(ranking, relevant, size, rng)
         if drawn:
             doc_ids = (positive, *drawn)
-            labels = (1.0, *(0.0 for _ in drawn))
+            labels = (float(grade), *(0.0 for _ in drawn))
             first = _first_stage_scores(ranking, doc_ids)
             groups.append(TrainingGroup(query_id, doc_ids, labels, first_stage_scores=first))
     return groups

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
@@ -20,10 +21,25 @@ from recross.inference.engine import Engine
 from recross.records import Qrels
 from recross.runs import Run
 from recross.tracking.tracker import Log
-from recross.training.data import Step, StepData
+from recross.training.data import MicroBatch, Step, StepData
 from recross.training.losses import Loss
 
 logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A re-ranker whose network can be trained."""
+
+    @property
+    def network(self) -> Any:
+        """The network: a module that encodes texts, scores batches, and saves itself."""
+
+    def trained(self, folder: Path) -> Self:
+        """The same re-ranker with the weights of a folder."""
+
+    def rerank_with(self, engine: Engine, candidates: Run, collection: Collection) -> Run:
+        """Re-rank through an engine of the network as it stands."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +87,7 @@ class RankingModule(pl.LightningModule):
 
     def __init__(
         self,
-        network: Any,
+        reranker: Trainable,
         loss: Loss,
         optimisation: Optimisation,
         hardware: Hardware,
@@ -81,7 +97,8 @@ class RankingModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False  # a step is several micro-batches of unequal size
-        self.network = network
+        self.reranker = reranker
+        self.network = reranker.network
         self.loss = loss
         self.optimisation = optimisation
         self.hardware = hardware
@@ -100,9 +117,7 @@ class RankingModule(pl.LightningModule):
         total = torch.zeros((), device=self.device)
         for number_in_step, part in enumerate(step, start=1):
             micro = part.to(self.device)
-            lists = micro.lists(self.network(micro.batch).float())  # (Q, N)
-            lists = lists + self.optimisation.first_stage_weight * micro.first_stage_scores
-            loss = self.loss(lists, micro.labels) * micro.share
+            loss = self.loss(self._lists(micro), micro.labels) * micro.share
             with self._gradients_shared(number_in_step == len(step)):
                 self.manual_backward(loss)
             total += loss.detach()
@@ -128,7 +143,7 @@ class RankingModule(pl.LightningModule):
     def validation_step(self, candidates: Run, number: int) -> None:
         """Re-rank the development queries with the weights as they are."""
         engine = Engine(self.network, self.hardware)
-        reranked = engine.rescore(candidates, self.validation.collection, "validation")
+        reranked = self.reranker.rerank_with(engine, candidates, self.validation.collection)
         value = self.validation.measure_of(reranked)
         self.log(self.validation.measure, value, prog_bar=True, batch_size=1, sync_dist=True)
         logger.info("step %d: dev %s %.4f", self.global_step, self.validation.measure, value)
@@ -146,11 +161,18 @@ class RankingModule(pl.LightningModule):
             }
             for head, rate in ((False, settings.learning_rate), (True, head_rate))
             for flat, decay in ((False, settings.weight_decay), (True, 0.0))
-            for wanted in [_chooser(head, flat)]
+            for wanted in [_chooser(self.network.heads, head, flat)]
         ]
         optimizer = torch.optim.AdamW([group for group in groups if group["params"]])
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, settings.rate)
         return [optimizer], [schedule]
+
+    def _lists(self, micro: MicroBatch) -> Tensor:
+        """What the loss sees: scores ``(Q, N)``, or logits of the answers ``(Q, N, C)``."""
+        if getattr(self.loss, "reads_answers", False):
+            return micro.lists(self.network.answers(micro.batch).float())
+        lists = micro.lists(self.network(micro.batch).float())
+        return lists + self.optimisation.first_stage_weight * micro.first_stage_scores
 
     def _gradients_shared(self, last: bool) -> AbstractContextManager[None]:
         """Processes hold unequal numbers of micro-batches, so they meet at each step's last."""
@@ -166,9 +188,9 @@ class RankingModule(pl.LightningModule):
             raise FloatingPointError(f"loss must be finite, got {float(loss)} at step {number + 1}")
 
 
-def _chooser(head: bool, flat: bool) -> Callable[[str, nn.Parameter], bool]:
+def _chooser(heads: Sequence[str], head: bool, flat: bool) -> Callable[[str, nn.Parameter], bool]:
     def wanted(name: str, parameter: nn.Parameter) -> bool:
-        is_head = "classifier" in name or "pooler" in name
+        is_head = any(part in name for part in heads)
         return parameter.requires_grad and is_head == head and (parameter.ndim < 2) == flat
 
     return wanted

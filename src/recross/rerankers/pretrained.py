@@ -1,0 +1,175 @@
+"""Checkpoints in Hugging Face layout: weights with their tokenizer, or one clear error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+from transformers.utils import logging as transformers_logging
+
+from recross.checkpoints import locate
+from recross.errors import InputError
+
+KINDS = {
+    "encoder": AutoModel,
+    "sequence_classifier": AutoModelForSequenceClassification,
+    "token_classifier": AutoModelForTokenClassification,
+    "sequence_to_sequence": AutoModelForSeq2SeqLM,
+    "causal_lm": AutoModelForCausalLM,
+}
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model of one of ``KINDS`` and its tokenizer; in fp32, ready to score."""
+
+    model: Any
+    tokenizer: Any
+
+    @property
+    def config(self) -> Any:
+        """The model's own config."""
+        return self.model.config
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """What may be missing from a checkpoint because it will be trained: drawn from a seed."""
+
+    seed: int = 0
+    labels: int | None = 1
+
+
+def load(
+    kind: str,
+    checkpoint: str,
+    *,
+    families: Collection[str] | None = None,
+    layers: int | None = None,
+    fresh: Fresh | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Pretrained:
+    """Load a checkpoint as one of ``KINDS``.
+
+    ``families`` are the ``model_type`` values that are accepted. ``layers`` keeps only the first
+    layers. Without ``fresh`` nothing may be missing from the weights.
+
+    Raises:
+        InputError: there is no such checkpoint, its tokenizer is missing, its architecture is
+            another, it has fewer layers, or its head would be freshly initialised.
+    """
+    _be_quiet()
+    place = locate(checkpoint)
+    config = _read(checkpoint, "config", lambda: AutoConfig.from_pretrained(place))
+    if families is not None and config.model_type not in families:
+        raise InputError(
+            f"checkpoint must be of the architecture {' or '.join(sorted(families))},"
+            f" got {checkpoint!r}, which is {config.model_type}"
+        )
+    tokenizer = load_tokenizer(checkpoint)
+    if layers is not None:
+        _cut(config, layers)
+    if fresh is not None and fresh.labels is not None:
+        config.num_labels = fresh.labels
+    model = _read(checkpoint, "weights", lambda: _weights(kind, place, config, fresh, dtype))
+    return Pretrained(model, tokenizer)
+
+
+def load_tokenizer(checkpoint: str) -> Any:
+    """A checkpoint's tokenizer.
+
+    Raises:
+        InputError: a folder holds no tokenizer file, or it cannot be read.
+    """
+    _be_quiet()
+    place = locate(checkpoint)
+    names = ("tokenizer.json", "vocab.txt", "spiece.model", "tokenizer.model", "vocab.json")
+    folder = Path(place)
+    if folder.is_dir() and not any((folder / name).is_file() for name in names):
+        raise InputError(
+            f"checkpoint must hold a tokenizer file ({', '.join(names)}),"
+            f" got none in {checkpoint!r}"
+        )
+    return _read(checkpoint, "tokenizer", lambda: AutoTokenizer.from_pretrained(place))
+
+
+def fresh_t5(checkpoint: str, layers: int, seed: int) -> Pretrained:
+    """A small T5 of fresh layers upon the vocabulary and word embeddings of any encoder.
+
+    ``layers`` in the encoder, one in the decoder; widths and heads are the encoder's own.
+    """
+    source = load("encoder", checkpoint, fresh=Fresh(labels=None))
+    own, tokenizer = source.config, source.tokenizer
+    words = source.model.get_input_embeddings().weight.detach()
+    config = T5Config(
+        vocab_size=own.vocab_size,
+        d_model=own.hidden_size,
+        d_kv=own.hidden_size // own.num_attention_heads,
+        d_ff=own.intermediate_size,
+        num_layers=layers,
+        num_decoder_layers=1,
+        num_heads=own.num_attention_heads,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.sep_token_id,
+        dropout_rate=0.0,
+    )
+    config.decoder_start_token_id = tokenizer.pad_token_id
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = T5ForConditionalGeneration(config)
+    model.shared.weight.data.copy_(words / words.std())
+    model.train(False)
+    return Pretrained(model, tokenizer)
+
+
+def _weights(kind: str, place: str, config: Any, fresh: Fresh | None, dtype: torch.dtype) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(fresh.seed if fresh else 0)
+        model, report = KINDS[kind].from_pretrained(
+            place, config=config, dtype=dtype, output_loading_info=True
+        )
+    if report["missing_keys"] and fresh is None:
+        raise InputError(
+            f"checkpoint {place!r} lacks {', '.join(sorted(report['missing_keys']))};"
+            " a freshly initialised head scores at random (fresh_head=true allows it, for training)"
+        )
+    return model.eval()
+
+
+def _read(checkpoint: str, part: str, read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except InputError:
+        raise
+    except (OSError, ValueError, ImportError) as error:
+        raise InputError(
+            f"checkpoint must be a hub id or a folder with config, weights and tokenizer,"
+            f" got {checkpoint!r}, whose {part} cannot be read ({str(error).splitlines()[0]})"
+        ) from None
+
+
+def _cut(config: Any, layers: int) -> None:
+    if layers > config.num_hidden_layers:
+        raise InputError(
+            f"layers must not exceed the checkpoint's {config.num_hidden_layers}, got {layers}"
+        )
+    config.num_hidden_layers = layers
+
+
+def _be_quiet() -> None:
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
