@@ -97,9 +97,61 @@ def save_tiny(folder: Path, kind: str = "bert", labels: int = 1, **more: object)
     return folder
 
 
+def save_tiny_t5(folder: Path, kind: str = "t5", **more: object) -> Path:
+    """Save a random T5 with a vocabulary of whole words, the prompts' own among them."""
+    import transformers
+
+    words = sorted({w for t in toy_collection().documents.values() for w in t.split()})
+    words += ["Query:", "Document:", "Document0:", "Document1:", "Document2:", "Document"]
+    words += ["Relevant:", "Score:", "More", "relevant:", "true", "false", "yes", "no"]
+    words += [str(digit) for digit in range(10)]
+    letters = [chr(n) for n in range(33, 127)]
+    pieces = list(dict.fromkeys(["▁", *(f"▁{word}" for word in words), *letters]))
+    vocabulary = [(piece, 0.0) for piece in ("<pad>", "</s>", "<unk>")]
+    vocabulary += [(piece, -1.0 if len(piece) > 1 else -9.0) for piece in pieces]
+    vocabulary += [(f"<extra_id_{n}>", 0.0) for n in reversed(range(100))]
+    tokenizer = transformers.T5Tokenizer(vocab=vocabulary, model_max_length=512)
+    encoder_only = kind == "encoder"
+    prefix = "MT5" if kind == "mt5" else "T5"
+    config = getattr(transformers, f"{prefix}Config")(
+        **{
+            "vocab_size": len(vocabulary),
+            "d_model": 32,
+            "d_kv": 8,
+            "d_ff": 64,
+            "num_layers": 3,
+            "num_decoder_layers": 2,
+            "num_heads": 4,
+            **more,
+        }
+    )
+    config.decoder_start_token_id = 0
+    config.num_labels = 1
+    suffix = "TokenClassification" if encoder_only else "ConditionalGeneration"
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = getattr(transformers, f"{prefix}For{suffix}")(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_t5(tmp_path_factory.mktemp("checkpoints") / "t5")
+
+
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny(tmp_path_factory.mktemp("checkpoints") / "bert")
+
+
+@pytest.fixture(scope="session")
+def shared_t5_tokenizer() -> Path:
+    folder = SHARED / "tokenizers" / "t5-small"
+    if not folder.is_dir():
+        pytest.skip(f"needs the real T5 vocabulary in {folder}, which is not part of the project")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import torch
 
 from recross.errors import InputError
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "fp16"]
 PROBED_TOKENS, PROBED_WIDTH = 2048, 768
 
 
@@ -24,14 +24,15 @@ class Hardware:
 
     ``precision="bf16"`` is used where the processor multiplies in bfloat16 and falls back to fp32
     elsewhere; ``"fastest"`` takes bf16 only where a short probe finds its products faster, since
-    some processors have the instructions and no gain. ``effective_precision`` says which was taken,
-    and every result records it. ``tokens_per_batch`` bounds one forward pass in scoring,
-    ``tokens_per_training_pass`` one in training. ``threads=None`` leaves the number to torch.
+    some processors have the instructions and no gain; ``"fp16"`` needs a GPU.
+    ``effective_precision`` says which was taken, and every result records it.
+    ``tokens_per_batch`` bounds one forward pass in scoring, ``tokens_per_training_pass`` one in
+    training. ``threads=None`` leaves the number to torch.
     """
 
     accelerator: Literal["cpu", "gpu"] = "cpu"
     devices: int = 1
-    precision: Literal["fp32", "bf16", "fastest"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16", "fastest"] = "fp32"
     tokens_per_batch: int = 4096
     tokens_per_training_pass: int = 8192
     threads: int | None = None
@@ -41,6 +42,8 @@ class Hardware:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} must be at least 1, got {value}")
+        if self.precision == "fp16" and self.accelerator != "gpu":
+            raise InputError("precision fp16 needs accelerator=gpu, got 'cpu'")
 
     @property
     def device(self) -> torch.device:
@@ -58,6 +61,8 @@ class Hardware:
     @property
     def effective_precision(self) -> Precision:
         """The precision in which products are computed here."""
+        if self.precision == "fp16":
+            return "fp16"
         if self.precision == "fp32" or not self._multiplies_in_bf16():
             return "fp32"
         wanted = self.precision == "bf16" or self.accelerator == "gpu" or bf16_is_faster()
@@ -66,7 +71,8 @@ class Hardware:
     @property
     def dtype(self) -> torch.dtype:
         """The torch type of ``effective_precision``."""
-        return torch.bfloat16 if self.effective_precision == "bf16" else torch.float32
+        types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+        return types[self.effective_precision]
 
     def prepare(self) -> None:
         """Set the number of threads of this process."""

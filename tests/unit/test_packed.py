@@ -4,7 +4,8 @@ import torch
 from scipy import stats
 from transformers import AutoModelForSequenceClassification
 
-from recross.inference import packed
+from recross.inference import affine, packed
+from recross.inference.affine import LiveAffine, frozen_affine
 from recross.inference.batches import PackedBatch, by_length
 from recross.inference.tokens import Sequences
 from tests.conftest import save_tiny
@@ -35,8 +36,8 @@ def test_the_packed_forward_equals_hugging_faces_padded_one(model):
     assert packed.is_supported(model)
     with torch.inference_mode():
         expected = padded_logits(model, batch)
-        frozen = packed.blocks(model, packed.frozen_affine(torch.float32, 512))
-        live = packed.blocks(model, packed.LiveAffine)
+        frozen = packed.blocks(model, frozen_affine(torch.float32, 512))
+        live = packed.blocks(model, LiveAffine)
         torch.testing.assert_close(
             packed.forward(model, frozen, batch), expected, atol=1e-4, rtol=0
         )
@@ -45,7 +46,7 @@ def test_the_packed_forward_equals_hugging_faces_padded_one(model):
 
 def test_its_gradients_equal_the_padded_ones(model):
     batch = random_batch(1)
-    live = packed.blocks(model, packed.LiveAffine)
+    live = packed.blocks(model, LiveAffine)
     weights = torch.linspace(-1, 1, len(batch))[:, None]
 
     def gradients(logits):
@@ -64,9 +65,9 @@ def test_bf16_keeps_the_order_and_its_scores_do_not_depend_on_neighbours(model):
     batch = random_batch(count=40)
     with torch.inference_mode():
         exact = packed.forward(
-            model, packed.blocks(model, packed.frozen_affine(torch.float32, 512)), batch
+            model, packed.blocks(model, frozen_affine(torch.float32, 512)), batch
         )
-        layers = packed.blocks(model, packed.frozen_affine(torch.bfloat16, 512))
+        layers = packed.blocks(model, frozen_affine(torch.bfloat16, 512))
         rough = packed.forward(model, layers, batch, torch.bfloat16)
         last = int(batch.starts[-1])
         alone = PackedBatch(
@@ -82,10 +83,10 @@ def test_bf16_keeps_the_order_and_its_scores_do_not_depend_on_neighbours(model):
 
 
 def test_without_the_blocked_operators_the_result_is_the_same(model, monkeypatch):
-    monkeypatch.setattr(packed, "_has_blocked_linear", lambda: False)
+    monkeypatch.setattr(affine, "_has_blocked_linear", lambda: False)
     batch = random_batch()
     with torch.inference_mode():
-        layers = packed.blocks(model, packed.frozen_affine(torch.float32, 512))
+        layers = packed.blocks(model, frozen_affine(torch.float32, 512))
         expected = padded_logits(model, batch)
         torch.testing.assert_close(
             packed.forward(model, layers, batch), expected, atol=1e-4, rtol=0

@@ -8,21 +8,15 @@ Hugging Face forward of the same weights, for scoring and for training.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recross.inference.affine import Affine, MakeAffine, unused
 from recross.inference.batches import PackedBatch
-
-Affine = Callable[[Tensor, bool], Tensor]
-"""A linear layer; the flag asks for GELU on its output."""
-
-MakeAffine = Callable[[Sequence[nn.Linear]], Affine]
-"""Fuses linear layers that read one input; outputs stand side by side."""
 
 SUPPORTED = {"bert": "bert", "electra": "electra", "roberta": "roberta", "xlm-roberta": "roberta"}
 """model_type -> the attribute that holds the encoder."""
@@ -53,54 +47,6 @@ def is_supported(model: Any) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class LiveAffine:
-    """Uses the layers' own parameters, as they are at every call: for training."""
-
-    layers: Sequence[nn.Linear]
-
-    def __call__(self, states: Tensor, gelu: bool) -> Tensor:
-        """Apply the fused layers."""
-        if len(self.layers) == 1:
-            out: Tensor = self.layers[0](states)
-        else:
-            weight = torch.cat([layer.weight for layer in self.layers])
-            bias = torch.cat([layer.bias for layer in self.layers])
-            out = F.linear(states, weight, bias)
-        return F.gelu(out) if gelu else out
-
-
-def frozen_affine(dtype: torch.dtype, rows: int) -> MakeAffine:
-    """Copy weights once, in ``dtype`` and blocked for products of about ``rows`` tokens.
-
-    The blocked form (oneDNN) is reached through operators that torch's own compiler uses; where
-    they are missing, the product is an ordinary one.
-    """
-
-    def make(layers: Sequence[nn.Linear]) -> Affine:
-        weight = torch.cat([layer.weight.detach() for layer in layers]).to(dtype)
-        bias = torch.cat([layer.bias.detach() for layer in layers]).to(dtype)
-        if weight.device.type == "cpu" and _has_blocked_linear():
-            blocked = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
-
-            def apply(states: Tensor, gelu: bool) -> Tensor:
-                after = "gelu" if gelu else "none"
-                out: Tensor = torch.ops.mkldnn._linear_pointwise(
-                    states, blocked, bias, after, [], "none" if gelu else ""
-                )
-                return out
-
-            return apply
-
-        def plain(states: Tensor, gelu: bool) -> Tensor:
-            out = F.linear(states, weight, bias)
-            return F.gelu(out) if gelu else out
-
-        return plain
-
-    return make
-
-
 def blocks(model: Any, make: MakeAffine) -> list[Block]:
     """The encoder's layers, with linear layers as ``make`` gives them."""
     encoder = getattr(model, SUPPORTED[model.config.model_type]).encoder
@@ -120,12 +66,12 @@ def forward(
     states = _embed(encoder, model.config, batch).to(dtype)  # (T, D)
     heads = model.config.num_attention_heads
     for layer in layers[:-1]:
-        attended = _attend_all(layer.all_three(states, False), heads, batch.groups, dropout)
+        attended = _attend_all(layer.all_three(states), heads, batch.groups, dropout)
         states = _after_attention(layer, attended, states, dropout)
     last = layers[-1]
     first = states[batch.starts]  # (B, D)
     attended = _attend_first(
-        last.query(first, False), last.key_value(states, False), heads, batch.groups, dropout
+        last.query(first), last.key_value(states), heads, batch.groups, dropout
     )
     first = _after_attention(last, attended, first, dropout)
     return _head(model, encoder, first, dropout)
@@ -135,7 +81,6 @@ def _block(layer: Any, make: MakeAffine, is_last: bool) -> Block:
     attention = layer.attention.self
     query, key, value = attention.query, attention.key, attention.value
     out, norm = layer.attention.output.dense, layer.attention.output.LayerNorm
-    unused: Affine = _never
     return Block(
         query=make([query]) if is_last else unused,
         key_value=make([key, value]) if is_last else unused,
@@ -146,10 +91,6 @@ def _block(layer: Any, make: MakeAffine, is_last: bool) -> Block:
         down=make([layer.output.dense]),
         out_norm=layer.output.LayerNorm,
     )
-
-
-def _never(_states: Tensor, _gelu: bool) -> Tensor:
-    raise AssertionError("this layer's projection is not part of the forward")
 
 
 def _embed(encoder: Any, config: Any, batch: PackedBatch) -> Tensor:
@@ -198,9 +139,9 @@ def _attend_first(
 
 
 def _after_attention(layer: Block, attended: Tensor, states: Tensor, dropout: float) -> Tensor:
-    out = F.dropout(layer.attention_out(attended, False), dropout, dropout > 0)
+    out = F.dropout(layer.attention_out(attended), dropout, dropout > 0)
     states = _norm(layer.attention_norm, out + states)
-    out = F.dropout(layer.down(layer.up(states, True), False), dropout, dropout > 0)
+    out = F.dropout(layer.down(layer.up(states, "gelu")), dropout, dropout > 0)
     return _norm(layer.out_norm, out + states)
 
 
@@ -216,9 +157,3 @@ def _head(model: Any, encoder: Any, first: Tensor, dropout: float) -> Tensor:
     else:
         logits = model.classifier(first[:, None])
     return logits
-
-
-def _has_blocked_linear() -> bool:
-    return bool(torch.backends.mkldnn.is_available()) and all(  # type: ignore[no-untyped-call]
-        hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
-    )

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.inference import packed
+from recross.inference.affine import LiveAffine, frozen_affine
 from recross.inference.batches import PackedBatch
 from recross.inference.engine import Forward
 from recross.inference.tokens import Item, Joiner, Sequences, pair_template
@@ -44,7 +45,7 @@ class PairNetwork(nn.Module):
             tokenizer, pair_template(tokenizer), contract.max_length, contract.max_query_length
         )
         self._packs = packed.is_supported(model)
-        self._live = packed.blocks(model, packed.LiveAffine) if self._packs else []
+        self._live = packed.blocks(model, LiveAffine) if self._packs else []
 
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
@@ -84,14 +85,14 @@ class PairNetwork(nn.Module):
 
     def _frozen(self, hardware: Hardware) -> Forward:
         dtype = hardware.dtype
-        layers = packed.blocks(self.model, packed.frozen_affine(dtype, hardware.tokens_per_batch))
+        layers = packed.blocks(self.model, frozen_affine(dtype, hardware.tokens_per_batch))
         return lambda batch: packed.forward(self.model, layers, batch, dtype)
 
     def _plain(self, hardware: Hardware) -> Forward:
-        device = hardware.device.type
+        device, dtype = hardware.device.type, hardware.dtype
 
         def logits(batch: PackedBatch) -> Tensor:
-            with torch.autocast(device, torch.bfloat16, enabled=hardware.dtype == torch.bfloat16):
+            with torch.autocast(device, dtype, enabled=dtype != torch.float32):
                 return _padded_logits(self.model.eval(), batch)
 
         return logits

@@ -18,6 +18,7 @@ from transformers import (
     AutoTokenizer,
     T5Config,
     T5ForConditionalGeneration,
+    T5ForTokenClassification,
 )
 from transformers.utils import logging as transformers_logging
 
@@ -107,10 +108,11 @@ def load_tokenizer(checkpoint: str) -> Any:
     return _read(checkpoint, "tokenizer", lambda: AutoTokenizer.from_pretrained(place))
 
 
-def fresh_t5(checkpoint: str, layers: int, seed: int) -> Pretrained:
+def fresh_t5(checkpoint: str, layers: int, seed: int, *, encoder_only: bool = False) -> Pretrained:
     """A small T5 of fresh layers upon the vocabulary and word embeddings of any encoder.
 
-    ``layers`` in the encoder, one in the decoder; widths and heads are the encoder's own.
+    ``layers`` in the encoder, one in the decoder; widths and heads are the encoder's own. With
+    ``encoder_only`` a linear head on the encoder's tokens takes the decoder's place.
     """
     source = load("encoder", checkpoint, fresh=Fresh(labels=None))
     own, tokenizer = source.config, source.tokenizer
@@ -127,11 +129,13 @@ def fresh_t5(checkpoint: str, layers: int, seed: int) -> Pretrained:
         eos_token_id=tokenizer.sep_token_id,
         dropout_rate=0.0,
     )
+    config.num_labels = 1
     config.decoder_start_token_id = tokenizer.pad_token_id
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = T5ForConditionalGeneration(config)
-    model.shared.weight.data.copy_(words / words.std())
+        kind = T5ForTokenClassification if encoder_only else T5ForConditionalGeneration
+        model: Any = kind(config)
+    model.get_input_embeddings().weight.data.copy_(words / words.std())
     model.train(False)
     return Pretrained(model, tokenizer)
 

@@ -71,11 +71,13 @@ T5_CONTRACTS = {
         PromptContract(
             "rankt5-encoder", RANK, "head", source="Zhuang et al. 2023, RankT5, section 4.2"
         ),
+        # T5 has no piece "▁0": the blank is given, the bare digit after it is read
         PromptContract(
             "t5-digits",
             "Query: {query} Document: {document} Score:",
             "expected_value",
-            tuple(f"▁{digit}" for digit in range(10)),
+            tuple("0123456789"),
+            opening=("▁",),
             source="ours; no published checkpoint",
         ),
         DUOT5,

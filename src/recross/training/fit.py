@@ -142,6 +142,8 @@ def fit(
             f"training.batch_size must be a multiple of hardware.devices={hardware.devices},"
             f" got {training.batch_size}"
         )
+    if hardware.precision == "fp16":
+        raise InputError("hardware.precision must be fp32 or bf16 in training, got 'fp16'")
     hardware.prepare()
     network.prepare_training(training.frozen_share, training.dropout)
     easy, hard = groups

@@ -1,0 +1,95 @@
+"""Linear layers of the padding-free forwards: live for training, frozen and blocked for scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Activation = Literal["none", "relu", "gelu", "gelu_tanh"]
+_APPLY: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda out: out,
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda out: F.gelu(out, approximate="tanh"),
+}
+_BLOCKED = {"none": ("none", ""), "relu": ("relu", ""), "gelu": ("gelu", "none")}
+_BLOCKED["gelu_tanh"] = ("gelu", "tanh")
+
+
+class Affine(Protocol):
+    """A linear layer, followed by an activation."""
+
+    def __call__(self, states: Tensor, activation: Activation = "none", /) -> Tensor:
+        """Apply it to ``(T, D)``."""
+
+
+MakeAffine = Callable[[Sequence[nn.Linear]], Affine]
+"""Fuses linear layers that read one input; outputs stand side by side."""
+
+
+@dataclass(frozen=True)
+class LiveAffine:
+    """Uses the layers' own parameters, as they are at every call: for training."""
+
+    layers: Sequence[nn.Linear]
+
+    def __call__(self, states: Tensor, activation: Activation = "none") -> Tensor:
+        """Apply the fused layers."""
+        if len(self.layers) == 1:
+            out: Tensor = self.layers[0](states)
+        else:
+            out = F.linear(states, *_fused(self.layers))
+        return _APPLY[activation](out)
+
+
+def frozen_affine(dtype: torch.dtype, rows: int) -> MakeAffine:
+    """Copy weights once, in ``dtype`` and blocked for products of about ``rows`` tokens.
+
+    The blocked form (oneDNN) is reached through operators that torch's own compiler uses; where
+    they are missing, the product is an ordinary one.
+    """
+
+    def make(layers: Sequence[nn.Linear]) -> Affine:
+        weight, bias = _fused(layers)
+        weight = weight.detach().to(dtype)
+        bias = None if bias is None else bias.detach().to(dtype)
+        if weight.device.type == "cpu" and _has_blocked_linear():
+            blocked = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
+
+            def apply(states: Tensor, activation: Activation = "none") -> Tensor:
+                name, algorithm = _BLOCKED[activation]
+                out: Tensor = torch.ops.mkldnn._linear_pointwise(
+                    states, blocked, bias, name, [], algorithm
+                )
+                return out
+
+            return apply
+
+        def plain(states: Tensor, activation: Activation = "none") -> Tensor:
+            return _APPLY[activation](F.linear(states, weight, bias))
+
+        return plain
+
+    return make
+
+
+def unused(_states: Tensor, _activation: Activation = "none") -> Tensor:
+    """Stands where a layer has no such projection."""
+    raise AssertionError("this layer's projection is not part of the forward")
+
+
+def _fused(layers: Sequence[nn.Linear]) -> tuple[Tensor, Tensor | None]:
+    weight = torch.cat([layer.weight for layer in layers])
+    has_bias = layers[0].bias is not None
+    return weight, torch.cat([layer.bias for layer in layers]) if has_bias else None
+
+
+def _has_blocked_linear() -> bool:
+    return bool(torch.backends.mkldnn.is_available()) and all(  # type: ignore[no-untyped-call]
+        hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
+    )
