@@ -68,6 +68,7 @@ def save_tiny(folder: Path, kind: str = "bert", labels: int = 1, **more: object)
     words += [chr(letter) for letter in range(97, 123)] + [f"##{chr(n)}" for n in range(97, 123)]
     words = list(dict.fromkeys(words))
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    vocabulary += ["[unused0]", "[unused1]", ".", ","]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
     tokenizer = transformers.BertTokenizerFast(

@@ -36,22 +36,45 @@ class Block(NamedTuple):
 
 
 def is_supported(model: Any) -> bool:
-    """Whether a sequence classifier has the structure that this forward computes."""
-    config = model.config
+    """Whether a sequence classifier has the structure that ``forward`` computes."""
+    classifies = type(model).__name__.endswith("ForSequenceClassification")
+    return classifies and is_supported_encoder(model.config)
+
+
+def is_supported_encoder(config: Any) -> bool:
+    """Whether ``states`` computes the encoder that a config describes."""
     return (
         config.model_type in SUPPORTED
-        and type(model).__name__.endswith("ForSequenceClassification")
         and config.hidden_act == "gelu"
         and getattr(config, "position_embedding_type", "absolute") == "absolute"
         and not getattr(config, "is_decoder", False)
     )
 
 
-def blocks(model: Any, make: MakeAffine) -> list[Block]:
-    """The encoder's layers, with linear layers as ``make`` gives them."""
-    encoder = getattr(model, SUPPORTED[model.config.model_type]).encoder
-    last = len(encoder.layer) - 1
+def blocks(model: Any, make: MakeAffine, first_only: bool = True) -> list[Block]:
+    """The encoder's layers, with linear layers as ``make`` gives them.
+
+    ``first_only``: of the last layer only first tokens are wanted, as ``forward`` wants them.
+    """
+    encoder = _encoder(model).encoder
+    last = len(encoder.layer) - 1 if first_only else None
     return [_block(layer, make, index == last) for index, layer in enumerate(encoder.layer)]
+
+
+def states(
+    model: Any,
+    layers: Sequence[Block],
+    batch: PackedBatch,
+    dtype: torch.dtype = torch.float32,
+    dropout: float = 0.0,
+) -> Tensor:
+    """The encoder's output at every token, ``(T, D)``."""
+    found = _embed(_encoder(model), model.config, batch).to(dtype)
+    heads = model.config.num_attention_heads
+    for layer in layers:
+        attended = _attend_all(layer.all_three(found), heads, batch.groups, dropout)
+        found = _after_attention(layer, attended, found, dropout)
+    return found
 
 
 def forward(
@@ -62,19 +85,18 @@ def forward(
     dropout: float = 0.0,
 ) -> Tensor:
     """Logits ``(B, labels)`` in the order of the batch; ``dtype`` is that of the products."""
-    encoder = getattr(model, SUPPORTED[model.config.model_type])
-    states = _embed(encoder, model.config, batch).to(dtype)  # (T, D)
-    heads = model.config.num_attention_heads
-    for layer in layers[:-1]:
-        attended = _attend_all(layer.all_three(states), heads, batch.groups, dropout)
-        states = _after_attention(layer, attended, states, dropout)
-    last = layers[-1]
-    first = states[batch.starts]  # (B, D)
+    before = states(model, layers[:-1], batch, dtype, dropout)  # (T, D)
+    heads, last = model.config.num_attention_heads, layers[-1]
+    first = before[batch.starts]  # (B, D)
     attended = _attend_first(
-        last.query(first), last.key_value(states), heads, batch.groups, dropout
+        last.query(first), last.key_value(before), heads, batch.groups, dropout
     )
     first = _after_attention(last, attended, first, dropout)
-    return _head(model, encoder, first, dropout)
+    return _head(model, _encoder(model), first, dropout)
+
+
+def _encoder(model: Any) -> Any:
+    return getattr(model, SUPPORTED[model.config.model_type])
 
 
 def _block(layer: Any, make: MakeAffine, is_last: bool) -> Block:

@@ -63,7 +63,7 @@ class Sequences:
     def take(self, which: Sequence[int] | Ints) -> Sequences:
         """These sequences, in this order."""
         which = np.asarray(which, dtype=np.int64)
-        at, offsets = _spans(self.offsets[which], self.lengths[which])
+        at, offsets = spans(self.offsets[which], self.lengths[which])
         return Sequences(self.tokens[at], self.segments[at], offsets)
 
 
@@ -99,7 +99,7 @@ class Joiner:
         counts = np.empty_like(parts)
         parts[:, 0::2], parts[:, 1::2] = literals, numbers
         counts[:, 0::2], counts[:, 1::2] = sizes[literals], kept
-        at, _ = _spans(begins[parts].ravel(), counts.ravel())
+        at, _ = spans(begins[parts].ravel(), counts.ravel())
         lost = sizes[numbers] - kept
         kinds = np.tile(np.array(template.segments, dtype=np.int64), len(items))
         return Sequences(
@@ -203,7 +203,7 @@ def prompt_template(tokenizer: Any, prompt: str, end: Sequence[int] = ()) -> Tem
     return Template(joined, (0,) * (2 * len(slots) + 1))
 
 
-def _spans(begins: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+def spans(begins: Ints, lengths: Ints) -> tuple[Ints, Ints]:
     """Indices of spans laid end to end, and where each span then begins ``(n + 1,)``."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], lengths), offsets

@@ -24,6 +24,7 @@ from recross.inference.engine import Forward
 from recross.inference.tokens import Item, Joiner, Sequences, pair_template
 from recross.rerankers import pretrained
 from recross.rerankers.contracts import Contract, save_contract
+from recross.rerankers.preparation import prepare
 from recross.rerankers.published import known_contract, named_contract
 from recross.rerankers.reranker import NetworkReranker
 
@@ -54,21 +55,8 @@ class PairNetwork(nn.Module):
         return self._pairs.encode(queries, documents, items)
 
     def prepare_training(self, frozen_share: float | None, dropout: float) -> None:
-        """Set dropout; freeze word embeddings and a share of the layers, from the first.
-
-        ``None`` freezes nothing.
-        """
-        config = self.model.config
-        config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
-        for module in self.model.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = dropout
-        if frozen_share is None:
-            return
-        backbone = self.model.base_model
-        backbone.embeddings.word_embeddings.requires_grad_(False)
-        for layer in backbone.encoder.layer[: int(frozen_share * config.num_hidden_layers)]:
-            layer.requires_grad_(False)
+        """Set dropout; freeze word embeddings and a share of the layers, from the first."""
+        prepare(self.model, self.model.base_model.encoder.layer, frozen_share, dropout)
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Logits to train on, ``(B,)``."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -16,6 +17,8 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
+    BertModel,
+    BertPreTrainedModel,
     T5Config,
     T5ForConditionalGeneration,
     T5ForTokenClassification,
@@ -25,7 +28,19 @@ from transformers.utils import logging as transformers_logging
 from recross.checkpoints import locate
 from recross.errors import InputError
 
-KINDS = {
+
+class LateInteractionModel(BertPreTrainedModel):  # type: ignore[no-untyped-call]
+    """BERT with a linear layer on every token, in ColBERT's own names (``bert``, ``linear``)."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.bert = BertModel(config, add_pooling_layer=False)
+        self.linear = nn.Linear(config.hidden_size, config.dim, bias=False)
+        self.post_init()  # type: ignore[no-untyped-call]
+
+
+KINDS: dict[str, Any] = {
+    "late_interaction": LateInteractionModel,
     "encoder": AutoModel,
     "sequence_classifier": AutoModelForSequenceClassification,
     "token_classifier": AutoModelForTokenClassification,
@@ -62,12 +77,13 @@ def load(
     families: Collection[str] | None = None,
     layers: int | None = None,
     fresh: Fresh | None = None,
-    dtype: torch.dtype = torch.float32,
+    settings: Mapping[str, Any] | None = None,
 ) -> Pretrained:
     """Load a checkpoint as one of ``KINDS``.
 
     ``families`` are the ``model_type`` values that are accepted. ``layers`` keeps only the first
-    layers. Without ``fresh`` nothing may be missing from the weights.
+    layers; ``settings`` are set in the config. Without ``fresh`` nothing may be missing from the
+    weights.
 
     Raises:
         InputError: there is no such checkpoint, its tokenizer is missing, its architecture is
@@ -86,7 +102,9 @@ def load(
         _cut(config, layers)
     if fresh is not None and fresh.labels is not None:
         config.num_labels = fresh.labels
-    model = _read(checkpoint, "weights", lambda: _weights(kind, place, config, fresh, dtype))
+    for name, value in (settings or {}).items():
+        setattr(config, name, value)
+    model = _read(checkpoint, "weights", lambda: _weights(kind, place, config, fresh))
     return Pretrained(model, tokenizer)
 
 
@@ -140,11 +158,11 @@ def fresh_t5(checkpoint: str, layers: int, seed: int, *, encoder_only: bool = Fa
     return Pretrained(model, tokenizer)
 
 
-def _weights(kind: str, place: str, config: Any, fresh: Fresh | None, dtype: torch.dtype) -> Any:
+def _weights(kind: str, place: str, config: Any, fresh: Fresh | None) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fresh.seed if fresh else 0)
         model, report = KINDS[kind].from_pretrained(
-            place, config=config, dtype=dtype, output_loading_info=True
+            place, config=config, dtype=torch.float32, output_loading_info=True
         )
     if report["missing_keys"] and fresh is None:
         raise InputError(
@@ -159,7 +177,7 @@ def _read(checkpoint: str, part: str, read: Callable[[], Any]) -> Any:
         return read()
     except InputError:
         raise
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise InputError(
             f"checkpoint must be a hub id or a folder with config, weights and tokenizer,"
             f" got {checkpoint!r}, whose {part} cannot be read ({str(error).splitlines()[0]})"

@@ -24,6 +24,7 @@ from recross.inference.engine import Forward
 from recross.inference.tokens import Item, Joiner, Sequences, prompt_template
 from recross.rerankers import pretrained
 from recross.rerankers.contracts import PromptContract, save_contract
+from recross.rerankers.preparation import prepare
 from recross.rerankers.published import known_contract, named_contract
 from recross.rerankers.reranker import NetworkReranker
 
@@ -64,22 +65,8 @@ class T5Network(nn.Module):
         return self._joiner.encode(queries, documents, items)
 
     def prepare_training(self, frozen_share: float | None, dropout: float) -> None:
-        """Set dropout; freeze word embeddings and a share of the encoder's layers, from the first.
-
-        ``None`` freezes nothing.
-        """
-        self.model.config.dropout_rate = dropout
-        for module in self.model.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = dropout
-            if hasattr(module, "dropout") and isinstance(module.dropout, float):
-                module.dropout = dropout
-        if frozen_share is None:
-            return
-        encoder = self.model.get_encoder()
-        self.model.get_input_embeddings().weight.requires_grad_(False)
-        for block in encoder.block[: int(frozen_share * len(encoder.block))]:
-            block.requires_grad_(False)
+        """Set dropout; freeze word embeddings and a share of the layers, from the first."""
+        prepare(self.model, self.model.get_encoder().block, frozen_share, dropout)
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Scores to train on, ``(B,)``: of two answers the margin, else as they are read."""

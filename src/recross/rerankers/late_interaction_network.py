@@ -1,0 +1,201 @@
+"""The network of late interaction: token vectors of queries and documents, and their MaxSim."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recross.errors import InputError
+from recross.hardware import Hardware
+from recross.inference import packed
+from recross.inference.affine import LiveAffine, frozen_affine
+from recross.inference.batches import PackedBatch
+from recross.inference.engine import Forward
+from recross.inference.tokens import Ints, Item, Sequences, spans, tokenize
+from recross.rerankers.contracts import LateInteractionContract, save_contract
+from recross.rerankers.preparation import prepare
+
+OWN, FILLER, DOCUMENT = 0, 1, 2
+"""What a token of a joint sequence is: the query's own, a mask that fills it up, the document's."""
+
+Encode = Callable[[PackedBatch], Tensor]
+"""Output vectors of every token of documents, ``(T, D)``."""
+
+
+class LateInteractionNetwork(nn.Module):
+    """A BERT with a linear layer on every token, its tokenizer and its contract."""
+
+    documents_per_item = 1
+    heads = ("linear",)
+
+    def __init__(self, model: Any, tokenizer: Any, contract: LateInteractionContract) -> None:
+        super().__init__()
+        self.model = model
+        self.tokenizer = tokenizer
+        self.contract = contract
+        self._query_marker = _token(tokenizer, contract.query_marker)
+        self._document_marker = _token(tokenizer, contract.document_marker)
+        self._skipped = _punctuation(tokenizer) if contract.skip_punctuation else []
+        self._packs = packed.is_supported_encoder(model.config)
+        self._live = packed.blocks(model, LiveAffine, first_only=False) if self._packs else []
+
+    def encode(
+        self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
+    ) -> Sequences:
+        """Joint sequences: ``query_length`` tokens of the query, then those of the document."""
+        size = self.contract.query_length
+        asked, own_sizes = self.query_tokens(queries)
+        texts = self.document_tokens(documents)
+        numbers = np.array(items, dtype=np.int64).reshape(-1, 2)
+        lengths = texts.lengths[numbers[:, 1]]
+        begins = np.stack([numbers[:, 0] * size, asked.size + texts.offsets[numbers[:, 1]]], axis=1)
+        counts = np.stack([np.full_like(lengths, size), lengths], axis=1)
+        at, _ = spans(begins.ravel(), counts.ravel())
+        filler = np.arange(size) >= own_sizes[:, None]
+        kinds = np.concatenate(
+            [np.where(filler, FILLER, OWN).ravel(), np.full(len(texts.tokens), DOCUMENT)]
+        )
+        pool = np.concatenate([asked.ravel(), texts.tokens])
+        return Sequences(
+            tokens=pool[at],
+            segments=kinds[at],
+            offsets=np.concatenate([[0], counts.sum(axis=1).cumsum()]).astype(np.int64),
+            cut_documents=texts.cut_documents,
+            cut_tokens=texts.cut_tokens,
+        )
+
+    def query_tokens(self, queries: Sequence[str]) -> tuple[Ints, Ints]:
+        """Tokens ``(Q, query_length)``, filled up with masks, and how many are the query's own."""
+        special = self.tokenizer
+        room = self.contract.query_length - 3
+        rows, sizes = [], []
+        for ids in tokenize(special, queries):
+            row = [special.cls_token_id, self._query_marker, *ids[:room], special.sep_token_id]
+            sizes.append(len(row))
+            rows.append(row + [special.mask_token_id] * (self.contract.query_length - len(row)))
+        shape = (len(rows), self.contract.query_length)
+        return np.array(rows, dtype=np.int64).reshape(shape), np.array(sizes, dtype=np.int64)
+
+    def document_tokens(self, documents: Sequence[str]) -> Sequences:
+        """Tokens of each document with its marker, cut to ``document_length``."""
+        special = self.tokenizer
+        before = [special.cls_token_id, self._document_marker]
+        room = self.contract.document_length - 3
+        texts = tokenize(special, documents)
+        rows = [[*before, *ids[:room], special.sep_token_id] for ids in texts]
+        tokens = np.fromiter((token for row in rows for token in row), np.int64)
+        lost = np.array([max(len(ids) - room, 0) for ids in texts], dtype=np.int64)
+        return Sequences(
+            tokens=tokens,
+            segments=np.zeros_like(tokens),
+            offsets=np.cumsum([0, *map(len, rows)]).astype(np.int64),
+            cut_documents=int((lost > 0).sum()),
+            cut_tokens=int(lost.sum()),
+        )
+
+    def prepare_training(self, frozen_share: float | None, dropout: float) -> None:
+        """Set dropout; freeze word embeddings and a share of the layers, from the first."""
+        prepare(self.model, self.model.bert.encoder.layer, frozen_share, dropout)
+
+    def forward(self, batch: PackedBatch) -> Tensor:
+        """Scores to train on, ``(B,)``."""
+        dropout = self.model.config.hidden_dropout_prob if self.training else 0.0
+        return self._score(batch, lambda documents: self._states(documents, dropout))
+
+    def inference(self, hardware: Hardware) -> Forward:
+        """Return a scorer of the weights as they are now."""
+        encode = self.document_encoder(hardware)
+        return lambda batch: self._score(batch, encode)
+
+    def document_encoder(self, hardware: Hardware) -> Encode:
+        """Return a fast encoder of documents with the weights as they are now."""
+        self.to(hardware.device)
+        if not self._packs:
+            return lambda documents: self._states(documents, 0.0)
+        dtype = hardware.dtype
+        make = frozen_affine(dtype, hardware.tokens_per_batch)
+        layers = packed.blocks(self.model, make, first_only=False)
+        return lambda documents: packed.states(self.model, layers, documents, dtype)
+
+    def document_vectors(self, documents: PackedBatch, encode: Encode) -> Tensor:
+        """Unit vectors of every token, ``(T, dimension)``."""
+        return F.normalize(self.model.linear(encode(documents).float()), dim=-1)
+
+    def query_vectors(self, tokens: Tensor, own: Tensor) -> Tensor:
+        """Unit vectors ``(Q, query_length, dimension)``; masks are vectors too."""
+        seen = torch.ones_like(own) if self.contract.attends_to_masks else own
+        found = self.model.bert(input_ids=tokens, attention_mask=seen.long()).last_hidden_state
+        return F.normalize(self.model.linear(found), dim=-1)
+
+    def is_kept(self, tokens: Tensor) -> Tensor:
+        """Which document tokens take part, ``(T,)``."""
+        return ~torch.isin(tokens, torch.tensor(self._skipped, device=tokens.device))
+
+    def save(self, folder: Path) -> None:
+        """Save in Hugging Face layout, under ColBERT's own names."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        save_contract(self.contract, folder)
+
+    def _states(self, documents: PackedBatch, dropout: float) -> Tensor:
+        if self._packs:
+            return packed.states(self.model, self._live, documents, dropout=dropout)
+        tokens, _, mask = documents.padded()
+        found = self.model.bert(input_ids=tokens, attention_mask=mask).last_hidden_state
+        states: Tensor = found[mask.bool()]
+        return states
+
+    def _score(self, batch: PackedBatch, encode: Encode) -> Tensor:
+        size = self.contract.query_length
+        head = batch.starts[:, None] + torch.arange(size, device=batch.starts.device)
+        asked, which = torch.unique(batch.tokens[head], dim=0, return_inverse=True)
+        own = torch.zeros_like(asked, dtype=torch.bool)
+        own[which] = batch.segments[head] == OWN
+        queries = self.query_vectors(asked, own)  # (U, query_length, dimension)
+        documents = _documents(batch, size)
+        vectors = self.document_vectors(documents, encode)
+        kept = self.is_kept(documents.tokens)
+        scores, start, row = [], 0, 0
+        for count, length in documents.groups:
+            rows = slice(start, start + count * length)
+            similar = torch.einsum(
+                "nqk,nlk->nql",
+                queries[which[row : row + count]],
+                vectors[rows].view(count, length, -1),
+            )
+            similar = similar.masked_fill(~kept[rows].view(count, 1, length), float("-inf"))
+            scores.append(similar.amax(dim=-1).sum(dim=-1))
+            start, row = start + count * length, row + count
+        return torch.cat(scores)
+
+
+def _documents(batch: PackedBatch, size: int) -> PackedBatch:
+    """The document part of joint sequences."""
+    is_document = batch.segments == DOCUMENT
+    lengths = [(count, length - size) for count, length in batch.groups]
+    starts = batch.starts - size * torch.arange(len(batch), device=batch.starts.device)
+    return PackedBatch(
+        tokens=batch.tokens[is_document],
+        segments=torch.zeros_like(batch.segments[is_document]),
+        positions=batch.positions[is_document] - size,
+        starts=starts,
+        groups=lengths,
+    )
+
+
+def _token(tokenizer: Any, token: str) -> int:
+    number = tokenizer.get_vocab().get(token)
+    if number is None:
+        raise InputError(f"marker must be an entry of the tokenizer's vocabulary, got {token!r}")
+    return int(number)
+
+
+def _punctuation(tokenizer: Any) -> list[int]:
+    return sorted({ids[0] for ids in tokenize(tokenizer, list(string.punctuation)) if ids})
