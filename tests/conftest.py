@@ -137,6 +137,54 @@ def save_tiny_t5(folder: Path, kind: str = "t5", **more: object) -> Path:
     return folder
 
 
+def save_tiny_llama(folder: Path, head: bool = False, kind: str = "Llama", **more: object) -> Path:
+    """Save a random causal model with byte-level pieces that join blanks with words."""
+    import tokenizers
+    import transformers
+
+    texts = [*toy_collection().documents.values(), "yes", "no", "yes no yes no", "query: document:"]
+    pieces = tokenizers.ByteLevelBPETokenizer()
+    special = ["<pad>", "<s>", "</s>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
+    pieces.train_from_iterator(texts * 3, 400, 2, show_progress=False, special_tokens=special)
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=pieces._tokenizer,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        additional_special_tokens=special[3:],
+        model_max_length=256,
+    )
+    config = getattr(transformers, f"{kind}Config")(
+        **{
+            "vocab_size": len(tokenizer),
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "intermediate_size": 64,
+            "max_position_embeddings": 1024,
+            "pad_token_id": tokenizer.pad_token_id,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "initializer_range": 0.3,
+            "num_labels": 1,
+            **more,
+        }
+    )
+    suffix = "SequenceClassification" if head else "CausalLM"
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = getattr(transformers, f"{kind}For{suffix}")(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_llama(tmp_path_factory.mktemp("checkpoints") / "llama")
+
+
 @pytest.fixture(scope="session")
 def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_t5(tmp_path_factory.mktemp("checkpoints") / "t5")

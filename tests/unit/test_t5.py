@@ -9,9 +9,10 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.inference.tokens import Joiner, prompt_template
+from recross.rerankers.answers import piece_id
 from recross.rerankers.contracts import PromptContract
 from recross.rerankers.published import BY_NAME, PUBLISHED, T5_CONTRACTS
-from recross.rerankers.t5 import T5Reranker, piece_id
+from recross.rerankers.t5 import T5Reranker
 from tests.conftest import save_tiny, save_tiny_t5
 from tests.unit.test_cross_encoder import mixed_pairs
 

@@ -40,7 +40,9 @@ class PromptContract:
     are read at the first step, after the tokens of ``opening`` where the answers begin alike.
     ``read_out``: ``log_softmax`` is the log-probability of the last piece among the pieces,
     ``logit`` the logit of the only piece, ``expected_value`` the mean of the pieces' numbers
-    0, 1, ... under their softmax, ``head`` a linear head on the encoder's first token (no pieces).
+    0, 1, ... under their softmax, ``head`` a linear head (no pieces): on the first token of an
+    encoder, on the last of a decoder. ``prefix`` and ``suffix`` are fixed text around a causal
+    model's prompt.
     """
 
     name: str
@@ -51,6 +53,8 @@ class PromptContract:
     add_eos: bool = True
     max_length: int = 512
     max_query_length: int | None = None
+    prefix: str = ""
+    suffix: str = ""
     source: str = ""
 
     def __post_init__(self) -> None:

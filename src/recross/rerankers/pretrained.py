@@ -51,7 +51,7 @@ KINDS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A model of one of ``KINDS`` and its tokenizer; in fp32, ready to score."""
+    """A model of one of ``KINDS``, ready to score, and its tokenizer."""
 
     model: Any
     tokenizer: Any
@@ -78,12 +78,13 @@ def load(
     layers: int | None = None,
     fresh: Fresh | None = None,
     settings: Mapping[str, Any] | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> Pretrained:
     """Load a checkpoint as one of ``KINDS``.
 
     ``families`` are the ``model_type`` values that are accepted. ``layers`` keeps only the first
-    layers; ``settings`` are set in the config. Without ``fresh`` nothing may be missing from the
-    weights.
+    layers; ``settings`` are set in the config; weights are held in ``dtype``. Without ``fresh``
+    nothing may be missing from the weights.
 
     Raises:
         InputError: there is no such checkpoint, its tokenizer is missing, its architecture is
@@ -104,7 +105,7 @@ def load(
         config.num_labels = fresh.labels
     for name, value in (settings or {}).items():
         setattr(config, name, value)
-    model = _read(checkpoint, "weights", lambda: _weights(kind, place, config, fresh))
+    model = _read(checkpoint, "weights", lambda: _weights(kind, place, config, fresh, dtype))
     return Pretrained(model, tokenizer)
 
 
@@ -158,11 +159,11 @@ def fresh_t5(checkpoint: str, layers: int, seed: int, *, encoder_only: bool = Fa
     return Pretrained(model, tokenizer)
 
 
-def _weights(kind: str, place: str, config: Any, fresh: Fresh | None) -> Any:
+def _weights(kind: str, place: str, config: Any, fresh: Fresh | None, dtype: torch.dtype) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fresh.seed if fresh else 0)
         model, report = KINDS[kind].from_pretrained(
-            place, config=config, dtype=torch.float32, output_loading_info=True
+            place, config=config, dtype=dtype, output_loading_info=True
         )
     if report["missing_keys"] and fresh is None:
         raise InputError(

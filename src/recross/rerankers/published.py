@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from recross.errors import InputError
@@ -113,6 +114,28 @@ _T5_CHECKPOINTS = {
         for name in ("base-msmarco", "base-msmarco-10k", "3b-msmarco", "3b-med-msmarco")
     },
 }
+_QWEN3 = PromptContract(
+    "qwen3-reranker",
+    "<Instruct>: Given a web search query, retrieve relevant passages that answer the query\n"
+    "<Query>: {query}\n<Document>: {document}",
+    "log_softmax",
+    ("no", "yes"),
+    add_eos=False,
+    max_length=8192,
+    prefix="<|im_start|>system\nJudge whether the Document meets the requirements based on the"
+    ' Query and the Instruct provided. Note that the answer can only be "yes" or "no".<|im_end|>\n'
+    "<|im_start|>user\n",
+    suffix="<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
+    source="https://huggingface.co/Qwen/Qwen3-Reranker-0.6B",
+)
+_RANKLLAMA = PromptContract(
+    "rankllama",
+    "query: {query}<s>document: {document}",
+    "head",
+    add_eos=False,
+    prefix="<s>",
+    source="https://huggingface.co/castorini/rankllama-v1-7b-lora-passage",
+)
 COLBERT = LateInteractionContract(
     "colbertv2", source="https://huggingface.co/colbert-ir/colbertv2.0"
 )
@@ -120,6 +143,8 @@ COLBERT = LateInteractionContract(
 PUBLISHED: dict[str, AnyContract] = {
     **_CLASSIFIERS,
     **{checkpoint: T5_CONTRACTS[name] for checkpoint, name in _T5_CHECKPOINTS.items()},
+    **{f"Qwen/Qwen3-Reranker-{size}": _QWEN3 for size in ("0.6B", "4B", "8B")},
+    "castorini/rankllama-v1-7b-lora-passage": _RANKLLAMA,
     "colbert-ir/colbertv2.0": COLBERT,
 }
 
@@ -144,3 +169,29 @@ def known_contract(checkpoint: str) -> AnyContract | None:
     """The contract stored beside a checkpoint's weights, or published for its name, or none."""
     folder = Path(checkpoint)
     return read_contract(folder) if (folder / FILE).is_file() else PUBLISHED.get(checkpoint)
+
+
+def prompt_contract(
+    checkpoint: str,
+    given: str | PromptContract | None,
+    max_length: int | None = None,
+    max_query_length: int | None = None,
+) -> PromptContract:
+    """A prompt contract as given, named, stored or published, with limits of one's own.
+
+    Raises:
+        InputError: the contract is unknown, or that of another kind of network.
+    """
+    contract = given or known_contract(checkpoint)
+    if isinstance(contract, str):
+        contract = named_contract(contract)
+    if not isinstance(contract, PromptContract):
+        found = contract.name if contract else None
+        raise InputError(
+            f"contract must be that of a prompt, such as monot5, got {found!r} for {checkpoint!r}"
+        )
+    return replace(
+        contract,
+        max_length=max_length or contract.max_length,
+        max_query_length=max_query_length or contract.max_query_length,
+    )

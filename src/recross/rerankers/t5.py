@@ -23,9 +23,10 @@ from recross.inference.batches import PackedBatch
 from recross.inference.engine import Forward
 from recross.inference.tokens import Item, Joiner, Sequences, prompt_template
 from recross.rerankers import pretrained
+from recross.rerankers.answers import margin, piece_id, read_out
 from recross.rerankers.contracts import PromptContract, save_contract
 from recross.rerankers.preparation import prepare
-from recross.rerankers.published import known_contract, named_contract
+from recross.rerankers.published import prompt_contract
 from recross.rerankers.reranker import NetworkReranker
 
 FAMILIES = frozenset({"t5", "mt5", "umt5"})
@@ -70,7 +71,7 @@ class T5Network(nn.Module):
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Scores to train on, ``(B,)``: of two answers the margin, else as they are read."""
-        return _margin(self.answers(batch), self.contract.read_out)
+        return margin(self.answers(batch), self.contract.read_out)
 
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the answers, worst first, ``(B, C)``."""
@@ -90,7 +91,7 @@ class T5Network(nn.Module):
         self.to(hardware.device)
         logits = self._frozen(hardware) if self._packs else self._plain(hardware)
         # a comparison is read as a margin: its aggregation needs both probabilities
-        read = _margin if self.contract.compares else _read_out
+        read = margin if self.contract.compares else read_out
         return lambda batch: read(logits(batch).float(), self.contract.read_out)
 
     def save(self, folder: Path) -> None:
@@ -172,7 +173,9 @@ class T5Reranker(NetworkReranker):
 
     def load(self) -> T5Network:
         """Load the network."""
-        contract = self._contract()
+        contract = prompt_contract(
+            self.checkpoint, self.contract, self.max_length, self.max_query_length
+        )
         return T5Network(*self._weights(contract), contract).eval()
 
     def trained(self, folder: Path) -> T5Reranker:
@@ -198,37 +201,6 @@ class T5Reranker(NetworkReranker):
             found = pretrained.load(kind, self.checkpoint, families=FAMILIES, fresh=fresh)
         return found.model, found.tokenizer
 
-    def _contract(self) -> PromptContract:
-        contract = self.contract or known_contract(self.checkpoint)
-        if isinstance(contract, str):
-            contract = named_contract(contract)
-        if not isinstance(contract, PromptContract):
-            found = contract.name if contract else None
-            raise InputError(
-                f"contract must be that of a prompt, such as monot5, got {found!r}"
-                f" for {self.checkpoint!r}"
-            )
-        return replace(
-            contract,
-            max_length=self.max_length or contract.max_length,
-            max_query_length=self.max_query_length or contract.max_query_length,
-        )
-
-
-def piece_id(tokenizer: Any, piece: str) -> int:
-    """The number of a vocabulary entry.
-
-    Raises:
-        InputError: the vocabulary has no such entry, so that an answer would be several tokens.
-    """
-    number = tokenizer.get_vocab().get(piece)
-    if number is None:
-        raise InputError(
-            f"pieces must be single entries of the tokenizer's vocabulary, got {piece!r}, which is"
-            f" {tokenizer.tokenize(piece.replace('▁', ' '))}"
-        )
-    return int(number)
-
 
 def _end(tokenizer: Any, contract: PromptContract) -> list[int]:
     if not contract.add_eos:
@@ -236,19 +208,3 @@ def _end(tokenizer: Any, contract: PromptContract) -> list[int]:
     return [
         tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
     ]
-
-
-def _margin(logits: Tensor, read_out: str) -> Tensor:
-    """Of two answers the difference, which the logistic losses want; else the score itself."""
-    if read_out == "log_softmax" and logits.shape[-1] == 2:
-        return logits[..., 1] - logits[..., 0]
-    return _read_out(logits, read_out)
-
-
-def _read_out(logits: Tensor, read_out: str) -> Tensor:
-    if read_out == "log_softmax":
-        return F.log_softmax(logits, dim=-1)[..., -1]
-    if read_out == "expected_value":
-        numbers = torch.arange(logits.shape[-1], device=logits.device, dtype=logits.dtype)
-        return (logits.softmax(dim=-1) * numbers).sum(dim=-1)
-    return logits.squeeze(-1)

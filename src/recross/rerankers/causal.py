@@ -1,0 +1,208 @@
+"""Causal language models as pointwise re-rankers, read at the last token of a prompt.
+
+Yes/no models (Qwen3-Reranker, Zhang et al. 2025) by the logits of their answers; RankLLaMA
+(Ma et al. 2024) by a linear head. Nothing is generated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recross.errors import InputError
+from recross.hardware import Hardware
+from recross.inference.batches import PackedBatch
+from recross.inference.engine import Forward
+from recross.inference.tokens import Item, Sequences
+from recross.rerankers import pretrained
+from recross.rerankers.answers import margin, piece_id, read_out
+from recross.rerankers.contracts import PromptContract, save_contract
+from recross.rerankers.preparation import prepare
+from recross.rerankers.published import prompt_contract
+from recross.rerankers.reranker import NetworkReranker
+
+PROBE_TOKENS = 5
+
+
+class CausalNetwork(nn.Module):
+    """A causal model with its tokenizer and contract.
+
+    Prompts are tokenised whole, since most vocabularies join blanks with the words after them;
+    where one is too long, tokens are taken from the end of its document, then of its query.
+    """
+
+    documents_per_item = 1
+    heads = ("score",)
+
+    def __init__(self, model: Any, tokenizer: Any, contract: PromptContract) -> None:
+        super().__init__()
+        self.model = model
+        self.tokenizer = tokenizer
+        self.contract = contract
+        self._pieces = [piece_id(tokenizer, piece) for piece in contract.pieces]
+        self._before = _ids(tokenizer, contract.prefix)
+        self._after = _ids(tokenizer, contract.suffix)
+        if contract.add_eos:
+            self._after = [*self._after, tokenizer.eos_token_id]
+        self._room = contract.max_length - len(self._before) - len(self._after)
+        self._rows_are_enough = contract.read_out == "head" or self._output_is_linear()
+
+    def encode(
+        self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
+    ) -> Sequences:
+        """Turn items of (query number, document number) into token sequences."""
+        texts = [(queries[query], documents[document]) for query, document in items]
+        bodies = [self.contract.template.format(query=q, document=d) for q, d in texts]
+        backend = self.tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
+        rows: list[list[int]] = []
+        cuts = np.zeros((len(items), 2), dtype=np.int64)
+        encoded = backend.encode_batch(bodies, add_special_tokens=False)
+        for number, ((query, document), found) in enumerate(zip(texts, encoded, strict=True)):
+            kept, cuts[number] = self._fitted(query, document, found)
+            rows.append([*self._before, *kept, *self._after])
+        tokens = np.fromiter((token for row in rows for token in row), np.int64)
+        return Sequences(
+            tokens=tokens,
+            segments=np.zeros_like(tokens),
+            offsets=np.cumsum([0, *map(len, rows)]).astype(np.int64),
+            cut_queries=int((cuts[:, 0] > 0).sum()),
+            cut_documents=int((cuts[:, 1] > 0).sum()),
+            cut_tokens=int(cuts.sum()),
+        )
+
+    def prepare_training(self, frozen_share: float | None, dropout: float) -> None:
+        """Set dropout; freeze word embeddings and a share of the layers, from the first."""
+        prepare(self.model, self.model.base_model.layers, frozen_share, dropout)
+
+    def forward(self, batch: PackedBatch) -> Tensor:
+        """Scores to train on, ``(B,)``: of two answers the margin, else as they are read."""
+        return margin(self.answers(batch), self.contract.read_out)
+
+    def answers(self, batch: PackedBatch) -> Tensor:
+        """Logits of the answers, worst first, ``(B, C)``."""
+        tokens, _, mask = batch.padded()  # padded on the right, where no token looks
+        last = mask.sum(dim=1) - 1
+        row = torch.arange(len(batch), device=tokens.device)
+        if not self._rows_are_enough:
+            logits = self.model(input_ids=tokens, attention_mask=mask).logits
+            return logits[row, last][:, self._pieces]  # type: ignore[no-any-return]
+        states = self.model.base_model(input_ids=tokens, attention_mask=mask).last_hidden_state
+        state = states[row, last]
+        if self.contract.read_out == "head":
+            return self.model.score(state)  # type: ignore[no-any-return]
+        return F.linear(state, self.model.get_output_embeddings().weight[self._pieces])
+
+    def inference(self, hardware: Hardware) -> Forward:
+        """Return a scorer of the weights as they are now, read out as the contract says."""
+        self.to(hardware.device)
+        device, dtype = hardware.device.type, hardware.dtype
+
+        def score(batch: PackedBatch) -> Tensor:
+            with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+                logits = self.answers(batch)
+            return read_out(logits.float(), self.contract.read_out)
+
+        return score
+
+    def save(self, folder: Path) -> None:
+        """Save in Hugging Face layout."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        save_contract(self.contract, folder)
+
+    def _fitted(self, query: str, document: str, found: Any) -> tuple[list[int], tuple[int, int]]:
+        """Tokens that fit the room, and how many of the query and of the document were cut."""
+        ids: list[int] = found.ids
+        over = len(ids) - self._room
+        if over <= 0:
+            return ids, (0, 0)
+        fixed = self.contract.template.split("{query}")
+        query_start = len(fixed[0])
+        document_start = query_start + len(query) + len(fixed[1].partition("{document}")[0])
+        from_document = _within(found.offsets, document_start, document_start + len(document))
+        from_query = _within(found.offsets, query_start, query_start + len(query))
+        gone = from_document[max(len(from_document) - over, 0) :]
+        left = over - len(gone)
+        gone_too = from_query[max(len(from_query) - left, 0) :] if left else []
+        dropped = {*gone, *gone_too}
+        kept = [token for place, token in enumerate(ids) if place not in dropped]
+        return kept, (len(gone_too), len(gone))
+
+    @torch.no_grad()
+    def _output_is_linear(self) -> bool:
+        """Whether the logits are the last state times the output rows, and nothing else."""
+        probe = torch.arange(PROBE_TOKENS, device=self.model.device)[None]
+        whole = self.model(input_ids=probe).logits[0, -1, self._pieces]
+        state = self.model.base_model(input_ids=probe).last_hidden_state[0, -1]
+        output = self.model.get_output_embeddings()
+        if getattr(output, "bias", None) is not None:
+            return False
+        rows = F.linear(state, output.weight[self._pieces])
+        close = 1e-3 if rows.dtype == torch.float32 else 3e-2
+        return bool(torch.allclose(rows, whole, atol=close, rtol=close))
+
+
+@dataclass(frozen=True)
+class CausalReranker(NetworkReranker):
+    """A causal language model by checkpoint, with the contract stored, published, named or given.
+
+    ``weights`` is the precision in which weights are held: bf16 halves the memory of a model that
+    is not to be trained. ``fresh_head`` allows a checkpoint without the linear head that a contract
+    reads, to be trained, drawn from ``head_seed``.
+    """
+
+    contract: str | PromptContract | None = None
+    max_length: int | None = None
+    weights: Literal["fp32", "bf16"] = "fp32"
+    fresh_head: bool = False
+    head_seed: int = 0
+    _: KW_ONLY
+
+    def __post_init__(self) -> None:
+        if self.max_length is not None and self.max_length < 8:
+            raise InputError(f"max_length must be at least 8, got {self.max_length}")
+
+    def load(self) -> CausalNetwork:
+        """Load the network."""
+        contract = prompt_contract(self.checkpoint, self.contract, self.max_length)
+        found = pretrained.load(
+            "sequence_classifier" if contract.read_out == "head" else "causal_lm",
+            self.checkpoint,
+            fresh=pretrained.Fresh(self.head_seed) if self.fresh_head else None,
+            dtype=torch.bfloat16 if self.weights == "bf16" else torch.float32,
+        )
+        if found.config.is_encoder_decoder:
+            raise InputError(
+                f"checkpoint must be a causal language model, got {self.checkpoint!r},"
+                f" which is {found.config.model_type}"
+            )
+        return CausalNetwork(found.model, found.tokenizer, contract).eval()
+
+    def trained(self, folder: Path) -> CausalReranker:
+        """The same re-ranker with the weights and the contract of a folder."""
+        return replace(
+            self, checkpoint=str(folder), alias=self.name, contract=None, fresh_head=False
+        )
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
+    return ids
+
+
+def _within(offsets: Sequence[tuple[int, int]], start: int, stop: int) -> list[int]:
+    """Places of the tokens that lie wholly within a span of characters, blanks before it aside."""
+    return [
+        place
+        for place, (first, last) in enumerate(offsets)
+        if last > start and last <= stop and first >= start - 1
+    ]
