@@ -30,6 +30,7 @@ MUST_BE_GIVEN = {
     ("collection", "ir_datasets"): ["collection.splits={test: beir/nfcorpus/test}"],
     ("retriever", "run_file"): ["retriever.path=run.trec"],
     ("reranker", "cross_encoder"): ["reranker.checkpoint=some/model"],
+    ("reranker", "causal_lm"): ["reranker.checkpoint=some/model"],
 }
 
 

@@ -90,9 +90,8 @@ def load(
         InputError: there is no such checkpoint, its tokenizer is missing, its architecture is
             another, it has fewer layers, or its head would be freshly initialised.
     """
-    _be_quiet()
     place = locate(checkpoint)
-    config = _read(checkpoint, "config", lambda: AutoConfig.from_pretrained(place))
+    config = _config(checkpoint)
     if families is not None and config.model_type not in families:
         raise InputError(
             f"checkpoint must be of the architecture {' or '.join(sorted(families))},"
@@ -107,6 +106,11 @@ def load(
         setattr(config, name, value)
     model = _read(checkpoint, "weights", lambda: _weights(kind, place, config, fresh, dtype))
     return Pretrained(model, tokenizer)
+
+
+def family(checkpoint: str) -> str:
+    """The ``model_type`` that a checkpoint's config names."""
+    return str(_config(checkpoint).model_type)
 
 
 def load_tokenizer(checkpoint: str) -> Any:
@@ -171,6 +175,12 @@ def _weights(kind: str, place: str, config: Any, fresh: Fresh | None, dtype: tor
             " a freshly initialised head scores at random (fresh_head=true allows it, for training)"
         )
     return model.eval()
+
+
+def _config(checkpoint: str) -> Any:
+    _be_quiet()
+    place = locate(checkpoint)
+    return _read(checkpoint, "config", lambda: AutoConfig.from_pretrained(place))
 
 
 def _read(checkpoint: str, part: str, read: Callable[[], Any]) -> Any:
