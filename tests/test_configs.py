@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import fields
+from functools import cache
 
 import pytest
 from hydra.utils import get_object
@@ -12,11 +13,11 @@ from recross.config import (
     about,
     build,
     composed,
-    config_folder,
     find_problems,
     options,
     resolved,
 )
+from recross.rerankers.baselines import Oracle
 
 GROUPS = [g for g in options() if g not in ("experiment", "row")]
 OPTIONS = [(group, name) for group in GROUPS for name in options()[group]]
@@ -56,18 +57,23 @@ def nodes(node):
             yield from nodes(value)
 
 
+@cache
+def composed_option(group, name):
+    """What a file states, itself and through its defaults list."""
+    return OmegaConf.to_container(composed("run", [f"{group}={name}"])[group])
+
+
 @pytest.mark.parametrize("group, name", OPTIONS)
 def test_an_options_keys_are_the_arguments_of_its_class(group, name):
-    raw = OmegaConf.to_container(OmegaConf.load(config_folder() / group / f"{name}.yaml"))
-    for node in nodes(raw):
+    for node in nodes(composed_option(group, name)):
         parameters = inspect.signature(get_object(node["_target_"])).parameters
         assert node.keys() - {"_target_"} <= parameters.keys()
 
 
 @pytest.mark.parametrize("group, name", OPTIONS)
 def test_a_file_states_every_argument_that_a_user_may_want_to_set(group, name):
-    raw = OmegaConf.load(config_folder() / group / f"{name}.yaml")
-    declared = fields(get_object(raw._target_))
+    raw = composed_option(group, name)
+    declared = fields(get_object(raw["_target_"]))
     silent = {"alias", "enabled", "name"}  # not the user's business, or optional names
     if name != "hybrid":
         assert {field.name for field in declared if field.init} - silent <= raw.keys() | silent
@@ -154,3 +160,87 @@ def test_names_say_what_was_chosen():
     assert values()["name"] == "biencoder.embedded_l2"
     chosen = values("retriever=bm25", "negatives=random", "training.steps=8", "seed=3")
     assert chosen["name"] == "bm25.embedded_l2.negatives=random.steps=8"
+
+
+STAGES = "reranker.stages"
+
+
+def stages(**given):
+    """A cascade as data."""
+    nodes = {
+        name: {
+            "_target_": "recross.rerankers.cascade.Stage",
+            "reranker": {"_target_": "recross.rerankers.baselines.Oracle"},
+            "depth": 9,
+            **changes,
+        }
+        for name, changes in given.items()
+    }
+    return {"_target_": "recross.rerankers.cascade.Cascade", "stages": nodes}
+
+
+def test_a_mapping_of_parts_is_built_in_its_order():
+    built = build(stages(zebra={"depth": 7}, ant={"depth": 3}))
+    assert {name: stage.depth for name, stage in built.stages.items()} == {"zebra": 7, "ant": 3}
+    assert list(built.stages) == ["zebra", "ant"]
+    assert isinstance(built.stages["ant"].reranker, Oracle)
+
+
+def test_problems_inside_a_mapping_of_parts_are_reported_with_their_path():
+    passages = {
+        "_target_": "recross.rerankers.passages.LongDocuments",
+        "reranker": {"_target_": "recross.rerankers.baselines.Oracle", "colour": "red"},
+        "pooling": "median",
+    }
+    wrong = stages(
+        deep={"depth": "many", "reranker": passages},
+        short={"_target_": "recross.hardware.Hardware"},
+    )
+    problems = list(find_problems("", dict(values(), reranker=wrong)))
+    starts = [
+        f"{STAGES}.deep.reranker.reranker.colour: unknown; recross.rerankers.baselines.Oracle",
+        f"{STAGES}.deep.reranker.pooling: Input should be 'max', 'first' or 'mean_top'",
+        f"{STAGES}.deep.depth: Input should be a valid integer",
+        f"{STAGES}.short: must be a Stage, got 'recross.hardware.Hardware'",
+    ]
+    assert all(any(problem.startswith(start) for problem in problems) for start in starts)
+    assert all(problem.startswith((f"{STAGES}.deep", f"{STAGES}.short")) for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "given, problem",
+    [
+        ({"mono": 20}, "stages.mono: must be a Stage, got 20"),
+        ({"mono": {"depth": 20}}, "stages.mono: must be a Stage, got {'depth': 20}"),
+        (20, "stages: must be collections.abc.Mapping"),
+        (None, "stages: must be collections.abc.Mapping"),
+        ({}, "stages must hold at least one stage, got none"),
+    ],
+)
+def test_what_is_no_mapping_of_parts_is_refused(given, problem):
+    with pytest.raises(ConfigError, match=problem):
+        build(dict(stages(), stages=given))
+
+
+def test_rules_of_a_nested_constructor_are_reported_with_its_path():
+    with pytest.raises(ConfigError, match=r"^stages\.mono: depth must be at least 1, got 0$"):
+        build(stages(mono={"depth": 0}))
+    with pytest.raises(ConfigError, match=r"^reranker: depths must not grow .* fast=5, accurate=2"):
+        build(values("reranker=minilm_cascade", f"{STAGES}.fast.depth=5"))
+
+
+def test_stages_and_their_re_rankers_are_overrides_that_the_name_tells():
+    chosen = values(
+        *("reranker=minilm_cascade", "reranker@reranker.stages.fast.reranker=tinybert_l2"),
+        *("+reranker@reranker.stages.last.reranker=oracle", f"{STAGES}.accurate.depth=10"),
+        f"+{STAGES}.last={{_target_: recross.rerankers.cascade.Stage, depth: 3}}",
+    )
+    cascade = build(chosen).reranker
+    assert cascade.order == ("fast", "accurate", "last")
+    assert [stage.depth for stage in cascade.stages.values()] == [100, 10, 3]
+    assert cascade.stages["fast"].reranker.checkpoint.endswith("TinyBERT-L2-v2")
+    assert isinstance(cascade.stages["last"].reranker, Oracle)
+    assert "minilm_cascade" in chosen["name"]
+    assert "fast=tinybert_l2" in chosen["name"]
+    inner = values("reranker=maxp", "reranker@reranker.reranker=oracle")
+    assert inner["name"] == "biencoder.maxp.reranker=oracle"

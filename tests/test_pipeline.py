@@ -308,3 +308,20 @@ def test_about_commands_say_what_there_is(capsys):
     assert "recommended" in capsys.readouterr().out
     assert main(["--help"]) == 0
     assert main([]) == 2
+
+
+def test_the_network_of_a_re_ranker_of_passages_is_trained_and_others_are_left(base, tmp_path):
+    tiny = base[4].removeprefix("reranker.")
+    shared = [word for word in base if not word.startswith("reranker")]
+    passages = ["reranker=maxp", "reranker@reranker.reranker=cross_encoder", "reranker.words=4"]
+    inner = [f"reranker.reranker.{tiny}", "reranker.reranker.fresh_head=true", "reranker.stride=2"]
+    assert main(["run", *shared, *SMALL, *passages, *inner, "study=s"]) == 0
+    result = result_of(folder_of(tmp_path, "bm25.maxp"))
+    assert result["training"]["steps"] == 4
+    assert result["parameters"] > 0
+    assert result["cost"]["pairs"] > sum(
+        map(len, Run.read(folder_of(tmp_path, "bm25.maxp") / "candidates.trec").rankings.values())
+    )
+    untrained = ["reranker=maxp", "reranker@reranker.reranker=oracle", "study=t"]
+    assert main(["run", *shared, *SMALL, *untrained]) == 0
+    assert result_of(folder_of(tmp_path, "bm25.maxp", "t"))["training"] == {}

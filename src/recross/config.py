@@ -45,9 +45,10 @@ def _name() -> str:
     parts = [choices.get("retriever", ""), choices.get("reranker", "")]
     for override in sorted(hydra.overrides.task):
         key, _, value = override.lstrip("+~").partition("=")
-        group = key.partition("@")[0]
-        if group not in UNNAMED and not group.startswith(UNNAMED_BELOW):
-            parts.append(f"{group.rpartition('.')[2]}={value.rpartition('/')[2]}")
+        group, _, inside = key.partition("@")
+        if inside or (group not in UNNAMED and not group.startswith(UNNAMED_BELOW)):
+            part = inside.removesuffix(f".{group}") or group  # a re-ranker's place in another one
+            parts.append(f"{part.rpartition('.')[2]}={value.rpartition('/')[2]}")
     name = ".".join(part for part in parts if part).replace(" ", "")
     if len(name) > LONGEST_NAME:  # a folder's name has an end
         name = f"{name[:LONGEST_NAME]}-{fingerprint(name)[:8]}"
@@ -184,11 +185,10 @@ def _value_problems(path: str, value: Any, hint: Any) -> Iterator[str]:
         yield from find_problems(path, value)
         if (target := _target(value.get(TARGET))) and not _serves(target, hint):
             yield f"{path}: must be {_plain_name(hint)}, got {value[TARGET]!r}"
-    elif isinstance(value, list) and any(map(_is_node, value)):
-        inner = next((arg for arg in get_args(hint) if arg is not Ellipsis), Any)
-        for number, item in enumerate(value):
-            yield from _value_problems(f"{path}[{number}]", item, inner)
-    elif _is_part(hint):
+    elif (items := _items(value, hint)) is not None:
+        for step, item in items.items():
+            yield from _value_problems(f"{path}{step}", item, _element(hint))
+    elif _is_part(hint) or _is_part(_element(hint)):
         yield f"{path}: must be {_plain_name(hint)}, got {value!r}"
     else:
         try:
@@ -218,8 +218,10 @@ def _construct(path: str, node: Node) -> Any:
 def _construct_value(path: str, value: Any, hint: Any) -> Any:
     if _is_node(value):
         return _construct(path, value)
-    if isinstance(value, list) and any(map(_is_node, value)):
-        return tuple(_construct(f"{path}[{n}]", item) for n, item in enumerate(value))
+    if (items := _items(value, hint)) is not None:
+        inner = _element(hint)
+        parts = [_construct_value(f"{path}{step}", item, inner) for step, item in items.items()]
+        return dict(zip(value, parts, strict=True)) if isinstance(value, Mapping) else tuple(parts)
     return _adapter(hint).validate_python(value)
 
 
@@ -247,6 +249,26 @@ def _adapter(hint: Any) -> TypeAdapter[Any]:
 
 def _is_node(value: Any) -> bool:
     return isinstance(value, Mapping) and TARGET in value
+
+
+def _items(value: Any, hint: Any) -> dict[str, Any] | None:
+    """What a list or a mapping of parts holds, by its step in a path; ``None``: it is neither."""
+    if isinstance(value, list):
+        items = {f"[{number}]": item for number, item in enumerate(value)}
+    elif isinstance(value, Mapping):
+        items = {f".{key}": item for key, item in value.items()}
+    else:
+        return None
+    return items if _is_part(_element(hint)) or any(map(_is_node, items.values())) else None
+
+
+def _element(hint: Any) -> Any:
+    """What a list or a mapping of this kind holds."""
+    origin = get_origin(hint)
+    if not inspect.isclass(origin) or not issubclass(origin, Sequence | Mapping):
+        return Any
+    arguments = [argument for argument in get_args(hint) if argument is not Ellipsis]
+    return arguments[-1 if issubclass(origin, Mapping) else 0]
 
 
 def _is_part(hint: Any) -> bool:

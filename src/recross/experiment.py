@@ -171,7 +171,11 @@ class Experiment:
         checkpoint that an equal training left in the store is taken from there.
         """
         training, reranker = self.training, self.reranker
-        if not isinstance(training, FineTuning) or not isinstance(reranker, Trainable):
+        if (
+            not isinstance(training, FineTuning)
+            or not isinstance(reranker, Trainable)
+            or reranker.network is None
+        ):
             return reranker, {}
         identity = {
             "reranker": reranker,

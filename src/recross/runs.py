@@ -12,6 +12,10 @@ import numpy as np
 from recross.errors import InputError
 from recross.records import Cost, ScoredDoc
 
+TAIL_STEP = 1 / 1024
+LOWEST_ABOVE_TAIL = -1e38
+"""Below it a tail could leave the range of single precision."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -89,6 +93,29 @@ class Run:
         """Keep these queries, in this order; a query the run does not know gets no documents."""
         return replace(self, rankings={q: self.rankings.get(q, ()) for q in query_ids})
 
+    def with_tail(self, candidates: Run) -> Run:
+        """Add below each ranking the candidates that it lacks, in the order they have there.
+
+        Their scores lie strictly below the ranking's lowest, each below the one before, also in
+        single precision; they say nothing else. A query that has no ranking here keeps its
+        candidates as they are.
+
+        Raises:
+            InputError: a ranking holds a document that is no candidate, or no score fits below it.
+        """
+        rankings = {}
+        for query_id, given in candidates.rankings.items():
+            head = self.rankings.get(query_id, ())
+            ranked = {doc.doc_id for doc in head}
+            rest = [doc.doc_id for doc in given if doc.doc_id not in ranked]
+            if len(head) + len(rest) != len(given):
+                raise InputError(
+                    f"a ranking must hold candidates only, each once; for {query_id!r}"
+                    f" {len(head)} ranked and {len(rest)} left of {len(given)}"
+                )
+            rankings[query_id] = head + _tail(head[-1].score, rest) if head else tuple(given)
+        return replace(self, rankings=rankings)
+
     def doc_ids(self, query_id: str) -> list[str]:
         """One query's documents, best first."""
         return [doc.doc_id for doc in self.rankings[query_id]]
@@ -111,6 +138,17 @@ def _rank(query_id: str, scores: Mapping[str, float]) -> tuple[ScoredDoc, ...]:
         if not math.isfinite(score):
             raise InputError(f"score must be finite, got {score} for {query_id!r}, {doc_id!r}")
     return tuple(sorted(documents, key=lambda doc: (doc.score, doc.doc_id), reverse=True))
+
+
+def _tail(lowest: float, doc_ids: Sequence[str]) -> tuple[ScoredDoc, ...]:
+    """Documents below a score, in this order."""
+    if doc_ids and lowest < LOWEST_ABOVE_TAIL:
+        raise InputError(f"scores must be at least {LOWEST_ABOVE_TAIL} above a tail, got {lowest}")
+    # Rounding moves a score by half the spacing, and the spacing doubles once at most on the way
+    # down (to a depth of a million): with four spacings apart, neighbours stay apart.
+    step = max(TAIL_STEP, 4 * float(np.spacing(np.float32(abs(lowest)))))
+    scores = (lowest - step * np.arange(1, len(doc_ids) + 1)).astype(np.float32).tolist()
+    return tuple(ScoredDoc(*pair) for pair in zip(doc_ids, scores, strict=True))
 
 
 def _parse(line: str, place: str) -> tuple[str, str, float, str]:

@@ -6,7 +6,12 @@ import pytest
 from recross.errors import InputError
 from recross.evaluation.latency import measure_reranking, measure_search, peak_memory_mb
 from recross.records import Cost
-from recross.rerankers.interpolation import WEIGHTS, Interpolation, choose_interpolation
+from recross.rerankers.interpolation import (
+    WEIGHTS,
+    Interpolated,
+    Interpolation,
+    choose_interpolation,
+)
 from recross.runs import Run
 
 FIRST = Run.from_scores("first", {"q": {"a": 10.0, "b": 6.0, "c": 0.0}})
@@ -55,6 +60,26 @@ def test_scales_are_the_spread_within_a_query_and_the_weight_the_best_on_dev():
     gap_first, gap_second = 4 / both.first_scale, 2 / both.second_scale
     smallest = gap_first / (gap_first + gap_second)
     assert both.weight == min(w for w in WEIGHTS if w > smallest)
+
+
+class Second:
+    def rerank(self, candidates, collection):
+        return Run("second", SECOND.rankings, Cost(pairs=3))
+
+
+def test_a_re_ranker_mixed_at_a_given_weight_by_hand(collection):
+    mixed = Interpolated(Second(), 0.25).rerank(FIRST, collection)
+    scales = np.std([10.0, 6.0, 0.0]), np.std([-1.0, 1.0, 0.0])
+    scores = dict(mixed.rankings["q"])
+    assert scores["a"] == pytest.approx(0.75 * 10 / scales[0] + 0.25 * -1 / scales[1])
+    assert scores["b"] == pytest.approx(0.75 * 6 / scales[0] + 0.25 * 1 / scales[1])
+    assert (mixed.name, mixed.cost.pairs) == ("second+first", 3)
+    assert Interpolated(Second(), 0.25, alias="mixed").rerank(FIRST, collection).name == "mixed"
+
+
+def test_a_given_weight_lies_between_the_two():
+    with pytest.raises(InputError, match=r"weight must lie in \[0, 1\], got -0.5"):
+        Interpolated(Second(), -0.5)
 
 
 def test_latency_is_per_hundred_documents_and_leaves_the_warm_up_out(collection):

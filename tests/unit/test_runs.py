@@ -1,6 +1,12 @@
+from itertools import pairwise
+
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recross.errors import InputError
+from recross.records import Cost
 from recross.runs import Run, tied_queries
 
 
@@ -60,3 +66,54 @@ def test_restricting_keeps_queries_that_the_run_does_not_know_without_documents(
     run = Run.from_scores("toy", {"q1": {"d1": 1.0}}).restrict(["q9", "q1"])
     assert list(run.rankings) == ["q9", "q1"]
     assert run.rankings["q9"] == ()
+
+
+def test_a_tail_follows_its_head_in_its_own_order():
+    candidates = Run.from_scores("first", {"q1": {"a": 9, "b": 8, "c": 8, "d": 1}, "q2": {"e": 5}})
+    head = Run.from_scores("second", {"q1": {"a": -2.0, "c": 3.0}}, Cost(pairs=2))
+    whole = head.with_tail(candidates)
+    assert whole.doc_ids("q1") == ["c", "a", "b", "d"]
+    assert whole.rankings["q1"][:2] == head.rankings["q1"]
+    assert -2.0 > whole.rankings["q1"][2].score > whole.rankings["q1"][3].score
+    assert whole.rankings["q2"] == candidates.rankings["q2"]  # no head: as it was
+    assert (whole.name, whole.cost.pairs) == ("second", 2)
+
+
+single = st.floats(-(2.0**120), 2.0**120, width=32) | st.floats(-2, 2, width=32)
+rankings = st.dictionaries(st.text("ab1", min_size=1, max_size=4), single, max_size=30)
+
+
+@given(rankings, st.integers(0, 30), st.data())
+def test_a_run_with_a_tail_is_ranked_as_head_then_tail_by_any_reader(scores, depth, data):
+    candidates = Run.from_scores("first", {"q": scores})
+    ids = candidates.doc_ids("q")
+    fresh = data.draw(st.lists(single, min_size=len(ids[:depth]), max_size=len(ids[:depth])))
+    head = Run.from_scores("second", {"q": dict(zip(ids[:depth], fresh, strict=True))})
+    whole = head.with_tail(candidates)
+    assert whole.doc_ids("q") == head.doc_ids("q") + ids[depth:]
+    again = Run.from_scores("reader", {"q": dict(whole.rankings["q"])})
+    assert again.rankings == whole.rankings
+    below = [doc.score for doc in whole.rankings["q"]][max(len(ids[:depth]) - 1, 0) :]
+    assert below == [float(np.float32(score)) for score in below]
+    if fresh:
+        assert all(upper > lower for upper, lower in pairwise(below))
+
+
+@pytest.mark.parametrize("lowest", [0.0, -1e-30, 1.0, 2.0**24 + 2, -(2.0**24), 1e30, -1e37])
+def test_a_tail_of_a_hundred_thousand_stays_in_order_at_any_magnitude(lowest):
+    ids = [f"d{number}" for number in range(100_000)]
+    candidates = Run.from_scores("first", {"q": {d: -float(n) for n, d in enumerate(ids)}})
+    whole = Run.from_scores("second", {"q": {"d0": lowest}}).with_tail(candidates)
+    scores = np.array([doc.score for doc in whole.rankings["q"]], dtype=np.float32)
+    assert whole.doc_ids("q") == ids
+    assert (np.diff(scores) < 0).all()
+
+
+def test_a_head_of_strangers_and_a_head_at_the_end_of_the_scale_are_refused():
+    candidates = Run.from_scores("first", {"q1": {"a": 2, "b": 1}})
+    with pytest.raises(
+        InputError, match="candidates only, each once; for 'q1' 1 ranked and 2 left"
+    ):
+        Run.from_scores("second", {"q1": {"x": 1}}).with_tail(candidates)
+    with pytest.raises(InputError, match=r"scores must be at least -1e\+38 above a tail, got -3"):
+        Run.from_scores("second", {"q1": {"a": -3e38}}).with_tail(candidates)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from recross.collection import Collection
 from recross.errors import InputError
 from recross.evaluation.measures import evaluate
 from recross.records import Qrels
+from recross.rerankers.reranker import Reranker
 from recross.runs import Run
 
 WEIGHTS = tuple(step / 20 for step in range(21))
@@ -43,6 +45,30 @@ class Interpolation:
             first = dict(candidates.rankings[query_id])
             scores[query_id] = {d: second_share * s + first_share * first[d] for d, s in ranking}
         return Run.from_scores(f"{reranked.name}+first", scores, reranked.cost)
+
+
+@dataclass(frozen=True)
+class Interpolated:
+    """A re-ranker mixed at a given ``weight`` with the scores that its candidates came with.
+
+    The scales are those of the run at hand (mean standard deviation within a query), so that the
+    balance depends a little on which queries are re-ranked together. Not trainable: experiments
+    leave the inner network as it is.
+    """
+
+    reranker: Reranker
+    weight: float = 0.5
+    alias: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        Interpolation(self.weight)  # its rule
+
+    def rerank(self, candidates: Run, collection: Collection) -> Run:
+        """Order by both scores."""
+        reranked = self.reranker.rerank(candidates, collection)
+        scales = _scale(candidates), _scale(reranked)
+        mixed = Interpolation(self.weight, *scales).mix(candidates, reranked)
+        return replace(mixed, name=self.alias or mixed.name)
 
 
 def choose_interpolation(

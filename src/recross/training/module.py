@@ -33,7 +33,10 @@ class Trainable(Protocol):
 
     @property
     def network(self) -> Any:
-        """The network: a module that encodes texts, scores batches, and saves itself."""
+        """The network: a module that encodes texts, scores batches, and saves itself.
+
+        ``None`` in a re-ranker around another one that has none: there is nothing to train.
+        """
 
     def trained(self, folder: Path) -> Self:
         """The same re-ranker with the weights of a folder."""
