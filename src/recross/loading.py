@@ -12,6 +12,7 @@ from recross.hardware import Hardware
 from recross.rerankers.causal import CausalReranker
 from recross.rerankers.contracts import LateInteractionContract, PromptContract
 from recross.rerankers.cross_encoder import CrossEncoder
+from recross.rerankers.duo import DuoT5
 from recross.rerankers.late_interaction import LateInteraction
 from recross.rerankers.pretrained import family
 from recross.rerankers.published import known_contract, named_contract
@@ -66,4 +67,6 @@ def _kind(checkpoint: str, contract: str | None) -> type[NetworkReranker]:
         return LateInteraction
     if not isinstance(known, PromptContract):
         return CrossEncoder
-    return T5Reranker if family(checkpoint) in FAMILIES else CausalReranker
+    if family(checkpoint) not in FAMILIES:
+        return CausalReranker
+    return DuoT5 if known.compares else T5Reranker

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -176,9 +176,15 @@ class T5Reranker(NetworkReranker):
         contract = prompt_contract(
             self.checkpoint, self.contract, self.max_length, self.max_query_length
         )
+        self.check(contract)
         return T5Network(*self._weights(contract), contract).eval()
 
-    def trained(self, folder: Path) -> T5Reranker:
+    def check(self, contract: PromptContract) -> None:
+        """Accept contracts that read one document only."""
+        if contract.compares:
+            raise InputError(f"contract must read one document, got {contract.name!r} (see DuoT5)")
+
+    def trained(self, folder: Path) -> Self:
         """The same re-ranker with the weights and the contract of a folder."""
         return replace(
             self,
