@@ -68,7 +68,8 @@ def save_tiny(folder: Path, kind: str = "bert", labels: int = 1, **more: object)
     words += [chr(letter) for letter in range(97, 123)] + [f"##{chr(n)}" for n in range(97, 123)]
     words = list(dict.fromkeys(words))
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
-    vocabulary += ["[unused0]", "[unused1]", ".", ","]
+    vocabulary += ["[unused0]", "[unused1]", "[unused10]", ".", ",", "true", "false"]
+    vocabulary += list("0123456789")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
     tokenizer = transformers.BertTokenizerFast(

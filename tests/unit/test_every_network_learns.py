@@ -108,5 +108,5 @@ def overfitted(reranker, loss, folder, steps=120, batch_size=10):
 )
 def test_it_overfits_twenty_groups(tmp_path, name, loss):
     torch.manual_seed(0)
-    plan = (300, 4) if name.startswith("duo") else (120, 10)  # comparing takes longer to learn
+    plan = (300, 8) if name.startswith("duo") else (120, 10)  # comparing takes longer to learn
     assert overfitted(NETWORKS[name](tmp_path / "source"), loss, tmp_path, *plan) == 1.0

@@ -1,0 +1,77 @@
+"""Every option of ``reranker`` runs end to end, on tiny checkpoints of the real classes."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from recross.cli import main
+from recross.config import composed, options, resolved
+from recross.rerankers.published import PUBLISHED
+from tests.conftest import save_tiny, save_tiny_llama, save_tiny_t5
+from tests.test_configs import MUST_BE_GIVEN
+
+
+@pytest.fixture(scope="session")
+def backbones(tmp_path_factory):
+    """A tiny checkpoint for every kind of network."""
+    root = tmp_path_factory.mktemp("backbones")
+    colbert = save_tiny(root / "colbert")
+    state = load_file(colbert / "model.safetensors")
+    state = {name: value for name, value in state.items() if name.startswith("bert.")}
+    state["linear.weight"] = torch.randn(128, 32, generator=torch.Generator().manual_seed(0))
+    save_file(state, colbert / "model.safetensors", {"format": "pt"})
+    return {
+        "pair": save_tiny(root / "bert"),
+        "late": colbert,
+        "t5": save_tiny_t5(root / "t5"),
+        "t5-encoder": save_tiny_t5(root / "t5-encoder", "encoder"),
+        "causal": save_tiny_llama(root / "llama", max_position_embeddings=9000),
+        "causal-head": save_tiny_llama(root / "llama-head", head=True),
+    }
+
+
+KINDS = {"CrossEncoder": "pair", "LateInteraction": "late", "CausalReranker": "causal"}
+KINDS |= {"T5Reranker": "t5", "DuoT5": "t5", "LocalGenerator": "causal"}
+
+
+def small_overrides(node, backbones, path="reranker"):
+    """Replace every checkpoint by a tiny one, naming the contract that the hub id stood for."""
+    if not isinstance(node, dict):
+        return
+    kind = KINDS.get(node.get("_target_", "").rpartition(".")[2])
+    if kind is not None:
+        published = PUBLISHED.get(node["checkpoint"])
+        contract = node.get("contract") or (published.name if published else None)
+        if contract in ("rankt5-encoder", "rankllama"):
+            kind = {"t5": "t5-encoder", "causal": "causal-head"}[kind]
+        if node.get("fresh_layers"):
+            kind = "pair"
+        yield f"{path}.checkpoint={backbones[kind]}"
+        if isinstance(contract, str) and kind != "pair":
+            yield f"{path}.contract={contract}"
+        if node.get("layers"):
+            yield f"{path}.layers=2"
+    for key, value in node.items():
+        yield from small_overrides(value, backbones, f"{path}.{key}")
+
+
+@pytest.mark.parametrize("name", options()["reranker"])
+def test_it_trains_where_it_can_and_reranks(name, backbones, beir_folder, tmp_path):
+    given = MUST_BE_GIVEN.get(("reranker", name), [])
+    node = resolved(composed("run", [f"reranker={name}", *given]))["reranker"]
+    words = [
+        *("run", f"reranker={name}", *given, *small_overrides(node, backbones)),
+        *("collection=files", f"collection.folder={beir_folder}", "retriever=bm25"),
+        *("negatives=random", "training=smoke", "depth=6", "latency_queries=1", "study=s"),
+        *("interpolate=false", f"output={tmp_path}", "name=cell"),
+    ]
+    assert main(words) == 0
+    result = json.loads((tmp_path / "s" / "cell" / "seed=0" / "result.json").read_text())
+    assert result["status"] == "done"
+    assert result["queries"]["scored"] == 20
+    trains = any(word in json.dumps(node) for word in ("CrossEncoder", "T5", "Late", "Causal"))
+    untrained = {"Cascade", "Interpolated"}
+    if trains and node["_target_"].rpartition(".")[2] not in untrained:
+        assert result["training"]["steps"] == 2
