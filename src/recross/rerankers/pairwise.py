@@ -54,12 +54,12 @@ class AllPairs:
 class SampledOpponents:
     """Each document against ``opponents`` random others, k times ``opponents`` pairs in one round.
 
-    The documents are placed on a circle at random and each is compared, read first, with those at
-    the same random distances. So the opponents of a document are a uniform sample without
-    replacement, as in duoBERT's SAMPLE (Nogueira et al. 2019), and each document is read second
-    just as often as first, which the symmetric aggregations need: independent draws would leave
-    them with chance differences in place bias. The reverse of a pair is asked only if it is drawn
-    itself. With k - 1 opponents or more this is ``AllPairs``.
+    The documents are placed on a circle at random and each is read first with the next ones. So the
+    opponents of a document are a uniform sample without replacement, as in duoBERT's SAMPLE
+    (Nogueira et al. 2019), yet each document is also read second just as often as first and, up to
+    half of the circle, against others. Symmetric aggregations gain twice the opponents by that, and
+    no document gains by a network's bias towards a place. With k - 1 opponents or more this is
+    ``AllPairs``.
     """
 
     opponents: int
@@ -73,9 +73,8 @@ class SampledOpponents:
     def compare(self, count: int, rng: np.random.Generator) -> Comparison:
         """Compare a sample drawn from ``rng``."""
         circle = rng.permutation(count)
-        distances = 1 + rng.permutation(max(count - 1, 0))[: self.opponents]
         asked = np.zeros((count, count), dtype=bool)
-        for distance in distances:
+        for distance in range(1, min(self.opponents, count - 1) + 1):
             asked[circle, np.roll(circle, -distance)] = True
         return (yield from _in_one_round(asked, self.aggregation))
 
