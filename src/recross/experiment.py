@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import shutil
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +18,12 @@ from recross.errors import InputError
 from recross.evaluation.latency import Latency, measure_reranking, measure_search
 from recross.evaluation.measures import check_measures
 from recross.hardware import Hardware
+from recross.model_card import write_card
 from recross.negatives.ranked import RankWindow
 from recross.negatives.sampler import NegativeSampler
 from recross.rerankers.baselines import FirstStage
 from recross.rerankers.interpolation import Interpolation, choose_interpolation
-from recross.rerankers.reranker import Reranker
+from recross.rerankers.reranker import Reranker, parameters
 from recross.results import Judged, Outcome, finished, record, write_files
 from recross.retrieval.random_order import RandomOrder
 from recross.retrieval.retriever import Retriever, retrieve_once
@@ -120,6 +122,8 @@ class Experiment:
         )
         judged = Judged.of(outcome, collection, self.test_split, self.measures)
         result = record(self.names, outcome, judged, collection, self.test_split, self.depth)
+        if training:
+            write_card(self.folder / "checkpoint", result, sys.argv)
         write_files(self.folder, outcome, judged, result)
         log.finish(result)
         return result
@@ -135,6 +139,7 @@ class Experiment:
             "seed": self.seed,
             "depth": self.depth,
             **{part: describe(getattr(self, part)) for part in parts},
+            "recipe": describe(self.training),
             "precision": self.hardware.effective_precision,
             "fingerprint": self.fingerprint,
         }
@@ -280,5 +285,4 @@ class Experiment:
         """Size of the network that decides the order: the re-ranker's, else the first stage's."""
         if isinstance(reranker, FirstStage):
             return getattr(self.retriever, "parameters", None)
-        network = getattr(reranker, "network", None)
-        return sum(p.numel() for p in network.parameters()) if network is not None else None
+        return parameters(reranker)

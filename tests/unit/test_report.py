@@ -13,7 +13,7 @@ from recross.store import write_json
 HEADER = "study,label,given,given_latency_ms,given_size_mb,published,tolerance,source\n"
 
 
-def result(label, mrr, p=None, seed=0, weight=None, parameters=None):
+def result(label, mrr, p=None, seed=0, weight=None, parameters=None, passes=100):
     reranks = p is not None
     part = {
         "measures": {"MRR@10": mrr},
@@ -34,6 +34,8 @@ def result(label, mrr, p=None, seed=0, weight=None, parameters=None):
         else None,
         "first_stage_ms": {"p50": 12.0, "p95": 15.0},
         "pairs_per_second": 40.0 if reranks else None,
+        "cost": {"forward_passes": passes * 5, "tokens": passes * 450} if reranks else {},
+        "queries": {"scored": 5},
         "parameters": parameters,
         "size_mb": parameters * 4 / 1e6 if parameters else None,
     }
@@ -151,3 +153,18 @@ def test_comparisons_name_the_baseline():
     assert "0.5000 [0.5000, 0.5000]  bad" in text
     assert "1.0000 [1.0000, 1.0000]  good  p = 0.000" in text
     assert "q3\t0.5000" in text
+
+
+def test_passes_and_tokens_of_a_query_are_shown_where_rows_differ_in_them():
+    same = markdown(make_rows(RESULTS, {}))
+    assert "passes/query" not in same
+    duo = result("duo", 0.6, p=0.01, passes=2450)
+    table = markdown(make_rows([*RESULTS, duo], {}))
+    header, *lines = [
+        [cell.strip() for cell in line.split("|")] for line in table.splitlines() if "|" in line
+    ]
+    column = header.index("passes/query")
+    shown = {cells[1]: cells[column : column + 2] for cells in lines}
+    assert shown["duo"] == ["2,450", "220,500"]
+    assert shown["small"] == ["100", "9,000"]
+    assert shown["weak first"] == ["–", "–"]

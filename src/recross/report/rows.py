@@ -48,13 +48,15 @@ class Row:
     label: str
     seeds: int
     measures: Mapping[str, Value]
-    p_value: float | None
-    difference: float | None
-    latency: Mapping[str, float] | None
-    first_stage_ms: float | None
-    pairs_per_second: float | None
-    parameters: int | None
-    size_mb: float | None
+    p_value: float | None = None
+    difference: float | None = None
+    latency: Mapping[str, float] | None = None
+    first_stage_ms: float | None = None
+    pairs_per_second: float | None = None
+    passes_per_query: float | None = None
+    tokens_per_query: float | None = None
+    parameters: int | None = None
+    size_mb: float | None = None
     reference: Reference | None = None
 
     @property
@@ -158,6 +160,8 @@ def _row(
         else None,
         first_stage_ms=statistics.median(search) if search else None,
         pairs_per_second=_median([run["pairs_per_second"] for run in runs]),
+        passes_per_query=_per_query(runs[0], "forward_passes"),
+        tokens_per_query=_per_query(runs[0], "tokens"),
         parameters=runs[0]["parameters"],
         size_mb=runs[0]["size_mb"],
         reference=reference,
@@ -180,12 +184,18 @@ def _median(values: Sequence[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
+def _per_query(run: Mapping[str, Any], name: str) -> float | None:
+    """Mean cost of a query; ``None`` where no network was asked."""
+    total, queries = run["cost"].get(name, 0), run["queries"]["scored"]
+    return total / queries if total and queries else None
+
+
 def _with_p(row: Row, p_value: float) -> Row:
     return Row(**{**vars(row), "p_value": p_value})
 
 
 def _unmeasured(reference: Reference) -> Row:
-    return Row(reference.label, 0, {}, None, None, None, None, None, None, None, reference)
+    return Row(label=reference.label, seeds=0, measures={}, reference=reference)
 
 
 def _place(row: Row, order: Sequence[str]) -> tuple[int, int, float, str]:

@@ -63,7 +63,15 @@ def comma_separated(rows: Sequence[Row]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row.measures))
     spread = [f"{name} {part}" for name in names for part in ("mean", "low", "high", "sd")]
     fixed = ["p_value", "p50_ms", "p95_ms", "tokenize_ms", "forward_ms", "first_stage_ms"]
-    more = ["pairs_per_second", "size_mb", "parameters", "given", "published"]
+    more = [
+        "pairs_per_second",
+        "passes_per_query",
+        "tokens_per_query",
+        "size_mb",
+        "parameters",
+        "given",
+        "published",
+    ]
     writer.writerow(["label", "seeds", *spread, *fixed, *more])
     for row in rows:
         values = [row.measures.get(name) for name in names]
@@ -80,6 +88,8 @@ def comma_separated(rows: Sequence[Row]) -> str:
                 *times,
                 row.first_stage_ms,
                 row.pairs_per_second,
+                row.passes_per_query,
+                row.tokens_per_query,
                 row.size_mb,
                 row.parameters,
                 reference.given if reference else None,
@@ -114,6 +124,7 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
         columns.append((name, _measure(name, marked=name == names[0] if names else False)))
     return [
         *columns,
+        *_cost_columns(rows),
         ("p50 ms/100", lambda row: _number((row.latency or {}).get("p50", row.first_stage_ms))),
         ("p95", lambda row: _number((row.latency or {}).get("p95"))),
         ("tokenise", lambda row: _number((row.latency or {}).get("tokenize"))),
@@ -121,6 +132,17 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
         ("pairs/s", lambda row: _number(row.pairs_per_second)),
         ("size MB", lambda row: _number(row.size_mb)),
         ("params M", lambda row: _number(row.parameters and row.parameters / 1000000.0)),
+    ]
+
+
+def _cost_columns(rows: Sequence[Row]) -> list[Column]:
+    """Forward passes and tokens of a query, where rows differ in how many documents they read."""
+    passes = {round(row.passes_per_query, 1) for row in rows if row.passes_per_query}
+    if len(passes) < 2:
+        return []
+    return [
+        ("passes/query", lambda row: _number(row.passes_per_query)),
+        ("tokens/query", lambda row: _number(row.tokens_per_query)),
     ]
 
 

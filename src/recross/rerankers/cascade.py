@@ -54,6 +54,11 @@ class Cascade:
         """A short name for runs."""
         return self.alias or "+".join(self.order)
 
+    @property
+    def parts(self) -> tuple[Reranker, ...]:
+        """The re-rankers of the stages."""
+        return tuple(stage.reranker for stage in self.stages.values())
+
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Pass the candidates through all stages.
 

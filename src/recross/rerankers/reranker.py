@@ -24,6 +24,18 @@ class Reranker(Protocol):
         """Return the same documents for every query, in a new order."""
 
 
+def parameters(reranker: Reranker) -> int | None:
+    """How many parameters a re-ranker's network has, or those of its parts together.
+
+    ``None`` where no part has any.
+    """
+    if (network := getattr(reranker, "network", None)) is not None:
+        return sum(int(parameter.numel()) for parameter in network.parameters())
+    parts = [parameters(part) for part in getattr(reranker, "parts", ())]
+    known = [size for size in parts if size is not None]
+    return sum(known) if known else None
+
+
 @dataclass(frozen=True)
 class NetworkReranker(ABC):
     """A re-ranker by checkpoint: a hub id, a folder, or ``embedded:NAME``.

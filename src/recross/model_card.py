@@ -1,0 +1,103 @@
+"""The page that goes with a trained checkpoint: what it is, how it was made, how good it is."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+CARD = "README.md"
+
+
+def write_card(checkpoint: Path, result: Mapping[str, Any], command: list[str]) -> None:
+    """Write the model card into the folder of a checkpoint, from the record of its experiment."""
+    contract = json.loads((checkpoint / "recross_contract.json").read_text(encoding="utf-8"))
+    (checkpoint / CARD).write_text(model_card(result, contract, command), encoding="utf-8")
+
+
+def model_card(result: Mapping[str, Any], contract: Mapping[str, Any], command: list[str]) -> str:
+    """Markdown with the front matter that model hubs read."""
+    measures = [
+        f"| {name} | {value:.4f} | {_interval(result['intervals'][name])} |"
+        f" {result['first_stage_measures'][name]:.4f} |"
+        for name, value in result["measures"].items()
+    ]
+    training = result["training"]
+    lines = [
+        "---",
+        "library_name: transformers",
+        "pipeline_tag: text-ranking",
+        f"base_model: {json.dumps(_base_model(result))}",
+        "tags: [reranking, recross]",
+        "---",
+        "",
+        f"# {result['label']}",
+        "",
+        "Orders the documents of a query. Load it with its scoring contract:",
+        "",
+        "```python",
+        "from recross import load_reranker",
+        "",
+        'load_reranker("path/to/this/folder").score("a query", ["a document", "another"])',
+        "```",
+        "",
+        "## Contract",
+        "",
+        *_listed(contract),
+        "",
+        "## Training",
+        "",
+        f"- base: {_said(result['reranker'])}",
+        f"- collection: {_said(result['collection'])}",
+        f"- candidates: {_said(result['retriever'])}",
+        f"- negatives: {_said(result['negatives'])}",
+        f"- loss: {_said(result['loss'])}",
+        f"- recipe: {_said(result['recipe'])}",
+        f"- seed: {result['seed']}, precision: {result['precision']}",
+        f"- {training['steps']} steps, {training['pairs']} pairs,"
+        f" {training['seconds']:.0f} seconds, best checkpoint at step {training['best_step']}",
+        "",
+        "## Measures",
+        "",
+        f"Test split, the best {result['depth']} candidates of each of"
+        f" {result['queries']['asked']} queries re-ranked.",
+        "",
+        "| measure | value | 95 % interval | first stage alone |",
+        "|---|---:|---|---:|",
+        *measures,
+        "",
+        "## Command",
+        "",
+        f"    {shlex.join(command)}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _base_model(result: Mapping[str, Any]) -> str:
+    node: Any = result["reranker"]
+    while "checkpoint" not in node and "reranker" in node:
+        node = node["reranker"]
+    return str(node.get("checkpoint", "unknown"))
+
+
+def _said(part: Mapping[str, Any]) -> str:
+    """A part in one line: its class and the values that make it what it is."""
+    return f"`{part['class'].rpartition('.')[2]}` {_values(part)}"
+
+
+def _values(part: Mapping[str, Any]) -> str:
+    values = {key: value for key, value in part.items() if key != "class" and value is not None}
+    return ", ".join(f"{key} {json.dumps(value)}" for key, value in values.items())
+
+
+def _listed(values: Mapping[str, Any]) -> list[str]:
+    return [
+        f"- {key}: `{json.dumps(value)}`" for key, value in values.items() if value not in ("", [])
+    ]
+
+
+def _interval(bounds: tuple[float, float]) -> str:
+    return f"[{bounds[0]:.3f}, {bounds[1]:.3f}]"
