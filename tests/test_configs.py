@@ -86,7 +86,7 @@ def test_every_option_says_what_it_is(group, name):
 
 @pytest.mark.parametrize("row", options()["row"])
 def test_every_row_builds_and_has_a_label(row):
-    assert build(values(f"row={row}", "training=none")).label
+    assert build(values(f"row={row}", "training=smoke")).label
 
 
 @pytest.mark.parametrize("experiment", options()["experiment"])
