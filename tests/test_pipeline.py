@@ -325,3 +325,32 @@ def test_the_network_of_a_re_ranker_of_passages_is_trained_and_others_are_left(b
     untrained = ["reranker=maxp", "reranker@reranker.reranker=oracle", "study=t"]
     assert main(["run", *shared, *SMALL, *untrained]) == 0
     assert result_of(folder_of(tmp_path, "bm25.maxp", "t"))["training"] == {}
+
+
+def test_a_study_computed_again_takes_its_scores_from_the_cache(base, tmp_path, capsys):
+    words = ["run", *base, *SMALL, "study=s"]
+    assert main(words) == 0
+    first = result_of(folder_of(tmp_path))
+    assert first["cache"]["hits"] == 0 < first["cache"]["misses"]
+    run = (folder_of(tmp_path) / "reranked.trec").read_bytes()
+    assert main([*words, "reuse=false"]) == 0
+    second = result_of(folder_of(tmp_path))
+    assert second["cache"] == {"hits": first["cache"]["misses"], "misses": 0}
+    assert second["latency_ms_per_100"]["forward"] > 0  # timed for real, cache off
+    assert (folder_of(tmp_path) / "reranked.trec").read_bytes() == run
+    capsys.readouterr()
+    scores = str(tmp_path / "out" / "store" / "scores")
+    assert main(["cache", "stats", scores]) == 0
+    assert "MB" in capsys.readouterr().out
+    assert main(["cache", "verify", scores]) == 0
+    assert "0 damaged entries" in capsys.readouterr().out
+    assert main(["cache", "clear", scores]) == 0
+    capsys.readouterr()
+    assert main(["cache", "stats", scores]) == 0
+    assert ": 0 scores" in capsys.readouterr().out
+
+
+def test_the_cache_can_be_left_out(base, tmp_path):
+    assert main(["run", *base, *SMALL, "study=s", "cache.enabled=false"]) == 0
+    assert result_of(folder_of(tmp_path))["cache"] == {"hits": 0, "misses": 0}
+    assert not (tmp_path / "out" / "store" / "scores").exists()

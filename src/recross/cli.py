@@ -30,6 +30,7 @@ results
 about
   options    every group and what it offers
   doctor     what this machine has, and what is missing for which option
+  cache      what the score cache holds; forget it; check it:  recross cache stats|clear|verify
 """
 
 
@@ -115,6 +116,29 @@ def _doctor(words: Sequence[str]) -> int:
     return 0
 
 
+def _cache(words: Sequence[str]) -> int:
+    from recross.inference import score_cache
+    from recross.store import DEFAULT_STORE
+
+    parser = argparse.ArgumentParser(prog="recross cache")
+    parser.add_argument("action", choices=["stats", "clear", "verify"])
+    parser.add_argument("path", nargs="?", type=Path, default=DEFAULT_STORE / "scores")
+    parser.add_argument("--repair", action="store_true", help="verify: drop damaged entries")
+    asked = parser.parse_args(words)
+    if asked.action == "stats":
+        found = score_cache.stats(asked.path)
+        _say(f"{asked.path}: {found.entries:,} scores, {found.bytes / 1e6:,.1f} MB")
+        for scorer, entries in found.scorers.items():
+            _say(f"  {scorer}  {entries:,}")
+        return 0
+    if asked.action == "clear":
+        _say(f"{asked.path}: {score_cache.clear(asked.path) / 1e6:,.1f} MB freed")
+        return 0
+    bad = score_cache.verify(asked.path, asked.repair)
+    _say(f"{asked.path}: {bad} damaged entries" + (" dropped" if bad and asked.repair else ""))
+    return 1 if bad and not asked.repair else 0
+
+
 def _say(text: str) -> None:
     sys.stdout.write(text.rstrip("\n") + "\n")
 
@@ -124,4 +148,5 @@ _PLAIN: dict[str, Callable[[Sequence[str]], int]] = {
     "table": _table,
     "options": _options,
     "doctor": _doctor,
+    "cache": _cache,
 }

@@ -30,11 +30,11 @@ COMMANDS = ("run", "retrieve", "train", "rerank")
 UNNAMED = frozenset(
     (
         *("retriever", "reranker", "row", "experiment", "study", "name", "label"),
-        *("seed", "output", "store", "reuse", "tracking", "latency_queries"),
+        *("seed", "output", "store", "reuse", "tracking", "latency_queries", "cache"),
     )
 )
 LONGEST_NAME = 120
-UNNAMED_BELOW = ("tracking.", "hydra.", "hydra/")
+UNNAMED_BELOW = ("tracking.", "cache.", "hydra.", "hydra/")
 Node = Mapping[str, Any]
 
 

@@ -18,6 +18,7 @@ from recross.errors import InputError
 from recross.evaluation.latency import Latency, measure_reranking, measure_search
 from recross.evaluation.measures import check_measures
 from recross.hardware import Hardware
+from recross.inference.score_cache import ScoreCache, caches_off
 from recross.model_card import write_card
 from recross.negatives.ranked import RankWindow
 from recross.negatives.sampler import NegativeSampler
@@ -49,6 +50,7 @@ class Experiment:
     ``depth`` is how many candidates are re-ranked. ``label`` names its row in a table.
     ``latency_queries`` test queries are timed one at a time on 100 candidates each.
     ``interpolate`` also reports the re-ranker mixed with the first stage, the weight chosen on dev.
+    ``cache`` is where networks keep their scores; it is off while latency is measured.
     """
 
     collection: CollectionSource
@@ -59,6 +61,7 @@ class Experiment:
     training: Training
     hardware: Hardware
     tracking: Tracker = field(compare=False)
+    cache: ScoreCache = field(compare=False)
     study: str
     name: str
     label: str | None = None
@@ -279,7 +282,9 @@ class Experiment:
         first_stage_ms = measure_search(search, query_ids)
         if isinstance(reranker, FirstStage):
             return None, first_stage_ms
-        return measure_reranking(reranker.rerank, search(query_ids), collection), first_stage_ms
+        with caches_off():
+            latency = measure_reranking(reranker.rerank, search(query_ids), collection)
+        return latency, first_stage_ms
 
     def _parameters(self, reranker: Reranker) -> int | None:
         """Size of the network that decides the order: the re-ranker's, else the first stage's."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from recross.collection import CollectionSource
 from recross.errors import InputError
 from recross.hardware import Hardware
+from recross.inference.score_cache import ScoreCache
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.retrieval.run_file import candidates_from
@@ -42,7 +43,8 @@ class Retrieval:
 class Reranking:
     """Any run file re-ranked by any re-ranker: writes the new run to ``output/run_file``.
 
-    Every query of the file that the collection knows is re-ranked.
+    Every query of the file that the collection knows is re-ranked. ``cache`` is where networks keep
+    their scores: an interrupted run goes on from them.
     """
 
     collection: CollectionSource
@@ -53,6 +55,7 @@ class Reranking:
     output: Path = Path("outputs")
     run_file: Path = Path("reranked.trec")
     store: Path = DEFAULT_STORE
+    cache: ScoreCache | None = None
 
     def run(self) -> Path:
         """Re-rank and write; returns the path of the run file."""

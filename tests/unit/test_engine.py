@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 
 from recross.hardware import Hardware
 from recross.inference.engine import Engine
+from recross.inference.score_cache import ScoreCache, caches_off
 from recross.inference.tokens import Sequences
 from recross.runs import Run
 
@@ -85,3 +88,83 @@ def test_rescoring_keeps_every_querys_candidates(collection):
         q: sorted(run.doc_ids(q)) for q in run.rankings
     }
     assert rescored.cost.pairs == 3
+
+
+class Counting(torch.nn.Module):
+    """A network with weights, contract and tokenizer, that counts what it is asked."""
+
+    def __init__(self, weight=1.0, contract="x", pieces="p"):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor([weight]))
+        self.contract, self.asked, self.inner = contract, 0, SumNetwork()
+        self.tokenizer = SimpleNamespace(get_vocab=lambda: {pieces: 0})
+
+    def encode(self, queries, documents, pairs):
+        self.asked += len(pairs)
+        return self.inner.encode(queries, documents, pairs)
+
+    def inference(self, hardware):
+        return self.inner.inference(hardware)
+
+
+PAIRS = [("q", "a"), ("q", "b"), ("r", "a"), ("q", "a")]
+
+
+def test_what_the_cache_knows_is_not_computed_again(tmp_path):
+    cache = ScoreCache(tmp_path)
+    first, second = Counting(), Counting()
+    scores, cost = Engine(first, Hardware(), cache).score(PAIRS)
+    assert (cost.cache_hits, cost.cache_misses, first.asked) == (0, 3, 3)
+    again, cost = Engine(second, Hardware(), cache).score([*PAIRS, ("s", "a")])
+    assert (cost.cache_hits, cost.cache_misses, second.asked) == (3, 1, 1)
+    assert cost.forward_passes == 1
+    assert again[:4].tolist() == scores.tolist() == expected(PAIRS)
+
+
+@pytest.mark.parametrize(
+    "other", [{"weight": 2.0}, {"contract": "y"}, {"pieces": "other"}], ids=lambda o: next(iter(o))
+)
+def test_another_scorer_finds_nothing(tmp_path, other):
+    cache = ScoreCache(tmp_path)
+    Engine(Counting(), Hardware(), cache).score(PAIRS)
+    _, cost = Engine(Counting(**other), Hardware(), cache).score(PAIRS)
+    assert cost.cache_hits == 0
+
+
+def test_another_precision_finds_nothing(tmp_path, monkeypatch):
+    cache = ScoreCache(tmp_path)
+    Engine(Counting(), Hardware(), cache).score(PAIRS)
+    monkeypatch.setattr(Hardware, "effective_precision", "bf16")
+    assert Engine(Counting(), Hardware(), cache).score(PAIRS)[1].cache_hits == 0
+
+
+def test_caches_are_off_while_something_is_timed(tmp_path):
+    cache = ScoreCache(tmp_path)
+    engine = Engine(Counting(), Hardware(), cache)
+    engine.score(PAIRS)
+    with caches_off():
+        _, cost = engine.score(PAIRS)
+    assert (cost.forward_passes, cost.cache_hits, cost.cache_misses) == (3, 0, 0)
+    assert engine.score(PAIRS)[1].cache_hits == 3
+
+
+def test_an_interrupted_run_goes_on_from_what_was_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("recross.inference.engine.SECONDS_BETWEEN_WRITES", 0.0)
+    pairs = [("q", "x" * n) for n in range(1, 11)]
+
+    broken = Counting()
+    inner = broken.inner.inference(Hardware())
+
+    def forward(batch):
+        if len(batch.tokens) < 5:
+            raise KeyboardInterrupt
+        return inner(batch)
+
+    monkeypatch.setattr(broken, "inference", lambda _: forward)
+    cache = ScoreCache(tmp_path)
+    one_at_a_time = Hardware(tokens_per_batch=1)
+    with pytest.raises(KeyboardInterrupt):
+        Engine(broken, one_at_a_time, cache).score(pairs)
+    scores, cost = Engine(Counting(), one_at_a_time, cache).score(pairs)
+    assert (cost.cache_hits, cost.cache_misses) == (7, 3)  # longest first
+    assert scores.tolist() == expected(pairs)

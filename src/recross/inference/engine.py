@@ -17,6 +17,9 @@ from tqdm import tqdm
 from recross.collection import Collection
 from recross.hardware import Hardware
 from recross.inference.batches import PackedBatch, token_budget
+from recross.inference.score_cache import ScoreCache
+from recross.inference.score_keys import Texts
+from recross.inference.scorer import scorer_name
 from recross.inference.tokens import Item, Sequences
 from recross.records import Cost
 from recross.runs import Run
@@ -25,8 +28,8 @@ Scores = npt.NDArray[np.float32]
 Forward = Callable[[PackedBatch], Tensor]
 """Scores a batch, ``(B,)``, in its order."""
 
-Texts = tuple[str, ...]
-"""A query and the document or documents that are read with it."""
+SECONDS_BETWEEN_WRITES = 5.0
+"""To the score cache: what an interruption loses at most."""
 
 ITEMS_AT_ONCE = 50_000
 """Items tokenised and sorted together; bounds memory, large enough for full batches."""
@@ -48,15 +51,21 @@ class Engine:
     """Scores texts together with one network on one hardware target.
 
     An item is a pair of query and document, or a query with the two documents to compare. Items are
-    flattened over queries, duplicates scored once, each text tokenised once, sequences
-    sorted by length into batches of at most ``hardware.tokens_per_batch`` tokens; a batch that does
-    not fit in memory is halved; scores come back in the order of the input.
+    flattened over queries, duplicates scored once, each text tokenised once, sequences sorted by
+    length into batches of at most ``hardware.tokens_per_batch`` tokens; a batch that does not fit
+    in memory is halved; scores come back in the order of the input. What the ``cache`` knows is not
+    computed, and what is computed is kept there every few seconds, so that an interrupted run loses
+    little.
     """
 
-    def __init__(self, network: Network, hardware: Hardware) -> None:
+    def __init__(
+        self, network: Network, hardware: Hardware, cache: ScoreCache | None = None
+    ) -> None:
         hardware.prepare()
         self._network = network
         self._hardware = hardware
+        self._cache = cache if cache is not None and cache.enabled else None
+        self._scorer = scorer_name(network, hardware) if self._cache is not None else ""
         self._forward = network.inference(hardware)
 
     def score(
@@ -92,36 +101,71 @@ class Engine:
     def _score_part(self, items: Sequence[Texts], bar: tqdm) -> tuple[Scores, Cost]:
         start = time.perf_counter()
         distinct = list(dict.fromkeys(items))
-        queries = _numbered(query for query, *_ in distinct)
-        texts = _numbered(text for _, *documents in distinct for text in documents)
-        numbered = [
-            (queries[query], *(texts[t] for t in documents)) for query, *documents in distinct
-        ]
-        sequences = self._network.encode(list(queries), list(texts), numbered)
+        own = self._known(distinct)
+        asked = np.flatnonzero(np.isnan(own))
+        bar.update(len(items) - len(asked))
+        new = [distinct[number] for number in asked]
+        sequences = self._encode(new)
         tokenized = time.perf_counter()
-        own = np.empty(len(distinct), dtype=np.float32)
-        passes = 0
-        with torch.inference_mode():
-            for which in token_budget(sequences.lengths, self._hardware.tokens_per_batch):
-                for rows, scores in self._fitting(sequences, which):
-                    own[rows] = scores
-                    passes += 1
-                    bar.update(len(rows))
-        self._refuse_nan(own, distinct)
-        bar.update(len(items) - len(distinct))
+        batches = 0
+        for rows, scores in self._batches(sequences, new):
+            own[asked[rows]] = scores
+            batches += 1
+            bar.update(len(rows))
         place = {item: number for number, item in enumerate(distinct)}
+        cached = self._cache is not None and self._cache.is_on
         cost = Cost(
             pairs=len(items),
             tokens=int(sequences.offsets[-1]),
-            forward_passes=len(distinct),
-            batches=passes,
+            forward_passes=len(new),
+            batches=batches,
             tokenize_seconds=tokenized - start,
             forward_seconds=time.perf_counter() - tokenized,
             cut_queries=sequences.cut_queries,
             cut_documents=sequences.cut_documents,
             cut_tokens=sequences.cut_tokens,
+            cache_hits=len(distinct) - len(new) if cached else 0,
+            cache_misses=len(new) if cached else 0,
         )
         return own[[place[item] for item in items]], cost
+
+    def _known(self, items: Sequence[Texts]) -> Scores:
+        """Scores that are kept already, NaN where there is none."""
+        if self._cache is None:
+            return np.full(len(items), np.nan, dtype=np.float32)
+        return self._cache.read(self._scorer, items)
+
+    def _encode(self, items: Sequence[Texts]) -> Sequences:
+        queries = _numbered(query for query, *_ in items)
+        texts = _numbered(text for _, *documents in items for text in documents)
+        numbered = [(queries[query], *(texts[t] for t in documents)) for query, *documents in items]
+        return self._network.encode(list(queries), list(texts), numbered)
+
+    @torch.inference_mode()
+    def _batches(
+        self, sequences: Sequences, items: Sequence[Texts]
+    ) -> Iterator[tuple[npt.NDArray[np.int64], Scores]]:
+        """Numbers of sequences and their scores, batch by batch, checked and kept."""
+        waiting: list[tuple[npt.NDArray[np.int64], Scores]] = []
+        kept = time.perf_counter()
+        for which in token_budget(sequences.lengths, self._hardware.tokens_per_batch):
+            for rows, scores in self._fitting(sequences, which):
+                self._refuse_nan(scores, [items[row] for row in rows])
+                waiting.append((rows, scores))
+                yield rows, scores
+            if time.perf_counter() - kept > SECONDS_BETWEEN_WRITES:
+                self._keep(waiting, items)
+                waiting, kept = [], time.perf_counter()
+        self._keep(waiting, items)
+
+    def _keep(
+        self, scored: Sequence[tuple[npt.NDArray[np.int64], Scores]], items: Sequence[Texts]
+    ) -> None:
+        if self._cache is None or not scored:
+            return
+        rows = np.concatenate([rows for rows, _ in scored])
+        scores = np.concatenate([scores for _, scores in scored])
+        self._cache.write(self._scorer, [items[row] for row in rows], scores)
 
     def _fitting(
         self, sequences: Sequences, which: npt.NDArray[np.int64]

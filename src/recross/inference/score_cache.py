@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,19 @@ from recross.inference.score_pages import (
 
 LEAST_BYTES = 1 << 20
 DEFAULT_BYTES = 4 << 30
+
+
+_off: ContextVar[bool] = ContextVar("score cache off", default=False)
+
+
+@contextmanager
+def caches_off() -> Iterator[None]:
+    """Neither read nor write any score within: for timing."""
+    token = _off.set(True)
+    try:
+        yield
+    finally:
+        _off.reset(token)
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,11 @@ class ScoreCache:
         if self.max_bytes < LEAST_BYTES:
             raise InputError(f"max_bytes must be at least {LEAST_BYTES}, got {self.max_bytes}")
 
+    @property
+    def is_on(self) -> bool:
+        """Whether scores are read and written now."""
+        return self.enabled and not _off.get()
+
     def read(self, scorer: str, items: Sequence[Texts]) -> Scores:
         """Scores of the items, ``(B,)``, as they were written; NaN where there is none.
 
@@ -55,7 +75,7 @@ class ScoreCache:
             InputError: an item holds no document, or the folder cannot be used.
         """
         scores = np.full(len(items), np.nan, dtype=np.float32)
-        if not self.enabled or not items:
+        if not self.is_on or not items:
             return scores
         keys = Keys.of(scorer, items)
         with opened(self.path, self.max_bytes) as file, file.reading() as transaction:
@@ -72,7 +92,7 @@ class ScoreCache:
                 cannot be used.
         """
         values = _checked(items, scores)
-        if not self.enabled or not items:
+        if not self.is_on or not items:
             return
         keys = Keys.of(scorer, items)
         with opened(self.path, self.max_bytes) as file:

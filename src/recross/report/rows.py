@@ -185,9 +185,13 @@ def _median(values: Sequence[float | None]) -> float | None:
 
 
 def _per_query(run: Mapping[str, Any], name: str) -> float | None:
-    """Mean cost of a query; ``None`` where no network was asked."""
-    total, queries = run["cost"].get(name, 0), run["queries"]["scored"]
-    return total / queries if total and queries else None
+    """Mean cost of a query without a cache; ``None`` where none was measured."""
+    cost, queries = run["cost"], run["queries"]["scored"]
+    computed = cost.get("forward_passes", 0)
+    if not computed or not queries:
+        return None
+    whole = (computed + cost.get("cache_hits", 0)) / computed
+    return float(cost[name] * whole / queries)
 
 
 def _with_p(row: Row, p_value: float) -> Row:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 from recross.collection import Collection
 from recross.hardware import Hardware
 from recross.inference.engine import Engine, Scores
+from recross.inference.score_cache import ScoreCache
 from recross.runs import Run
 from recross.store import READ
 
@@ -40,12 +41,14 @@ def parameters(reranker: Reranker) -> int | None:
 class NetworkReranker(ABC):
     """A re-ranker by checkpoint: a hub id, a folder, or ``embedded:NAME``.
 
-    Weights are loaded when first needed; ``alias`` names it in runs.
+    Weights are loaded when first needed; scores are kept in the ``cache``, if there is one;
+    ``alias`` names it in runs.
     """
 
     checkpoint: str = field(metadata=READ)
     _: KW_ONLY
     hardware: Hardware = field(default=Hardware(), compare=False)
+    cache: ScoreCache | None = field(default=None, compare=False)
     alias: str | None = field(default=None, compare=False)
 
     @abstractmethod
@@ -85,4 +88,4 @@ class NetworkReranker(ABC):
     @cached_property
     def engine(self) -> Engine:
         """Scores with the weights as they were when first asked."""
-        return Engine(self.network, self.hardware)
+        return Engine(self.network, self.hardware, self.cache)
