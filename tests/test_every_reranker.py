@@ -46,7 +46,7 @@ def small_overrides(node, backbones, path="reranker"):
         contract = node.get("contract") or (published.name if published else None)
         if contract in ("rankt5-encoder", "rankllama"):
             kind = {"t5": "t5-encoder", "causal": "causal-head"}[kind]
-        if node.get("fresh_layers"):
+        if node.get("grown_layers"):
             kind = "pair"
         yield f"{path}.checkpoint={backbones[kind]}"
         if isinstance(contract, str) and kind != "pair":

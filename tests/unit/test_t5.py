@@ -9,6 +9,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.inference.tokens import Joiner, prompt_template
+from recross.rerankers import pretrained
 from recross.rerankers.answers import piece_id
 from recross.rerankers.contracts import PromptContract
 from recross.rerankers.published import BY_NAME, PUBLISHED, T5_CONTRACTS
@@ -180,14 +181,27 @@ def test_a_saved_network_keeps_its_contract_and_its_scores(tmp_path, form):
     assert stored["kind"] == "PromptContract"
 
 
-def test_fresh_layers_stand_upon_any_vocabulary(tiny_bert):
+def test_a_t5_grown_from_a_bert_begins_near_it():
+    source = "embedded:all-minilm-l6-v2"
+    grown = pretrained.grown_t5(source, 2, seed=0)
+    bert = pretrained.load("encoder", source, layers=2, fresh=pretrained.Fresh(labels=None))
+    tokens = grown.tokenizer("the mean of an array along an axis", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        ours = grown.model.encoder(input_ids=tokens).last_hidden_state[0]
+        theirs = bert.model(input_ids=tokens).last_hidden_state[0]
+    near = torch.cosine_similarity(ours[:, None], theirs[None], dim=2)  # of every two tokens
+    assert near.diagonal()[1:].mean() > 0.4  # [CLS] has a position of its own in BERT
+    assert (near.argmax(dim=1) == torch.arange(len(near))).float()[1:].mean() > 0.8
+
+
+def test_growing_is_drawn_from_its_seed(tiny_bert):
     contract = PromptContract("x", "{query} : {document}", "log_softmax", ("red", "blue"))
-    fresh = T5Reranker(str(tiny_bert), contract=contract, fresh_layers=2)
-    assert len(fresh.network.model.encoder.block) == 2
-    assert fresh.predict(PAIRS).std() > 0
-    assert T5Reranker(str(tiny_bert), contract=contract, fresh_layers=2).predict(
-        PAIRS
-    ) == pytest.approx(fresh.predict(PAIRS))
+
+    def scores(seed):
+        grown = T5Reranker(str(tiny_bert), contract=contract, grown_layers=2, seed=seed)
+        return grown.predict(PAIRS).tolist()
+
+    assert scores(0) == scores(0) != scores(1)
 
 
 def test_every_published_contract_is_complete():

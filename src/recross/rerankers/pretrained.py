@@ -131,15 +131,15 @@ def load_tokenizer(checkpoint: str) -> Any:
     return _read(checkpoint, "tokenizer", lambda: AutoTokenizer.from_pretrained(place))
 
 
-def fresh_t5(checkpoint: str, layers: int, seed: int, *, encoder_only: bool = False) -> Pretrained:
-    """A small T5 of fresh layers upon the vocabulary and word embeddings of any encoder.
+def grown_t5(checkpoint: str, layers: int, seed: int, *, encoder_only: bool = False) -> Pretrained:
+    """A small T5 grown from a BERT: its vocabulary, and its weights wherever a T5 has their like.
 
-    ``layers`` in the encoder, one in the decoder; widths and heads are the encoder's own. With
+    ``layers`` in the encoder, one fresh one in the decoder. T5 has no biases, no means in its norms
+    and no absolute positions, so the encoder begins near BERT's and not at it: to be trained. With
     ``encoder_only`` a linear head on the encoder's tokens takes the decoder's place.
     """
-    source = load("encoder", checkpoint, fresh=Fresh(labels=None))
+    source = load("encoder", checkpoint, families={"bert"}, fresh=Fresh(labels=None), layers=layers)
     own, tokenizer = source.config, source.tokenizer
-    words = source.model.get_input_embeddings().weight.detach()
     config = T5Config(
         vocab_size=own.vocab_size,
         d_model=own.hidden_size,
@@ -148,6 +148,7 @@ def fresh_t5(checkpoint: str, layers: int, seed: int, *, encoder_only: bool = Fa
         num_layers=layers,
         num_decoder_layers=1,
         num_heads=own.num_attention_heads,
+        feed_forward_proj="gelu",
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.sep_token_id,
         dropout_rate=0.0,
@@ -158,9 +159,35 @@ def fresh_t5(checkpoint: str, layers: int, seed: int, *, encoder_only: bool = Fa
         torch.manual_seed(seed)
         kind = T5ForTokenClassification if encoder_only else T5ForConditionalGeneration
         model: Any = kind(config)
-    model.get_input_embeddings().weight.data.copy_(words / words.std())
+    with torch.no_grad():
+        _graft(source.model, model)
     model.train(False)
     return Pretrained(model, tokenizer)
+
+
+def _graft(bert: Any, t5: Any) -> None:
+    """Copy a BERT's weights into a T5's encoder; norms take the gains of those before them."""
+    embeddings = bert.embeddings
+    everywhere = embeddings.token_type_embeddings.weight[0]
+    everywhere = everywhere + embeddings.position_embeddings.weight.mean(dim=0)
+    words = embeddings.LayerNorm(embeddings.word_embeddings.weight + everywhere)
+    t5.get_input_embeddings().weight.copy_(words)
+    gain = (
+        words.pow(2).mean().sqrt().expand(words.shape[1])
+    )  # so that the first norm changes little
+    for block, layer in zip(t5.get_encoder().block, bert.encoder.layer, strict=True):
+        attention, feed_forward = block.layer[0].SelfAttention, block.layer[1].DenseReluDense
+        own = layer.attention.self
+        block.layer[0].layer_norm.weight.copy_(gain)
+        attention.q.weight.copy_(own.query.weight * own.attention_head_size**-0.5)  # T5 scales not
+        attention.k.weight.copy_(own.key.weight)
+        attention.v.weight.copy_(own.value.weight)
+        attention.o.weight.copy_(layer.attention.output.dense.weight)
+        block.layer[1].layer_norm.weight.copy_(layer.attention.output.LayerNorm.weight)
+        feed_forward.wi.weight.copy_(layer.intermediate.dense.weight)
+        feed_forward.wo.weight.copy_(layer.output.dense.weight)
+        gain = layer.output.LayerNorm.weight
+    t5.get_encoder().final_layer_norm.weight.copy_(gain)
 
 
 def _weights(kind: str, place: str, config: Any, fresh: Fresh | None, dtype: torch.dtype) -> Any:

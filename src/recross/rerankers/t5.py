@@ -147,29 +147,29 @@ class T5Network(nn.Module):
 class T5Reranker(NetworkReranker):
     """A T5 by checkpoint, with the contract that is stored, published, named or given.
 
-    ``fresh_layers`` builds a small T5 of so many encoder layers, and one in the decoder, upon the
-    vocabulary and word embeddings of the checkpoint, whatever its kind: to be trained.
-    ``fresh_head`` allows a checkpoint without the dense head that an encoder-only contract reads.
+    ``grown_layers`` grows a small T5 of so many encoder layers, and a fresh one in the decoder,
+    from a BERT checkpoint: to be trained. ``fresh_head`` allows a checkpoint without the dense head
+    that an encoder-only contract reads.
     ``max_length`` and ``max_query_length`` override the contract's limits.
     """
 
     contract: str | PromptContract | None = None
     max_length: int | None = None
     max_query_length: int | None = None
-    fresh_layers: int | None = None
+    grown_layers: int | None = None
     fresh_head: bool = False
     seed: int = 0
     _: KW_ONLY
 
     def __post_init__(self) -> None:
-        for name, least in (("max_length", 8), ("max_query_length", 1), ("fresh_layers", 1)):
+        for name, least in (("max_length", 8), ("max_query_length", 1), ("grown_layers", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise InputError(f"{name} must be at least {least}, got {value}")
         if self.hardware.precision == "fp16":
             raise InputError(FP16)
-        if self.fresh_layers is not None and self.contract is None:
-            raise InputError("contract must be given for fresh_layers, got none")
+        if self.grown_layers is not None and self.contract is None:
+            raise InputError("contract must be given for grown_layers, got none")
 
     def load(self) -> T5Network:
         """Load the network."""
@@ -191,15 +191,15 @@ class T5Reranker(NetworkReranker):
             checkpoint=str(folder),
             alias=self.name,
             contract=None,
-            fresh_layers=None,
+            grown_layers=None,
             fresh_head=False,
         )
 
     def _weights(self, contract: PromptContract) -> tuple[Any, Any]:
         encoder_only = contract.read_out == "head"
-        if self.fresh_layers is not None:
-            found = pretrained.fresh_t5(
-                self.checkpoint, self.fresh_layers, self.seed, encoder_only=encoder_only
+        if self.grown_layers is not None:
+            found = pretrained.grown_t5(
+                self.checkpoint, self.grown_layers, self.seed, encoder_only=encoder_only
             )
         else:
             kind = "token_classifier" if encoder_only else "sequence_to_sequence"
