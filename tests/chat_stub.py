@@ -48,7 +48,10 @@ class ChatStub:
 
             def log_message(self, *words: Any) -> None: ...
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *words: Any) -> None: ...  # a client that would not wait
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
@@ -79,6 +82,8 @@ class ChatStub:
         return json.dumps(value).encode()
 
     def close(self) -> None:
+        if not self._thread.is_alive():
+            return
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -88,6 +93,6 @@ def words(request: dict[str, Any]) -> int:
     return sum(len(message["content"].split()) for message in request["messages"])
 
 
-def slowly(seconds: float, answer: str) -> str:
+def slowly(seconds: float, answer: str | int) -> str | int:
     time.sleep(seconds)
     return answer

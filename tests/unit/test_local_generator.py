@@ -82,22 +82,23 @@ def conversations(count=9):
     ]
 
 
-def one_by_one(folder, prompts, length):
-    """Plain generate without padding, and its text."""
+def tokens_one_by_one(folder, prompts, length):
+    """Plain generate without padding: new tokens before the end's own."""
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    texts = []
+    answers = []
     for prompt in prompts:
         ids = torch.tensor([tokenizer(prompt, add_special_tokens=False)["input_ids"]])
-        out = model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            max_new_tokens=length,
-            do_sample=False,
-            repetition_penalty=1.0,
-        )
-        texts.append(tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True))
-    return texts
+        mask = torch.ones_like(ids)
+        out = model.generate(ids, attention_mask=mask, max_new_tokens=length, do_sample=False)
+        answers.append([t for t in out[0, ids.shape[1] :].tolist() if t != 2])
+    return answers
+
+
+def one_by_one(folder, prompts, length):
+    decode = AutoTokenizer.from_pretrained(folder).decode
+    found = tokens_one_by_one(folder, prompts, length)
+    return [decode(tokens, skip_special_tokens=True) for tokens in found]
 
 
 def laid_out(conversation):
@@ -118,32 +119,17 @@ def test_texts_are_those_of_plain_generate_one_by_one_whatever_the_batches(tiny_
     assert (cost.padding_tokens == 0) == (budget == 1)
 
 
-def test_an_answer_ends_where_the_model_ends_it_and_only_its_tokens_are_counted(tmp_path):
-    plain = save_tiny_chat(tmp_path / "plain")
+def test_the_cost_counts_prompts_and_the_tokens_before_each_answers_end(tiny_chat):
     asked = conversations()
-    whole, cost = LocalGenerator(str(plain)).generate(asked, 12)
-    assert cost.generated_tokens == 9 * 12  # this one never ends by itself
-    stop = whole[0].split()[4]
-    folder = save_tiny_chat(tmp_path / "ends", eos=stop)
-    found, cost = LocalGenerator(str(folder)).generate(asked, 12)
-    expected = [" ".join(_before(text.split(), stop)) for text in whole]
-    assert found == expected
-    assert cost.generated_tokens == sum(len(text.split()) for text in expected) < 9 * 12
-
-
-def _before(words, stop):
-    return words[: words.index(stop)] if stop in words else words
-
-
-def test_the_cost_counts_prompts_and_answers(tiny_chat):
-    asked = conversations(3)
     tokenizer = AutoTokenizer.from_pretrained(tiny_chat)
     lengths = [len(tokenizer(laid_out(c))["input_ids"]) for c in asked]
-    _, cost = LocalGenerator(str(tiny_chat)).generate(asked, 5)
+    expected = [len(tokens) for tokens in tokens_one_by_one(tiny_chat, map(laid_out, asked), 12)]
+    assert min(expected) < max(expected) == 12  # some end by themselves, some are cut off
+    _, cost = LocalGenerator(str(tiny_chat)).generate(asked, 12)
+    assert cost.generated_tokens == sum(expected)
     assert cost.tokens == sum(lengths)
-    assert cost.padding_tokens == 3 * max(lengths) - sum(lengths)
-    assert (cost.requests, cost.forward_passes, cost.batches) == (3, 3, 1)
-    assert cost.generated_tokens == 15
+    assert cost.padding_tokens == 9 * max(lengths) - sum(lengths)
+    assert (cost.requests, cost.forward_passes, cost.batches) == (9, 9, 1)
     assert cost.forward_seconds > 0
 
 

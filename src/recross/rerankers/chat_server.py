@@ -13,6 +13,7 @@ from recross.rerankers.kept_answers import KeptAnswer
 
 LONGEST_WAIT_SECONDS = 60.0
 LONGEST_REASON = 300
+NO_COMPLETION = "answered with something that is no chat completion"
 WORTH_ANOTHER_TRY = (408, 409, 429)
 
 
@@ -91,6 +92,8 @@ class ChatServer:
                 wait = self._patience.wait_seconds(tries, _asked_for(error))
                 if stop.wait(wait):
                     raise self._explained(error, tries) from None
+            except ValueError:  # not even JSON
+                raise EndpointError(f"{self._base_url} {NO_COMPLETION}") from None
 
     def close(self) -> None:
         """Close the connections."""
@@ -104,11 +107,12 @@ class ChatServer:
 
     def _answer(self, found: Any) -> KeptAnswer:
         choices = getattr(found, "choices", None)
-        if not choices:
-            raise EndpointError(f"{self._base_url} answered with something that is no completion")
+        message = choices and getattr(choices[0], "message", None)
+        if not message:
+            raise EndpointError(f"{self._base_url} {NO_COMPLETION}")
         usage = getattr(found, "usage", None)
         return KeptAnswer(
-            text=choices[0].message.content or "",
+            text=message.content or "",
             prompt_tokens=getattr(usage, "prompt_tokens", None),
             generated_tokens=getattr(usage, "completion_tokens", None),
         )

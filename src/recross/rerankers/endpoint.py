@@ -156,6 +156,11 @@ class EndpointGenerator:
         return Patience(self.timeout_seconds, self.max_retries, self.backoff_seconds)
 
     @cached_property
+    def _server(self) -> ChatServer:
+        """Kept from call to call, as its connections take longer to open than a short answer."""
+        return ChatServer(self.base_url, self.api_key_variable, self._patience)
+
+    @cached_property
     def _budget(self) -> TokenBudget:
         return TokenBudget(self.token_budget)
 
@@ -177,7 +182,7 @@ class EndpointGenerator:
         """Ask for all; at the first failure let those under way finish, and send no more."""
         if not requests:
             return {}
-        server = ChatServer(self.base_url, self.api_key_variable, self._patience)
+        _ = self._server, self._budget  # made once, not by several threads
         stop = threading.Event()
         replies: dict[str, Reply] = {}
         with (
@@ -185,8 +190,7 @@ class EndpointGenerator:
             progress(len(requests), self.name, "request") as bar,
         ):
             asked = {
-                pool.submit(self._ask, server, key, request, stop): key
-                for key, request in requests.items()
+                pool.submit(self._ask, key, request, stop): key for key, request in requests.items()
             }
             try:
                 for done in as_completed(asked):
@@ -196,31 +200,32 @@ class EndpointGenerator:
             finally:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
-                server.close()
         return replies
 
-    def _ask(
-        self, server: ChatServer, key: str, request: Mapping[str, Any], stop: threading.Event
-    ) -> Reply | None:
+    def _ask(self, key: str, request: Mapping[str, Any], stop: threading.Event) -> Reply | None:
         """Ask and keep the answer; ``None`` where another request has failed meanwhile."""
-        prompt = _guess(json.dumps(request["messages"], ensure_ascii=False))
-        set_aside = prompt + int(request[self.length_field])
         try:
-            self._budget.set_aside(set_aside)
-            used = 0
-            try:
-                if stop.is_set():
-                    return None
-                reply = server.ask(request, stop)
-                used = _used(reply.answer, prompt)
-            finally:
-                self._budget.settle(set_aside, used)
+            reply = self._within_budget(request, stop)
+            if reply and self.reuse_answers:
+                self._kept.add(key, reply.answer)
+            return reply
         except BaseException:
             stop.set()
             raise
-        if self.reuse_answers:
-            self._kept.add(key, reply.answer)
-        return reply
+
+    def _within_budget(self, request: Mapping[str, Any], stop: threading.Event) -> Reply | None:
+        prompt = _guess(json.dumps(request["messages"], ensure_ascii=False))
+        set_aside = prompt + int(request[self.length_field])
+        used = 0
+        self._budget.set_aside(set_aside)
+        try:
+            if stop.is_set():
+                return None
+            reply = self._server.ask(request, stop)
+            used = _used(reply.answer, prompt)
+            return reply
+        finally:
+            self._budget.settle(set_aside, used)
 
 
 def _used(answer: KeptAnswer, prompt: int) -> int:
