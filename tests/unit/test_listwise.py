@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from recross.collection import Collection
 from recross.errors import InputError
 from recross.records import Cost
+from recross.rerankers.generators import longest_fitting
 from recross.rerankers.listwise import ListwiseReranker
+from recross.rerankers.listwise_prompts import named_prompt
 from recross.runs import Run
 from recross.store import fingerprint
 
@@ -194,42 +196,49 @@ def test_the_cost_is_that_of_all_rounds():
     assert run.cost.malformed == 0
 
 
-def test_long_passages_are_cut_to_so_many_words_and_counted():
-    collection = lists(q=[1, 2])[1]
-    documents = {"q-0": "1 " + "word " * 50, "q-1": "2 word"}
-    collection = Collection(**{**vars(collection), "documents": documents})
-    generator = Sorter()
-    reranker = ListwiseReranker(generator, passage_words=10, prompt="rankzephyr")
-    conversation, cost = reranker._ask("more is better", list(documents.values()))
+def asked(generator, query, documents, words=300):
+    prompt = named_prompt("rankzephyr").conversation
+    return longest_fitting(generator, prompt, (query, documents), words, 176)
+
+
+def test_long_passages_and_queries_are_cut_to_so_many_words_and_counted():
+    texts = ["1 " + "word " * 50, "2 word"]
+    conversation, cost = asked(Sorter(), "why", texts, words=10)
     assert "\n[1] 1" + " word" * 9 + "\n[2] 2 word\n" in conversation[1]["content"]
     assert (cost.cut_queries, cost.cut_documents) == (0, 1)
-    run = reranker.rerank(lists(q=[1, 2])[0], collection)
-    assert run.doc_ids("q") == ["q-1", "q-0"]
-    assert run.cost.cut_documents == 1
-
-
-def test_a_long_query_is_cut_too():
-    reranker = ListwiseReranker(Sorter(), passage_words=10)
-    conversation, cost = reranker._ask("why " * 11, ["1", "2"])
-    assert conversation[1]["content"].count("why") == 10
+    conversation, cost = asked(Sorter(), "why " * 11, ["1", "2"], words=10)
+    assert conversation[1]["content"].count("why") == 2 * 10
     assert (cost.cut_queries, cost.cut_documents) == (1, 0)
 
 
 def test_passages_shrink_only_as_far_as_the_context_asks():
     texts = [f"{n} " + "word " * 299 for n in range(20)]
     for room in (400, 1000, 3000):
-        generator = Sorter(context_words=room)
-        conversation, cost = ListwiseReranker(generator, prompt="rankzephyr")._ask("why", texts)
-        size = sum(len(m["content"].split()) for m in conversation)
-        assert 0.85 * room < size <= room
+        conversation, cost = asked(Sorter(context_words=room), "why", texts)
+        assert 0.85 * room < sum(len(m["content"].split()) for m in conversation) <= room
         assert cost.cut_documents == 20
-    assert shown(conversation) == [str(n) for n in range(20)]
+        assert shown(conversation) == [str(n) for n in range(20)]
+
+
+def test_what_was_cut_is_in_the_cost_of_the_run():
+    _, run = reranked(ListwiseReranker(Sorter(), passage_words=2), a=[1, 2, 3], b=[5, 4])
+    assert (run.cost.cut_queries, run.cost.cut_documents) == (
+        2,
+        5,
+    )  # "more is better", "1 and words"
 
 
 def test_no_room_even_for_single_words_is_refused():
     reranker = ListwiseReranker(Sorter(context_words=100), prompt="rankzephyr")
-    with pytest.raises(InputError, match=r"window must leave room .* of sorter, got 20 passages"):
+    with pytest.raises(InputError, match=r"context of sorter must have room .* got 20 documents"):
         reranked(reranker, q=shuffled(20))
+
+
+def test_texts_are_scored_without_a_collection():
+    texts = [f"{value} and words" for value in shuffled(25)]
+    scores = ListwiseReranker(Sorter(), passes=3).score("more is better", texts)
+    assert scores.tolist() == [float(text.split()[0]) for text in texts]
+    assert ListwiseReranker(Sorter()).score("nothing", []).tolist() == []
 
 
 def test_what_is_asked_belongs_to_what_a_re_ranker_is_and_its_alias_does_not():

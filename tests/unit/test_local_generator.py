@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import tokenizers
 import torch
@@ -131,6 +133,15 @@ def test_the_cost_counts_prompts_and_the_tokens_before_each_answers_end(tiny_cha
     assert cost.padding_tokens == 9 * max(lengths) - sum(lengths)
     assert (cost.requests, cost.forward_passes, cost.batches) == (9, 9, 1)
     assert cost.forward_seconds > 0
+
+
+def test_what_a_checkpoint_wants_of_sampling_does_not_count(tmp_path):
+    folder = save_tiny_chat(tmp_path)
+    settings = json.loads((folder / "generation_config.json").read_text())
+    settings |= {"do_sample": True, "temperature": 3.0, "top_k": 5, "repetition_penalty": 3.0}
+    expected = one_by_one(folder, map(laid_out, conversations()), 12)
+    (folder / "generation_config.json").write_text(json.dumps(settings))
+    assert LocalGenerator(str(folder)).generate(conversations(), 12)[0] == expected
 
 
 def test_nothing_to_answer_costs_nothing(tiny_chat):

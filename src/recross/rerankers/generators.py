@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, TypedDict, runtime_checkable
 
 from tqdm import tqdm
 
+from recross.errors import InputError
 from recross.records import Cost
+
+WORDS_KEPT = 0.9
+"""Share of the words kept each time that a prompt turns out too long."""
 
 
 class Message(TypedDict):
@@ -37,6 +41,38 @@ class TextGenerator(Protocol):
         self, conversations: Sequence[Conversation], max_new_tokens: int
     ) -> tuple[list[str], Cost]:
         """Answer each conversation, in their order, with at most so many tokens."""
+
+
+def longest_fitting(
+    generator: TextGenerator,
+    build: Callable[[str, list[str]], Conversation],
+    texts: tuple[str, Sequence[str]],
+    words: int,
+    max_new_tokens: int,
+) -> tuple[Conversation, Cost]:
+    """The conversation about a query and documents, and what was cut from them.
+
+    Each text is cut to so many words, and to fewer where the model has no room for the prompt.
+
+    Raises:
+        InputError: there is no room even for one word each.
+    """
+    query, documents = texts
+    split = [text.split() for text in (query, *documents)]
+    words = min(words, max(map(len, split)))
+    while True:
+        asked, *shown = [" ".join(text[:words]) for text in split]
+        conversation = build(asked, shown)
+        if generator.fits(conversation, max_new_tokens):
+            query_is_cut, *are_cut = [len(text) > words for text in split]
+            return conversation, Cost(cut_queries=query_is_cut, cut_documents=sum(are_cut))
+        if words <= 1:
+            raise InputError(
+                f"the context of {generator.name} must have room for {max_new_tokens} tokens of"
+                f" answer and one word of each text, got {len(documents)} documents, which are too"
+                " many"
+            )
+        words = max(int(words * WORDS_KEPT), 1)
 
 
 def progress(total: int, description: str, unit: str) -> tqdm:

@@ -6,10 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from recross.collection import Collection
 from recross.errors import InputError
+from recross.inference.engine import Scores
 from recross.records import Cost
-from recross.rerankers.generators import Conversation, TextGenerator
+from recross.rerankers.generators import TextGenerator, longest_fitting
 from recross.rerankers.listwise_prompts import ListwisePrompt, named_prompt
 from recross.rerankers.permutation import parse
 from recross.runs import Run
@@ -17,11 +20,11 @@ from recross.runs import Run
 TOKENS_PER_PLACE = 8
 """Room in the answer for one of ``[12] > ``: six pieces where digits are single tokens."""
 
-WORDS_KEPT = 0.9
-"""Share of the words kept each time that a prompt turns out too long."""
-
 Window = tuple[int, int]
 """First place, and the one after the last."""
+
+Texts = tuple[str, Sequence[str]]
+"""A query and its documents."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,13 @@ class ListwiseReranker:
         """How long an answer may be."""
         return TOKENS_PER_PLACE * (self.window + 1) + self.thinking_tokens
 
+    def score(self, query: str, documents: Sequence[str]) -> Scores:
+        """Score one query's documents against each other, ``(N,)``."""
+        orders, _ = self._order({"": (query, documents)})
+        scores = np.empty(len(documents), dtype=np.float32)
+        scores[orders[""]] = np.arange(len(documents))[::-1]
+        return scores
+
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Reorder every candidate of every query.
 
@@ -77,16 +87,20 @@ class ListwiseReranker:
             InputError: the model has no room for a window of passages of one word each.
         """
         start = time.perf_counter()
-        orders = {query_id: candidates.doc_ids(query_id) for query_id in candidates.rankings}
-        plans = {query_id: self.windows(len(order)) for query_id, order in orders.items()}
-        cost = Cost(pairs=sum(map(len, orders.values())))
-        for number in range(max(map(len, plans.values()), default=0)):
-            due = {q: plan[number] for q, plan in plans.items() if number < len(plan)}
-            cost += self._order(due, orders, collection)
-        scores = {
-            query_id: {doc_id: float(len(order) - rank) for rank, doc_id in enumerate(order, 1)}
-            for query_id, order in orders.items()
+        texts = {
+            query_id: (
+                collection.queries[query_id],
+                [collection.documents[doc.doc_id] for doc in ranking],
+            )
+            for query_id, ranking in candidates.rankings.items()
         }
+        orders, cost = self._order(texts)
+        scores = {}
+        for query_id, order in orders.items():
+            doc_ids = candidates.doc_ids(query_id)
+            scores[query_id] = {
+                doc_ids[place]: float(len(order) - rank) for rank, place in enumerate(order, 1)
+            }
         cost = replace(cost, total_seconds=time.perf_counter() - start)
         return Run.from_scores(self.name, scores, cost)
 
@@ -102,14 +116,36 @@ class ListwiseReranker:
                 return one_pass * self.passes
             start, stop = max(start - self.step, 0), stop - self.step
 
-    def _order(
-        self, due: Mapping[str, Window], orders: Mapping[str, list[str]], collection: Collection
+    def _order(self, texts: Mapping[str, Texts]) -> tuple[dict[str, list[int]], Cost]:
+        """Places of each query's documents, best first."""
+        orders = {
+            query_id: list(range(len(documents))) for query_id, (_, documents) in texts.items()
+        }
+        plans = {query_id: self.windows(len(order)) for query_id, order in orders.items()}
+        cost = Cost(pairs=sum(map(len, orders.values())))
+        for number in range(max(map(len, plans.values()), default=0)):
+            due = {q: plan[number] for q, plan in plans.items() if number < len(plan)}
+            cost += self._one_round(due, texts, orders)
+        return orders, cost
+
+    def _one_round(
+        self,
+        due: Mapping[str, Window],
+        texts: Mapping[str, Texts],
+        orders: Mapping[str, list[int]],
     ) -> Cost:
-        """Ask for one window of each query and reorder it in ``orders``."""
+        """Ask for one window of each query that is due, and reorder it in ``orders``."""
         conversations, cost = [], Cost()
         for query_id, (start, stop) in due.items():
-            documents = [collection.documents[doc_id] for doc_id in orders[query_id][start:stop]]
-            conversation, cuts = self._ask(collection.queries[query_id], documents)
+            query, documents = texts[query_id]
+            shown = [documents[place] for place in orders[query_id][start:stop]]
+            conversation, cuts = longest_fitting(
+                self.generator,
+                named_prompt(self.prompt).conversation,
+                (query, shown),
+                self.passage_words,
+                self.answer_tokens,
+            )
             conversations.append(conversation)
             cost += cuts
         answers, spent = self.generator.generate(conversations, self.answer_tokens)
@@ -120,22 +156,3 @@ class ListwiseReranker:
             orders[query_id][start:stop] = [given[place] for place in found.order]
             malformed += found.malformed
         return cost + spent + Cost(malformed=malformed)
-
-    def _ask(self, query: str, documents: Sequence[str]) -> tuple[Conversation, Cost]:
-        """The longest conversation that the model has room for, and what was cut."""
-        prompt = named_prompt(self.prompt)
-        texts = [text.split() for text in (query, *documents)]
-        words = min(self.passage_words, max(map(len, texts)))
-        while True:
-            asked, *shown = [" ".join(text[:words]) for text in texts]
-            conversation = prompt.conversation(asked, shown)
-            if self.generator.fits(conversation, self.answer_tokens):
-                query_is_cut, *are_cut = [len(text) > words for text in texts]
-                return conversation, Cost(cut_queries=query_is_cut, cut_documents=sum(are_cut))
-            if words <= 1:
-                raise InputError(
-                    f"window must leave room for {self.answer_tokens} tokens of answer in the"
-                    f" context of {self.generator.name}, got {len(documents)} passages, too many"
-                    " even at one word each"
-                )
-            words = max(int(words * WORDS_KEPT), 1)
