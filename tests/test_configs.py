@@ -33,11 +33,12 @@ MUST_BE_GIVEN = {
     ("reranker", "cross_encoder"): ["reranker.checkpoint=some/model"],
     ("reranker", "causal_lm"): ["reranker.checkpoint=some/model"],
     ("reranker", "listwise_llm"): ["reranker.generator.checkpoint=some/model"],
-    ("reranker", "listwise_endpoint"): [
+}
+for endpoint in ("listwise_endpoint", "rating_endpoint"):
+    MUST_BE_GIVEN["reranker", endpoint] = [
         "reranker.generator.base_url=http://127.0.0.1:1/v1",
         "reranker.generator.model=some/model",
-    ],
-}
+    ]
 
 
 def values(*overrides):

@@ -26,10 +26,14 @@ def parse(answer: str, count: int) -> Permutation:
     Thoughts are dropped. Where numbers stand in brackets only those are read, else all. Numbers of
     no passage and repetitions are dropped; passages not named follow in their present order.
     """
-    text = unicodedata.normalize("NFKC", answer)  # ２, ② and ² are digits to a model
-    text = THOUGHTS_ALREADY_BEGUN.sub("", THOUGHTS.sub("", text))
+    text = without_thoughts(unicodedata.normalize("NFKC", answer))  # ２, ② and ² are digits
     found = BRACKETED.findall(text) or NUMBER.findall(text)
     places = [int(digits) - 1 if len(digits) <= LONGEST_NUMBER else -1 for digits in found]
     named = list(dict.fromkeys(place for place in places if 0 <= place < count))
     missing = sorted(set(range(count)) - set(named))
     return Permutation((*named, *missing), malformed=len(places) != len(named) or bool(missing))
+
+
+def without_thoughts(answer: str) -> str:
+    """What a model says after thinking aloud, whether or not its prompt began the thoughts."""
+    return THOUGHTS_ALREADY_BEGUN.sub("", THOUGHTS.sub("", answer))
