@@ -59,7 +59,8 @@ def candidates(**rankings):
 
 
 def test_the_best_grade_comes_first_and_equal_grades_keep_their_order(collection):
-    grader = Grader({"red cat": "3", "red dog": "4", "red owl": "3", "red fox": "none", "": "0"})
+    animals = {"cat": "3", "dog": "4", "owl": "3", "fox": "none", "bee": "0"}
+    grader = Grader({f"lives a red {animal}": grade for animal, grade in animals.items()})
     given = candidates(q0=["d0", "d1", "d2", "d3", "d4"], q5=["d2", "d1"], q9=[])
     run = RatingReranker(grader).rerank(given, collection)
     assert run.doc_ids("q0") == ["d1", "d0", "d2", "d3", "d4"]
@@ -86,7 +87,9 @@ def test_a_long_document_is_cut_and_counted(collection):
 
 
 def test_grades_come_over_http(collection, tmp_path):
-    stub = ChatStub(lambda request: "4" if "red owl" in request["messages"][0]["content"] else "1")
+    stub = ChatStub(
+        lambda request: "4" if "a red owl" in request["messages"][0]["content"] else "1"
+    )
     generator = EndpointGenerator(stub.url, "m", store=tmp_path)
     run = RatingReranker(generator).rerank(candidates(q0=["d0", "d1", "d2"]), collection)
     stub.close()
