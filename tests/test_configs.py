@@ -32,7 +32,13 @@ MUST_BE_GIVEN = {
     ("retriever", "run_file"): ["retriever.path=run.trec"],
     ("reranker", "cross_encoder"): ["reranker.checkpoint=some/model"],
     ("reranker", "causal_lm"): ["reranker.checkpoint=some/model"],
+    ("reranker", "listwise_llm"): ["reranker.generator.checkpoint=some/model"],
 }
+for endpoint in ("listwise_endpoint", "rating_endpoint"):
+    MUST_BE_GIVEN["reranker", endpoint] = [
+        "reranker.generator.base_url=http://127.0.0.1:1/v1",
+        "reranker.generator.model=some/model",
+    ]
 
 
 def values(*overrides):

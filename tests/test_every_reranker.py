@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from recross.cli import main
 from recross.config import composed, options, resolved
 from recross.rerankers.published import PUBLISHED
+from tests.chat_stub import ChatStub
 from tests.conftest import save_tiny, save_tiny_llama, save_tiny_t5
 from tests.test_configs import MUST_BE_GIVEN
 
@@ -22,7 +23,9 @@ def backbones(tmp_path_factory):
     state = {name: value for name, value in state.items() if name.startswith("bert.")}
     state["linear.weight"] = torch.randn(128, 32, generator=torch.Generator().manual_seed(0))
     save_file(state, colbert / "model.safetensors", {"format": "pt"})
-    return {
+    server = ChatStub(lambda _: "[2] > [1]")
+    yield {
+        "endpoint": server.url,
         "pair": save_tiny(root / "bert"),
         "late": colbert,
         "t5": save_tiny_t5(root / "t5"),
@@ -30,6 +33,7 @@ def backbones(tmp_path_factory):
         "causal": save_tiny_llama(root / "llama", max_position_embeddings=9000),
         "causal-head": save_tiny_llama(root / "llama-head", head=True),
     }
+    server.close()
 
 
 KINDS = {"CrossEncoder": "pair", "LateInteraction": "late", "CausalReranker": "causal"}
@@ -57,12 +61,19 @@ def small_overrides(node, backbones, path="reranker"):
         yield from small_overrides(value, backbones, f"{path}.{key}")
 
 
+def stub_override(node, backbones):
+    """Replace a server by the stub."""
+    if "base_url" in node.get("generator", {}):
+        yield f"reranker.generator.base_url={backbones['endpoint']}"
+
+
 @pytest.mark.parametrize("name", options()["reranker"])
 def test_it_trains_where_it_can_and_reranks(name, backbones, beir_folder, tmp_path):
     given = MUST_BE_GIVEN.get(("reranker", name), [])
     node = resolved(composed("run", [f"reranker={name}", *given]))["reranker"]
     words = [
         *("run", f"reranker={name}", *given, *small_overrides(node, backbones)),
+        *stub_override(node, backbones),
         *("collection=files", f"collection.folder={beir_folder}", "retriever=bm25"),
         *("negatives=random", "training=smoke", "depth=6", "latency_queries=1", "study=s"),
         *("interpolate=false", f"output={tmp_path}", "name=cell"),

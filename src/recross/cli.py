@@ -41,7 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("recross").setLevel(logging.INFO)
-    for noisy in ("sentence_transformers", "bm25s", "httpx", "numexpr", "faiss", "faiss.loader"):
+    quiet = (
+        "sentence_transformers",
+        "bm25s",
+        "httpx",
+        "httpx2",
+        "numexpr",
+        "faiss",
+        "faiss.loader",
+    )
+    for noisy in quiet:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     if not words or words[0] in ("-h", "--help"):
         _say(USAGE)

@@ -1,0 +1,81 @@
+"""What writes an answer to a conversation: a model on this machine, or one behind a server."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol, TypedDict, runtime_checkable
+
+from tqdm import tqdm
+
+from recross.errors import InputError
+from recross.records import Cost
+
+WORDS_KEPT = 0.9
+"""Share of the words kept each time that a prompt turns out too long."""
+
+
+class Message(TypedDict):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Conversation = Sequence[Message]
+"""Turns in their order, the last one the user's."""
+
+
+@runtime_checkable
+class TextGenerator(Protocol):
+    """Answers conversations, the most probable token at each step, so that answers are facts."""
+
+    @property
+    def name(self) -> str:
+        """A short name for runs and tables."""
+
+    def fits(self, conversation: Conversation, max_new_tokens: int) -> bool:
+        """Whether the model has room for a conversation and its answer, as far as can be known."""
+
+    def generate(
+        self, conversations: Sequence[Conversation], max_new_tokens: int
+    ) -> tuple[list[str], Cost]:
+        """Answer each conversation, in their order, with at most so many tokens."""
+
+
+def longest_fitting(
+    generator: TextGenerator,
+    build: Callable[[str, list[str]], Conversation],
+    texts: tuple[str, Sequence[str]],
+    words: int,
+    max_new_tokens: int,
+) -> tuple[Conversation, Cost]:
+    """The conversation about a query and documents, and what was cut from them.
+
+    Each text is cut to so many words, and to fewer where the model has no room for the prompt.
+
+    Raises:
+        InputError: there is no room even for one word each.
+    """
+    query, documents = texts
+    split = [text.split() for text in (query, *documents)]
+    words = min(words, max(map(len, split)))
+    while True:
+        asked, *shown = [" ".join(text[:words]) for text in split]
+        conversation = build(asked, shown)
+        if generator.fits(conversation, max_new_tokens):
+            query_is_cut, *are_cut = [len(text) > words for text in split]
+            return conversation, Cost(cut_queries=query_is_cut, cut_documents=sum(are_cut))
+        if words <= 1:
+            raise InputError(
+                f"the context of {generator.name} must have room for {max_new_tokens} tokens of"
+                f" answer and one word of each text, got {len(documents)} documents, which are too"
+                " many"
+            )
+        words = max(int(words * WORDS_KEPT), 1)
+
+
+def progress(total: int, description: str, unit: str) -> tqdm:
+    """A bar on a terminal; a log file gets none."""
+    shown = total > 1 and sys.stderr.isatty()
+    return tqdm(total=total, desc=description, unit=unit, disable=not shown, leave=False)
