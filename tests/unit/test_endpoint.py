@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from recross.errors import InputError
+from recross.inference.score_cache import caches_off
 from recross.rerankers.chat_server import ChatServer, EndpointError, Patience
 from recross.rerankers.endpoint import BudgetError, EndpointGenerator
 from recross.rerankers.kept_answers import KeptAnswer, KeptAnswers
@@ -207,6 +208,15 @@ def test_without_reuse_nothing_is_read_or_written(serve, generator, tmp_path):
     generator(stub).generate([ask(1)], 5)
     _, cost = generator(stub, reuse_answers=False).generate([ask(1)], 5)
     assert (len(stub.requests), cost.cache_hits, cost.cache_misses) == (3, 0, 0)
+
+
+def test_while_something_is_timed_no_kept_answer_is_read(serve, generator):
+    stub = serve(echo)
+    asking = generator(stub)
+    asking.generate([ask(1)], 5)
+    with caches_off():
+        _, cost = asking.generate([ask(1)], 5)
+    assert (len(stub.requests), cost.cache_hits, cost.cache_misses) == (2, 0, 0)
 
 
 def test_the_token_budget_stops_before_the_request_that_might_pass_it(serve, generator):

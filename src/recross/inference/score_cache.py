@@ -31,6 +31,11 @@ DEFAULT_BYTES = 4 << 30
 _off: ContextVar[bool] = ContextVar("score cache off", default=False)
 
 
+def caches_are_off() -> bool:
+    """Whether this is within ``caches_off``."""
+    return _off.get()
+
+
 @contextmanager
 def caches_off() -> Iterator[None]:
     """Neither read nor write any score within: for timing."""
@@ -66,7 +71,7 @@ class ScoreCache:
     @property
     def is_on(self) -> bool:
         """Whether scores are read and written now."""
-        return self.enabled and not _off.get()
+        return self.enabled and not caches_are_off()
 
     def read(self, scorer: str, items: Sequence[Texts]) -> Scores:
         """Scores of the items, ``(B,)``, as they were written; NaN where there is none.

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from recross.errors import InputError
+from recross.inference.score_cache import caches_are_off
 from recross.records import Cost
 from recross.rerankers.chat_server import ChatServer, EndpointError, Patience, Reply
 from recross.rerankers.generators import Conversation, progress
@@ -70,7 +71,7 @@ class EndpointGenerator:
 
     Answers are kept in the store as they come, by server, model and all that is sent, so that a run
     that was interrupted pays for none twice; ``reuse_answers=False`` neither reads nor writes them,
-    for measuring latency. ``token_budget`` bounds prompt and generated tokens that this object
+    and while latency is measured none is read. ``token_budget`` bounds prompt and generated tokens that this object
     spends, by the server's own count, and by a guess from the number of bytes for requests under
     way and servers that do not count: what may pass it is not sent. ``temperature=None`` and
     ``length_field="max_completion_tokens"`` are for models that refuse the usual ones, and
@@ -126,13 +127,14 @@ class EndpointGenerator:
             BudgetError: the next request might pass the budget.
         """
         start = time.perf_counter()
+        reuses = self.reuse_answers and not caches_are_off()
         keys: list[str] = []
         answers: dict[str, KeptAnswer] = {}
         unanswered: dict[str, Mapping[str, Any]] = {}
         for conversation in conversations:
             request = self._request(conversation, max_new_tokens)
             keys.append(fingerprint(self.base_url, request))
-            if self.reuse_answers and (found := self._kept.get(keys[-1])):
+            if reuses and (found := self._kept.get(keys[-1])):
                 answers[keys[-1]] = found
             else:
                 unanswered[keys[-1]] = request
@@ -144,7 +146,7 @@ class EndpointGenerator:
             forward_passes=len(fresh),
             forward_seconds=time.perf_counter() - start,
             cache_hits=len(conversations) - len(fresh),
-            cache_misses=len(fresh) if self.reuse_answers else 0,
+            cache_misses=len(fresh) if reuses else 0,
             requests=len(fresh),
             generated_tokens=sum(answer.generated_tokens or 0 for answer in fresh),
             retries=sum(reply.retries for reply in replies.values()),
