@@ -71,12 +71,12 @@ class EndpointGenerator:
 
     Answers are kept in the store as they come, by server, model and all that is sent, so that a run
     that was interrupted pays for none twice; ``reuse_answers=False`` neither reads nor writes them,
-    and while latency is measured none is read. ``token_budget`` bounds prompt and generated tokens that this object
-    spends, by the server's own count, and by a guess from the number of bytes for requests under
-    way and servers that do not count: what may pass it is not sent. ``temperature=None`` and
-    ``length_field="max_completion_tokens"`` are for models that refuse the usual ones, and
-    ``extra_body`` is sent as it is. The API key is read from the environment variable
-    ``api_key_variable`` at the first request, and kept nowhere.
+    and while latency is measured none is read. ``token_budget`` bounds prompt and generated tokens
+    that this object spends, by the server's own count, and by a guess from the number of bytes for
+    requests under way and servers that do not count: what may pass it is not sent.
+    ``temperature=None`` and ``length_field="max_completion_tokens"`` are for models that refuse the
+    usual ones, and ``extra_body`` is sent as it is. The API key is read from the environment
+    variable ``api_key_variable`` at the first request, and kept nowhere.
     """
 
     base_url: str
