@@ -35,6 +35,9 @@ def t5(folder, contract, **more):
 
 NETWORKS = {
     "bert": lambda f: CrossEncoder(str(save_tiny(f)), fresh_head=True, max_length=32),
+    "bert-two-classes": lambda f: CrossEncoder(
+        str(save_tiny(f, labels=2)), contract="nboost-bert-base", max_length=32
+    ),
     "monot5": lambda f: t5(f, "monot5"),
     "rankt5": lambda f: t5(f, "rankt5"),
     "rankt5-encoder": lambda f: t5(f, "rankt5-encoder"),
@@ -50,6 +53,7 @@ NETWORKS = {
 RECIPES = [
     ("bert", Pointwise()),
     ("bert", Listwise()),
+    ("bert-two-classes", AnswerLikelihood()),
     ("monot5", AnswerLikelihood()),
     ("monot5", Listwise()),
     ("rankt5", Listwise()),

@@ -180,3 +180,18 @@ def test_what_a_checkpoint_cannot_serve_is_refused(tmp_path, colbert):
         _ = LateInteraction(str(colbert), contract=marked).network
     with pytest.raises(InputError, match="query_length must be at least 4, got 3"):
         LateInteractionContract("x", query_length=3)
+
+
+def test_what_was_cut_is_counted_with_and_without_stored_vectors(tmp_path, collection, colbert):
+    contract = LateInteractionContract("tiny", query_length=4, document_length=8, dimension=16)
+    candidates = Run.from_scores("first", {"q4": {"d4": 1.0, "d0": 0.0}, "q9": {"d4": 1.0}})
+    found = [
+        LateInteraction(str(colbert), contract=contract, vectors=vectors, store=tmp_path)
+        .rerank(candidates, collection)
+        .cost
+        for vectors in ("none", "fp16")
+    ]
+    assert found[0].cut_queries == found[1].cut_queries == 3  # two words, room for one
+    # "here lives a COLOUR ANIMAL" fits with its 5 tokens; d4 has 12 more words
+    assert found[0].cut_documents == found[1].cut_documents == 2
+    assert found[0].cut_tokens == found[1].cut_tokens == 3 + 2 * 12

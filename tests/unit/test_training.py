@@ -14,7 +14,7 @@ from recross.runs import Run
 from recross.training.data import Phase, StepData, micro_batches, plan
 from recross.training.fit import FineTuning, Recipe, fit
 from recross.training.groups import make_groups
-from recross.training.losses import ABSENT, Listwise, Pointwise
+from recross.training.losses import ABSENT, AnswerLikelihood, Listwise, Pointwise
 from recross.training.module import Optimisation, Validation
 from tests.conftest import save_tiny
 
@@ -223,3 +223,17 @@ def test_bad_settings_are_refused(arguments, message):
 def test_a_batch_that_devices_cannot_share_is_refused(tmp_path, collection, groups):
     with pytest.raises(InputError, match=r"multiple of hardware.devices=2, got 3"):
         trained(tmp_path, collection, groups, Hardware(devices=2), batch_size=3)
+
+
+def test_a_loss_over_answers_is_refused_where_there_is_one_output(tmp_path, collection, groups):
+    reranker = CrossEncoder(str(save_tiny(tmp_path / "source")), max_length=24)
+    training = FineTuning(steps=2, batch_size=2, validations=1)
+    with pytest.raises(InputError, match="AnswerLikelihood, which needs the logits of two answers"):
+        fit(
+            reranker,
+            (groups, groups),
+            Recipe(AnswerLikelihood(), training),
+            Hardware(),
+            validation(collection),
+            tmp_path / "out",
+        )

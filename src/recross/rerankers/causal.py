@@ -79,6 +79,11 @@ class CausalNetwork(nn.Module):
             cut_tokens=int(cuts.sum()),
         )
 
+    @property
+    def answer_count(self) -> int:
+        """How many answers are told apart; 0 where a score is read directly."""
+        return len(self._pieces) if len(self._pieces) > 1 else 0
+
     def prepare_training(self, frozen_share: float | None, dropout: float) -> None:
         """Set dropout; freeze word embeddings and a share of the layers, from the first."""
         prepare(self.model, self.model.base_model.layers, frozen_share, dropout)

@@ -59,11 +59,21 @@ class PairNetwork(nn.Module):
         prepare(self.model, self.model.base_model.encoder.layer, frozen_share, dropout)
 
     def forward(self, batch: PackedBatch) -> Tensor:
-        """Logits to train on, ``(B,)``."""
+        """Logits to train on, ``(B,)``: of two classes the margin."""
+        return _margin(self.answers(batch))
+
+    def answers(self, batch: PackedBatch) -> Tensor:
+        """Logits of the head's classes, ``(B, C)``."""
         if not self._packs:
-            return _margin(_padded_logits(self.model, batch))
+            return _padded_logits(self.model, batch)
         dropout = self.model.config.hidden_dropout_prob if self.training else 0.0
-        return _margin(packed.forward(self.model, self._live, batch, dropout=dropout))
+        return packed.forward(self.model, self._live, batch, dropout=dropout)
+
+    @property
+    def answer_count(self) -> int:
+        """How many classes the head tells apart; 0 for a head of one logit."""
+        labels = int(self.model.config.num_labels)
+        return labels if labels > 1 else 0
 
     def inference(self, hardware: Hardware) -> Forward:
         """Return a scorer of the weights as they are now, read out as the contract says."""

@@ -6,6 +6,7 @@ and the document's score their sum (MaxSim).
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -15,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from recross.collection import Collection
 from recross.errors import InputError
@@ -87,15 +89,22 @@ class LateInteraction(NetworkReranker):
         stored = self.token_vectors(collection)
         start = time.perf_counter()
         query_ids = list(candidates.rankings)
-        tokens, sizes = self.network.query_tokens([collection.queries[q] for q in query_ids])
+        asked = self.network.query_tokens([collection.queries[q] for q in query_ids])
+        cuts = Cost()
         scores: dict[str, dict[str, float]] = {}
         for number, query_id in enumerate(query_ids):
-            vectors = self._query(tokens[number], int(sizes[number]))
+            vectors = self._query(asked.tokens[number], int(asked.own[number]))
             own = candidates.doc_ids(query_id)
             scores[query_id] = dict(zip(own, stored.max_sim(vectors, own).tolist(), strict=True))
-        cost = Cost(
+            lost, lost_here = stored.lost(own), int(asked.lost[number])
+            cuts += Cost(
+                cut_queries=len(own) * (lost_here > 0),
+                cut_documents=int((lost > 0).sum()),
+                cut_tokens=int(lost.sum()) + len(own) * lost_here,
+            )
+        cost = cuts + Cost(
             pairs=sum(map(len, scores.values())),
-            tokens=tokens.size,
+            tokens=asked.tokens.size,
             forward_passes=len(query_ids),
             batches=len(query_ids),
             total_seconds=time.perf_counter() - start,
@@ -134,8 +143,8 @@ class LateInteraction(NetworkReranker):
         vectors: Floats = found[0].float().cpu().numpy()
         return vectors
 
-    def _encoded(self, collection: Collection) -> Iterator[Floats]:
-        """Vectors of each document's kept tokens, in the collection's order."""
+    def _encoded(self, collection: Collection) -> Iterator[tuple[Floats, int]]:
+        """What ``encode_documents`` says of the collection's documents, in its order."""
         return encode_documents(self.network, list(collection.documents.values()), self.hardware)
 
     def _contract(self) -> LateInteractionContract:
@@ -155,11 +164,13 @@ class LateInteraction(NetworkReranker):
 
 def encode_documents(
     network: LateInteractionNetwork, documents: Sequence[str], hardware: Hardware
-) -> Iterator[Floats]:
-    """Yield the vectors ``(tokens, dimension)`` of each document's kept tokens, in order."""
+) -> Iterator[tuple[Floats, int]]:
+    """Yield each document's vectors ``(tokens, dimension)`` and how many tokens were cut off it."""
     encode = network.document_encoder(hardware)
+    shown = sys.stderr.isatty()  # a log file wants lines, not a bar
+    bar = tqdm(total=len(documents), desc="encoding", unit="document", disable=not shown)
     for begin in range(0, len(documents), DOCUMENTS_AT_ONCE):
-        texts = network.document_tokens(documents[begin : begin + DOCUMENTS_AT_ONCE])
+        texts, lost = network.document_tokens(documents[begin : begin + DOCUMENTS_AT_ONCE])
         found: list[Floats] = [np.empty(0, np.float32)] * len(texts)
         with torch.inference_mode():
             for which in token_budget(texts.lengths, hardware.tokens_per_batch):
@@ -170,4 +181,6 @@ def encode_documents(
                 for number, end, size in zip(which, ends, texts.lengths[which], strict=True):
                     rows = slice(end - size, end)
                     found[number] = vectors[rows][kept[rows]]
-        yield from found
+                bar.update(len(which))
+        yield from zip(found, lost.tolist(), strict=True)
+    bar.close()

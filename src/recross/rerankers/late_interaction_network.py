@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +27,14 @@ OWN, FILLER, DOCUMENT = 0, 1, 2
 
 Encode = Callable[[PackedBatch], Tensor]
 """Output vectors of every token of documents, ``(T, D)``."""
+
+
+class QueryTokens(NamedTuple):
+    """Queries as tokens, filled up with masks."""
+
+    tokens: Ints  # (Q, query_length)
+    own: Ints  # (Q,) how many are not masks
+    lost: Ints  # (Q,) how many were cut
 
 
 class LateInteractionNetwork(nn.Module):
@@ -51,40 +59,45 @@ class LateInteractionNetwork(nn.Module):
     ) -> Sequences:
         """Joint sequences: ``query_length`` tokens of the query, then those of the document."""
         size = self.contract.query_length
-        asked, own_sizes = self.query_tokens(queries)
-        texts = self.document_tokens(documents)
+        asked = self.query_tokens(queries)
+        texts, lost = self.document_tokens(documents)
         numbers = np.array(items, dtype=np.int64).reshape(-1, 2)
         lengths = texts.lengths[numbers[:, 1]]
-        begins = np.stack([numbers[:, 0] * size, asked.size + texts.offsets[numbers[:, 1]]], axis=1)
+        begins = np.stack(
+            [numbers[:, 0] * size, asked.tokens.size + texts.offsets[numbers[:, 1]]], axis=1
+        )
         counts = np.stack([np.full_like(lengths, size), lengths], axis=1)
         at, _ = spans(begins.ravel(), counts.ravel())
-        filler = np.arange(size) >= own_sizes[:, None]
+        filler = np.arange(size) >= asked.own[:, None]
         kinds = np.concatenate(
             [np.where(filler, FILLER, OWN).ravel(), np.full(len(texts.tokens), DOCUMENT)]
         )
-        pool = np.concatenate([asked.ravel(), texts.tokens])
+        pool = np.concatenate([asked.tokens.ravel(), texts.tokens])
         return Sequences(
             tokens=pool[at],
             segments=kinds[at],
             offsets=np.concatenate([[0], counts.sum(axis=1).cumsum()]).astype(np.int64),
-            cut_documents=texts.cut_documents,
-            cut_tokens=texts.cut_tokens,
+            cut_queries=int((asked.lost[numbers[:, 0]] > 0).sum()),
+            cut_documents=int((lost[numbers[:, 1]] > 0).sum()),
+            cut_tokens=int(asked.lost[numbers[:, 0]].sum() + lost[numbers[:, 1]].sum()),
         )
 
-    def query_tokens(self, queries: Sequence[str]) -> tuple[Ints, Ints]:
-        """Tokens ``(Q, query_length)``, filled up with masks, and how many are the query's own."""
+    def query_tokens(self, queries: Sequence[str]) -> QueryTokens:
+        """Tokens of each query with its marker, cut to ``query_length`` or filled up with masks."""
         special = self.tokenizer
-        room = self.contract.query_length - 3
-        rows, sizes = [], []
+        size = self.contract.query_length
+        rows, own, lost = [], [], []
         for ids in tokenize(special, queries):
-            row = [special.cls_token_id, self._query_marker, *ids[:room], special.sep_token_id]
-            sizes.append(len(row))
-            rows.append(row + [special.mask_token_id] * (self.contract.query_length - len(row)))
-        shape = (len(rows), self.contract.query_length)
-        return np.array(rows, dtype=np.int64).reshape(shape), np.array(sizes, dtype=np.int64)
+            kept = ids[: size - 3]
+            row = [special.cls_token_id, self._query_marker, *kept, special.sep_token_id]
+            own.append(len(row))
+            lost.append(len(ids) - len(kept))
+            rows.append(row + [special.mask_token_id] * (size - len(row)))
+        tokens = np.array(rows, dtype=np.int64).reshape(len(rows), size)
+        return QueryTokens(tokens, np.array(own, dtype=np.int64), np.array(lost, dtype=np.int64))
 
-    def document_tokens(self, documents: Sequence[str]) -> Sequences:
-        """Tokens of each document with its marker, cut to ``document_length``."""
+    def document_tokens(self, documents: Sequence[str]) -> tuple[Sequences, Ints]:
+        """Tokens of each document with its marker, and how many were cut to ``document_length``."""
         special = self.tokenizer
         before = [special.cls_token_id, self._document_marker]
         room = self.contract.document_length - 3
@@ -92,13 +105,8 @@ class LateInteractionNetwork(nn.Module):
         rows = [[*before, *ids[:room], special.sep_token_id] for ids in texts]
         tokens = np.fromiter((token for row in rows for token in row), np.int64)
         lost = np.array([max(len(ids) - room, 0) for ids in texts], dtype=np.int64)
-        return Sequences(
-            tokens=tokens,
-            segments=np.zeros_like(tokens),
-            offsets=np.cumsum([0, *map(len, rows)]).astype(np.int64),
-            cut_documents=int((lost > 0).sum()),
-            cut_tokens=int(lost.sum()),
-        )
+        offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
+        return Sequences(tokens, np.zeros_like(tokens), offsets), lost
 
     def prepare_training(self, frozen_share: float | None, dropout: float) -> None:
         """Set dropout; freeze word embeddings and a share of the layers, from the first."""

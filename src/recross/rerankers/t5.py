@@ -65,6 +65,11 @@ class T5Network(nn.Module):
         """Turn items of (query number, document number or numbers) into token sequences."""
         return self._joiner.encode(queries, documents, items)
 
+    @property
+    def answer_count(self) -> int:
+        """How many answers are told apart; 0 where a score is read directly."""
+        return len(self._pieces) if len(self._pieces) > 1 else 0
+
     def prepare_training(self, frozen_share: float | None, dropout: float) -> None:
         """Set dropout; freeze word embeddings and a share of the layers, from the first."""
         prepare(self.model, self.model.get_encoder().block, frozen_share, dropout)

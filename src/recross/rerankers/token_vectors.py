@@ -18,6 +18,7 @@ Storage = Literal["fp16", "int8"]
 Floats = npt.NDArray[np.float32]
 
 VECTORS, SCALES, OFFSETS, DOC_IDS = "vectors.bin", "scales.npy", "offsets.npy", "doc_ids.json"
+CUTS = "cuts.npy"
 
 
 @dataclass(frozen=True)
@@ -27,17 +28,26 @@ class TokenVectors:
     vectors: npt.NDArray[Any]  # (T, dimension), float16 or int8
     scales: Floats | None  # (T,)
     offsets: Ints  # (documents + 1,)
+    cuts: Ints  # (documents,) tokens that were cut off
     rows: Mapping[str, int]
 
     @classmethod
     def write(
-        cls, folder: Path, documents: Iterable[Floats], doc_ids: Sequence[str], storage: Storage
+        cls,
+        folder: Path,
+        documents: Iterable[tuple[Floats, int]],
+        doc_ids: Sequence[str],
+        storage: Storage,
     ) -> Mapping[str, Any]:
-        """Write each document's vectors as they come; returns what the manifest shall say."""
-        sizes, scales, dimension = [], [], 0
+        """Write each document's vectors, with the number of tokens cut off it, as they come.
+
+        Returns what the manifest shall say.
+        """
+        sizes, cuts, scales, dimension = [], [], [], 0
         with (folder / VECTORS).open("wb") as file:
-            for vectors in documents:
+            for vectors, cut in documents:
                 sizes.append(len(vectors))
+                cuts.append(cut)
                 dimension = vectors.shape[1]
                 if storage == "int8":
                     scale = np.abs(vectors).max(axis=1) / 127
@@ -45,6 +55,7 @@ class TokenVectors:
                     vectors = np.rint(vectors / np.maximum(scale, 1e-12)[:, None])
                 vectors.astype(np.int8 if storage == "int8" else np.float16).tofile(file)
         np.save(folder / OFFSETS, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+        np.save(folder / CUTS, np.array(cuts, dtype=np.int64))
         if storage == "int8":
             np.save(folder / SCALES, np.concatenate(scales))
         write_json(folder / DOC_IDS, list(doc_ids))
@@ -65,8 +76,13 @@ class TokenVectors:
             ),
             np.load(folder / SCALES) if int8 else None,
             np.load(folder / OFFSETS),
+            np.load(folder / CUTS),
             {doc_id: number for number, doc_id in enumerate(doc_ids)},
         )
+
+    def lost(self, doc_ids: Sequence[str]) -> Ints:
+        """How many tokens each of these documents has lost, ``(N,)``."""
+        return self.cuts[[self.rows[doc_id] for doc_id in doc_ids]]
 
     def max_sim(self, query: Floats, doc_ids: Sequence[str]) -> Floats:
         """Sum over the query's vectors of each one's best product within a document, ``(N,)``.

@@ -142,6 +142,11 @@ def fit(
             f"training.batch_size must be a multiple of hardware.devices={hardware.devices},"
             f" got {training.batch_size}"
         )
+    if getattr(recipe.loss, "reads_answers", False) and not getattr(network, "answer_count", 0):
+        raise InputError(
+            f"loss must be one over scores for a network with a single output, got"
+            f" {type(recipe.loss).__name__}, which needs the logits of two answers or more"
+        )
     if hardware.precision == "fp16":
         raise InputError("hardware.precision must be fp32 or bf16 in training, got 'fp16'")
     hardware.prepare()
