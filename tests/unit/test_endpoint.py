@@ -368,7 +368,7 @@ def test_wrong_arguments_are_refused_before_anything_is_asked(wrong, problem):
 
 def test_a_line_that_was_cut_off_is_passed_over_and_the_next_is_whole(tmp_path):
     path = tmp_path / "answers.jsonl"
-    first = KeptAnswer("one\u2028line", 3, 2)
+    first = KeptAnswer("one\u2028line \ud83d", 3, 2)
     KeptAnswers(path).add("a", first)
     with path.open("a") as file:
         file.write('{"key": "b", "text": "half an ans')

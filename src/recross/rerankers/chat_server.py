@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -72,6 +74,8 @@ class ChatServer:
             timeout=patience.timeout_seconds,
             max_retries=0,
         )
+        self.close = weakref.finalize(self, self._client.close)
+        """Closes the connections, at the latest when nobody has a use for this any more."""
 
     def ask(self, request: Mapping[str, Any], stop: threading.Event) -> Reply:
         """Send a request until it is answered; ``stop`` ends the waiting between two tries.
@@ -92,12 +96,8 @@ class ChatServer:
                 wait = self._patience.wait_seconds(tries, _asked_for(error))
                 if stop.wait(wait):
                     raise self._explained(error, tries) from None
-            except ValueError:  # not even JSON
+            except (json.JSONDecodeError, UnicodeDecodeError):
                 raise EndpointError(f"{self._base_url} {NO_COMPLETION}") from None
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
 
     def _may_pass(self, error: Exception) -> bool:
         status = getattr(error, "status_code", None)

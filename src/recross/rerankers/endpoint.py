@@ -240,4 +240,4 @@ def _used(answer: KeptAnswer, prompt: int) -> int:
 
 def _guess(text: str) -> int:
     """About how many tokens a text is, rather too many than too few."""
-    return len(text.encode()) // BYTES_PER_TOKEN + 1
+    return len(text.encode(errors="replace")) // BYTES_PER_TOKEN + 1

@@ -37,7 +37,9 @@ class KeptAnswers:
 
     def add(self, key: str, answer: KeptAnswer) -> None:
         """Keep an answer; it is in the file when this returns."""
-        line = json.dumps({"key": key, **asdict(answer)}, ensure_ascii=False) + "\n"
+        line = (
+            json.dumps({"key": key, **asdict(answer)}) + "\n"
+        )  # in ASCII: half a surrogate pair passes
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock, FileLock(self._path.with_suffix(".lock")), self._path.open("ab+") as file:
             if file.tell() and not _ends_a_line(self._path):
