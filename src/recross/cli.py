@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from recross.config import COMMANDS, about, options
-from recross.errors import InputError
+from recross.errors import InputError, RunError
 from recross.launching import collate, launch
 
 logger = logging.getLogger("recross")
@@ -37,21 +37,7 @@ about
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 a check or a cell of a sweep failed, 2 the input was wrong."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not sys.stderr.isatty():  # a log file wants lines, not bars
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("recross").setLevel(logging.INFO)
-    quiet = (
-        "sentence_transformers",
-        "bm25s",
-        "httpx",
-        "httpx2",
-        "numexpr",
-        "faiss",
-        "faiss.loader",
-    )
-    for noisy in quiet:
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    _prepare_output()
     if not words or words[0] in ("-h", "--help"):
         _say(USAGE)
         return 0 if words else 2
@@ -67,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         logger.error("recross: %s", error)
         return 2
+    except RunError as error:
+        logger.error("recross: %s", error)
+        return 1
     except KeyboardInterrupt:
         logger.error("recross: interrupted; run the same command again to go on")
         return 130
@@ -146,6 +135,25 @@ def _cache(words: Sequence[str]) -> int:
     bad = score_cache.verify(asked.path, asked.repair)
     _say(f"{asked.path}: {bad} damaged entries" + (" dropped" if bad and asked.repair else ""))
     return 1 if bad and not asked.repair else 0
+
+
+def _prepare_output() -> None:
+    """Messages to stderr, without those of libraries that say much."""
+    if not sys.stderr.isatty():  # a log file wants lines, not bars
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("recross").setLevel(logging.INFO)
+    quiet = (
+        "sentence_transformers",
+        "bm25s",
+        "httpx",
+        "httpx2",
+        "numexpr",
+        "faiss",
+        "faiss.loader",
+    )
+    for noisy in quiet:
+        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 def _say(text: str) -> None:

@@ -26,7 +26,7 @@ from recross.config import (
     resolved,
     save_config,
 )
-from recross.errors import InputError
+from recross.errors import InputError, RunError
 from recross.results import read_result, write_failure
 
 logger = logging.getLogger(__name__)
@@ -105,12 +105,12 @@ def _folder(cell: dict[str, Any]) -> Path:
 
 
 def _single(command: str, words: Sequence[str]) -> int:
-    failures: list[InputError] = []
+    failures: list[InputError | RunError] = []
 
     def job(cfg: DictConfig) -> None:
         try:
             _train(cfg) if command == "train" else _job(cfg)
-        except InputError as error:
+        except (InputError, RunError) as error:
             failures.append(error)
 
     code = _run_hydra(command, words, job)

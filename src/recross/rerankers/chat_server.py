@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from recross.errors import InputError
+from recross.errors import InputError, RunError
 from recross.rerankers.kept_answers import KeptAnswer
 
 LONGEST_WAIT_SECONDS = 60.0
@@ -19,7 +19,7 @@ NO_COMPLETION = "answered with something that is no chat completion"
 WORTH_ANOTHER_TRY = (408, 409, 429)
 
 
-class EndpointError(RuntimeError):
+class EndpointError(RunError):
     """A server gave no answer; the message names the server, the tries and its reason."""
 
 
