@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recross.inference.affine import Affine, MakeAffine, unused
+from recross.inference.attention import attend_all, attend_first
 from recross.inference.batches import PackedBatch
 
 SUPPORTED = {"bert": "bert", "electra": "electra", "roberta": "roberta", "xlm-roberta": "roberta"}
@@ -72,7 +73,7 @@ def states(
     found = _embed(_encoder(model), model.config, batch).to(dtype)
     heads = model.config.num_attention_heads
     for layer in layers:
-        attended = _attend_all(layer.all_three(found), heads, batch.groups, dropout)
+        attended = attend_all(layer.all_three(found), heads, batch.groups, dropout)
         found = _after_attention(layer, attended, found, dropout)
     return found
 
@@ -88,9 +89,7 @@ def forward(
     before = states(model, layers[:-1], batch, dtype, dropout)  # (T, D)
     heads, last = model.config.num_attention_heads, layers[-1]
     first = before[batch.starts]  # (B, D)
-    attended = _attend_first(
-        last.query(first), last.key_value(before), heads, batch.groups, dropout
-    )
+    attended = attend_first(last.query(first), last.key_value(before), heads, batch.groups, dropout)
     first = _after_attention(last, attended, first, dropout)
     return _head(model, _encoder(model), first, dropout)
 
@@ -125,39 +124,6 @@ def _embed(encoder: Any, config: Any, batch: PackedBatch) -> Tensor:
     projection = getattr(encoder, "embeddings_project", None)
     states: Tensor = embedded if projection is None else projection(embedded)
     return states
-
-
-def _attend_all(
-    projected: Tensor, heads: int, groups: Sequence[tuple[int, int]], dropout: float
-) -> Tensor:
-    """Attend within each sequence; ``projected`` is ``(T, 3 D)``."""
-    parts, start = [], 0
-    for count, length in groups:
-        rows = projected[start : start + count * length]
-        query, key, value = rows.view(count, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
-        out = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-        parts.append(out.transpose(1, 2).reshape(count * length, -1))
-        start += count * length
-    return torch.cat(parts)  # (T, D)
-
-
-def _attend_first(
-    queries: Tensor,
-    projected: Tensor,
-    heads: int,
-    groups: Sequence[tuple[int, int]],
-    dropout: float,
-) -> Tensor:
-    """Attend from first tokens ``(B, D)`` to their own sequences; ``projected`` is ``(T, 2 D)``."""
-    parts, start, row = [], 0, 0
-    for count, length in groups:
-        rows = projected[start : start + count * length]
-        key, value = rows.view(count, length, 2, heads, -1).permute(2, 0, 3, 1, 4)
-        query = queries[row : row + count].view(count, 1, heads, -1).transpose(1, 2)
-        out = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-        parts.append(out.transpose(1, 2).reshape(count, -1))
-        start, row = start + count * length, row + count
-    return torch.cat(parts)  # (B, D)
 
 
 def _after_attention(layer: Block, attended: Tensor, states: Tensor, dropout: float) -> Tensor:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recross.inference.affine import Activation, Affine, MakeAffine, unused
+from recross.inference.attention import attend_all, attend_first, by_group
 from recross.inference.batches import PackedBatch
 
 SUPPORTED = ("t5", "mt5")
@@ -132,20 +133,21 @@ def _encode(
     whole = layers.blocks[:-1] if layers.first_only else layers.blocks
     for block in whole:
         normed = _norm(block.attention_norm, states).to(dtype)
-        attended = _attend_all(
-            block.all_three(normed), config.num_heads, batch.groups, bias, dropout
+        attended = attend_all(
+            block.all_three(normed), config.num_heads, batch.groups, dropout, bias, 1.0
         )
         states = _after_attention(block, attended, states, activation, dropout)
     if layers.first_only:
         block = layers.blocks[-1]
         normed = _norm(block.attention_norm, states).to(dtype)
-        attended = _attend_first(
+        attended = attend_first(
             block.query(normed[batch.starts]),
             block.key_value(normed),
             config.num_heads,
             batch.groups,
-            bias,
             dropout,
+            bias,
+            1.0,
         )
         states = _after_attention(block, attended, states[batch.starts], activation, dropout)
     return states
@@ -169,46 +171,6 @@ def _position_bias(encoder: Any, length: int) -> Tensor:
     attention = encoder.block[0].layer[0].SelfAttention
     bias: Tensor = attention.compute_bias(length, length)[0]
     return bias
-
-
-def _attend_all(
-    projected: Tensor,
-    heads: int,
-    groups: Sequence[tuple[int, int]],
-    bias: Tensor,
-    dropout: float,
-) -> Tensor:
-    """Attend within each sequence; ``projected`` is ``(T, 3 H d)``."""
-    parts, start = [], 0
-    for count, length in groups:
-        rows = projected[start : start + count * length]
-        query, key, value = rows.view(count, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
-        near = bias[None, :, :length, :length]
-        out = F.scaled_dot_product_attention(query, key, value, near, dropout, scale=1.0)
-        parts.append(out.transpose(1, 2).reshape(count * length, -1))
-        start += count * length
-    return torch.cat(parts)
-
-
-def _attend_first(
-    queries: Tensor,
-    projected: Tensor,
-    heads: int,
-    groups: Sequence[tuple[int, int]],
-    bias: Tensor,
-    dropout: float,
-) -> Tensor:
-    """Attend from first tokens to their own sequences; ``projected`` is ``(T, 2 H d)``."""
-    parts, start, row = [], 0, 0
-    for count, length in groups:
-        rows = projected[start : start + count * length]
-        key, value = rows.view(count, length, 2, heads, -1).permute(2, 0, 3, 1, 4)
-        query = queries[row : row + count].view(count, 1, heads, -1).transpose(1, 2)
-        near = bias[None, :, :1, :length]
-        out = F.scaled_dot_product_attention(query, key, value, near, dropout, scale=1.0)
-        parts.append(out.transpose(1, 2).reshape(count, -1))
-        start, row = start + count * length, row + count
-    return torch.cat(parts)
 
 
 def _decode(
@@ -261,13 +223,11 @@ def _attend_states(
     value = attention.v.weight.unflatten(0, (heads, -1))
     query = attention.q(own).unflatten(-1, (heads, -1))  # (B, P, H, d)
     through_key = torch.einsum("bphd,hdk->bphk", query, key)  # (B, P, H, D)
-    parts, start, row = [], 0, 0
-    for count, length in groups:
-        rows = states[start : start + count * length].view(count, length, -1)
-        asked = through_key[row : row + count].flatten(1, 2)  # (n, P H, D)
-        weights = torch.bmm(asked, rows.transpose(1, 2)).softmax(dim=-1)
+    parts = []
+    asked = torch.split(through_key.flatten(1, 2), [count for count, _ in groups])  # (n, P H, D)
+    for queries, rows in zip(asked, by_group(states, groups), strict=True):
+        weights = torch.bmm(queries, rows.transpose(1, 2)).softmax(dim=-1)
         parts.append(torch.bmm(F.dropout(weights, dropout, dropout > 0), rows))
-        start, row = start + count * length, row + count
     mean = torch.cat(parts).view(*own.shape[:2], heads, -1)  # (B, P, H, D)
     out = torch.einsum("bphk,hdk->bphd", mean, value)
     projected: Tensor = attention.o(out.flatten(-2))

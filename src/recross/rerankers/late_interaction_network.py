@@ -16,6 +16,7 @@ from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.inference import packed
 from recross.inference.affine import LiveAffine, frozen_affine
+from recross.inference.attention import by_group
 from recross.inference.batches import PackedBatch
 from recross.inference.engine import Forward
 from recross.inference.tokens import Ints, Item, Sequences, spans, tokenize
@@ -170,17 +171,18 @@ class LateInteractionNetwork(nn.Module):
         documents = _documents(batch, size)
         vectors = self.document_vectors(documents, encode)
         kept = self.is_kept(documents.tokens)
-        scores, start, row = [], 0, 0
-        for count, length in documents.groups:
-            rows = slice(start, start + count * length)
-            similar = torch.einsum(
-                "nqk,nlk->nql",
-                queries[which[row : row + count]],
-                vectors[rows].view(count, length, -1),
-            )
-            similar = similar.masked_fill(~kept[rows].view(count, 1, length), float("-inf"))
+        scores = []
+        counts = [count for count, _ in documents.groups]
+        grouped = zip(
+            torch.split(queries[which], counts),
+            by_group(vectors, documents.groups),
+            by_group(kept[:, None], documents.groups),
+            strict=True,
+        )
+        for query, document, is_kept in grouped:
+            similar = torch.einsum("nqk,nlk->nql", query, document)
+            similar = similar.masked_fill(~is_kept.transpose(1, 2), float("-inf"))
             scores.append(similar.amax(dim=-1).sum(dim=-1))
-            start, row = start + count * length, row + count
         return torch.cat(scores)
 
 
