@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from recross.collection import Collection
-from recross.hardware import Hardware
+from recross.hardware import Hardware, is_out_of_memory
 from recross.inference.batches import PackedBatch, token_budget
 from recross.inference.score_cache import ScoreCache
 from recross.inference.score_keys import Texts
@@ -53,9 +53,9 @@ class Engine:
     An item is a pair of query and document, or a query with the two documents to compare. Items are
     flattened over queries, duplicates scored once, each text tokenised once, sequences sorted by
     length into batches of at most ``hardware.tokens_per_batch`` tokens; a batch that does not fit
-    in memory is halved; scores come back in the order of the input. What the ``cache`` knows is not
-    computed, and what is computed is kept there every few seconds, so that an interrupted run loses
-    little.
+    in memory is halved, and so is every later one of its size; scores come back in the order of the
+    input. What the ``cache`` knows is not computed, and what is computed is kept there every few
+    seconds, so that an interrupted run loses little.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Engine:
         self._cache = cache if cache is not None and cache.enabled else None
         self._scorer = scorer_name(network, hardware) if self._cache is not None else ""
         self._forward = network.inference(hardware)
+        self._too_many_tokens = sys.maxsize  # the smallest batch that did not fit
 
     def score(
         self, items: Sequence[Texts], description: str = "", show_progress: bool = False
@@ -170,15 +171,30 @@ class Engine:
     def _fitting(
         self, sequences: Sequences, which: npt.NDArray[np.int64]
     ) -> Iterator[tuple[npt.NDArray[np.int64], Scores]]:
+        scores = self._attempt(sequences, which)
+        if scores is not None:
+            yield which, scores
+            return
+        # Not where the error was caught: it would keep what the failed attempt had allocated.
+        torch.cuda.empty_cache()
+        for half in np.array_split(which, 2):
+            yield from self._fitting(sequences, half)
+
+    def _attempt(self, sequences: Sequences, which: npt.NDArray[np.int64]) -> Scores | None:
+        """Score a batch; ``None`` where it does not fit in memory and can be halved."""
+        tokens = int(sequences.lengths[which].sum())
+        divisible = len(which) > 1
+        if divisible and tokens >= self._too_many_tokens:
+            return None
         try:
             batch = PackedBatch.of(sequences.take(which), self._hardware.device)
-            yield which, self._forward(batch).float().cpu().numpy()
-        except torch.OutOfMemoryError:
-            if len(which) == 1:
+            scores: Scores = self._forward(batch).float().cpu().numpy()
+        except (RuntimeError, MemoryError) as error:
+            if not divisible or not is_out_of_memory(error):
                 raise
-            torch.cuda.empty_cache()
-            for half in np.array_split(which, 2):
-                yield from self._fitting(sequences, half)
+            self._too_many_tokens = tokens
+            return None
+        return scores
 
     def _refuse_nan(self, scores: Scores, items: Sequence[Texts]) -> None:
         bad = np.flatnonzero(~np.isfinite(scores))
