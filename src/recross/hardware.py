@@ -34,7 +34,7 @@ class Hardware:
     accelerator: Literal["cpu", "gpu"] = "cpu"
     devices: int = 1
     precision: Literal["fp32", "bf16", "fp16", "fastest"] = "fp32"
-    tokens_per_batch: int = 4096
+    tokens_per_batch: int = 2048
     tokens_per_training_pass: int = 8192
     threads: int | None = None
 
