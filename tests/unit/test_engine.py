@@ -1,3 +1,4 @@
+import threading
 import weakref
 from types import SimpleNamespace
 
@@ -139,6 +140,57 @@ def test_a_score_that_is_no_number_names_its_pair():
 
     with pytest.raises(FloatingPointError, match="got nan for the query 'q' and the document 'a'"):
         Engine(Broken(), Hardware()).score([("q", "a")])
+
+
+def test_many_parts_give_the_scores_of_one(monkeypatch):
+    pairs = [(f"q{n % 7}", "x" * (n % 11)) for n in range(50)]
+    monkeypatch.setattr("recross.inference.engine.ITEMS_AT_ONCE", 8)
+    network = SumNetwork()
+    scores, cost = Engine(network, Hardware()).score(pairs)
+    assert scores.tolist() == expected(pairs)
+    assert len(network.tokenised) == 7
+    assert cost.pairs == 50
+
+
+def test_a_part_is_tokenised_while_the_one_before_it_is_scored(monkeypatch):
+    monkeypatch.setattr("recross.inference.engine.ITEMS_AT_ONCE", 1)
+    second_is_tokenised = threading.Event()
+
+    class Waiting(SumNetwork):
+        def encode(self, queries, documents, pairs):
+            if len(self.tokenised) == 1:
+                second_is_tokenised.set()
+            return super().encode(queries, documents, pairs)
+
+        def inference(self, hardware):
+            score = super().inference(hardware)
+
+            def forward(batch):
+                assert second_is_tokenised.wait(timeout=30)
+                return score(batch)
+
+            return forward
+
+    scores, _ = Engine(Waiting(), Hardware()).score([("q", "a"), ("q", "b"), ("q", "c")])
+    assert scores.tolist() == expected([("q", "a"), ("q", "b"), ("q", "c")])
+
+
+def test_what_tokenisation_refuses_in_a_later_part_is_raised(monkeypatch):
+    monkeypatch.setattr("recross.inference.engine.ITEMS_AT_ONCE", 1)
+
+    class Refusing(SumNetwork):
+        def encode(self, queries, documents, pairs):
+            if documents == ["bad"]:
+                raise ValueError("no such text")
+            return super().encode(queries, documents, pairs)
+
+    with pytest.raises(ValueError, match="no such text"):
+        Engine(Refusing(), Hardware()).score([("q", "a"), ("q", "bad"), ("q", "c")])
+
+
+def test_no_pairs_have_no_scores():
+    scores, cost = Engine(SumNetwork(), Hardware()).score([])
+    assert (scores.tolist(), scores.dtype, cost.pairs) == ([], np.float32, 0)
 
 
 def test_rescoring_keeps_every_querys_candidates(collection):

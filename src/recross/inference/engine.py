@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,17 @@ class Network(Protocol):
         """Return a fast scorer of the weights as they are now."""
 
 
+class _Part(NamedTuple):
+    """Items that are sorted together, ready for the network."""
+
+    items: Sequence[Texts]
+    distinct: list[Texts]
+    known: Scores  # NaN where the network is asked
+    asked: npt.NDArray[np.int64]  # numbers of distinct items
+    sequences: Sequences  # of the asked
+    tokenize_seconds: float
+
+
 class Engine:
     """Scores texts together with one network on one hardware target.
 
@@ -73,14 +85,13 @@ class Engine:
         self, items: Sequence[Texts], description: str = "", show_progress: bool = False
     ) -> tuple[Scores, Cost]:
         """Score items of texts; ``(B,)``, higher is more relevant."""
-        scores = np.empty(len(items), dtype=np.float32)
-        cost = Cost()
+        scores, cost = [np.empty(0, dtype=np.float32)], Cost()
         with _progress(len(items), description, show_progress) as bar:
-            for start in range(0, len(items), ITEMS_AT_ONCE):
-                part = items[start : start + ITEMS_AT_ONCE]
-                scores[start : start + len(part)], spent = self._score_part(part, bar)
+            for part in self._prepared(items):
+                found, spent = self._score_part(part, bar)
+                scores.append(found)
                 cost += spent
-        return scores, cost
+        return np.concatenate(scores), cost
 
     def rescore(self, candidates: Run, collection: Collection, name: str) -> Run:
         """Replace every score of a run by the network's."""
@@ -99,36 +110,55 @@ class Engine:
         seconds = time.perf_counter() - start
         return Run.from_scores(name, ranked, replace(cost, total_seconds=seconds))
 
-    def _score_part(self, items: Sequence[Texts], bar: tqdm) -> tuple[Scores, Cost]:
+    def _prepared(self, items: Sequence[Texts]) -> Iterator[_Part]:
+        """Parts of the items; each is tokenised while the one before it is scored."""
+        if len(items) <= ITEMS_AT_ONCE:
+            if items:
+                yield self._prepare(items)
+            return
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            ready: Future[_Part] | None = None
+            for start in range(0, len(items), ITEMS_AT_ONCE):
+                following = beside.submit(self._prepare, items[start : start + ITEMS_AT_ONCE])
+                if ready is not None:
+                    yield ready.result()
+                ready = following
+            if ready is not None:
+                yield ready.result()
+
+    def _prepare(self, items: Sequence[Texts]) -> _Part:
         start = time.perf_counter()
         distinct = list(dict.fromkeys(items))
-        own = self._known(distinct)
-        asked = np.flatnonzero(np.isnan(own))
-        bar.update(len(items) - len(asked))
-        new = [distinct[number] for number in asked]
-        sequences = self._encode(new)
-        tokenized = time.perf_counter()
+        known = self._known(distinct)
+        asked = np.flatnonzero(np.isnan(known))
+        sequences = self._encode([distinct[number] for number in asked])
+        return _Part(items, distinct, known, asked, sequences, time.perf_counter() - start)
+
+    def _score_part(self, part: _Part, bar: tqdm) -> tuple[Scores, Cost]:
+        start = time.perf_counter()
+        own, new = part.known, [part.distinct[number] for number in part.asked]
+        bar.update(len(part.items) - len(new))
         batches = 0
-        for rows, scores in self._batches(sequences, new):
-            own[asked[rows]] = scores
+        for rows, scores in self._batches(part.sequences, new):
+            own[part.asked[rows]] = scores
             batches += 1
             bar.update(len(rows))
-        place = {item: number for number, item in enumerate(distinct)}
+        place = {item: number for number, item in enumerate(part.distinct)}
         cached = self._cache is not None and self._cache.is_on
         cost = Cost(
-            pairs=len(items),
-            tokens=int(sequences.offsets[-1]),
+            pairs=len(part.items),
+            tokens=int(part.sequences.offsets[-1]),
             forward_passes=len(new),
             batches=batches,
-            tokenize_seconds=tokenized - start,
-            forward_seconds=time.perf_counter() - tokenized,
-            cut_queries=sequences.cut_queries,
-            cut_documents=sequences.cut_documents,
-            cut_tokens=sequences.cut_tokens,
-            cache_hits=len(distinct) - len(new) if cached else 0,
+            tokenize_seconds=part.tokenize_seconds,
+            forward_seconds=time.perf_counter() - start,
+            cut_queries=part.sequences.cut_queries,
+            cut_documents=part.sequences.cut_documents,
+            cut_tokens=part.sequences.cut_tokens,
+            cache_hits=len(part.distinct) - len(new) if cached else 0,
             cache_misses=len(new) if cached else 0,
         )
-        return own[[place[item] for item in items]], cost
+        return own[[place[item] for item in part.items]], cost
 
     def _known(self, items: Sequence[Texts]) -> Scores:
         """Scores that are kept already, NaN where there is none."""
