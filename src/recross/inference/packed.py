@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recross.inference.affine import Affine, MakeAffine, unused
+from recross.inference.attention import Groups, attend
 from recross.inference.batches import PackedBatch
 
 SUPPORTED = {"bert": "bert", "electra": "electra", "roberta": "roberta", "xlm-roberta": "roberta"}
@@ -72,7 +73,7 @@ def states(
     found = _embed(_encoder(model), model.config, batch).to(dtype)
     heads = model.config.num_attention_heads
     for layer in layers:
-        attended = _attend_all(layer.all_three(found), heads, batch.groups, dropout)
+        attended = attend(layer.all_three(found), heads, batch.groups, dropout)
         found = _after_attention(layer, attended, found, dropout)
     return found
 
@@ -127,25 +128,11 @@ def _embed(encoder: Any, config: Any, batch: PackedBatch) -> Tensor:
     return states
 
 
-def _attend_all(
-    projected: Tensor, heads: int, groups: Sequence[tuple[int, int]], dropout: float
-) -> Tensor:
-    """Attend within each sequence; ``projected`` is ``(T, 3 D)``."""
-    parts, start = [], 0
-    for count, length in groups:
-        rows = projected[start : start + count * length]
-        query, key, value = rows.view(count, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
-        out = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-        parts.append(out.transpose(1, 2).reshape(count * length, -1))
-        start += count * length
-    return torch.cat(parts)  # (T, D)
-
-
 def _attend_first(
     queries: Tensor,
     projected: Tensor,
     heads: int,
-    groups: Sequence[tuple[int, int]],
+    groups: Groups,
     dropout: float,
 ) -> Tensor:
     """Attend from first tokens ``(B, D)`` to their own sequences; ``projected`` is ``(T, 2 D)``."""
