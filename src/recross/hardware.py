@@ -15,6 +15,7 @@ import torch
 from recross.errors import InputError
 
 Precision = Literal["fp32", "bf16", "fp16"]
+OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")
 PROBED_TOKENS, PROBED_WIDTH = 2048, 768
 
 
@@ -33,7 +34,7 @@ class Hardware:
     accelerator: Literal["cpu", "gpu"] = "cpu"
     devices: int = 1
     precision: Literal["fp32", "bf16", "fp16", "fastest"] = "fp32"
-    tokens_per_batch: int = 4096
+    tokens_per_batch: int = 2048
     tokens_per_training_pass: int = 8192
     threads: int | None = None
 
@@ -100,6 +101,13 @@ def _product_seconds(dtype: torch.dtype) -> float:
         torch.nn.functional.linear(tokens, weight)
         best = min(best, time.perf_counter() - start)
     return best
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out; on a processor torch has no type for it."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        words in str(error).lower() for words in OUT_OF_MEMORY
+    )
 
 
 def cpu_flags() -> frozenset[str]:

@@ -1,3 +1,5 @@
+import threading
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -6,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recross.hardware import Hardware
+from recross.hardware import Hardware, is_out_of_memory
 from recross.inference.engine import Engine
 from recross.inference.score_cache import ScoreCache, caches_off
 from recross.inference.tokens import Sequences
@@ -16,8 +18,9 @@ from recross.runs import Run
 class SumNetwork:
     """Scores a pair by the sum of its characters; remembers what it was asked."""
 
-    def __init__(self, fits: int = 10**9) -> None:
+    def __init__(self, fits: int = 10**9, error: Exception | None = None) -> None:
         self.fits, self.batches, self.tokenised = fits, [], []
+        self.error, self.refused = error or torch.OutOfMemoryError("no memory"), []
 
     def encode(self, queries, documents, pairs):
         self.tokenised.append((list(queries), list(documents)))
@@ -29,7 +32,8 @@ class SumNetwork:
     def inference(self, hardware):
         def forward(batch):
             if len(batch.tokens) > self.fits:
-                raise torch.OutOfMemoryError("no memory")
+                self.refused.append(len(batch.tokens))
+                raise type(self.error)(*self.error.args)
             self.batches.append(len(batch))
             ends = [*batch.starts.tolist()[1:], len(batch.tokens)]
             spans = zip(batch.starts.tolist(), ends, strict=True)
@@ -60,11 +64,68 @@ def test_each_text_is_tokenised_once():
     assert network.tokenised == [(["q", "r"], ["a", "b"])]
 
 
-def test_out_of_memory_halves_the_batch_and_loses_no_pair():
+CPU_ALLOCATOR = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError(f"{CPU_ALLOCATOR} memory: you tried to allocate 8 bytes. Error code 12"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
+        MemoryError(),
+    ],
+    ids=["gpu", "linux", "windows", "cublas", "python"],
+)
+def test_out_of_memory_halves_the_batch_and_loses_no_pair(error):
     pairs = [("q", "x" * n) for n in range(1, 21)]
-    network = SumNetwork(fits=25)
+    network = SumNetwork(fits=25, error=error)
     scores, _ = Engine(network, Hardware(tokens_per_batch=1000)).score(pairs)
     assert scores.tolist() == expected(pairs)
+
+
+def test_what_torch_says_on_this_processor_when_memory_is_out_is_understood():
+    with pytest.raises(RuntimeError) as raised:
+        torch.empty(2**60)
+    assert is_out_of_memory(raised.value)
+
+
+def test_another_error_of_the_network_is_not_taken_for_a_lack_of_memory():
+    network = SumNetwork(fits=25, error=RuntimeError("shapes do not match"))
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        Engine(network, Hardware(tokens_per_batch=1000)).score([("q", "x" * 30), ("q", "y")])
+    assert network.refused == [33]
+
+
+def test_a_size_that_did_not_fit_is_not_tried_again():
+    pairs = [(f"q{n}", "x" * 8) for n in range(100, 200)]  # 12 characters each
+    network = SumNetwork(fits=25)
+    scores, _ = Engine(network, Hardware(tokens_per_batch=48)).score(pairs)
+    assert scores.tolist() == expected(pairs)
+    assert network.refused == [48]
+    assert network.batches == [2] * 50
+
+
+def test_what_a_failed_attempt_allocated_is_free_before_the_next():
+    held = []
+
+    class Holding(SumNetwork):
+        def inference(self, hardware):
+            score = super().inference(hardware)
+
+            def forward(batch):
+                assert all(tensor() is None for tensor in held)
+                activations = torch.zeros(len(batch.tokens))
+                held.append(weakref.ref(activations))
+                return score(batch)
+
+            return forward
+
+    Engine(Holding(fits=25), Hardware(tokens_per_batch=1000)).score(
+        [("q", "x" * n) for n in range(1, 21)]
+    )
+    assert len(held) > 2
 
 
 def test_a_pair_that_never_fits_is_an_error():
@@ -79,6 +140,57 @@ def test_a_score_that_is_no_number_names_its_pair():
 
     with pytest.raises(FloatingPointError, match="got nan for the query 'q' and the document 'a'"):
         Engine(Broken(), Hardware()).score([("q", "a")])
+
+
+def test_many_parts_give_the_scores_of_one(monkeypatch):
+    pairs = [(f"q{n % 7}", "x" * (n % 11)) for n in range(50)]
+    monkeypatch.setattr("recross.inference.engine.ITEMS_AT_ONCE", 8)
+    network = SumNetwork()
+    scores, cost = Engine(network, Hardware()).score(pairs)
+    assert scores.tolist() == expected(pairs)
+    assert len(network.tokenised) == 7
+    assert cost.pairs == 50
+
+
+def test_a_part_is_tokenised_while_the_one_before_it_is_scored(monkeypatch):
+    monkeypatch.setattr("recross.inference.engine.ITEMS_AT_ONCE", 1)
+    second_is_tokenised = threading.Event()
+
+    class Waiting(SumNetwork):
+        def encode(self, queries, documents, pairs):
+            if len(self.tokenised) == 1:
+                second_is_tokenised.set()
+            return super().encode(queries, documents, pairs)
+
+        def inference(self, hardware):
+            score = super().inference(hardware)
+
+            def forward(batch):
+                assert second_is_tokenised.wait(timeout=30)
+                return score(batch)
+
+            return forward
+
+    scores, _ = Engine(Waiting(), Hardware()).score([("q", "a"), ("q", "b"), ("q", "c")])
+    assert scores.tolist() == expected([("q", "a"), ("q", "b"), ("q", "c")])
+
+
+def test_what_tokenisation_refuses_in_a_later_part_is_raised(monkeypatch):
+    monkeypatch.setattr("recross.inference.engine.ITEMS_AT_ONCE", 1)
+
+    class Refusing(SumNetwork):
+        def encode(self, queries, documents, pairs):
+            if documents == ["bad"]:
+                raise ValueError("no such text")
+            return super().encode(queries, documents, pairs)
+
+    with pytest.raises(ValueError, match="no such text"):
+        Engine(Refusing(), Hardware()).score([("q", "a"), ("q", "bad"), ("q", "c")])
+
+
+def test_no_pairs_have_no_scores():
+    scores, cost = Engine(SumNetwork(), Hardware()).score([])
+    assert (scores.tolist(), scores.dtype, cost.pairs) == ([], np.float32, 0)
 
 
 def test_rescoring_keeps_every_querys_candidates(collection):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from recross.collection import Collection
-from recross.hardware import Hardware
+from recross.hardware import Hardware, is_out_of_memory
 from recross.inference.batches import PackedBatch, token_budget
 from recross.inference.score_cache import ScoreCache
 from recross.inference.score_keys import Texts
@@ -47,15 +49,26 @@ class Network(Protocol):
         """Return a fast scorer of the weights as they are now."""
 
 
+class _Part(NamedTuple):
+    """Items that are sorted together, ready for the network."""
+
+    items: Sequence[Texts]
+    distinct: list[Texts]
+    known: Scores  # NaN where the network is asked
+    asked: npt.NDArray[np.int64]  # numbers of distinct items
+    sequences: Sequences  # of the asked
+    tokenize_seconds: float
+
+
 class Engine:
     """Scores texts together with one network on one hardware target.
 
     An item is a pair of query and document, or a query with the two documents to compare. Items are
     flattened over queries, duplicates scored once, each text tokenised once, sequences sorted by
     length into batches of at most ``hardware.tokens_per_batch`` tokens; a batch that does not fit
-    in memory is halved; scores come back in the order of the input. What the ``cache`` knows is not
-    computed, and what is computed is kept there every few seconds, so that an interrupted run loses
-    little.
+    in memory is halved, and so is every later one of its size; scores come back in the order of the
+    input. What the ``cache`` knows is not computed, and what is computed is kept there every few
+    seconds, so that an interrupted run loses little.
     """
 
     def __init__(
@@ -67,19 +80,19 @@ class Engine:
         self._cache = cache if cache is not None and cache.enabled else None
         self._scorer = scorer_name(network, hardware) if self._cache is not None else ""
         self._forward = network.inference(hardware)
+        self._too_many_tokens = sys.maxsize  # the smallest batch that did not fit
 
     def score(
         self, items: Sequence[Texts], description: str = "", show_progress: bool = False
     ) -> tuple[Scores, Cost]:
         """Score items of texts; ``(B,)``, higher is more relevant."""
-        scores = np.empty(len(items), dtype=np.float32)
-        cost = Cost()
+        scores, cost = [np.empty(0, dtype=np.float32)], Cost()
         with _progress(len(items), description, show_progress) as bar:
-            for start in range(0, len(items), ITEMS_AT_ONCE):
-                part = items[start : start + ITEMS_AT_ONCE]
-                scores[start : start + len(part)], spent = self._score_part(part, bar)
+            for part in self._prepared(items):
+                found, spent = self._score_part(part, bar)
+                scores.append(found)
                 cost += spent
-        return scores, cost
+        return np.concatenate(scores), cost
 
     def rescore(self, candidates: Run, collection: Collection, name: str) -> Run:
         """Replace every score of a run by the network's."""
@@ -98,36 +111,57 @@ class Engine:
         seconds = time.perf_counter() - start
         return Run.from_scores(name, ranked, replace(cost, total_seconds=seconds))
 
-    def _score_part(self, items: Sequence[Texts], bar: tqdm) -> tuple[Scores, Cost]:
+    def _prepared(self, items: Sequence[Texts]) -> Iterator[_Part]:
+        """Parts of the items; each is tokenised while the one before it is scored."""
+        if len(items) <= ITEMS_AT_ONCE:
+            if items:
+                yield self._prepare(items)
+            return
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            ready: Future[_Part] | None = None
+            for start in range(0, len(items), ITEMS_AT_ONCE):
+                part = items[start : start + ITEMS_AT_ONCE]
+                own = copy_context()  # whether caches are off is known there too
+                following = beside.submit(own.run, self._prepare, part)
+                if ready is not None:
+                    yield ready.result()
+                ready = following
+            if ready is not None:
+                yield ready.result()
+
+    def _prepare(self, items: Sequence[Texts]) -> _Part:
         start = time.perf_counter()
         distinct = list(dict.fromkeys(items))
-        own = self._known(distinct)
-        asked = np.flatnonzero(np.isnan(own))
-        bar.update(len(items) - len(asked))
-        new = [distinct[number] for number in asked]
-        sequences = self._encode(new)
-        tokenized = time.perf_counter()
+        known = self._known(distinct)
+        asked = np.flatnonzero(np.isnan(known))
+        sequences = self._encode([distinct[number] for number in asked])
+        return _Part(items, distinct, known, asked, sequences, time.perf_counter() - start)
+
+    def _score_part(self, part: _Part, bar: tqdm) -> tuple[Scores, Cost]:
+        start = time.perf_counter()
+        own, new = part.known, [part.distinct[number] for number in part.asked]
+        bar.update(len(part.items) - len(new))
         batches = 0
-        for rows, scores in self._batches(sequences, new):
-            own[asked[rows]] = scores
+        for rows, scores in self._batches(part.sequences, new):
+            own[part.asked[rows]] = scores
             batches += 1
             bar.update(len(rows))
-        place = {item: number for number, item in enumerate(distinct)}
+        place = {item: number for number, item in enumerate(part.distinct)}
         cached = self._cache is not None and self._cache.is_on
         cost = Cost(
-            pairs=len(items),
-            tokens=int(sequences.offsets[-1]),
+            pairs=len(part.items),
+            tokens=int(part.sequences.offsets[-1]),
             forward_passes=len(new),
             batches=batches,
-            tokenize_seconds=tokenized - start,
-            forward_seconds=time.perf_counter() - tokenized,
-            cut_queries=sequences.cut_queries,
-            cut_documents=sequences.cut_documents,
-            cut_tokens=sequences.cut_tokens,
-            cache_hits=len(distinct) - len(new) if cached else 0,
+            tokenize_seconds=part.tokenize_seconds,
+            forward_seconds=time.perf_counter() - start,
+            cut_queries=part.sequences.cut_queries,
+            cut_documents=part.sequences.cut_documents,
+            cut_tokens=part.sequences.cut_tokens,
+            cache_hits=len(part.distinct) - len(new) if cached else 0,
             cache_misses=len(new) if cached else 0,
         )
-        return own[[place[item] for item in items]], cost
+        return own[[place[item] for item in part.items]], cost
 
     def _known(self, items: Sequence[Texts]) -> Scores:
         """Scores that are kept already, NaN where there is none."""
@@ -170,15 +204,30 @@ class Engine:
     def _fitting(
         self, sequences: Sequences, which: npt.NDArray[np.int64]
     ) -> Iterator[tuple[npt.NDArray[np.int64], Scores]]:
+        scores = self._attempt(sequences, which)
+        if scores is not None:
+            yield which, scores
+            return
+        # Not where the error was caught: it would keep what the failed attempt had allocated.
+        torch.cuda.empty_cache()
+        for half in np.array_split(which, 2):
+            yield from self._fitting(sequences, half)
+
+    def _attempt(self, sequences: Sequences, which: npt.NDArray[np.int64]) -> Scores | None:
+        """Score a batch; ``None`` where it does not fit in memory and can be halved."""
+        tokens = int(sequences.lengths[which].sum())
+        divisible = len(which) > 1
+        if divisible and tokens >= self._too_many_tokens:
+            return None
         try:
             batch = PackedBatch.of(sequences.take(which), self._hardware.device)
-            yield which, self._forward(batch).float().cpu().numpy()
-        except torch.OutOfMemoryError:
-            if len(which) == 1:
+            scores: Scores = self._forward(batch).float().cpu().numpy()
+        except (RuntimeError, MemoryError) as error:
+            if not divisible or not is_out_of_memory(error):
                 raise
-            torch.cuda.empty_cache()
-            for half in np.array_split(which, 2):
-                yield from self._fitting(sequences, half)
+            self._too_many_tokens = tokens
+            return None
+        return scores
 
     def _refuse_nan(self, scores: Scores, items: Sequence[Texts]) -> None:
         bad = np.flatnonzero(~np.isfinite(scores))
