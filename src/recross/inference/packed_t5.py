@@ -48,7 +48,7 @@ class Layers(NamedTuple):
 def is_supported(model: Any) -> bool:
     """Whether a model has the structure that this forward computes."""
     config = model.config
-    kinds = ("ForConditionalGeneration", "ForTokenClassification")
+    kinds = ("ForConditionalGeneration", "ForTokenClassification", "EncoderModel")
     return (
         config.model_type in SUPPORTED
         and type(model).__name__.endswith(kinds)
