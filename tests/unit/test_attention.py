@@ -32,8 +32,8 @@ def by_definition(rows, groups):
 def test_both_ways_attend_as_the_definition_says_within_each_sequence(groups):
     rows = projected(groups)
     expected = by_definition(rows, groups)
-    torch.testing.assert_close(one_by_one(rows, HEADS, groups), expected, atol=1e-5, rtol=0)
-    torch.testing.assert_close(group_by_group(rows, HEADS, groups), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(one_by_one(rows, HEADS, groups), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(group_by_group(rows, HEADS, groups), expected, atol=1e-4, rtol=0)
 
 
 def test_large_products_do_not_overflow():
