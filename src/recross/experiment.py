@@ -18,13 +18,14 @@ from recross.errors import InputError
 from recross.evaluation.latency import Latency, measure_reranking, measure_search
 from recross.evaluation.measures import check_measures
 from recross.hardware import Hardware
+from recross.inference.quality_gate import Judgments, QualityGate
 from recross.inference.score_cache import ScoreCache, caches_off
 from recross.model_card import write_card
 from recross.negatives.ranked import RankWindow
 from recross.negatives.sampler import NegativeSampler
 from recross.rerankers.baselines import FirstStage
 from recross.rerankers.interpolation import Interpolation, choose_interpolation
-from recross.rerankers.reranker import Reranker, parameters
+from recross.rerankers.reranker import Reranker, networks, parameters
 from recross.results import Judged, Outcome, finished, record, write_files
 from recross.retrieval.random_order import RandomOrder
 from recross.retrieval.retriever import Retriever, retrieve_once
@@ -51,6 +52,7 @@ class Experiment:
     ``latency_queries`` test queries are timed one at a time on 100 candidates each.
     ``interpolate`` also reports the re-ranker mixed with the first stage, the weight chosen on dev.
     ``cache`` is where networks keep their scores; it is off while latency is measured.
+    ``quality_gate`` is what a reduced precision or another back-end must pass on dev.
     """
 
     collection: CollectionSource
@@ -73,6 +75,7 @@ class Experiment:
     measures: tuple[str, ...] = ("MRR@10", "nDCG@10")
     latency_queries: int = 20
     interpolate: bool = True
+    quality_gate: QualityGate = field(default=QualityGate())
     output: Path = field(default=Path("outputs"), compare=False)
     store: Path = field(default=DEFAULT_STORE, compare=False)
     reuse: bool = field(default=True, compare=False)
@@ -107,6 +110,7 @@ class Experiment:
         log = self.tracking.open(self.folder, self.study, self.name, describe(self))
         collection = self.collection.load()
         reranker, training = self.train(collection, log)
+        quality_gate = self._pass_gate(reranker, collection)
         candidates = self.retrieve(collection, self.test_split)
         logger.info("re-ranking %d queries", len(candidates))
         reranked = reranker.rerank(candidates, collection)
@@ -122,6 +126,7 @@ class Experiment:
             first_stage_ms=first_stage_ms,
             parameters=self._parameters(reranker),
             seconds=time.perf_counter() - start,
+            quality_gate=quality_gate,
         )
         judged = Judged.of(outcome, collection, self.test_split, self.measures)
         result = record(self.names, outcome, judged, collection, self.test_split, self.depth)
@@ -144,6 +149,7 @@ class Experiment:
             **{part: describe(getattr(self, part)) for part in parts},
             "recipe": describe(self.training),
             "precision": self.hardware.effective_precision,
+            "backend": self.hardware.backend,
             "fingerprint": self.fingerprint,
         }
 
@@ -255,6 +261,24 @@ class Experiment:
             qrels={query_id: judged[query_id] for query_id in query_ids},
             measure=training.measure,
         )
+
+    def _pass_gate(self, reranker: Reranker, collection: Collection) -> Mapping[str, Any] | None:
+        """The verdict on the network of the least agreement; without dev judgments test decides."""
+        reduced = [part for part in networks(reranker) if not part.hardware.is_reference]
+        if not reduced:
+            return None
+        has_dev = bool(collection.split_qrels.get(self.dev_split))
+        split = self.dev_split if has_dev else self.test_split
+        judgments = Judgments(
+            collection.qrels(split), self.measures[0], relevant_from=collection.relevant_from
+        )
+        candidates = self.retrieve(collection, split)
+        asked = self.quality_gate.sample([q for q in candidates.rankings if q in judgments.qrels])
+        candidates = candidates.restrict(asked)
+        found = [
+            self.quality_gate.check(part, candidates, collection, judgments) for part in reduced
+        ]
+        return min((one for one in found if one), key=lambda one: float(one["tau_mean"]))
 
     def _interpolate(
         self, reranker: Reranker, candidates: Run, reranked: Run, collection: Collection

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -16,7 +17,11 @@ from recross.errors import InputError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")
+Backend = Literal["torch", "torch_compile", "torch_int8", "onnx"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 PROBED_TOKENS, PROBED_WIDTH = 2048, 768
+NEEDED = {"onnx": ("onnx", "onnxruntime", "onnxscript")}
+"""back-end -> packages that the extra of its name installs."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,11 @@ class Hardware:
     ``effective_precision`` says which was taken, and every result records it.
     ``tokens_per_batch`` bounds one forward pass in scoring, ``tokens_per_training_pass`` one in
     training. ``threads=None`` leaves the number to torch.
+
+    ``backend`` computes the scores of BERT-like cross-encoders: ``torch`` (the padding-free
+    forward), ``torch_compile`` (padded, compiled: for GPUs, which wait for launches),
+    ``torch_int8`` (padding-free, products in 8 bits) or ``onnx`` (ONNX Runtime, exported once into
+    the ``store``). Training is always torch's.
     """
 
     accelerator: Literal["cpu", "gpu"] = "cpu"
@@ -37,6 +47,8 @@ class Hardware:
     tokens_per_batch: int = 2048
     tokens_per_training_pass: int = 8192
     threads: int | None = None
+    backend: Backend = "torch"
+    store: Path = field(default=Path("outputs/store"), compare=False)
 
     def __post_init__(self) -> None:
         for name in ("devices", "tokens_per_batch", "tokens_per_training_pass", "threads"):
@@ -45,6 +57,28 @@ class Hardware:
                 raise InputError(f"{name} must be at least 1, got {value}")
         if self.precision == "fp16" and self.accelerator != "gpu":
             raise InputError("precision fp16 needs accelerator=gpu, got 'cpu'")
+        if self.backend in ("torch_int8", "onnx"):
+            self._check_cpu_backend()
+
+    def _check_cpu_backend(self) -> None:
+        for name, only in (("accelerator", "cpu"), ("precision", "fp32")):
+            if (value := getattr(self, name)) != only:
+                raise InputError(f"backend {self.backend} needs {name}={only}, got {value!r}")
+        if missing := missing_packages(self.backend):
+            raise InputError(
+                f"backend must be installed, got {self.backend!r} without {', '.join(missing)};"
+                f" pip install 'recross[{self.backend}]'"
+            )
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether scores are computed in the form that every other form is compared with."""
+        return self.backend == "torch" and self.effective_precision == "fp32"
+
+    @property
+    def reference(self) -> Hardware:
+        """The same machine, computing in single precision with torch."""
+        return replace(self, precision="fp32", backend="torch")
 
     @property
     def device(self) -> torch.device:
@@ -75,6 +109,18 @@ class Hardware:
         types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
         return types[self.effective_precision]
 
+    def require_torch(self, owner: str) -> None:
+        """Refuse another back-end than torch's for a network that has none.
+
+        Raises:
+            InputError: the back-end is not ``torch``.
+        """
+        if self.backend != "torch":
+            raise InputError(
+                f"backend must be torch for a {owner}, got {self.backend!r}:"
+                " only cross-encoders with a classification head have others"
+            )
+
     def prepare(self) -> None:
         """Set the number of threads of this process."""
         if self.threads is not None:
@@ -86,10 +132,20 @@ class Hardware:
         return bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
 
 
-@cache
+def missing_packages(backend: str) -> list[str]:
+    """What a back-end needs and this installation lacks."""
+    return [name for name in NEEDED.get(backend, ()) if find_spec(name) is None]
+
+
 def bf16_is_faster() -> bool:
     """Whether this processor multiplies matrices faster in bf16 than in fp32, by a probe."""
-    return _product_seconds(torch.bfloat16) < 0.8 * _product_seconds(torch.float32)
+    return bf16_time_share() < 0.8
+
+
+@cache
+def bf16_time_share() -> float:
+    """Time of a matrix product in bf16, in times of one in fp32."""
+    return _product_seconds(torch.bfloat16) / _product_seconds(torch.float32)
 
 
 def _product_seconds(dtype: torch.dtype) -> float:

@@ -33,6 +33,7 @@ class Outcome:
     first_stage_ms: Mapping[str, float]
     parameters: int | None
     seconds: float
+    quality_gate: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def record(
         "size_mb": outcome.parameters * 4 / 1e6 if outcome.parameters else None,
         "peak_memory_mb": peak_memory_mb(),
         "training": dict(outcome.training),
+        "quality_gate": outcome.quality_gate,
         "queries": account(outcome.reranked, collection.qrels(split), asked, depth),
         "truncation": _truncation(cost),
         "cache": {"hits": cost.cache_hits, "misses": cost.cache_misses},

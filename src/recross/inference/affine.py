@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Activation = Literal["none", "relu", "gelu", "gelu_tanh"]
-_APPLY: dict[str, Callable[[Tensor], Tensor]] = {
+APPLY: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda out: out,
     "relu": F.relu,
     "gelu": F.gelu,
@@ -43,8 +43,8 @@ class LiveAffine:
         if len(self.layers) == 1:
             out: Tensor = self.layers[0](states)
         else:
-            out = F.linear(states, *_fused(self.layers))
-        return _APPLY[activation](out)
+            out = F.linear(states, *fused(self.layers))
+        return APPLY[activation](out)
 
 
 def frozen_affine(dtype: torch.dtype, rows: int) -> MakeAffine:
@@ -55,7 +55,7 @@ def frozen_affine(dtype: torch.dtype, rows: int) -> MakeAffine:
     """
 
     def make(layers: Sequence[nn.Linear]) -> Affine:
-        weight, bias = _fused(layers)
+        weight, bias = fused(layers)
         weight = weight.detach().to(dtype)
         bias = None if bias is None else bias.detach().to(dtype)
         if weight.device.type == "cpu" and _has_blocked_linear():
@@ -71,7 +71,7 @@ def frozen_affine(dtype: torch.dtype, rows: int) -> MakeAffine:
             return apply
 
         def plain(states: Tensor, activation: Activation = "none") -> Tensor:
-            return _APPLY[activation](F.linear(states, weight, bias))
+            return APPLY[activation](F.linear(states, weight, bias))
 
         return plain
 
@@ -83,7 +83,8 @@ def unused(_states: Tensor, _activation: Activation = "none") -> Tensor:
     raise AssertionError("this layer's projection is not part of the forward")
 
 
-def _fused(layers: Sequence[nn.Linear]) -> tuple[Tensor, Tensor | None]:
+def fused(layers: Sequence[nn.Linear]) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of layers that read one input, their outputs side by side."""
     weight = torch.cat([layer.weight for layer in layers])
     has_bias = layers[0].bias is not None
     return weight, torch.cat([layer.bias for layer in layers]) if has_bias else None

@@ -108,6 +108,7 @@ class CausalNetwork(nn.Module):
 
     def inference(self, hardware: Hardware) -> Forward:
         """Return a scorer of the weights as they are now, read out as the contract says."""
+        hardware.require_torch("causal network")
         self.to(hardware.device)
         device, dtype = hardware.device.type, hardware.dtype
 

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.inference import packed
-from recross.inference.affine import LiveAffine, frozen_affine
+from recross.inference.affine import LiveAffine
+from recross.inference.backends.classifier import classifier_logits, padded_logits
 from recross.inference.batches import PackedBatch
 from recross.inference.engine import Forward
 from recross.inference.tokens import Item, Joiner, Sequences, pair_template
@@ -65,7 +66,7 @@ class PairNetwork(nn.Module):
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the head's classes, ``(B, C)``."""
         if not self._packs:
-            return _padded_logits(self.model, batch)
+            return padded_logits(self.model, batch)
         dropout = self.model.config.hidden_dropout_prob if self.training else 0.0
         return packed.forward(self.model, self._live, batch, dropout=dropout)
 
@@ -76,24 +77,14 @@ class PairNetwork(nn.Module):
         return labels if labels > 1 else 0
 
     def inference(self, hardware: Hardware) -> Forward:
-        """Return a scorer of the weights as they are now, read out as the contract says."""
+        """Return a scorer of the weights as they are now, read out as the contract says.
+
+        Raises:
+            InputError: the back-end does not know the model's structure.
+        """
         self.to(hardware.device)
-        logits = self._frozen(hardware) if self._packs else self._plain(hardware)
+        logits = classifier_logits(self.model, hardware)
         return lambda batch: _read_out(logits(batch).float(), self.contract.read_out)
-
-    def _frozen(self, hardware: Hardware) -> Forward:
-        dtype = hardware.dtype
-        layers = packed.blocks(self.model, frozen_affine(dtype, hardware.tokens_per_batch))
-        return lambda batch: packed.forward(self.model, layers, batch, dtype)
-
-    def _plain(self, hardware: Hardware) -> Forward:
-        device, dtype = hardware.device.type, hardware.dtype
-
-        def logits(batch: PackedBatch) -> Tensor:
-            with torch.autocast(device, dtype, enabled=dtype != torch.float32):
-                return _padded_logits(self.model.eval(), batch)
-
-        return logits
 
     def save(self, folder: Path) -> None:
         """Save in Hugging Face layout; sentence-transformers reads the same scores from it."""
@@ -195,15 +186,6 @@ def _stored_activation(config: Any) -> Literal["logit", "sigmoid"]:
     if stored.endswith("Identity"):
         return "logit"
     raise InputError(f"activation_fn must be Identity or Sigmoid, got {stored!r}; name a contract")
-
-
-def _padded_logits(model: Any, batch: PackedBatch) -> Tensor:
-    tokens, segments, mask = batch.padded()
-    inputs = {"input_ids": tokens, "attention_mask": mask}
-    if getattr(model.config, "type_vocab_size", 0) > 1:
-        inputs["token_type_ids"] = segments
-    logits: Tensor = model(**inputs).logits
-    return logits
 
 
 def _margin(logits: Tensor) -> Tensor:

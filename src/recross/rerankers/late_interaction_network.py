@@ -125,6 +125,7 @@ class LateInteractionNetwork(nn.Module):
 
     def document_encoder(self, hardware: Hardware) -> Encode:
         """Return a fast encoder of documents with the weights as they are now."""
+        hardware.require_torch("late-interaction network")
         self.to(hardware.device)
         if not self._packs:
             return lambda documents: self._states(documents, 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -89,3 +89,13 @@ class NetworkReranker(ABC):
     def engine(self) -> Engine:
         """Scores with the weights as they were when first asked."""
         return Engine(self.network, self.hardware, self.cache)
+
+
+def networks(reranker: Any) -> Iterator[NetworkReranker]:
+    """The re-rankers with a network that a re-ranker is or is made of."""
+    if isinstance(reranker, NetworkReranker):
+        yield reranker
+        return
+    inner = getattr(reranker, "reranker", None)
+    for part in (*getattr(reranker, "parts", ()), *([inner] if inner is not None else [])):
+        yield from networks(part)

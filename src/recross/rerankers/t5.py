@@ -89,8 +89,9 @@ class T5Network(nn.Module):
         """Return a scorer of the weights as they are now, read out as the contract says.
 
         Raises:
-            InputError: the precision is fp16.
+            InputError: the precision is fp16, or the back-end another than torch.
         """
+        hardware.require_torch("T5 network")
         if hardware.effective_precision == "fp16":
             raise InputError(FP16)
         self.to(hardware.device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -145,7 +145,7 @@ class RankingModule(pl.LightningModule):
 
     def validation_step(self, candidates: Run, number: int) -> None:
         """Re-rank the development queries with the weights as they are."""
-        engine = Engine(self.network, self.hardware)
+        engine = Engine(self.network, replace(self.hardware, backend="torch"))
         reranked = self.reranker.rerank_with(engine, candidates, self.validation.collection)
         value = self.validation.measure_of(reranked)
         self.log(self.validation.measure, value, prog_bar=True, batch_size=1, sync_dist=True)

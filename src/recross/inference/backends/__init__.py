@@ -1,0 +1,1 @@
+"""Ways to compute the logits of a sequence classifier: one function per back-end."""

@@ -1,0 +1,95 @@
+"""The logits of a Hugging Face sequence classifier, by the back-end that the hardware names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recross.errors import InputError
+from recross.hardware import Hardware
+from recross.inference import packed
+from recross.inference.affine import frozen_affine
+from recross.inference.backends.int8_affine import int8_affine
+from recross.inference.batches import PackedBatch
+from recross.inference.engine import Forward
+
+MakeForward = Callable[[Any, Hardware], Forward]
+
+
+def classifier_logits(model: Any, hardware: Hardware) -> Forward:
+    """Return a function from a batch to logits ``(B, labels)`` of the weights as they are now.
+
+    Raises:
+        InputError: the back-end does not know the model's structure, or is not installed.
+    """
+    model.to(hardware.device)
+    return BACKENDS[hardware.backend](model, hardware)
+
+
+def padded_inputs(model: Any, batch: PackedBatch) -> dict[str, Tensor]:
+    """A batch as keyword arguments of a sequence classifier."""
+    tokens, segments, mask = batch.padded()
+    inputs = {"input_ids": tokens, "attention_mask": mask}
+    if getattr(model.config, "type_vocab_size", 0) > 1:
+        inputs["token_type_ids"] = segments
+    return inputs
+
+
+def padded_logits(model: Any, batch: PackedBatch) -> Tensor:
+    """Logits of the model's own forward, ``(B, labels)``."""
+    logits: Tensor = model(**padded_inputs(model, batch)).logits
+    return logits
+
+
+def _torch(model: Any, hardware: Hardware) -> Forward:
+    """Without padding where the structure is known, in the model's own forward elsewhere."""
+    if not packed.is_supported(model):
+        return _padded(model, hardware, model)
+    dtype = hardware.dtype
+    layers = packed.blocks(model, frozen_affine(dtype, hardware.tokens_per_batch))
+    return lambda batch: packed.forward(model, layers, batch, dtype)
+
+
+def _torch_compile(model: Any, hardware: Hardware) -> Forward:
+    """Padded: a compiled function wants few shapes, and packed batches have all."""
+    return _padded(model, hardware, torch.compile(model.eval(), dynamic=True))
+
+
+def _torch_int8(model: Any, hardware: Hardware) -> Forward:
+    if not packed.is_supported(model):
+        raise InputError(
+            "backend torch_int8 needs a BERT, ELECTRA or RoBERTa classifier,"
+            f" got a {type(model).__name__}"
+        )
+    layers = packed.blocks(model, int8_affine(hardware.tokens_per_batch))
+    return lambda batch: packed.forward(model, layers, batch)
+
+
+def _onnx(model: Any, hardware: Hardware) -> Forward:
+    from recross.inference.backends import onnx_runtime  # an extra's packages
+
+    session = onnx_runtime.session(model, hardware)
+    return lambda batch: onnx_runtime.logits(session, padded_inputs(model, batch))
+
+
+def _padded(model: Any, hardware: Hardware, forward: Any) -> Forward:
+    device, dtype = hardware.device.type, hardware.dtype
+    model.eval()
+
+    def logits(batch: PackedBatch) -> Tensor:
+        with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+            found: Tensor = forward(**padded_inputs(model, batch)).logits
+        return found
+
+    return logits
+
+
+BACKENDS: dict[str, MakeForward] = {
+    "torch": _torch,
+    "torch_compile": _torch_compile,
+    "torch_int8": _torch_int8,
+    "onnx": _onnx,
+}
