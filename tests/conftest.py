@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from recross.collection import Collection
 from recross.collections.files import write_beir
+from recross.inference.backends.int8_affine import multiplies_in_int8
 
 settings.register_profile(
     "suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -23,6 +24,10 @@ settings.load_profile("suite")
 torch.set_num_threads(1)
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+needs_int8 = pytest.mark.skipif(
+    not multiplies_in_int8(), reason="the processor has no 8-bit dot products"
+)
 
 ANIMALS = ["cat", "dog", "owl", "fox", "bee", "ant", "eel", "cow", "hen", "pig", "rat", "bat"]
 COLOURS = ["red", "blue", "green", "white", "black", "brown", "grey", "pink"]

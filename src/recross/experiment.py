@@ -43,6 +43,9 @@ logger = logging.getLogger(__name__)
 EASY = RankWindow(RandomOrder())
 """Random negatives, for the first steps of a network whose head is fresh."""
 
+UNCOMPARED = {"passed": None, "failures": ["no network whose scores could be compared"]}
+"""The gate's record of a reduced form that answers in words, or elsewhere."""
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -266,7 +269,8 @@ class Experiment:
         """The verdict on the network of the least agreement; without dev judgments test decides."""
         reduced = [part for part in networks(reranker) if not part.hardware.is_reference]
         if not reduced:
-            return None
+            is_exact = self.hardware.is_reference or isinstance(reranker, FirstStage)
+            return None if is_exact else UNCOMPARED
         has_dev = bool(collection.split_qrels.get(self.dev_split))
         split = self.dev_split if has_dev else self.test_split
         judgments = Judgments(

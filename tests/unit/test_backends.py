@@ -8,10 +8,11 @@ from recross import hardware as hardware_module
 from recross import load_reranker
 from recross.errors import InputError
 from recross.hardware import Hardware
+from recross.inference.backends import int8_affine
 from recross.inference.backends.int8_affine import MIDDLE, quantised_rows, quantised_weight
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.t5 import T5Reranker
-from tests.conftest import save_tiny
+from tests.conftest import needs_int8, save_tiny
 from tests.unit.test_cross_encoder import mixed_pairs
 
 
@@ -84,6 +85,7 @@ def test_networks_without_other_backends_refuse_them(tiny_t5, tmp_path):
         relu.predict([("a", "b")])
 
 
+@needs_int8
 def test_int8_scores_are_near_fp32s_and_do_not_depend_on_their_neighbours(tiny_bert):
     pairs = mixed_pairs(100)
     found = [
@@ -96,6 +98,22 @@ def test_int8_scores_are_near_fp32s_and_do_not_depend_on_their_neighbours(tiny_b
     assert 0 < np.abs(found[0] - expected).max() < 0.1
     np.testing.assert_allclose(found[1], found[0], atol=1e-4)
     np.testing.assert_allclose(found[2], found[0], atol=1e-4)
+
+
+def test_int8_is_refused_where_bytes_saturate(tiny_bert, monkeypatch):
+    monkeypatch.setattr(int8_affine, "cpu_flags", lambda: frozenset({"avx2"}))
+    reranker = load_reranker(tiny_bert, hardware=Hardware(backend="torch_int8"))
+    with pytest.raises(InputError, match="needs a processor with 8-bit dot products"):
+        reranker.predict([("a", "b")])
+
+
+def test_the_compiled_forward_scores_like_torchs(tiny_bert, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda model, **_: compiled.append(model) or model)
+    pairs = mixed_pairs(40)
+    found = load_reranker(tiny_bert, hardware=Hardware(backend="torch_compile")).predict(pairs)
+    assert len(compiled) == 1
+    np.testing.assert_allclose(found, load_reranker(tiny_bert).predict(pairs), atol=1e-4)
 
 
 def test_a_code_is_off_by_half_a_step_at_most():

@@ -1,17 +1,19 @@
 """No reduced form passes unseen: it agrees with fp32, or is refused, or is recorded."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from recross.cli import main
 from recross.errors import InputError, RunError
 from recross.hardware import Hardware
 from recross.inference.quality_gate import Judgments, QualityGate, compare, kendalls_tau
-from recross.inference.score_cache import ScoreCache
 from recross.rerankers.reranker import NetworkReranker, networks
 from recross.runs import Run
+from tests.conftest import needs_int8, save_tiny
 from tests.unit.test_engine import SumNetwork
 
 
@@ -33,7 +35,6 @@ class Noisy(SumNetwork):
 @dataclass(frozen=True)
 class Reranker(NetworkReranker):
     noise: float = 0.0
-    cache: ScoreCache | None = field(default=None, compare=False)
 
     def load(self):
         return Noisy(self.noise)
@@ -133,3 +134,37 @@ def test_networks_are_found_inside_whatever_holds_them():
 def test_tolerances_must_make_sense(given):
     with pytest.raises(InputError, match=f"{next(iter(given))} must"):
         QualityGate(**given)
+
+
+@pytest.fixture
+def command(beir_folder, tmp_path):
+    checkpoint = save_tiny(tmp_path / "tiny")
+    given = ["collection=files", f"collection.folder={beir_folder}", "retriever=bm25"]
+    given += ["reranker=cross_encoder", f"reranker.checkpoint={checkpoint}", "training=none"]
+    return ["run", *given, "study=s", "latency_queries=0", f"output={tmp_path / 'out'}"]
+
+
+def result_of(tmp_path):
+    (found,) = (tmp_path / "out").glob("s/*/seed=0/result.json")
+    return json.loads(found.read_text())
+
+
+def test_a_run_in_fp32_has_nothing_to_compare(command, tmp_path):
+    assert main(command) == 0
+    assert result_of(tmp_path)["quality_gate"] is None
+
+
+@needs_int8
+def test_a_run_in_int8_records_the_verdict_beside_its_measures(command, tmp_path):
+    assert main([*command, "hardware=cpu_int8", "quality_gate.on_failure=record"]) == 0
+    result = result_of(tmp_path)
+    assert result["backend"] == result["quality_gate"]["backend"] == "torch_int8"
+    assert result["quality_gate"]["queries"] == 19  # every judged dev query of the toy
+    assert 0 < result["quality_gate"]["score_difference"] < 0.1
+
+
+@needs_int8
+def test_a_run_beyond_a_tolerance_stops_before_the_test_queries(command, capsys, tmp_path):
+    assert main([*command, "hardware=cpu_int8", "quality_gate.least_tau=1.0"]) == 1
+    assert "least_tau must be 1.0, got 0." in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("s/*/seed=0/reranked.trec"))

@@ -12,7 +12,7 @@ from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.inference import packed
 from recross.inference.affine import frozen_affine
-from recross.inference.backends.int8_affine import int8_affine
+from recross.inference.backends.int8_affine import DOT_PRODUCTS, int8_affine, multiplies_in_int8
 from recross.inference.batches import PackedBatch
 from recross.inference.engine import Forward
 
@@ -63,6 +63,11 @@ def _torch_int8(model: Any, hardware: Hardware) -> Forward:
         raise InputError(
             "backend torch_int8 needs a BERT, ELECTRA or RoBERTa classifier,"
             f" got a {type(model).__name__}"
+        )
+    if not multiplies_in_int8():
+        raise InputError(
+            "backend torch_int8 needs a processor with 8-bit dot products"
+            f" ({', '.join(DOT_PRODUCTS)}), got none of them"
         )
     layers = packed.blocks(model, int8_affine(hardware.tokens_per_batch))
     return lambda batch: packed.forward(model, layers, batch)

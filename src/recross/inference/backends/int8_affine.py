@@ -12,11 +12,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from recross.hardware import cpu_flags
 from recross.inference.affine import APPLY, Activation, Affine, MakeAffine, fused
 
 MIDDLE = 128
 """The code of zero: oneDNN is fast on unsigned bytes only (signed ones: 6,000 times slower)."""
 SMALLEST = 1e-12
+DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8")
+"""Instruction sets that add four products of bytes exactly; older ones saturate in 16 bits."""
+
+
+def multiplies_in_int8() -> bool:
+    """Whether products of bytes are exact and fast here."""
+    return hasattr(torch.ops.onednn, "qlinear_pointwise") and bool(cpu_flags() & {*DOT_PRODUCTS})
 
 
 def int8_affine(rows: int) -> MakeAffine:
