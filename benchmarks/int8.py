@@ -5,7 +5,7 @@
 Takes the folder of a finished experiment: its checkpoint, its candidates, its collection. One
 thread, variants interleaved, medians of per-round ratios of processor time against the packed fp32
 forward. ``neighbours`` is the largest change of a score when batches hold 256 tokens instead of
-4,096. OpenVINO's forms are tried where openvino and nncf are installed.
+2,048. OpenVINO's forms are tried where openvino and nncf are installed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from recross.runs import Run
 
 Form = Callable[[PackedBatch], Tensor]
 CPU = torch.device("cpu")
-BUDGET, SMALL_BUDGET = 4096, 256
+BUDGET, SMALL_BUDGET = 2048, 256
 
 
 class Task:
