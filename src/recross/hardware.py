@@ -17,7 +17,7 @@ from recross.errors import InputError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")
-Backend = Literal["torch", "torch_compile", "torch_int8", "onnx"]
+Backend = Literal["torch", "torch_compile", "torch_int8", "torch_int8_up", "onnx"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 PROBED_TOKENS, PROBED_WIDTH = 2048, 768
 NEEDED = {"onnx": ("onnx", "onnxruntime", "onnxscript")}
@@ -33,18 +33,23 @@ class Hardware:
     some processors have the instructions and no gain; ``"fp16"`` needs a GPU.
     ``effective_precision`` says which was taken, and every result records it.
     ``tokens_per_batch`` bounds one forward pass in scoring, ``tokens_per_training_pass`` one in
-    training. ``threads=None`` leaves the number to torch.
+    training; ``"auto"`` lets the first batches of a run find the fastest size, and since sizes
+    round sums differently, the last digits of scores may then differ from run to run.
+    ``devices`` train together in one process each, and share the batches of scoring: one copy of
+    the network per GPU, one thread with its share of the cores on a processor. ``threads`` is the
+    number per device, ``None`` leaves it to torch.
 
     ``backend`` computes the scores of BERT-like cross-encoders: ``torch`` (the padding-free
     forward), ``torch_compile`` (padded, compiled: for GPUs, which wait for launches),
-    ``torch_int8`` (padding-free, products in 8 bits) or ``onnx`` (ONNX Runtime, exported once into
-    the ``store``). Training is always torch's.
+    ``torch_int8`` (padding-free, products in 8 bits), ``torch_int8_up`` (only those that widen the
+    feed-forward layers, the least harmful) or ``onnx`` (ONNX Runtime, exported once into the
+    ``store``). Training is always torch's.
     """
 
     accelerator: Literal["cpu", "gpu"] = "cpu"
     devices: int = 1
     precision: Literal["fp32", "bf16", "fp16", "fastest"] = "fp32"
-    tokens_per_batch: int = 2048
+    tokens_per_batch: int | Literal["auto"] = 2048
     tokens_per_training_pass: int = 8192
     threads: int | None = None
     backend: Backend = "torch"
@@ -53,11 +58,15 @@ class Hardware:
     def __post_init__(self) -> None:
         for name in ("devices", "tokens_per_batch", "tokens_per_training_pass", "threads"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if isinstance(value, int) and value < 1:
                 raise InputError(f"{name} must be at least 1, got {value}")
+        if isinstance(self.tokens_per_batch, str) and self.tokens_per_batch != "auto":
+            raise InputError(
+                f"tokens_per_batch must be a number or auto, got {self.tokens_per_batch!r}"
+            )
         if self.precision == "fp16" and self.accelerator != "gpu":
             raise InputError("precision fp16 needs accelerator=gpu, got 'cpu'")
-        if self.backend in ("torch_int8", "onnx"):
+        if self.backend in ("torch_int8", "torch_int8_up", "onnx"):
             self._check_cpu_backend()
 
     def _check_cpu_backend(self) -> None:
@@ -92,6 +101,13 @@ class Hardware:
         if not torch.cuda.is_available():
             raise InputError("accelerator must be one this machine has (cpu), got 'gpu'")
         return torch.device("cuda")
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens of a typical batch, where a number is needed before any is found."""
+        if self.tokens_per_batch != "auto":
+            return self.tokens_per_batch
+        return 2048 if self.accelerator == "cpu" else 65_536
 
     @property
     def effective_precision(self) -> Precision:

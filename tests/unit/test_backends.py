@@ -9,7 +9,7 @@ from recross import load_reranker
 from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.inference.backends import int8_affine
-from recross.inference.backends.int8_affine import MIDDLE, quantised_rows, quantised_weight
+from recross.inference.backends.int8_affine import quantised_rows, quantised_weight
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.t5 import T5Reranker
 from tests.conftest import needs_int8, save_tiny
@@ -86,11 +86,12 @@ def test_networks_without_other_backends_refuse_them(tiny_t5, tmp_path):
 
 
 @needs_int8
-def test_int8_scores_are_near_fp32s_and_do_not_depend_on_their_neighbours(tiny_bert):
+@pytest.mark.parametrize("backend", ["torch_int8", "torch_int8_up"])
+def test_int8_scores_are_near_fp32s_and_do_not_depend_on_their_neighbours(tiny_bert, backend):
     pairs = mixed_pairs(100)
     found = [
         load_reranker(
-            tiny_bert, hardware=Hardware(backend="torch_int8", tokens_per_batch=budget)
+            tiny_bert, hardware=Hardware(backend=backend, tokens_per_batch=budget)
         ).predict(pairs)
         for budget in (1, 300, 100_000)
     ]
@@ -117,11 +118,12 @@ def test_the_compiled_forward_scores_like_torchs(tiny_bert, monkeypatch):
 
 
 def test_a_code_is_off_by_half_a_step_at_most():
-    states = torch.tensor([[1.0, -2.54, 0.5, 0.013], [0.0, 0.0, 0.0, 0.0]])
-    codes, scales = quantised_rows(states)
-    assert scales[0].item() == pytest.approx(0.02)
-    assert codes[0].tolist() == [178, 1, 153, 129]  # 128 + 50, -127, 25, .65
-    assert codes[1].tolist() == [MIDDLE] * 4
+    states = torch.tensor([[1.0, -1.55, 0.5, 0.013], [2.0, 2.0, 2.0, 2.0]])
+    codes, low, steps = quantised_rows(states)
+    assert steps[0].item() == pytest.approx(0.01)
+    assert low[:, 0].tolist() == pytest.approx([-1.55, 2.0])
+    assert codes[0].tolist() == [255, 0, 205, 156]  # 255, 0, 205, 156.3
+    torch.testing.assert_close(low + steps * codes, states, atol=0.005, rtol=0)
     weight, steps = quantised_weight(torch.tensor([[1.27, -0.5], [0.0, 0.0]]))
     assert weight.tolist() == [[127, -50], [0, 0]]
     assert steps[0].item() == pytest.approx(0.01)

@@ -102,8 +102,8 @@ def test_figures_of_a_comparison_done_by_hand():
 def test_a_difference_within_two_standard_errors_is_not_held_against_a_form():
     found = {"tau_mean": 1.0, "measure": "RR", "measure_difference_error": 0.01}
     gate = QualityGate()
-    assert gate._failures({**found, "measure_difference": -0.0219}) == []
-    (failure,) = gate._failures({**found, "measure_difference": -0.0221})
+    assert gate.failures({**found, "measure_difference": -0.0219}) == []
+    (failure,) = gate.failures({**found, "measure_difference": -0.0221})
     assert "most_measure_difference must be 0.002, got -0.0221" in failure
 
 
@@ -160,7 +160,7 @@ def test_a_run_in_int8_records_the_verdict_beside_its_measures(command, tmp_path
     result = result_of(tmp_path)
     assert result["backend"] == result["quality_gate"]["backend"] == "torch_int8"
     assert result["quality_gate"]["queries"] == 19  # every judged dev query of the toy
-    assert 0 < result["quality_gate"]["score_difference"]
+    assert result["quality_gate"]["score_difference"] > 0
     assert 0 < result["quality_gate"]["tau_mean"] < 1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -76,15 +76,17 @@ def by_length(lengths: Ints) -> Ints:
     return np.argsort(-lengths, kind="stable")
 
 
-def token_budget(lengths: Ints, budget: int) -> Iterator[Ints]:
+def token_budget(lengths: Ints, budget: int | Callable[[], int]) -> Iterator[Ints]:
     """Split sequences into batches of at most ``budget`` tokens, longest first.
 
-    A sequence longer than the budget makes a batch of its own.
+    A budget that may change is asked for before every batch. A sequence longer than the budget
+    makes a batch of its own.
     """
     order = by_length(lengths)
     ends = np.cumsum(lengths[order])
     start, done = 0, 0
     while start < len(order):
-        stop = max(int(np.searchsorted(ends, done + budget, side="right")), start + 1)
+        most = budget if isinstance(budget, int) else budget()
+        stop = max(int(np.searchsorted(ends, done + most, side="right")), start + 1)
         yield order[start:stop]
         start, done = stop, int(ends[stop - 1])

@@ -4,49 +4,39 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from recross.collection import Collection
 from recross.hardware import Hardware, is_out_of_memory
+from recross.inference.batch_size import batch_size
 from recross.inference.batches import PackedBatch, token_budget
+from recross.inference.lanes import Lanes
+from recross.inference.network import Forward, Network
 from recross.inference.score_cache import ScoreCache
 from recross.inference.score_keys import Texts
 from recross.inference.scorer import scorer_name
-from recross.inference.tokens import Item, Sequences
+from recross.inference.tokens import Sequences
 from recross.records import Cost
 from recross.runs import Run
 
 Scores = npt.NDArray[np.float32]
-Forward = Callable[[PackedBatch], Tensor]
-"""Scores a batch, ``(B,)``, in its order."""
+Scored = tuple[npt.NDArray[np.int64], Scores]
+"""Numbers of sequences, and their scores."""
 
 SECONDS_BETWEEN_WRITES = 5.0
 """To the score cache: what an interruption loses at most."""
 
 ITEMS_AT_ONCE = 50_000
 """Items tokenised and sorted together; bounds memory, large enough for full batches."""
-
-
-class Network(Protocol):
-    """What a network says of itself; the engine owns the rest."""
-
-    def encode(
-        self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
-    ) -> Sequences:
-        """Turn items of (query number, document number, ...) into token sequences."""
-
-    def inference(self, hardware: Hardware) -> Forward:
-        """Return a fast scorer of the weights as they are now."""
 
 
 class _Part(NamedTuple):
@@ -66,9 +56,9 @@ class Engine:
     An item is a pair of query and document, or a query with the two documents to compare. Items are
     flattened over queries, duplicates scored once, each text tokenised once, sequences sorted by
     length into batches of at most ``hardware.tokens_per_batch`` tokens; a batch that does not fit
-    in memory is halved, and so is every later one of its size; scores come back in the order of the
-    input. What the ``cache`` knows is not computed, and what is computed is kept there every few
-    seconds, so that an interrupted run loses little.
+    in memory is halved, and so is every later one of its size; several devices share the batches;
+    scores come back in the order of the input. What the ``cache`` knows is not computed, and what
+    is computed is kept there every few seconds, so that an interrupted run loses little.
     """
 
     def __init__(
@@ -79,8 +69,8 @@ class Engine:
         self._hardware = hardware
         self._cache = cache if cache is not None and cache.enabled else None
         self._scorer = scorer_name(network, hardware) if self._cache is not None else ""
-        self._forward = network.inference(hardware)
-        self._too_many_tokens = sys.maxsize  # the smallest batch that did not fit
+        self._lanes = Lanes(network, hardware)
+        self._size = batch_size(hardware)
 
     def score(
         self, items: Sequence[Texts], description: str = "", show_progress: bool = False
@@ -176,14 +166,17 @@ class Engine:
         return self._network.encode(list(queries), list(texts), numbered)
 
     @torch.inference_mode()
-    def _batches(
-        self, sequences: Sequences, items: Sequence[Texts]
-    ) -> Iterator[tuple[npt.NDArray[np.int64], Scores]]:
+    def _batches(self, sequences: Sequences, items: Sequence[Texts]) -> Iterator[Scored]:
         """Numbers of sequences and their scores, batch by batch, checked and kept."""
-        waiting: list[tuple[npt.NDArray[np.int64], Scores]] = []
+        waiting: list[Scored] = []
         kept = time.perf_counter()
-        for which in token_budget(sequences.lengths, self._hardware.tokens_per_batch):
-            for rows, scores in self._fitting(sequences, which):
+
+        def work(forward: Forward, which: npt.NDArray[np.int64]) -> list[Scored]:
+            return list(self._fitting(forward, sequences, which))
+
+        batches = token_budget(sequences.lengths, self._size)
+        for scored in self._lanes.each(work, batches):
+            for rows, scores in scored:
                 self._refuse_nan(scores, [items[row] for row in rows])
                 waiting.append((rows, scores))
                 yield rows, scores
@@ -192,9 +185,7 @@ class Engine:
                 waiting, kept = [], time.perf_counter()
         self._keep(waiting, items)
 
-    def _keep(
-        self, scored: Sequence[tuple[npt.NDArray[np.int64], Scores]], items: Sequence[Texts]
-    ) -> None:
+    def _keep(self, scored: Sequence[Scored], items: Sequence[Texts]) -> None:
         if self._cache is None or not scored:
             return
         rows = np.concatenate([rows for rows, _ in scored])
@@ -202,31 +193,35 @@ class Engine:
         self._cache.write(self._scorer, [items[row] for row in rows], scores)
 
     def _fitting(
-        self, sequences: Sequences, which: npt.NDArray[np.int64]
-    ) -> Iterator[tuple[npt.NDArray[np.int64], Scores]]:
-        scores = self._attempt(sequences, which)
+        self, forward: Forward, sequences: Sequences, which: npt.NDArray[np.int64]
+    ) -> Iterator[Scored]:
+        scores = self._attempt(forward, sequences, which)
         if scores is not None:
             yield which, scores
             return
         # Not where the error was caught: it would keep what the failed attempt had allocated.
         torch.cuda.empty_cache()
         for half in np.array_split(which, 2):
-            yield from self._fitting(sequences, half)
+            yield from self._fitting(forward, sequences, half)
 
-    def _attempt(self, sequences: Sequences, which: npt.NDArray[np.int64]) -> Scores | None:
+    def _attempt(
+        self, forward: Forward, sequences: Sequences, which: npt.NDArray[np.int64]
+    ) -> Scores | None:
         """Score a batch; ``None`` where it does not fit in memory and can be halved."""
         tokens = int(sequences.lengths[which].sum())
         divisible = len(which) > 1
-        if divisible and tokens >= self._too_many_tokens:
+        if divisible and tokens >= self._size.too_many:
             return None
+        start = time.perf_counter()
         try:
             batch = PackedBatch.of(sequences.take(which), self._hardware.device)
-            scores: Scores = self._forward(batch).float().cpu().numpy()
+            scores: Scores = forward(batch).float().cpu().numpy()
         except (RuntimeError, MemoryError) as error:
             if not divisible or not is_out_of_memory(error):
                 raise
-            self._too_many_tokens = tokens
+            self._size.does_not_fit(tokens)
             return None
+        self._size.took(tokens, time.perf_counter() - start)
         return scores
 
     def _refuse_nan(self, scores: Scores, items: Sequence[Texts]) -> None:

@@ -52,14 +52,20 @@ def is_supported_encoder(config: Any) -> bool:
     )
 
 
-def blocks(model: Any, make: MakeAffine, first_only: bool = True) -> list[Block]:
+def blocks(
+    model: Any, make: MakeAffine, first_only: bool = True, make_up: MakeAffine | None = None
+) -> list[Block]:
     """The encoder's layers, with linear layers as ``make`` gives them.
 
     ``first_only``: of the last layer only first tokens are wanted, as ``forward`` wants them.
+    ``make_up`` gives the layers that widen the feed-forward part, where they are to differ.
     """
     encoder = _encoder(model).encoder
     last = len(encoder.layer) - 1 if first_only else None
-    return [_block(layer, make, index == last) for index, layer in enumerate(encoder.layer)]
+    return [
+        _block(layer, make, make_up or make, index == last)
+        for index, layer in enumerate(encoder.layer)
+    ]
 
 
 def states(
@@ -98,7 +104,7 @@ def _encoder(model: Any) -> Any:
     return getattr(model, SUPPORTED[model.config.model_type])
 
 
-def _block(layer: Any, make: MakeAffine, is_last: bool) -> Block:
+def _block(layer: Any, make: MakeAffine, make_up: MakeAffine, is_last: bool) -> Block:
     attention = layer.attention.self
     query, key, value = attention.query, attention.key, attention.value
     out, norm = layer.attention.output.dense, layer.attention.output.LayerNorm
@@ -108,7 +114,7 @@ def _block(layer: Any, make: MakeAffine, is_last: bool) -> Block:
         all_three=unused if is_last else make([query, key, value]),
         attention_out=make([out]),
         attention_norm=norm,
-        up=make([layer.intermediate.dense]),
+        up=make_up([layer.intermediate.dense]),
         down=make([layer.output.dense]),
         out_norm=layer.output.LayerNorm,
     )

@@ -120,7 +120,7 @@ class QualityGate:
             "backend": hardware.backend,
             **compare(asked, reference, judgments),
         }
-        failures = self._failures(found)
+        failures = self.failures(found)
         if failures and self.on_failure == "refuse":
             raise RunError(
                 f"quality_gate: {reranker.name} with precision={found['precision']} and"
@@ -131,7 +131,8 @@ class QualityGate:
             logger.warning("quality gate: %s", failure)
         return {**found, "failures": failures, "passed": not failures}
 
-    def _failures(self, found: Mapping[str, Any]) -> list[str]:
+    def failures(self, found: Mapping[str, Any]) -> list[str]:
+        """Which tolerances a comparison does not keep, in words."""
         failures = []
         if found["tau_mean"] < self.least_tau:
             failures.append(f"least_tau must be {self.least_tau}, got {found['tau_mean']:.4f}")

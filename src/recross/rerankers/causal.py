@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.inference.batches import PackedBatch
-from recross.inference.engine import Forward
+from recross.inference.network import Forward
 from recross.inference.tokens import Item, Sequences
 from recross.rerankers import pretrained
 from recross.rerankers.answers import margin, piece_id, read_out

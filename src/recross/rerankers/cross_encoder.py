@@ -21,7 +21,7 @@ from recross.inference import packed
 from recross.inference.affine import LiveAffine
 from recross.inference.backends.classifier import classifier_logits, padded_logits
 from recross.inference.batches import PackedBatch
-from recross.inference.engine import Forward
+from recross.inference.network import Forward
 from recross.inference.tokens import Item, Joiner, Sequences, pair_template
 from recross.rerankers import pretrained
 from recross.rerankers.contracts import Contract, save_contract

@@ -173,7 +173,7 @@ def encode_documents(
         texts, lost = network.document_tokens(documents[begin : begin + DOCUMENTS_AT_ONCE])
         found: list[Floats] = [np.empty(0, np.float32)] * len(texts)
         with torch.inference_mode():
-            for which in token_budget(texts.lengths, hardware.tokens_per_batch):
+            for which in token_budget(texts.lengths, hardware.batch_tokens):
                 batch = PackedBatch.of(texts.take(which), hardware.device)
                 vectors = network.document_vectors(batch, encode).float().cpu().numpy()
                 kept = network.is_kept(batch.tokens).cpu().numpy()

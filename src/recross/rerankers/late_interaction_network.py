@@ -18,7 +18,7 @@ from recross.inference import packed
 from recross.inference.affine import LiveAffine, frozen_affine
 from recross.inference.attention import by_group
 from recross.inference.batches import PackedBatch
-from recross.inference.engine import Forward
+from recross.inference.network import Forward
 from recross.inference.tokens import Ints, Item, Sequences, spans, tokenize
 from recross.rerankers.contracts import LateInteractionContract, save_contract
 from recross.rerankers.preparation import prepare
@@ -130,7 +130,7 @@ class LateInteractionNetwork(nn.Module):
         if not self._packs:
             return lambda documents: self._states(documents, 0.0)
         dtype = hardware.dtype
-        make = frozen_affine(dtype, hardware.tokens_per_batch)
+        make = frozen_affine(dtype, hardware.batch_tokens)
         layers = packed.blocks(self.model, make, first_only=False)
         return lambda documents: packed.states(self.model, layers, documents, dtype)
 

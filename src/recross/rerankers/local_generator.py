@@ -86,7 +86,7 @@ class LocalGenerator:
         answers: list[list[int]] = [[]] * len(prompts)
         padding, batches = 0, 0
         with progress(len(prompts), self.name, "answer") as bar:
-            for which in token_budget(lengths, self.hardware.tokens_per_batch):
+            for which in token_budget(lengths, self.hardware.batch_tokens):
                 for rows, found in self._fitting(prompts, which, max_new_tokens):
                     for row, answer in zip(rows, found, strict=True):
                         answers[row] = answer

@@ -20,7 +20,7 @@ from recross.hardware import Hardware
 from recross.inference import packed_t5
 from recross.inference.affine import LiveAffine, frozen_affine
 from recross.inference.batches import PackedBatch
-from recross.inference.engine import Forward
+from recross.inference.network import Forward
 from recross.inference.tokens import Item, Joiner, Sequences, prompt_template
 from recross.rerankers import pretrained
 from recross.rerankers.answers import margin, piece_id, read_out
@@ -109,7 +109,7 @@ class T5Network(nn.Module):
 
     def _frozen(self, hardware: Hardware) -> Callable[[PackedBatch], Tensor]:
         dtype = hardware.dtype
-        layers = packed_t5.layers(self.model, frozen_affine(dtype, hardware.tokens_per_batch))
+        layers = packed_t5.layers(self.model, frozen_affine(dtype, hardware.batch_tokens))
         return lambda batch: self._packed(layers, batch, dtype, 0.0)
 
     def _packed(

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from recross.collection import Collection
 from recross.inference.batches import PackedBatch, by_length
-from recross.inference.engine import Network
+from recross.inference.network import Network
 from recross.inference.tokens import Ints, Sequences
 from recross.records import TrainingGroup
 from recross.seeding import generator

@@ -145,7 +145,8 @@ class RankingModule(pl.LightningModule):
 
     def validation_step(self, candidates: Run, number: int) -> None:
         """Re-rank the development queries with the weights as they are."""
-        engine = Engine(self.network, replace(self.hardware, backend="torch"))
+        own = replace(self.hardware, devices=1, backend="torch")
+        engine = Engine(self.network, own)
         reranked = self.reranker.rerank_with(engine, candidates, self.validation.collection)
         value = self.validation.measure_of(reranked)
         self.log(self.validation.measure, value, prog_bar=True, batch_size=1, sync_dist=True)

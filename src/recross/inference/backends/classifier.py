@@ -14,7 +14,7 @@ from recross.inference import packed
 from recross.inference.affine import frozen_affine
 from recross.inference.backends.int8_affine import DOT_PRODUCTS, int8_affine, multiplies_in_int8
 from recross.inference.batches import PackedBatch
-from recross.inference.engine import Forward
+from recross.inference.network import Forward
 
 MakeForward = Callable[[Any, Hardware], Forward]
 
@@ -49,7 +49,7 @@ def _torch(model: Any, hardware: Hardware) -> Forward:
     if not packed.is_supported(model):
         return _padded(model, hardware, model)
     dtype = hardware.dtype
-    layers = packed.blocks(model, frozen_affine(dtype, hardware.tokens_per_batch))
+    layers = packed.blocks(model, frozen_affine(dtype, hardware.batch_tokens))
     return lambda batch: packed.forward(model, layers, batch, dtype)
 
 
@@ -61,15 +61,18 @@ def _torch_compile(model: Any, hardware: Hardware) -> Forward:
 def _torch_int8(model: Any, hardware: Hardware) -> Forward:
     if not packed.is_supported(model):
         raise InputError(
-            "backend torch_int8 needs a BERT, ELECTRA or RoBERTa classifier,"
+            f"backend {hardware.backend} needs a BERT, ELECTRA or RoBERTa classifier,"
             f" got a {type(model).__name__}"
         )
     if not multiplies_in_int8():
         raise InputError(
-            "backend torch_int8 needs a processor with 8-bit dot products"
+            f"backend {hardware.backend} needs a processor with 8-bit dot products"
             f" ({', '.join(DOT_PRODUCTS)}), got none of them"
         )
-    layers = packed.blocks(model, int8_affine(hardware.tokens_per_batch))
+    tokens = hardware.batch_tokens
+    reduced, exact = int8_affine(tokens), frozen_affine(torch.float32, tokens)
+    others = reduced if hardware.backend == "torch_int8" else exact
+    layers = packed.blocks(model, others, make_up=reduced)
     return lambda batch: packed.forward(model, layers, batch)
 
 
@@ -96,5 +99,6 @@ BACKENDS: dict[str, MakeForward] = {
     "torch": _torch,
     "torch_compile": _torch_compile,
     "torch_int8": _torch_int8,
+    "torch_int8_up": _torch_int8,
     "onnx": _onnx,
 }

@@ -1,7 +1,7 @@
 """Linear layers in 8 bits whose result for a token depends on that token alone.
 
-Weights have one scale per output, tokens one scale each, found as they come (as in LLM.int8(),
-Dettmers et al. 2022, and ZeroQuant, Yao et al. 2022). A scale per batch, as in torch's and ONNX
+Weights have one scale per output, tokens a scale and a zero each, found as they come (as in
+ZeroQuant, Yao et al. 2022): ``x = low + step * code``. A scale per batch, as in torch's and ONNX
 Runtime's own dynamic quantisation, would let a document's score depend on its neighbours.
 """
 
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from recross.hardware import cpu_flags
 from recross.inference.affine import APPLY, Activation, Affine, MakeAffine, fused
 
-MIDDLE = 128
-"""The code of zero: oneDNN is fast on unsigned bytes only (signed ones: 6,000 times slower)."""
+STEPS = 255
+"""Codes are unsigned bytes: on signed ones oneDNN is thousands of times slower."""
 SMALLEST = 1e-12
 DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8")
 """Instruction sets that add four products of bytes exactly; older ones saturate in 16 bits."""
@@ -35,16 +35,16 @@ def int8_affine(rows: int) -> MakeAffine:
         codes, scales = quantised_weight(weight.detach())
         blocked = torch.ops.onednn.qlinear_prepack(codes, [rows, codes.shape[1]])
         zeros = torch.zeros(len(codes), dtype=torch.int32)
-        bias = None if bias is None else bias.detach()
+        sums = codes.sum(dim=1).float() * scales  # what a token's least value adds to each output
+        bias = torch.zeros_like(sums) if bias is None else bias.detach()
 
         def apply(states: Tensor, activation: Activation = "none") -> Tensor:
-            tokens, token_scales = quantised_rows(states)
+            tokens, low, steps = quantised_rows(states)
             out: Tensor = torch.ops.onednn.qlinear_pointwise(
-                tokens, 1.0, MIDDLE, blocked, scales, zeros, None,
+                tokens, 1.0, 0, blocked, scales, zeros, None,
                 1.0, 0, torch.float32, "none", [], "",
             )  # fmt: skip
-            out.mul_(token_scales)
-            return APPLY[activation](out if bias is None else out.add_(bias))
+            return APPLY[activation](out.mul_(steps).addcmul_(low, sums).add_(bias))
 
         return apply
 
@@ -57,8 +57,10 @@ def quantised_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
     return (weight / scales[:, None]).round().to(torch.int8), scales
 
 
-def quantised_rows(states: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes in [1, 255] around ``MIDDLE`` ``(T, D)`` and one scale per token ``(T, 1)``."""
-    low, high = torch.aminmax(states, dim=1, keepdim=True)
-    scales = torch.maximum(high, -low).clamp_min_(SMALLEST) / 127
-    return (states / scales).add_(MIDDLE).round_().to(torch.uint8), scales
+def quantised_rows(states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes in [0, 255] ``(T, D)``, least value and step of each token, both ``(T, 1)``."""
+    low, high = states.amin(dim=1, keepdim=True), states.amax(dim=1, keepdim=True)
+    steps = (high - low).clamp_min_(SMALLEST) / STEPS
+    inverse = steps.reciprocal()
+    codes = (states * inverse).add_(0.5 - low * inverse)
+    return codes.clamp_(0, STEPS).to(torch.uint8), low, steps  # the cast cuts off: .5 rounds up
