@@ -127,6 +127,27 @@ def test_a_sweep_is_collated_and_a_second_one_reuses_what_was_finished(
     assert result_of(folder_of(tmp_path, "random", seed=1))["status"] == "done"
 
 
+def test_hardware_targets_of_one_precision_in_training_share_a_checkpoint(base, tmp_path, capsys):
+    targets = "hardware=cpu,cpu_onnx,ddp_cpu_x2"
+    label = "label=${hydra:runtime.choices.hardware}"
+    fixed = ["training.precision=fp32", "interpolate=false", "cache.enabled=false"]
+    assert main(["run", "-m", *base, *SMALL, *fixed, "study=s", targets, label]) == 0
+    table = capsys.readouterr().out
+    assert re.search(r"onnx fp32 \| +1\.0000 passes", table)
+    assert len(list((tmp_path / "out" / "store").glob("checkpoints/*/manifest.json"))) == 1
+    folders = [path.parent for path in (tmp_path / "out").rglob("result.json")]
+    runs = {result_of(f)["label"]: read_run(f / "reranked.trec") for f in folders}
+    one, onnx, two = (runs[name] for name in ("cpu", "cpu_onnx", "ddp_cpu_x2"))
+    assert one == two  # the batches are the same ones, whoever computes them
+    for pair, score in one.items():
+        assert onnx[pair] == pytest.approx(score, abs=1e-4)
+
+
+def read_run(path):
+    lines = (line.split() for line in path.read_text().splitlines())
+    return {(query, doc): float(score) for query, _, doc, _, score, _ in lines}
+
+
 def test_an_interruption_ends_with_130_and_leaves_no_half_finished_artefact(
     base, tmp_path, monkeypatch, caplog
 ):

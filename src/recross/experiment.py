@@ -202,7 +202,7 @@ class Experiment:
             "negatives": self.negatives,
             "loss": self.loss,
             "training": training,
-            "precision": self.hardware.effective_precision,
+            "precision": training.hardware(self.hardware).effective_precision,
             "seed": self.seed,
         }
         checkpoint = Store(self.store).artefact(

@@ -13,7 +13,17 @@ from recross.store import write_json
 HEADER = "study,label,given,given_latency_ms,given_size_mb,published,tolerance,source\n"
 
 
-def result(label, mrr, p=None, seed=0, weight=None, parameters=None, passes=100):
+def result(
+    label,
+    mrr,
+    p=None,
+    seed=0,
+    weight=None,
+    parameters=None,
+    passes=100,
+    backend="torch",
+    tau=None,
+):
     reranks = p is not None
     part = {
         "measures": {"MRR@10": mrr},
@@ -36,6 +46,9 @@ def result(label, mrr, p=None, seed=0, weight=None, parameters=None, passes=100)
         "pairs_per_second": 40.0 if reranks else None,
         "cost": {"forward_passes": passes * 5, "tokens": passes * 450} if reranks else {},
         "queries": {"scored": 5},
+        "backend": backend,
+        "precision": "fp32",
+        "quality_gate": None if tau is None else {"tau_mean": tau, "passed": tau > 0.98},
         "parameters": parameters,
         "size_mb": parameters * 4 / 1e6 if parameters else None,
     }
@@ -168,3 +181,24 @@ def test_passes_and_tokens_of_a_query_are_shown_where_rows_differ_in_them():
     assert shown["duo"] == ["2,450", "220,500"]
     assert shown["small"] == ["100", "9,000"]
     assert shown["weak first"] == ["–", "–"]
+
+
+def test_back_ends_are_shown_where_rows_differ_and_the_worst_seed_speaks_for_the_gate():
+    assert "back-end" not in markdown(make_rows(RESULTS, {}))
+    rough = [
+        result("rough", 0.5, p=0.01, seed=seed, backend="torch_int8", tau=tau)
+        for seed, tau in enumerate((0.99, 0.91))
+    ]
+    near = result("near", 0.5, p=0.01, backend="onnx", tau=1.0)
+    rows = make_rows([*RESULTS, *rough, near], {})
+    header, *lines = [
+        [cell.strip() for cell in line.split("|")]
+        for line in markdown(rows).splitlines()
+        if "|" in line
+    ]
+    column = header.index("back-end")
+    shown = {cells[1]: cells[column : column + 2] for cells in lines}
+    assert shown["rough"] == ["torch_int8 fp32", "0.9100 fails"]
+    assert shown["near"] == ["onnx fp32", "1.0000 passes"]
+    assert shown["big"] == ["torch fp32", "–"]
+    assert "torch_int8 fp32,0.91,False" in comma_separated(rows)

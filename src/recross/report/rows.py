@@ -43,7 +43,10 @@ class Reference:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; ``p_value`` is adjusted for the number of rows (Holm)."""
+    """One line of the table; ``p_value`` is adjusted for the number of rows (Holm).
+
+    ``form`` is the back-end with its precision, ``gate`` what the quality gate found of it.
+    """
 
     label: str
     seeds: int
@@ -55,6 +58,8 @@ class Row:
     pairs_per_second: float | None = None
     passes_per_query: float | None = None
     tokens_per_query: float | None = None
+    form: str = ""
+    gate: Mapping[str, Any] | None = None
     parameters: int | None = None
     size_mb: float | None = None
     reference: Reference | None = None
@@ -162,6 +167,8 @@ def _row(
         pairs_per_second=_median([run["pairs_per_second"] for run in runs]),
         passes_per_query=_per_query(runs[0], "forward_passes"),
         tokens_per_query=_per_query(runs[0], "tokens"),
+        form=f"{runs[0].get('backend', 'torch')} {runs[0]['precision']}",
+        gate=_worst_gate(runs),
         parameters=runs[0]["parameters"],
         size_mb=runs[0]["size_mb"],
         reference=reference,
@@ -177,6 +184,11 @@ def _value(name: str, judged: Sequence[Mapping[str, Any]]) -> Value:
         statistics.mean(highs),
         statistics.stdev(means) if len(means) > 1 else None,
     )
+
+
+def _worst_gate(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    gates = [run["quality_gate"] for run in runs if run.get("quality_gate")]
+    return min(gates, key=lambda gate: gate.get("tau_mean", 1.0), default=None)
 
 
 def _median(values: Sequence[float | None]) -> float | None:

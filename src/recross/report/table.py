@@ -67,6 +67,9 @@ def comma_separated(rows: Sequence[Row]) -> str:
         "pairs_per_second",
         "passes_per_query",
         "tokens_per_query",
+        "form",
+        "gate_tau",
+        "gate_passed",
         "size_mb",
         "parameters",
         "given",
@@ -90,6 +93,9 @@ def comma_separated(rows: Sequence[Row]) -> str:
                 row.pairs_per_second,
                 row.passes_per_query,
                 row.tokens_per_query,
+                row.form,
+                (row.gate or {}).get("tau_mean"),
+                (row.gate or {}).get("passed"),
                 row.size_mb,
                 row.parameters,
                 reference.given if reference else None,
@@ -125,6 +131,7 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
     return [
         *columns,
         *_cost_columns(rows),
+        *_form_columns(rows),
         ("p50 ms/100", lambda row: _number((row.latency or {}).get("p50", row.first_stage_ms))),
         ("p95", lambda row: _number((row.latency or {}).get("p95"))),
         ("tokenise", lambda row: _number((row.latency or {}).get("tokenize"))),
@@ -144,6 +151,19 @@ def _cost_columns(rows: Sequence[Row]) -> list[Column]:
         ("passes/query", lambda row: _number(row.passes_per_query)),
         ("tokens/query", lambda row: _number(row.tokens_per_query)),
     ]
+
+
+def _form_columns(rows: Sequence[Row]) -> list[Column]:
+    """Back-end and precision, and how near they come to fp32, where rows differ in them."""
+    if len({row.form for row in rows if row.measures}) < 2:
+        return []
+
+    def gate(row: Row) -> str:
+        if row.gate is None or "tau_mean" not in row.gate:
+            return MISSING
+        return f"{row.gate['tau_mean']:.4f} {'passes' if row.gate['passed'] else 'fails'}"
+
+    return [("back-end", lambda row: row.form), ("tau to fp32, gate", gate)]
 
 
 def _reference_columns() -> list[Column]:

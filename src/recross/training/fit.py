@@ -8,9 +8,9 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
@@ -52,7 +52,8 @@ class FineTuning:
     rounded down, stay as they are.
     ``validations`` times, evenly spaced and last
     after the last step, the first ``validation_queries`` development queries are re-ranked to
-    ``validation_depth``; the weights with the best ``measure`` are kept.
+    ``validation_depth``; the weights with the best ``measure`` are kept. ``precision=None`` trains
+    in the hardware target's own; a study of hardware names one, and then trains once for all.
     """
 
     steps: int = 1000
@@ -71,6 +72,7 @@ class FineTuning:
     validation_queries: int | None = 200
     validation_depth: int = 100
     measure: str = "MRR@10"
+    precision: Literal["fp32", "bf16"] | None = None
 
     enabled = True
 
@@ -87,11 +89,20 @@ class FineTuning:
             )
         if self.learning_rate <= 0:
             raise InputError(f"learning_rate must be positive, got {self.learning_rate}")
+        if self.precision not in (None, "fp32", "bf16"):
+            raise InputError(f"precision must be fp32, bf16 or null, got {self.precision!r}")
+        self._check_shares()
+
+    def _check_shares(self) -> None:
         for name in ("warmup_share", "easy_share", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
         if self.frozen_share is not None and not 0 <= self.frozen_share <= 1:
             raise InputError(f"frozen_share must lie in [0, 1], got {self.frozen_share}")
+
+    def hardware(self, target: Hardware) -> Hardware:
+        """What a hardware target is for training: torch's own products, in ``precision``."""
+        return replace(target, backend="torch", precision=self.precision or target.precision)
 
     @property
     def easy_steps(self) -> int:
@@ -147,8 +158,9 @@ def fit(
             f"loss must be one over scores for a network with a single output, got"
             f" {type(recipe.loss).__name__}, which needs the logits of two answers or more"
         )
-    if hardware.precision == "fp16":
+    if training.hardware(hardware).precision == "fp16":
         raise InputError("hardware.precision must be fp32 or bf16 in training, got 'fp16'")
+    hardware = training.hardware(hardware)
     hardware.prepare()
     network.prepare_training(training.frozen_share, training.dropout)
     easy, hard = groups

@@ -145,7 +145,7 @@ class RankingModule(pl.LightningModule):
 
     def validation_step(self, candidates: Run, number: int) -> None:
         """Re-rank the development queries with the weights as they are."""
-        own = replace(self.hardware, devices=1, backend="torch")
+        own = replace(self.hardware, devices=1)
         engine = Engine(self.network, own)
         reranked = self.reranker.rerank_with(engine, candidates, self.validation.collection)
         value = self.validation.measure_of(reranked)
