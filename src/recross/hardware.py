@@ -161,10 +161,11 @@ def bf16_is_faster() -> bool:
 @cache
 def bf16_time_share() -> float:
     """Time of a matrix product in bf16, in times of one in fp32."""
-    return _product_seconds(torch.bfloat16) / _product_seconds(torch.float32)
+    return product_seconds(torch.bfloat16) / product_seconds(torch.float32)
 
 
-def _product_seconds(dtype: torch.dtype) -> float:
+def product_seconds(dtype: torch.dtype) -> float:
+    """Best of a few matrix products of a common size, with the threads as they are set."""
     tokens = torch.ones(PROBED_TOKENS, PROBED_WIDTH, dtype=dtype)
     weight = torch.ones(PROBED_WIDTH, PROBED_WIDTH, dtype=dtype)
     best = float("inf")
