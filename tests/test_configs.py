@@ -133,7 +133,7 @@ def test_targets_that_are_no_class_of_the_package_are_refused(target):
 
 
 def test_a_part_of_the_wrong_kind_is_refused():
-    wrong = dict(values(), retriever={"_target_": "recross.training.losses.Listwise"})
+    wrong = dict(values(), retriever={"_target_": "recross.training.losses.listwise.Listwise"})
     assert any("retriever: must be a Retriever" in problem for problem in find_problems("", wrong))
     wrong = dict(values(), retriever="bm25")
     assert any("retriever: must be a Retriever" in problem for problem in find_problems("", wrong))

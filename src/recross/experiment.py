@@ -35,7 +35,7 @@ from recross.store import DEFAULT_STORE, Store, describe, fingerprint, read_mani
 from recross.tracking.tracker import Log, Tracker
 from recross.training.fit import FineTuning, Recipe, Training, fit
 from recross.training.groups import Groups, make_groups
-from recross.training.losses import Loss
+from recross.training.losses.loss import Loss
 from recross.training.module import Trainable, Validation
 
 logger = logging.getLogger(__name__)

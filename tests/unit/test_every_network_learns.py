@@ -17,7 +17,8 @@ from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
 from recross.training.fit import FineTuning, Recipe, fit
 from recross.training.groups import make_groups
-from recross.training.losses import AnswerLikelihood, Listwise, Pointwise, Poly1
+from recross.training.losses.listwise import Listwise, Poly1
+from recross.training.losses.pointwise import AnswerLikelihood, Pointwise
 from recross.training.module import Validation
 from tests.conftest import save_tiny, save_tiny_llama, save_tiny_t5, toy_collection
 

@@ -14,7 +14,9 @@ from recross.runs import Run
 from recross.training.data import Phase, StepData, micro_batches, plan
 from recross.training.fit import FineTuning, Recipe, fit
 from recross.training.groups import make_groups
-from recross.training.losses import ABSENT, AnswerLikelihood, Listwise, Pointwise
+from recross.training.losses.listwise import Listwise
+from recross.training.losses.loss import ABSENT, Loss
+from recross.training.losses.pointwise import AnswerLikelihood, Pointwise
 from recross.training.module import Optimisation, Validation
 from tests.conftest import save_tiny
 
@@ -188,8 +190,9 @@ def test_two_processes_train_the_same_weights_as_one(tmp_path, collection, group
 
 
 def test_a_loss_that_is_no_number_stops_with_its_step(tmp_path, collection, groups):
-    def broken(scores, _labels):
-        return scores.sum() * float("nan")
+    class Broken(Loss):
+        def __call__(self, scores, targets):
+            return scores.sum() * float("nan")
 
     reranker = CrossEncoder(str(save_tiny(tmp_path / "source")), max_length=24)
     training = FineTuning(steps=2, batch_size=2, validations=1)
@@ -197,7 +200,7 @@ def test_a_loss_that_is_no_number_stops_with_its_step(tmp_path, collection, grou
         fit(
             reranker,
             (groups, groups),
-            Recipe(broken, training),
+            Recipe(Broken(), training),
             Hardware(),
             validation(collection),
             tmp_path / "out",

@@ -17,7 +17,7 @@ from recross.inference.network import Network
 from recross.inference.tokens import Ints, Sequences
 from recross.records import TrainingGroup
 from recross.seeding import generator
-from recross.training.losses import ABSENT
+from recross.training.losses.loss import ABSENT
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class MicroBatch:
     batch: PackedBatch
     places: Tensor
     labels: Tensor  # (Q, N), ABSENT where a list is shorter; N counts what is scored once
+    teacher_scores: Tensor  # (Q, N), ABSENT where a list is shorter or has no teacher
     first_stage_scores: Tensor  # (Q, N)
     share: float
 
@@ -40,6 +41,7 @@ class MicroBatch:
             self.batch.to(device),
             self.places.to(device),
             self.labels.to(device),
+            self.teacher_scores.to(device),
             self.first_stage_scores.to(device),
             self.share,
         )
@@ -130,21 +132,26 @@ def micro_batches(
 
 
 class _Listed(NamedTuple):
-    """What of a group is scored: positions of documents, with labels and first-stage scores."""
+    """What of a group is scored: positions of documents, and what is known of each."""
 
     items: list[tuple[int, ...]]
     labels: list[float]
+    teacher_scores: list[float]
     first_stage_scores: list[float]
 
 
 def _listed(group: TrainingGroup, documents_per_item: int) -> _Listed:
     """Documents one by one, or every ordered pair of documents with different labels.
 
-    A pair's label is 1 where its first document is the more relevant, else 0.
+    A pair's label is 1 where its first document is the more relevant, else 0; its scores, the
+    teacher's and the first stage's, are by how much its first document is ahead.
     """
-    first = group.first_stage_scores or (0.0,) * len(group.doc_ids)
+    count = len(group.doc_ids)
+    first = group.first_stage_scores or (0.0,) * count
+    teacher = group.teacher_scores
     if documents_per_item == 1:
-        return _Listed([(n,) for n in range(len(first))], list(group.labels), list(first))
+        items: list[tuple[int, ...]] = [(n,) for n in range(count)]
+        return _Listed(items, list(group.labels), list(teacher or (ABSENT,) * count), list(first))
     pairs = [
         (one, other)
         for one, label in enumerate(group.labels)
@@ -154,6 +161,7 @@ def _listed(group: TrainingGroup, documents_per_item: int) -> _Listed:
     return _Listed(
         [*pairs],
         [float(group.labels[one] > group.labels[other]) for one, other in pairs],
+        [teacher[one] - teacher[other] if teacher else ABSENT for one, other in pairs],
         [first[one] - first[other] for one, other in pairs],
     )
 
@@ -194,15 +202,17 @@ def _micro_batch(lists: Sequence[_Listed], own: Sequences, share: float) -> Micr
     longest = max(sizes)
     places: Ints = np.concatenate([row * longest + np.arange(n) for row, n in enumerate(sizes)])
     order = by_length(own.lengths)
-    labels = np.full(len(lists) * longest, ABSENT, dtype=np.float32)
-    labels[places] = [label for listed in lists for label in listed.labels]
-    first = np.zeros_like(labels)
-    first[places] = [score for listed in lists for score in listed.first_stage_scores]
-    shape = (len(lists), longest)
+
+    def filled(values: Sequence[Sequence[float]], empty: float) -> Tensor:
+        flat = np.full(len(lists) * longest, empty, dtype=np.float32)
+        flat[places] = [value for row in values for value in row]
+        return torch.from_numpy(flat).view(len(lists), longest)
+
     return MicroBatch(
         batch=PackedBatch.of(own.take(order), torch.device("cpu")),
         places=torch.from_numpy(places[order]),
-        labels=torch.from_numpy(labels).view(shape),
-        first_stage_scores=torch.from_numpy(first).view(shape),
+        labels=filled([listed.labels for listed in lists], ABSENT),
+        teacher_scores=filled([listed.teacher_scores for listed in lists], ABSENT),
+        first_stage_scores=filled([listed.first_stage_scores for listed in lists], 0.0),
         share=share,
     )

@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -21,7 +21,7 @@ from recross.hardware import Hardware
 from recross.tracking.tracker import Log
 from recross.training.data import Phase, StepData
 from recross.training.groups import Groups
-from recross.training.losses import Loss
+from recross.training.losses.loss import Loss
 from recross.training.module import Optimisation, RankingModule, Trainable, Validation
 
 
@@ -146,24 +146,17 @@ def fit(
     ``groups`` are those of the easy steps and of the rest; the same ones twice where the recipe
     has no easy steps.
     ``hardware`` decides devices and precision only: the groups of every step follow from the seed.
+
+    Raises:
+        InputError: loss, network, groups and hardware do not go together.
     """
     training, seed, network = recipe.training, recipe.seed, reranker.network
-    if training.batch_size % hardware.devices:
-        raise InputError(
-            f"training.batch_size must be a multiple of hardware.devices={hardware.devices},"
-            f" got {training.batch_size}"
-        )
-    if getattr(recipe.loss, "reads_answers", False) and not getattr(network, "answer_count", 0):
-        raise InputError(
-            f"loss must be one over scores for a network with a single output, got"
-            f" {type(recipe.loss).__name__}, which needs the logits of two answers or more"
-        )
-    if training.hardware(hardware).precision == "fp16":
-        raise InputError("hardware.precision must be fp32 or bf16 in training, got 'fp16'")
+    easy, hard = groups
     hardware = training.hardware(hardware)
+    _check_hardware(training, hardware)
+    _check_loss(recipe.loss, network, (easy, hard) if training.easy_steps else (hard,))
     hardware.prepare()
     network.prepare_training(training.frozen_share, training.dropout)
-    easy, hard = groups
     data = StepData(
         [
             Phase(easy.groups, training.easy_steps),
@@ -198,6 +191,32 @@ def fit(
         "best_step": _step_of(best.best_model_path),
         f"best dev {training.measure}": float(best.best_model_score or 0.0),
     }
+
+
+def _check_hardware(training: FineTuning, hardware: Hardware) -> None:
+    if training.batch_size % hardware.devices:
+        raise InputError(
+            f"training.batch_size must be a multiple of hardware.devices={hardware.devices},"
+            f" got {training.batch_size}"
+        )
+    if hardware.precision == "fp16":
+        raise InputError("hardware.precision must be fp32 or bf16 in training, got 'fp16'")
+
+
+def _check_loss(loss: Loss, network: Any, groups: Sequence[Groups]) -> None:
+    name = type(loss).__name__
+    if loss.reads_answers and not getattr(network, "answer_count", 0):
+        raise InputError(
+            f"loss must be one over scores for a network with a single output, got"
+            f" {name}, which needs the logits of two answers or more"
+        )
+    untaught = sum(one.teacher_scores is None for part in groups for one in part.groups)
+    if loss.learns_from_teacher and untaught:
+        raise InputError(
+            f"loss must be one over labels for groups without teacher_scores, got {name}, which"
+            f" learns from a teacher, and {untaught} groups without: let a teacher score them, or"
+            " choose another loss, such as listwise"
+        )
 
 
 def _train(

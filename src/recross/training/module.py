@@ -22,7 +22,7 @@ from recross.records import Qrels
 from recross.runs import Run
 from recross.tracking.tracker import Log
 from recross.training.data import MicroBatch, Step, StepData
-from recross.training.losses import Loss
+from recross.training.losses.loss import Loss
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class RankingModule(pl.LightningModule):
         total = torch.zeros((), device=self.device)
         for number_in_step, part in enumerate(step, start=1):
             micro = part.to(self.device)
-            loss = self.loss(self._lists(micro), micro.labels) * micro.share
+            loss = self.loss(self._lists(micro), self._targets(micro)) * micro.share
             with self._gradients_shared(number_in_step == len(step)):
                 self.manual_backward(loss)
             total += loss.detach()
@@ -173,10 +173,13 @@ class RankingModule(pl.LightningModule):
 
     def _lists(self, micro: MicroBatch) -> Tensor:
         """What the loss sees: scores ``(Q, N)``, or logits of the answers ``(Q, N, C)``."""
-        if getattr(self.loss, "reads_answers", False):
+        if self.loss.reads_answers:
             return micro.lists(self.network.answers(micro.batch).float())
         lists = micro.lists(self.network(micro.batch).float())
         return lists + self.optimisation.first_stage_weight * micro.first_stage_scores
+
+    def _targets(self, micro: MicroBatch) -> Tensor:
+        return micro.teacher_scores if self.loss.learns_from_teacher else micro.labels
 
     def _gradients_shared(self, last: bool) -> AbstractContextManager[None]:
         """Processes hold unequal numbers of micro-batches, so they meet at each step's last."""

@@ -1,0 +1,1 @@
+"""What training minimises: losses over lists of scores, by kind."""

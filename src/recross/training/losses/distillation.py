@@ -1,0 +1,94 @@
+"""Losses that bring a network near its teacher: targets are the teacher's scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from recross.training.losses.loss import (
+    Lists,
+    Loss,
+    check_positive,
+    log_shares,
+    mean_over_queries,
+)
+from recross.training.losses.ranks import approximate_ranks, ranks
+
+
+@dataclass(frozen=True)
+class TeacherMSE(Loss):
+    """Squared difference from the teacher's score (sentence-transformers' MS MARCO models)."""
+
+    learns_from_teacher: ClassVar[bool] = True
+
+    def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Mean over each query's documents, then over queries."""
+        lists = Lists.of(scores, targets)
+        return mean_over_queries((lists.scores - lists.targets).square(), lists.present)
+
+
+@dataclass(frozen=True)
+class MarginMSE(Loss):
+    """Squared difference of the network's margins from the teacher's (Hofstätter et al. 2020).
+
+    The first document of a list is its positive; margins are its score less that of each other
+    document. A network that compares documents learns them by ``TeacherMSE``: the teacher's score
+    of a pair is its margin.
+    """
+
+    learns_from_teacher: ClassVar[bool] = True
+
+    def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Mean over each query's margins, then over queries."""
+        lists = Lists.of(scores, targets)
+        missing = lists.scores - lists.targets
+        each = (missing[:, :1] - missing[:, 1:]).square()  # (Q, N - 1)
+        return mean_over_queries(each, lists.present[:, :1] & lists.present[:, 1:])
+
+
+@dataclass(frozen=True)
+class TeacherKL(Loss):
+    """Kullback-Leibler divergence of the network's list from the teacher's.
+
+    Both are softmaxes at ``temperature`` (Hinton et al. 2015); the value is not multiplied by its
+    square.
+    """
+
+    temperature: float = 1.0
+    learns_from_teacher: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_positive(temperature=self.temperature)
+
+    def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Mean over queries."""
+        lists = Lists.of(scores, targets)
+        own = log_shares(lists.scores / self.temperature, lists.present)
+        wanted = log_shares(lists.targets / self.temperature, lists.present)
+        return (wanted.exp() * (wanted - own)).sum(dim=1).mean()
+
+
+@dataclass(frozen=True)
+class DiscountedRankMSE(Loss):
+    """Squared difference of approximate ranks from the teacher's (ADR-MSE, Schlatt et al. 2025).
+
+    Ranks of the network are sums of sigmoids of score differences in units of ``temperature``; a
+    document at the teacher's rank ``r`` weighs ``1 / log2(1 + r)``. Only the order of the
+    teacher's scores matters; equal ones are in order as the list has them.
+    """
+
+    temperature: float = 1.0
+    learns_from_teacher: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_positive(temperature=self.temperature)
+
+    def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Mean over each query's documents, then over queries."""
+        lists = Lists.of(scores, targets)
+        wanted = ranks(lists.targets, lists.present)
+        found = approximate_ranks(lists.scores, lists.present, self.temperature)
+        each = (found - wanted).square() / (1.0 + wanted).log2()
+        return mean_over_queries(each, lists.present)

@@ -1,0 +1,90 @@
+"""Losses that stand for nDCG."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from recross.errors import InputError
+from recross.training.losses.loss import Lists, Loss, check_positive
+from recross.training.losses.ranks import approximate_ranks, ranks
+
+
+@dataclass(frozen=True)
+class LambdaLoss(Loss):
+    """NDCG-Loss2++ of the LambdaLoss framework (Wang et al. 2018), in bits.
+
+    Every pair pays its logistic loss, ``sigma`` steep, times what its order is worth in nDCG: the
+    exchange of its ranks, as in LambdaRank, plus ``mu`` times a bound that depends on how many
+    ranks apart it is. Ranks are those of the scores at hand, equal scores in the order of the list.
+    With ``depth`` only pairs that both rank so high count.
+    """
+
+    sigma: float = 1.0
+    mu: float = 10.0
+    depth: int | None = None
+
+    def __post_init__(self) -> None:
+        check_positive(sigma=self.sigma)
+        if not 0 <= self.mu < math.inf:
+            raise InputError(f"mu must not be negative, got {self.mu}")
+        if self.depth is not None and self.depth < 2:
+            raise InputError(f"depth must be at least 2, got {self.depth}")
+
+    def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Sum over each query's pairs, then mean over queries."""
+        lists = Lists.of(scores, targets)
+        rank = ranks(lists.scores.detach(), lists.present)
+        pairs = lists.preferred
+        if self.depth is not None:
+            within = rank <= self.depth
+            pairs = pairs & within.unsqueeze(2) & within.unsqueeze(1)
+        bits = F.softplus(-self.sigma * lists.margins) / math.log(2)  # (Q, N, N)
+        each = (bits * self._worth(lists, rank)).masked_fill(~pairs, 0.0)
+        return each.sum(dim=(1, 2)).mean()
+
+    def _worth(self, lists: Lists, rank: Tensor) -> Tensor:
+        gains = _normalised_gains(lists, self.depth)
+        gap = (rank.unsqueeze(2) - rank.unsqueeze(1)).abs().clamp(min=1)  # (Q, N, N)
+        exchange = (_discount(rank).unsqueeze(2) - _discount(rank).unsqueeze(1)).abs()
+        bound = _discount(gap) - _discount(gap + 1)
+        return (exchange + self.mu * bound) * (gains.unsqueeze(2) - gains.unsqueeze(1)).abs()
+
+
+@dataclass(frozen=True)
+class ApproxNDCG(Loss):
+    """What approximate nDCG lacks of 1 (Qin et al. 2010).
+
+    Ranks are sums of sigmoids of score differences in units of ``temperature``, the inverse of the
+    paper's alpha: the lower, the nearer to nDCG and the flatter the loss.
+    """
+
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_positive(temperature=self.temperature)
+
+    def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Mean over queries."""
+        lists = Lists.of(scores, targets)
+        rank = approximate_ranks(lists.scores, lists.present, self.temperature)
+        ndcg = (_normalised_gains(lists, None) * _discount(rank)).sum(dim=1)
+        return (1 - ndcg).masked_fill((lists.targets <= 0).all(dim=1), 0.0).mean()
+
+
+def _normalised_gains(lists: Lists, depth: int | None) -> Tensor:
+    """``2^label - 1`` over the ideal DCG, ``(Q, N)``; all 0 where none is relevant."""
+    gains = lists.targets.clamp(min=0).exp2() - 1
+    ideal = ranks(lists.targets, lists.present)
+    best = gains * _discount(ideal)
+    if depth is not None:
+        best = best.masked_fill(ideal > depth, 0.0)
+    total = best.sum(dim=1, keepdim=True)
+    return gains / total.masked_fill(total == 0, 1.0)
+
+
+def _discount(rank: Tensor) -> Tensor:
+    return 1 / (1.0 + rank).log2()
