@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -43,7 +44,7 @@ class Poly1(Loss):
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.weight < 0:
+        if not 0 <= self.weight < math.inf:
             raise InputError(f"weight must not be negative, got {self.weight}")
         check_positive(temperature=self.temperature)
 
