@@ -126,6 +126,7 @@ def test_margin_mse_by_hand_takes_the_first_document_as_the_positive():
     # Margins 1.5 and 3 of the network, 2 and -1 of the teacher.
     assert of(MarginMSE(), [2.0, 0.5, -1.0], [5.0, 3.0, 6.0]) == near((0.25 + 16) / 2)
     assert of(MarginMSE(), [2.0, 0.5], [12.0, 10.5]) == near(0)
+    assert of(MarginMSE(), [2.0, 0.5, 1.0], [ABSENT, 3.0, 6.0]) == 0
 
 
 def test_teacher_kl_by_hand_and_zero_where_the_lists_agree():
@@ -235,11 +236,12 @@ def test_pairwise_losses_equal_a_loop_over_pairs(query):
     assert of(MarginRanking(margin=0.7), scores, labels) == near(hinge)
 
 
-@given(graded)
-def test_lambda_loss_equals_a_loop_over_pairs_of_the_ranking(query):
+@given(graded, st.sampled_from([None, 2, 3, 4]))
+def test_lambda_loss_equals_a_loop_over_pairs_of_the_ranking(query, depth):
     scores, labels = query
-    ranking = order_by(scores)
-    ideal = sum((2**y - 1) / math.log2(r + 2) for r, y in enumerate(sorted(labels, reverse=True)))
+    ranking = order_by(scores)[:depth]
+    best = sorted(labels, reverse=True)[:depth]
+    ideal = sum((2**y - 1) / math.log2(r + 2) for r, y in enumerate(best))
     expected = 0.0
     for a, i in enumerate(ranking, start=1):
         for b, j in enumerate(ranking, start=1):
@@ -249,7 +251,7 @@ def test_lambda_loss_equals_a_loop_over_pairs_of_the_ranking(query):
                 bound = 1 / math.log2(1 + gap) - 1 / math.log2(2 + gap)
                 worth = abs(2 ** labels[i] - 2 ** labels[j]) / ideal * (exchange + 3.0 * bound)
                 expected -= worth * math.log2(sigmoid(0.9 * (scores[i] - scores[j])))
-    assert of(LambdaLoss(mu=3.0, sigma=0.9), scores, labels) == near(expected)
+    assert of(LambdaLoss(mu=3.0, sigma=0.9, depth=depth), scores, labels) == near(expected)
 
 
 def soft_rank(scores, place, temperature):

@@ -147,9 +147,10 @@ def test_an_empty_list_counts_as_zero_and_leaves_the_others_alone(loss):
         torch.cat([targets, torch.full((1, 2), ABSENT)]),
     )
     value, gradient = value_and_gradient(loss, scores, targets)
-    both, gradient_of_both = value_and_gradient(
-        loss, with_empty[0].detach().requires_grad_(), with_empty[1]
-    )
+    with torch.autograd.set_detect_anomaly(True):  # no NaN on the way either
+        both, gradient_of_both = value_and_gradient(
+            loss, with_empty[0].detach().requires_grad_(), with_empty[1]
+        )
     torch.testing.assert_close(both, value / 2)
     torch.testing.assert_close(gradient_of_both[:1], gradient / 2)
     assert (gradient_of_both[1] == 0).all()

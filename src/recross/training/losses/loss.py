@@ -69,7 +69,7 @@ class Lists(NamedTuple):
 
 def log_shares(values: Tensor, present: Tensor) -> Tensor:
     """Log-softmax over the documents of each list ``(Q, N)``, 0 where there is none."""
-    # The lowest number, not -inf: the softmax of an empty list would have no gradient.
+    # The lowest number, not -inf, which would make the softmax of an empty list no number.
     lowest = torch.finfo(values.dtype).min
     shares = F.log_softmax(values.masked_fill(~present, lowest), dim=1)
     return shares.masked_fill(~present, 0.0)
