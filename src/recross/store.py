@@ -87,13 +87,18 @@ class Store:
     root: Path = DEFAULT_STORE
 
     def artefact(
-        self, kind: str, identity: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]
+        self,
+        kind: str,
+        identity: Mapping[str, Any],
+        make: Callable[[Path], Mapping[str, Any]],
+        resumable: bool = False,
     ) -> Path:
         """Return the artefact's folder, making it first if no finished one exists.
 
         ``make`` fills a fresh folder and returns what else the manifest shall say. Processes that
         want the same artefact wait for the one that makes it; a crash leaves nothing behind that
-        could be taken for a finished artefact.
+        could be taken for a finished artefact. ``resumable``: ``make`` is handed the folder as an
+        interrupted one of the same identity left it, and knows itself which part of it is whole.
         """
         key = fingerprint(kind, identity)
         folder = self.root / kind / key
@@ -102,16 +107,21 @@ class Store:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{key}.lock")):
             if not (folder / MANIFEST).is_file():
-                self._make(folder, identity, make)
+                self._make(folder, identity, make, resumable)
         return folder
 
     def _make(
-        self, folder: Path, identity: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]
+        self,
+        folder: Path,
+        identity: Mapping[str, Any],
+        make: Callable[[Path], Mapping[str, Any]],
+        resumable: bool,
     ) -> None:
         partial = folder.with_name(f".{folder.name}.partial")
-        for leftover in (partial, folder):
-            shutil.rmtree(leftover, ignore_errors=True)
-        partial.mkdir()
+        shutil.rmtree(folder, ignore_errors=True)
+        if not resumable:
+            shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(exist_ok=resumable)
         facts = make(partial)
         write_json(partial / MANIFEST, {"identity": describe(identity), **facts})
         partial.replace(folder)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -6,6 +7,7 @@ from recross.collection import Collection
 from recross.collections.files import BeirFolder
 from recross.errors import InputError
 from recross.evaluation.measures import evaluate
+from recross.hardware import Hardware
 from recross.rerankers.baselines import BiEncoderScore, FirstStage, Oracle
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.bm25 import BM25
@@ -152,6 +154,25 @@ def test_a_retriever_is_asked_once_for_the_same_queries(tmp_path, collection):
     ]
     assert Counting.asked == 1
     assert runs[0].rankings == runs[2].rankings
+
+
+def test_a_run_made_in_another_precision_is_another_run(tmp_path, collection, monkeypatch):
+    monkeypatch.setattr(Hardware, "_multiplies_in_bf16", lambda _: True)
+    asked = []
+
+    @dataclass(frozen=True)
+    class Recording(RandomOrder):
+        hardware: Hardware = field(default=Hardware(), compare=False)
+
+        def retrieve(self, *arguments):
+            asked.append(self.hardware.precision)
+            return super().retrieve(*arguments)
+
+    for precision in ("fp32", "bf16", "fp32", "bf16"):
+        first = Recording(0, Hardware(precision=precision))
+        fused = ReciprocalRankFusion((first, RandomOrder(1)))
+        retrieve_once(fused, collection, ["q0"], 5, Store(tmp_path))
+    assert asked == ["fp32", "bf16"]
 
 
 def test_the_oracle_is_the_ceiling_and_no_reranker_is_the_floor(collection):

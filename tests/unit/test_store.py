@@ -58,6 +58,23 @@ def test_a_crash_while_making_leaves_no_artefact_and_the_next_try_succeeds(tmp_p
     assert [path.name for path in folder.iterdir()] == ["manifest.json"]
 
 
+def test_what_can_be_resumed_finds_what_an_interruption_left(tmp_path):
+    store = Store(tmp_path)
+
+    def crash(folder):
+        (folder / "half").write_text("x")
+        raise RuntimeError("power cut")
+
+    def finish(folder):
+        return {"found": (folder / "half").read_text()}
+
+    with pytest.raises(RuntimeError):
+        store.artefact("kind", {"x": 1}, crash, resumable=True)
+    assert not list((tmp_path / "kind").glob("*/manifest.json"))
+    folder = store.artefact("kind", {"x": 1}, finish, resumable=True)
+    assert read_manifest(folder)["found"] == "x"
+
+
 def test_descriptions_are_json_and_refuse_what_has_no_description():
     assert json.dumps(describe({"hardware": Hardware(), "tags": ("a", "b"), "none": None}))
     with pytest.raises(TypeError, match="cannot describe a object"):

@@ -57,8 +57,9 @@ def blocks(
 ) -> list[Block]:
     """The encoder's layers, with linear layers as ``make`` gives them.
 
-    ``first_only``: of the last layer only first tokens are wanted, as ``forward`` wants them.
-    ``make_up`` gives the layers that widen the feed-forward part, where they are to differ.
+    ``first_only``: of the last layer only first tokens are wanted, as ``forward`` and
+    ``first_states`` want them. ``make_up`` gives the layers that widen the feed-forward part,
+    where they are to differ.
     """
     encoder = _encoder(model).encoder
     last = len(encoder.layer) - 1 if first_only else None
@@ -84,6 +85,21 @@ def states(
     return found
 
 
+def first_states(
+    model: Any,
+    layers: Sequence[Block],
+    batch: PackedBatch,
+    dtype: torch.dtype = torch.float32,
+    dropout: float = 0.0,
+) -> Tensor:
+    """The encoder's output at the first token of each sequence, ``(B, D)``."""
+    before = states(model, layers[:-1], batch, dtype, dropout)  # (T, D)
+    heads, last = model.config.num_attention_heads, layers[-1]
+    first = before[batch.starts]  # (B, D)
+    attended = attend_first(last.query(first), last.key_value(before), heads, batch.groups, dropout)
+    return _after_attention(last, attended, first, dropout)
+
+
 def forward(
     model: Any,
     layers: Sequence[Block],
@@ -92,16 +108,13 @@ def forward(
     dropout: float = 0.0,
 ) -> Tensor:
     """Logits ``(B, labels)`` in the order of the batch; ``dtype`` is that of the products."""
-    before = states(model, layers[:-1], batch, dtype, dropout)  # (T, D)
-    heads, last = model.config.num_attention_heads, layers[-1]
-    first = before[batch.starts]  # (B, D)
-    attended = attend_first(last.query(first), last.key_value(before), heads, batch.groups, dropout)
-    first = _after_attention(last, attended, first, dropout)
+    first = first_states(model, layers, batch, dtype, dropout)
     return _head(model, _encoder(model), first, dropout)
 
 
 def _encoder(model: Any) -> Any:
-    return getattr(model, SUPPORTED[model.config.model_type])
+    """The encoder within a model with a head; a bare encoder is its own."""
+    return getattr(model, SUPPORTED[model.config.model_type], model)
 
 
 def _block(layer: Any, make: MakeAffine, make_up: MakeAffine, is_last: bool) -> Block:

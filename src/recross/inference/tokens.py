@@ -156,6 +156,16 @@ def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     return [encoding.ids for encoding in found]
 
 
+def text_template(tokenizer: Any) -> Template:
+    """Read a tokenizer's own special tokens off one short text."""
+    pieces = tokenizer("a", add_special_tokens=False)["input_ids"]
+    encoded = tokenizer("a", return_token_type_ids=True)
+    ids, kinds = list(encoded["input_ids"]), list(encoded["token_type_ids"])
+    begin = ids.index(pieces[0])
+    end = begin + len(pieces)
+    return Template((tuple(ids[:begin]), tuple(ids[end:])), (kinds[0], kinds[begin], kinds[-1]))
+
+
 def pair_template(tokenizer: Any) -> Template:
     """Read a tokenizer's own special tokens off a pair of one-piece texts."""
     (one,), (two,) = (

@@ -49,14 +49,13 @@ class BiEncoderScore:
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Score with the collection's stored document vectors."""
         start = time.perf_counter()
-        vectors, doc_ids = self.encoder.document_vectors(collection)
-        row = {doc_id: number for number, doc_id in enumerate(doc_ids)}
+        documents = self.encoder.document_vectors(collection)
         query_ids = list(candidates.rankings)
         queries = self.encoder.encode([collection.queries[query_id] for query_id in query_ids])
         scores = {}
         for query_id, query in zip(query_ids, queries, strict=True):
             own = candidates.doc_ids(query_id)
-            cosines = vectors[[row[doc_id] for doc_id in own]] @ query  # (N,)
+            cosines = documents.of(own) @ query  # (N,)
             scores[query_id] = dict(zip(own, cosines.tolist(), strict=True))
         pairs = sum(map(len, candidates.rankings.values()))
         run = Run.from_scores("biencoder", scores)

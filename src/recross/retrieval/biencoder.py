@@ -1,35 +1,31 @@
-"""A bi-encoder on faiss (Reimers & Gurevych 2019; Johnson et al. 2017).
+"""A bi-encoder on faiss (Reimers & Gurevych 2019; Johnson et al. 2017); the only home of faiss.
 
-Queries and documents are encoded apart and compared by cosine. The only home of
-sentence-transformers' encoder and of faiss.
+Queries and documents are encoded apart and compared by cosine.
 """
 
 from __future__ import annotations
 
-import logging
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import faiss
 import numpy as np
-import numpy.typing as npt
 
-from recross.checkpoints import locate
 from recross.collection import Collection
 from recross.errors import InputError
 from recross.hardware import Hardware
+from recross.inference.pooled import Vectors
+from recross.inference.tokens import Ints
+from recross.retrieval.document_vectors import DocumentVectors
+from recross.retrieval.sentence_encoder import SentenceEncoder, load_encoder
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, READ, Store, describe
 
-logger = logging.getLogger(__name__)
-
-Vectors = npt.NDArray[np.float32]
-ENCODED_AT_ONCE = 50_000
+TRAINED_PER_LIST = 256
+"""Vectors that faiss's clustering looks at for each cell; more are thrown away by it."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class BiEncoder:
 
     ``index``: ``Flat`` is exact; ``HNSW`` (graph of ``hnsw_links`` neighbours, searched
     ``hnsw_search`` wide) and ``IVF`` (``ivf_lists`` cells, ``ivf_probes`` of them searched) trade
-    recall for speed. Vectors and trained indexes lie in the store.
+    recall for speed. Vectors, in half precision, and the approximate indexes lie in the store.
     """
 
     checkpoint: str = field(metadata=READ)
@@ -61,79 +57,78 @@ class BiEncoder:
             )
 
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
-        """Search the whole collection for each query."""
-        index, doc_ids = self._search_index(collection)
+        """Search the whole collection for all queries at once."""
+        documents = self.document_vectors(collection)
         queries = self.encode([collection.queries[query_id] for query_id in query_ids])
-        scores, found = index.search(queries, min(depth, len(doc_ids)))
+        depth = min(depth, len(documents))
+        if not len(queries):
+            scores, found = np.empty((0, depth), np.float32), np.empty((0, depth), np.int64)
+        elif self.index == "Flat":
+            scores, found = search(documents, queries, depth)
+        else:
+            scores, found = self._index(collection, documents).search(queries, depth)
         ranked = {
             query_id: {
-                doc_ids[number]: float(score)
-                for number, score in zip(found[row], scores[row], strict=True)
+                documents.doc_ids[number]: score
+                for number, score in zip(found[row].tolist(), scores[row].tolist(), strict=True)
                 if number >= 0  # an approximate index may find fewer than asked
             }
             for row, query_id in enumerate(query_ids)
         }
         return Run.from_scores("biencoder", ranked)
 
-    def encode(self, texts: Sequence[str], show_progress: bool = False) -> Vectors:
-        """Unit vectors, ``(N, D)``."""
-        encoder = _encoder(self.checkpoint, self.max_length, str(self.hardware.device))
-        vectors: Vectors = encoder.encode(
-            list(texts),
-            batch_size=32,
-            normalize_embeddings=True,
-            show_progress_bar=show_progress,
-            convert_to_numpy=True,
-        )
-        return vectors.astype(np.float32, copy=False)
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors in single precision, ``(N, D)``."""
+        parts = list(self._encoder.encode(texts))
+        if not parts:
+            return np.empty((0, 0), dtype=np.float32)
+        vectors = np.empty((len(texts), parts[0][1].shape[1]), dtype=np.float32)
+        for rows, found in parts:
+            vectors[rows] = found
+        return vectors
 
     @property
     def parameters(self) -> int:
         """Parameters of the encoder."""
-        encoder = _encoder(self.checkpoint, self.max_length, str(self.hardware.device))
-        return sum(parameter.numel() for parameter in encoder.parameters())
+        return self._encoder.parameters
 
-    def document_vectors(self, collection: Collection) -> tuple[Vectors, list[str]]:
-        """Every document's vector, memory-mapped, and the documents they belong to."""
+    def document_vectors(self, collection: Collection) -> DocumentVectors:
+        """Every document's vector, encoded first if the store has them not.
+
+        An encoding that was interrupted goes on where it stopped.
+        """
 
         def make(folder: Path) -> Mapping[str, Any]:
-            doc_ids: list[str] = []
-            parts: list[Vectors] = []
-            for chunk in _chunks(collection.documents.items(), ENCODED_AT_ONCE):
-                doc_ids += [doc_id for doc_id, _ in chunk]
-                logger.info(
-                    "bi-encoder: encoding documents %d to %d",
-                    len(doc_ids) - len(chunk) + 1,
-                    len(doc_ids),
-                )
-                parts.append(self.encode([text for _, text in chunk], sys.stderr.isatty()))
-            np.save(folder / "vectors.npy", np.concatenate(parts))
-            (folder / "doc_ids.txt").write_text("\n".join(doc_ids), encoding="utf-8")
-            return {"documents": len(doc_ids), "dimensions": parts[0].shape[1]}
+            return DocumentVectors.write(folder, collection.documents, self._encoder.encode)
 
         encoder = describe(BiEncoder(self.checkpoint, max_length=self.max_length))
-        identity = {"encoder": encoder, "collection": collection.fingerprint}
-        folder = Store(self.store).artefact("vectors", identity, make)
-        return _load_vectors(folder)
+        identity = {"encoder": encoder, **self._made_from(collection)}
+        return _open(Store(self.store).artefact("vectors", identity, make, resumable=True))
 
-    def _search_index(self, collection: Collection) -> tuple[Any, list[str]]:
-        vectors, doc_ids = self.document_vectors(collection)
+    @property
+    def _encoder(self) -> SentenceEncoder:
+        return load_encoder(self.checkpoint, self.max_length, self.hardware)
 
+    def _made_from(self, collection: Collection) -> Mapping[str, Any]:
+        return {
+            "collection": collection.fingerprint,
+            "precision": self.hardware.effective_precision,
+            "storage": "fp16",
+        }
+
+    def _index(self, collection: Collection, documents: DocumentVectors) -> Any:
         def make(folder: Path) -> Mapping[str, Any]:
-            index = self._build_index(vectors)
+            index = self._build_index(documents)
             faiss.write_index(index, str(folder / "index.faiss"))
-            return {"documents": len(doc_ids)}
+            return {"documents": len(documents)}
 
-        identity = {"retriever": self, "collection": collection.fingerprint}
-        folder = Store(self.store).artefact("faiss", identity, make)
-        return _load_index(folder), doc_ids
+        identity = {"retriever": self, **self._made_from(collection)}
+        return _load_index(Store(self.store).artefact("faiss", identity, make))
 
-    def _build_index(self, vectors: Vectors) -> Any:
-        count, dimensions = vectors.shape
+    def _build_index(self, documents: DocumentVectors) -> Any:
+        count, dimensions = documents.vectors.shape
         index: Any
-        if self.index == "Flat":
-            index = faiss.IndexFlatIP(dimensions)
-        elif self.index == "HNSW":
+        if self.index == "HNSW":
             index = faiss.IndexHNSWFlat(dimensions, self.hnsw_links, faiss.METRIC_INNER_PRODUCT)
             index.hnsw.efSearch = self.hnsw_search
         else:
@@ -141,30 +136,32 @@ class BiEncoder:
             quantizer = faiss.IndexFlatIP(dimensions)
             index = faiss.IndexIVFFlat(quantizer, dimensions, lists, faiss.METRIC_INNER_PRODUCT)
             index.nprobe = min(self.ivf_probes, lists)
-            index.train(vectors)
-        index.add(np.ascontiguousarray(vectors))
+            index.train(documents.sample(TRAINED_PER_LIST * lists))
+        for _, block in documents.blocks():
+            index.add(block)
         return index
 
 
-def _chunks(items: Any, size: int) -> Iterator[list[tuple[str, str]]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
+def search(documents: DocumentVectors, queries: Vectors, depth: int) -> tuple[Vectors, Ints]:
+    """Search exactly: the best products of each query and the rows they belong to, ``(Q, depth)``.
+
+    All queries are compared with one block of documents after the other, straight from the disk.
+    """
+    scores = np.empty((len(queries), 0), dtype=np.float32)
+    rows = np.empty((len(queries), 0), dtype=np.int64)
+    for start, block in documents.blocks():
+        size = min(depth, len(block))
+        near, at = faiss.knn(queries, block, size, metric=faiss.METRIC_INNER_PRODUCT)
+        scores = np.concatenate([scores, near], axis=1)
+        rows = np.concatenate([rows, at + start], axis=1)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+        scores, rows = np.take_along_axis(scores, best, 1), np.take_along_axis(rows, best, 1)
+    return scores, rows
 
 
 @cache
-def _encoder(checkpoint: str, max_length: int, device: str) -> Any:
-    from sentence_transformers import SentenceTransformer  # seconds to import
-
-    encoder = SentenceTransformer(str(locate(checkpoint)), device=device)
-    encoder.max_seq_length = max_length
-    return encoder
-
-
-@cache
-def _load_vectors(folder: Path) -> tuple[Vectors, list[str]]:
-    vectors: Vectors = np.load(folder / "vectors.npy", mmap_mode="r")
-    return vectors, (folder / "doc_ids.txt").read_text(encoding="utf-8").split("\n")
+def _open(folder: Path) -> DocumentVectors:
+    return DocumentVectors.open(folder)
 
 
 @cache

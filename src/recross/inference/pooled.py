@@ -1,0 +1,61 @@
+"""One unit vector per text from a BERT-like encoder, through the padding-free forward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recross.hardware import Hardware
+from recross.inference import packed
+from recross.inference.affine import frozen_affine
+from recross.inference.attention import by_group
+from recross.inference.batches import PackedBatch, token_budget
+from recross.inference.tokens import Ints, Joiner, text_template
+
+Vectors = npt.NDArray[np.float32]
+Pooling = Literal["mean", "cls"]
+
+
+@dataclass(frozen=True)
+class PooledEncoder:
+    """An encoder of texts with the weights as they are at the first call.
+
+    ``pooling``: the mean of all output tokens, special ones included, or the first one alone; of
+    the last layer only that one is then computed. Texts are cut to ``max_length`` tokens in all.
+    """
+
+    model: Any
+    tokenizer: Any
+    pooling: Pooling
+    max_length: int
+    hardware: Hardware
+
+    def encode(self, texts: Sequence[str]) -> Iterator[tuple[Ints, Vectors]]:
+        """Yield numbers of texts, longest first, and their vectors ``(B, D)``, batch by batch."""
+        joiner = Joiner(self.tokenizer, text_template(self.tokenizer), self.max_length)
+        sequences = joiner.encode(texts, [], [(number,) for number in range(len(texts))])
+        for which in token_budget(sequences.lengths, self.hardware.tokens_per_batch):
+            batch = PackedBatch.of(sequences.take(which), self.hardware.device)
+            with torch.inference_mode():
+                vectors = F.normalize(self._pool(batch).float(), dim=1)
+            yield which, vectors.cpu().numpy()
+
+    def _pool(self, batch: PackedBatch) -> Tensor:
+        dtype = self.hardware.dtype
+        if self.pooling == "cls":
+            return packed.first_states(self.model, self._layers, batch, dtype)
+        states = packed.states(self.model, self._layers, batch, dtype)
+        return torch.cat([rows.float().mean(dim=1) for rows in by_group(states, batch.groups)])
+
+    @cached_property
+    def _layers(self) -> list[packed.Block]:
+        make = frozen_affine(self.hardware.dtype, self.hardware.tokens_per_batch)
+        return packed.blocks(self.model, make, first_only=self.pooling == "cls")

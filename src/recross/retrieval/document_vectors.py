@@ -1,0 +1,130 @@
+"""One vector per document of a whole collection, on disk in half precision, memory-mapped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from recross.inference.pooled import Vectors
+from recross.inference.tokens import Ints
+from recross.store import read_manifest, write_json
+
+logger = logging.getLogger(__name__)
+
+Encode = Callable[[Sequence[str]], Iterator[tuple[Ints, Vectors]]]
+"""Yields numbers of texts and their vectors, batch by batch."""
+
+VECTORS, DOC_IDS, WRITTEN = "vectors.bin", "doc_ids.json", "written.json"
+
+DOCUMENTS_AT_ONCE = 10_000
+"""Documents sorted by length together, and what an interruption loses at most."""
+
+ROWS_AT_ONCE = 1 << 16
+"""Rows in single precision at a time while a collection is searched."""
+
+
+@dataclass(frozen=True)
+class DocumentVectors:
+    """Vectors ``(N, D)`` in the order of ``doc_ids``."""
+
+    vectors: npt.NDArray[np.float16]
+    doc_ids: Sequence[str]
+
+    @classmethod
+    def write(cls, folder: Path, documents: Mapping[str, str], encode: Encode) -> Mapping[str, Any]:
+        """Encode documents into a folder, after those that an interruption left there.
+
+        Only one chunk is in memory. A chunk counts as written when its bytes are on the disk and
+        ``written.json``, replaced after that, says so; whatever lies behind it is cut off. Returns
+        what the manifest shall say.
+        """
+        done, dimension = _written(folder)
+        shown = sys.stderr.isatty()  # a log file wants lines, not a bar
+        texts = islice(documents.values(), done, None)
+        with (
+            (folder / VECTORS).open("ab") as file,
+            tqdm(
+                total=len(documents),
+                initial=done,
+                desc="encoding",
+                unit="document",
+                disable=not shown,
+                leave=False,
+            ) as bar,
+        ):
+            file.truncate(done * dimension * np.float16().itemsize)
+            while chunk := list(islice(texts, DOCUMENTS_AT_ONCE)):
+                vectors = _in_order(len(chunk), encode(chunk), bar)
+                file.write(vectors.data)
+                file.flush()
+                os.fsync(file.fileno())
+                done, dimension = done + len(chunk), vectors.shape[1]
+                write_json(folder / WRITTEN, {"documents": done, "dimension": dimension})
+                logger.info("bi-encoder: %d of %d documents encoded", done, len(documents))
+        write_json(folder / DOC_IDS, list(documents))
+        return {"documents": done, "dimension": dimension}
+
+    @classmethod
+    def open(cls, folder: Path) -> DocumentVectors:
+        """Map a finished folder into memory."""
+        facts = read_manifest(folder)
+        shape = (facts["documents"], facts["dimension"])
+        vectors = np.memmap(folder / VECTORS, dtype=np.float16, mode="r", shape=shape)
+        return cls(vectors, json.loads((folder / DOC_IDS).read_text(encoding="utf-8")))
+
+    def of(self, doc_ids: Sequence[str]) -> Vectors:
+        """These documents' vectors, in this order, in single precision ``(n, D)``."""
+        vectors: Vectors = self.vectors[[self._rows[doc_id] for doc_id in doc_ids]].astype(
+            np.float32
+        )
+        return vectors
+
+    def blocks(self) -> Iterator[tuple[int, Vectors]]:
+        """All vectors in single precision, some at a time, each with the row where they begin."""
+        for start in range(0, len(self.vectors), ROWS_AT_ONCE):
+            yield start, self.vectors[start : start + ROWS_AT_ONCE].astype(np.float32)
+
+    def sample(self, size: int) -> Vectors:
+        """At most ``size`` vectors, spread evenly over the collection."""
+        step = -(-len(self.vectors) // size)
+        vectors: Vectors = self.vectors[::step].astype(np.float32)
+        return vectors
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {doc_id: row for row, doc_id in enumerate(self.doc_ids)}
+
+
+def _written(folder: Path) -> tuple[int, int]:
+    """How many documents an interrupted encoding has finished, and of which dimension."""
+    if not (folder / WRITTEN).is_file():
+        return 0, 0
+    facts = json.loads((folder / WRITTEN).read_text(encoding="utf-8"))
+    return facts["documents"], facts["dimension"]
+
+
+def _in_order(
+    count: int, batches: Iterator[tuple[Ints, Vectors]], bar: tqdm
+) -> npt.NDArray[np.float16]:
+    vectors = np.empty((0, 0), dtype=np.float16)
+    for rows, found in batches:
+        if not vectors.size:
+            vectors = np.empty((count, found.shape[1]), dtype=np.float16)
+        vectors[rows] = found
+        bar.update(len(rows))
+    return vectors

@@ -1,0 +1,91 @@
+"""Encoders in sentence-transformers' layout (Reimers & Gurevych 2019); that library's only home."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+import numpy as np
+
+from recross.checkpoints import locate
+from recross.hardware import Hardware
+from recross.inference import packed
+from recross.inference.pooled import PooledEncoder, Pooling, Vectors
+from recross.inference.tokens import Ints
+
+TEXTS_AT_ONCE = 1_024
+"""Texts given to sentence-transformers together, which sorts them by length itself."""
+
+
+@dataclass(frozen=True)
+class SentenceEncoder:
+    """Texts to unit vectors; without padding where ``packed`` says how."""
+
+    model: Any
+    packed: PooledEncoder | None
+    hardware: Hardware
+
+    def encode(self, texts: Sequence[str]) -> Iterator[tuple[Ints, Vectors]]:
+        """Yield numbers of texts and their vectors ``(B, D)``, batch by batch."""
+        self.hardware.prepare()
+        yield from self._padded(texts) if self.packed is None else self.packed.encode(texts)
+
+    def _padded(self, texts: Sequence[str]) -> Iterator[tuple[Ints, Vectors]]:
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            part = list(texts[start : start + TEXTS_AT_ONCE])
+            vectors = self.model.encode(
+                part, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
+            )
+            yield np.arange(start, start + len(part)), vectors.astype(np.float32, copy=False)
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the encoder."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+
+@cache
+def load_encoder(checkpoint: str, max_length: int, hardware: Hardware) -> SentenceEncoder:
+    """Load a checkpoint; texts are cut to ``max_length`` tokens."""
+    from sentence_transformers import SentenceTransformer  # seconds to import
+
+    model = SentenceTransformer(locate(checkpoint), device=str(hardware.device))
+    model.max_seq_length = max_length
+    pooling = packable(model)
+    if pooling is None:
+        return SentenceEncoder(model, None, hardware)
+    transformer = model[0]
+    network = transformer.auto_model.float()  # weights saved in half precision, too
+    encoder = PooledEncoder(network, transformer.tokenizer, pooling, max_length, hardware)
+    return SentenceEncoder(model, encoder, hardware)
+
+
+def packable(model: Any) -> Pooling | None:
+    """The pooling of a SentenceTransformer that ``PooledEncoder`` computes, or None.
+
+    It is one of a BERT-like encoder, a mean or first-token pooling and perhaps a normalisation,
+    without prompts, adapters or other additions.
+    """
+    kinds = [type(module).__name__ for module in model]
+    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+        return None
+    transformer, pooling = model[0], _pooling(model[1])
+    network = transformer.auto_model
+    is_plain = (
+        packed.is_supported_encoder(network.config)
+        and type(network).__name__.endswith("Model")
+        and not getattr(network, "_hf_peft_config_loaded", False)
+        and not getattr(transformer, "do_lower_case", False)
+        and model.default_prompt_name is None
+        and getattr(model, "truncate_dim", None) is None
+    )
+    return cast(Pooling, pooling) if is_plain and pooling in ("mean", "cls") else None
+
+
+def _pooling(module: Any) -> str:
+    """The mode of a Pooling module, whose settings the library once kept as booleans."""
+    if hasattr(module, "pooling_mode"):
+        return str(module.pooling_mode)
+    return str(module.get_pooling_mode_str())
