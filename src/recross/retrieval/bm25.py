@@ -1,21 +1,35 @@
-"""BM25 (Robertson et al. 1994) in the variant of Lucene; the only home of bm25s."""
+"""BM25 (Robertson et al. 1994) in the variant of Lucene; the only home of bm25s.
+
+bm25s tokenises, weighs and stores; the search is a product of sparse matrices in scipy, which
+visits only documents that share a term with a query.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
 import bm25s
+import numpy as np
+import numpy.typing as npt
 import Stemmer
+from scipy import sparse
 
 from recross.collection import Collection
 from recross.errors import InputError
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store
+
+Scores = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int32]
+
+QUERIES_AT_ONCE = 32
+"""Queries multiplied together: bounds the memory for the scores of all documents they touch."""
 
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
 
@@ -53,18 +67,16 @@ class BM25:
         folder = self._index(collection)
         index, doc_ids = _load(folder)
         queries = self._tokenize([collection.queries[query_id] for query_id in query_ids])
-        found, scores = index.retrieve(
-            queries, k=min(depth, len(doc_ids)), show_progress=False, leave_progress=False
-        )
         ranked = {
             query_id: {
-                doc_ids[number]: float(score)
-                for number, score in zip(found[row], scores[row], strict=True)
-                if score > 0
+                doc_ids[row]: score
+                for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
             }
-            for row, query_id in enumerate(query_ids)
+            for query_id, (rows, scores) in zip(
+                query_ids, search(index, queries, depth), strict=True
+            )
         }
-        return Run.from_scores("bm25", ranked)
+        return Run.from_scores("bm25", ranked).cut(depth)
 
     def _index(self, collection: Collection) -> Path:
         def make(folder: Path) -> Mapping[str, Any]:
@@ -87,6 +99,48 @@ class BM25:
             show_progress=False,
         )
         return tokens
+
+
+def search(
+    index: Any, queries: Sequence[Sequence[str]], depth: int
+) -> Iterator[tuple[Rows, Scores]]:
+    """Yield each query's best ``depth`` documents and those that tie with the last of them.
+
+    A query is a list of terms; scores are those of ``bm25s.BM25.get_scores``, to the last bit,
+    and all above zero. Documents come in no order.
+    """
+    terms = [index.get_tokens_ids(query) for query in queries]
+    weights = _postings(index)  # (terms, documents)
+    for start in range(0, len(terms), QUERIES_AT_ONCE):
+        part = terms[start : start + QUERIES_AT_ONCE]
+        found = _counts(part, weights) @ weights  # (Q, documents)
+        for query, (begin, end) in zip(part, pairwise(found.indptr), strict=True):
+            scores, rows = found.data[begin:end], found.indices[begin:end]
+            if index.nonoccurrence_array is not None:
+                scores += index.nonoccurrence_array[query].sum()
+            yield _best(rows, scores, depth)
+
+
+def _postings(index: Any) -> sparse.csr_array:
+    """The weight of every term in every document, over the memory-mapped arrays themselves."""
+    data, rows = index.scores["data"], index.scores["indices"]
+    starts = index.scores["indptr"].astype(rows.dtype)
+    shape = (len(starts) - 1, index.scores["num_docs"])
+    return sparse.csr_array((data, rows, starts), shape=shape)
+
+
+def _counts(queries: Sequence[Sequence[int]], weights: sparse.csr_array) -> sparse.csr_array:
+    """Queries as rows; a term that is twice in a query stands twice, so that sums are bm25s'."""
+    terms = np.fromiter(chain.from_iterable(queries), dtype=weights.indices.dtype)
+    starts = np.cumsum([0, *map(len, queries)]).astype(weights.indices.dtype)
+    ones = np.ones(len(terms), dtype=weights.dtype)
+    return sparse.csr_array((ones, terms, starts), shape=(len(queries), weights.shape[0]))
+
+
+def _best(rows: Rows, scores: Scores, depth: int) -> tuple[Rows, Scores]:
+    lowest = np.partition(scores, -depth)[-depth] if len(scores) > depth else 0
+    kept = (scores >= lowest) & (scores > 0)
+    return rows[kept], scores[kept]
 
 
 @cache
