@@ -42,7 +42,7 @@ class PooledEncoder:
         """Yield numbers of texts, longest first, and their vectors ``(B, D)``, batch by batch."""
         joiner = Joiner(self.tokenizer, text_template(self.tokenizer), self.max_length)
         sequences = joiner.encode(texts, [], [(number,) for number in range(len(texts))])
-        for which in token_budget(sequences.lengths, self.hardware.tokens_per_batch):
+        for which in token_budget(sequences.lengths, self.hardware.batch_tokens):
             batch = PackedBatch.of(sequences.take(which), self.hardware.device)
             with torch.inference_mode():
                 vectors = F.normalize(self._pool(batch).float(), dim=1)
@@ -57,5 +57,5 @@ class PooledEncoder:
 
     @cached_property
     def _layers(self) -> list[packed.Block]:
-        make = frozen_affine(self.hardware.dtype, self.hardware.tokens_per_batch)
+        make = frozen_affine(self.hardware.dtype, self.hardware.batch_tokens)
         return packed.blocks(self.model, make, first_only=self.pooling == "cls")
