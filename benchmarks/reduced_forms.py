@@ -173,21 +173,27 @@ def forms(model: Any, sample: Sequence[PackedBatch], store: Path) -> dict[str, F
 
     ``sample``: batches of other queries than those judged, for forms that are calibrated.
     """
-    encoder = packed._encoder(model).encoder.layer
-    up = [layer.intermediate.dense for layer in encoder]
-    down = [layer.output.dense for layer in encoder]
-    tokens = int8_affine(BUDGET)
+    layers = packed._encoder(model).encoder.layer
+    tokens, exact = int8_affine(BUDGET), frozen_affine(torch.float32, BUDGET)
+    up = [layer.intermediate.dense for layer in layers]
+    wide = [*up, *(layer.output.dense for layer in layers)]
+    half = [part for layer in layers[len(layers) // 2 :] for part in layer.modules()]
     made = {
-        "fp32": frozen_affine(torch.float32, BUDGET),
+        "fp32": exact,
         "int8 weights, fp32 activations": exact_activations,
         "int8, scale per batch": scale_per_batch,
         "int8, scale and zero per token (cpu_int8)": tokens,
         "the same, SmoothQuant": smooth(model, sample, tokens),
-        "the same, feed-forward only": only([*up, *down], tokens),
-        "the same, up only (cpu_int8_up)": only(up, tokens),
+        "the same, feed-forward only": only(wide, tokens),
+        "the same, widening layers only": only(up, tokens),
+        "the same, upper half only": only(half, tokens),
         "int8, two bytes per activation": two_parts,
     }
     found = {name: packed_form(model, make) for name, make in made.items()}
+    upper = packed.blocks(model, exact, make_upper=tokens)
+    found["the same, upper third only (cpu_int8_upper)"] = lambda batch: packed.forward(
+        model, upper, batch
+    )
     if Hardware(precision="bf16").effective_precision == "bf16":
         found["bf16"] = packed_form(model, frozen_affine(torch.bfloat16, BUDGET), torch.bfloat16)
     found |= onnx_forms(model, store)

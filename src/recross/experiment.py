@@ -33,10 +33,11 @@ from recross.runs import Run
 from recross.seeding import generator
 from recross.store import DEFAULT_STORE, Store, describe, fingerprint, read_manifest, write_json
 from recross.tracking.tracker import Log, Tracker
-from recross.training.fit import FineTuning, Recipe, Training, fit
+from recross.training.fit import fit
 from recross.training.groups import Groups, make_groups
 from recross.training.losses.loss import Loss
 from recross.training.module import Trainable, Validation
+from recross.training.recipe import FineTuning, Recipe, Training
 
 logger = logging.getLogger(__name__)
 
@@ -209,6 +210,7 @@ class Experiment:
             "checkpoints",
             identity,
             lambda folder: self._fit(reranker, training, collection, folder, log),
+            resumable=True,
         )
         kept = self.folder / "checkpoint"
         shutil.rmtree(kept, ignore_errors=True)

@@ -86,7 +86,7 @@ def test_networks_without_other_backends_refuse_them(tiny_t5, tmp_path):
 
 
 @needs_int8
-@pytest.mark.parametrize("backend", ["torch_int8", "torch_int8_up"])
+@pytest.mark.parametrize("backend", ["torch_int8", "torch_int8_upper"])
 def test_int8_scores_are_near_fp32s_and_do_not_depend_on_their_neighbours(tiny_bert, backend):
     pairs = mixed_pairs(100)
     found = [

@@ -15,11 +15,12 @@ from recross.rerankers.late_interaction import LateInteraction
 from recross.rerankers.t5 import T5Reranker
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
-from recross.training.fit import FineTuning, Recipe, fit
+from recross.training.fit import fit
 from recross.training.groups import make_groups
 from recross.training.losses.listwise import Listwise, Poly1
 from recross.training.losses.pointwise import AnswerLikelihood, Pointwise
 from recross.training.module import Validation
+from recross.training.recipe import FineTuning, Recipe
 from tests.conftest import save_tiny, save_tiny_llama, save_tiny_t5, toy_collection
 
 COLBERT = LateInteractionContract("tiny", query_length=8, document_length=16, dimension=32)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from recross.errors import InputError
+from recross.errors import InputError, RunError
 from recross.evaluation.measures import evaluate
 from recross.hardware import Hardware
 from recross.negatives.ranked import RankWindow
@@ -12,12 +12,14 @@ from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
 from recross.training.data import Phase, StepData, micro_batches, plan
-from recross.training.fit import FineTuning, Recipe, fit
+from recross.training.fit import fit
 from recross.training.groups import make_groups
 from recross.training.losses.listwise import Listwise
 from recross.training.losses.loss import ABSENT, Loss
 from recross.training.losses.pointwise import AnswerLikelihood, Pointwise
-from recross.training.module import Optimisation, Validation
+from recross.training.module import Validation
+from recross.training.optimisation import Optimisation
+from recross.training.recipe import FineTuning, Recipe
 from tests.conftest import save_tiny
 
 
@@ -169,7 +171,8 @@ def test_training_learns_the_toy_task_and_keeps_its_best_weights(tmp_path, colle
     assert found["MRR@10"] > 0.3 > 2 * chance(dev)
     assert took["best_step"] in (20, 40, 60)
     assert took["pairs"] == 60 * 8 * 6
-    assert not (tmp_path / "out" / "lightning").exists()
+    assert took["tokens_per_second"] == pytest.approx(took["tokens"] / took["seconds"])
+    assert not list((tmp_path / "out").glob("*.pt"))
 
 
 def test_the_same_seed_trains_the_same_weights(tmp_path, collection, groups):
@@ -196,7 +199,7 @@ def test_a_loss_that_is_no_number_stops_with_its_step(tmp_path, collection, grou
 
     reranker = CrossEncoder(str(save_tiny(tmp_path / "source")), max_length=24)
     training = FineTuning(steps=2, batch_size=2, validations=1)
-    with pytest.raises(FloatingPointError, match="loss must be finite, got nan at step 1"):
+    with pytest.raises(RunError, match="loss must be finite, got nan at step 1. No weights were"):
         fit(
             reranker,
             (groups, groups),
@@ -216,6 +219,10 @@ def test_a_loss_that_is_no_number_stops_with_its_step(tmp_path, collection, grou
         ({"easy_share": 1.0}, r"easy_share must lie in \[0, 1\), got 1.0"),
         ({"warmup_share": 1.0}, r"warmup_share must lie in \[0, 1\), got 1.0"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"patience": 0}, "patience must be at least 1, got 0"),
+        ({"layer_decay": 0.0}, r"layer_decay must lie in \(0, 1\], got 0.0"),
+        ({"averaging": 1.5}, r"averaging must lie in \(0, 1\], got 1.5"),
+        ({"precision": "fp16"}, "precision must be fp32, bf16 or null, got 'fp16'"),
     ],
 )
 def test_bad_settings_are_refused(arguments, message):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -42,8 +42,10 @@ class LiveAffine:
         """Apply the fused layers."""
         if len(self.layers) == 1:
             out: Tensor = self.layers[0](states)
-        else:
+        elif all(type(layer) is nn.Linear for layer in self.layers):
             out = F.linear(states, *fused(self.layers))
+        else:  # some have low-rank additions
+            out = torch.cat([layer(states) for layer in self.layers], dim=-1)
         return APPLY[activation](out)
 
 
@@ -85,9 +87,18 @@ def unused(_states: Tensor, _activation: Activation = "none") -> Tensor:
 
 def fused(layers: Sequence[nn.Linear]) -> tuple[Tensor, Tensor | None]:
     """Weight and bias of layers that read one input, their outputs side by side."""
-    weight = torch.cat([layer.weight for layer in layers])
+    weight = torch.cat([_weight(layer) for layer in layers])
     has_bias = layers[0].bias is not None
     return weight, torch.cat([layer.bias for layer in layers]) if has_bias else None
+
+
+def _weight(layer: Any) -> Tensor:
+    """A layer's weight with what low-rank additions (peft) make of it."""
+    weight: Tensor = layer.weight
+    if hasattr(layer, "get_delta_weight"):
+        for name in layer.active_adapters:
+            weight = weight + layer.get_delta_weight(name)
+    return weight
 
 
 def _has_blocked_linear() -> bool:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from recross.inference.affine import Affine, MakeAffine, unused
 from recross.inference.attention import attend_all, attend_first
@@ -53,18 +54,19 @@ def is_supported_encoder(config: Any) -> bool:
 
 
 def blocks(
-    model: Any, make: MakeAffine, first_only: bool = True, make_up: MakeAffine | None = None
+    model: Any, make: MakeAffine, first_only: bool = True, make_upper: MakeAffine | None = None
 ) -> list[Block]:
     """The encoder's layers, with linear layers as ``make`` gives them.
 
     ``first_only``: of the last layer only first tokens are wanted, as ``forward`` and
-    ``first_states`` want them. ``make_up`` gives the layers that widen the feed-forward part,
-    where they are to differ.
+    ``first_states`` want them. ``make_upper`` gives the upper third of the layers, where it is
+    to differ.
     """
     encoder = _encoder(model).encoder
     last = len(encoder.layer) - 1 if first_only else None
+    lower = len(encoder.layer) - -(-len(encoder.layer) // 3)
     return [
-        _block(layer, make, make_up or make, index == last)
+        _block(layer, make_upper if make_upper and index >= lower else make, index == last)
         for index, layer in enumerate(encoder.layer)
     ]
 
@@ -75,13 +77,24 @@ def states(
     batch: PackedBatch,
     dtype: torch.dtype = torch.float32,
     dropout: float = 0.0,
+    recompute: bool = False,
 ) -> Tensor:
-    """The encoder's output at every token, ``(T, D)``."""
+    """The encoder's output at every token, ``(T, D)``.
+
+    ``recompute`` keeps only the layers' outputs for the backward pass (Chen et al. 2016).
+    """
     found = _embed(_encoder(model), model.config, batch).to(dtype)
     heads = model.config.num_attention_heads
-    for layer in layers:
+
+    def through(layer: Block, found: Tensor) -> Tensor:
         attended = attend_all(layer.all_three(found), heads, batch.groups, dropout)
-        found = _after_attention(layer, attended, found, dropout)
+        return _after_attention(layer, attended, found, dropout)
+
+    for layer in layers:
+        if recompute:
+            found = checkpoint(through, layer, found, use_reentrant=False)
+        else:
+            found = through(layer, found)
     return found
 
 
@@ -91,9 +104,10 @@ def first_states(
     batch: PackedBatch,
     dtype: torch.dtype = torch.float32,
     dropout: float = 0.0,
+    recompute: bool = False,
 ) -> Tensor:
     """The encoder's output at the first token of each sequence, ``(B, D)``."""
-    before = states(model, layers[:-1], batch, dtype, dropout)  # (T, D)
+    before = states(model, layers[:-1], batch, dtype, dropout, recompute)  # (T, D)
     heads, last = model.config.num_attention_heads, layers[-1]
     first = before[batch.starts]  # (B, D)
     attended = attend_first(last.query(first), last.key_value(before), heads, batch.groups, dropout)
@@ -106,9 +120,10 @@ def forward(
     batch: PackedBatch,
     dtype: torch.dtype = torch.float32,
     dropout: float = 0.0,
+    recompute: bool = False,
 ) -> Tensor:
     """Logits ``(B, labels)`` in the order of the batch; ``dtype`` is that of the products."""
-    first = first_states(model, layers, batch, dtype, dropout)
+    first = first_states(model, layers, batch, dtype, dropout, recompute)
     return _head(model, _encoder(model), first, dropout)
 
 
@@ -117,7 +132,7 @@ def _encoder(model: Any) -> Any:
     return getattr(model, SUPPORTED[model.config.model_type], model)
 
 
-def _block(layer: Any, make: MakeAffine, make_up: MakeAffine, is_last: bool) -> Block:
+def _block(layer: Any, make: MakeAffine, is_last: bool) -> Block:
     attention = layer.attention.self
     query, key, value = attention.query, attention.key, attention.value
     out, norm = layer.attention.output.dense, layer.attention.output.LayerNorm
@@ -127,7 +142,7 @@ def _block(layer: Any, make: MakeAffine, make_up: MakeAffine, is_last: bool) -> 
         all_three=unused if is_last else make([query, key, value]),
         attention_out=make([out]),
         attention_norm=norm,
-        up=make_up([layer.intermediate.dense]),
+        up=make([layer.intermediate.dense]),
         down=make([layer.output.dense]),
         out_norm=layer.output.LayerNorm,
     )

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from recross.inference.affine import Activation, Affine, MakeAffine, unused
 from recross.inference.attention import attend_all, attend_first, by_group
@@ -77,9 +78,10 @@ def first_step(
     opening: Sequence[int] = (),
     dtype: torch.dtype = torch.float32,
     dropout: float = 0.0,
+    recompute: bool = False,
 ) -> Tensor:
     """State ``(B, D)`` to apply the output rows to, after the decoder's start and ``opening``."""
-    states = _encode(model, layers, batch, dtype, dropout)  # (T, D)
+    states = _encode(model, layers, batch, dtype, dropout, recompute)  # (T, D)
     states = F.dropout(_norm(_encoder(model).final_layer_norm, states), dropout, dropout > 0)
     return _decode(model, states, batch, opening, dropout)
 
@@ -90,9 +92,10 @@ def first_token(
     batch: PackedBatch,
     dtype: torch.dtype = torch.float32,
     dropout: float = 0.0,
+    recompute: bool = False,
 ) -> Tensor:
     """The encoder's output ``(B, D)`` at the first token of each sequence."""
-    first = _encode(model, layers, batch, dtype, dropout)
+    first = _encode(model, layers, batch, dtype, dropout, recompute)
     return F.dropout(_norm(_encoder(model).final_layer_norm, first), dropout, dropout > 0)
 
 
@@ -123,20 +126,31 @@ def _block(block: Any, make: MakeAffine, is_last: bool) -> Block:
 
 
 def _encode(
-    model: Any, layers: Layers, batch: PackedBatch, dtype: torch.dtype, dropout: float
+    model: Any,
+    layers: Layers,
+    batch: PackedBatch,
+    dtype: torch.dtype,
+    dropout: float,
+    recompute: bool,
 ) -> Tensor:
     """States before the final norm, ``(T, D)`` or, of first tokens only, ``(B, D)``; fp32."""
     encoder, config = _encoder(model), model.config
     states = F.dropout(encoder.embed_tokens(batch.tokens).float(), dropout, dropout > 0)
     bias = _position_bias(encoder, batch.groups[0][1]).to(dtype)
     activation = ACTIVATIONS[config.dense_act_fn]
-    whole = layers.blocks[:-1] if layers.first_only else layers.blocks
-    for block in whole:
+
+    def through(block: Block, states: Tensor) -> Tensor:
         normed = _norm(block.attention_norm, states).to(dtype)
         attended = attend_all(
             block.all_three(normed), config.num_heads, batch.groups, dropout, bias, 1.0
         )
-        states = _after_attention(block, attended, states, activation, dropout)
+        return _after_attention(block, attended, states, activation, dropout)
+
+    for block in layers.blocks[:-1] if layers.first_only else layers.blocks:
+        if recompute:
+            states = checkpoint(through, block, states, use_reentrant=False)
+        else:
+            states = through(block, states)
     if layers.first_only:
         block = layers.blocks[-1]
         normed = _norm(block.attention_norm, states).to(dtype)

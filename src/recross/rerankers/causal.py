@@ -24,7 +24,7 @@ from recross.inference.tokens import Item, Sequences
 from recross.rerankers import pretrained
 from recross.rerankers.answers import margin, piece_id, read_out
 from recross.rerankers.contracts import PromptContract, save_contract
-from recross.rerankers.preparation import prepare
+from recross.rerankers.preparation import Preparation, merge, prepare, recompute_activations
 from recross.rerankers.published import prompt_contract
 from recross.rerankers.reranker import NetworkReranker
 
@@ -84,9 +84,15 @@ class CausalNetwork(nn.Module):
         """How many answers are told apart; 0 where a score is read directly."""
         return len(self._pieces) if len(self._pieces) > 1 else 0
 
-    def prepare_training(self, frozen_share: float | None, dropout: float) -> None:
-        """Set dropout; freeze word embeddings and a share of the layers, from the first."""
-        prepare(self.model, self.model.base_model.layers, frozen_share, dropout)
+    def prepare_training(self, settings: Preparation) -> None:
+        """Set dropout, freeze and add what ``settings`` say."""
+        prepare(self.model, self.model.base_model.layers, self.heads, settings)
+        if settings.gradient_checkpointing:
+            recompute_activations(self.model)
+
+    def finish_training(self) -> None:
+        """Merge what was added."""
+        merge(self.model)
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Scores to train on, ``(B,)``: of two answers the margin, else as they are read."""

@@ -25,7 +25,7 @@ from recross.inference.network import Forward
 from recross.inference.tokens import Item, Joiner, Sequences, pair_template
 from recross.rerankers import pretrained
 from recross.rerankers.contracts import Contract, save_contract
-from recross.rerankers.preparation import prepare
+from recross.rerankers.preparation import Preparation, merge, prepare, recompute_activations
 from recross.rerankers.published import known_contract, named_contract
 from recross.rerankers.reranker import NetworkReranker
 
@@ -48,6 +48,7 @@ class PairNetwork(nn.Module):
         )
         self._packs = packed.is_supported(model)
         self._live = packed.blocks(model, LiveAffine) if self._packs else []
+        self._recompute = False
 
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
@@ -55,9 +56,18 @@ class PairNetwork(nn.Module):
         """Turn items of (query number, document number) into token sequences."""
         return self._pairs.encode(queries, documents, items)
 
-    def prepare_training(self, frozen_share: float | None, dropout: float) -> None:
-        """Set dropout; freeze word embeddings and a share of the layers, from the first."""
-        prepare(self.model, self.model.base_model.encoder.layer, frozen_share, dropout)
+    def prepare_training(self, settings: Preparation) -> None:
+        """Set dropout, freeze and add what ``settings`` say."""
+        prepare(self.model, self.model.base_model.encoder.layer, self.heads, settings)
+        self._recompute = settings.gradient_checkpointing
+        if self._packs:
+            self._live = packed.blocks(self.model, LiveAffine)
+        elif self._recompute:
+            recompute_activations(self.model)
+
+    def finish_training(self) -> None:
+        """Merge what was added."""
+        merge(self.model)
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Logits to train on, ``(B,)``: of two classes the margin."""
@@ -68,7 +78,8 @@ class PairNetwork(nn.Module):
         if not self._packs:
             return padded_logits(self.model, batch)
         dropout = self.model.config.hidden_dropout_prob if self.training else 0.0
-        return packed.forward(self.model, self._live, batch, dropout=dropout)
+        recompute = self._recompute and self.training
+        return packed.forward(self.model, self._live, batch, dropout=dropout, recompute=recompute)
 
     @property
     def answer_count(self) -> int:

@@ -21,7 +21,7 @@ from recross.inference.batches import PackedBatch
 from recross.inference.network import Forward
 from recross.inference.tokens import Ints, Item, Sequences, spans, tokenize
 from recross.rerankers.contracts import LateInteractionContract, save_contract
-from recross.rerankers.preparation import prepare
+from recross.rerankers.preparation import Preparation, merge, prepare, recompute_activations
 
 OWN, FILLER, DOCUMENT = 0, 1, 2
 """What a token of a joint sequence is: the query's own, a mask that fills it up, the document's."""
@@ -54,6 +54,7 @@ class LateInteractionNetwork(nn.Module):
         self._skipped = _punctuation(tokenizer) if contract.skip_punctuation else []
         self._packs = packed.is_supported_encoder(model.config)
         self._live = packed.blocks(model, LiveAffine, first_only=False) if self._packs else []
+        self._recompute = False
 
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
@@ -109,9 +110,18 @@ class LateInteractionNetwork(nn.Module):
         offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
         return Sequences(tokens, np.zeros_like(tokens), offsets), lost
 
-    def prepare_training(self, frozen_share: float | None, dropout: float) -> None:
-        """Set dropout; freeze word embeddings and a share of the layers, from the first."""
-        prepare(self.model, self.model.bert.encoder.layer, frozen_share, dropout)
+    def prepare_training(self, settings: Preparation) -> None:
+        """Set dropout, freeze and add what ``settings`` say."""
+        prepare(self.model, self.model.bert.encoder.layer, self.heads, settings)
+        self._recompute = settings.gradient_checkpointing
+        if self._packs:
+            self._live = packed.blocks(self.model, LiveAffine, first_only=False)
+        elif self._recompute:
+            recompute_activations(self.model)
+
+    def finish_training(self) -> None:
+        """Merge what was added."""
+        merge(self.model)
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Scores to train on, ``(B,)``."""
@@ -156,7 +166,10 @@ class LateInteractionNetwork(nn.Module):
 
     def _states(self, documents: PackedBatch, dropout: float) -> Tensor:
         if self._packs:
-            return packed.states(self.model, self._live, documents, dropout=dropout)
+            recompute = self._recompute and self.training
+            return packed.states(
+                self.model, self._live, documents, dropout=dropout, recompute=recompute
+            )
         tokens, _, mask = documents.padded()
         found = self.model.bert(input_ids=tokens, attention_mask=mask).last_hidden_state
         states: Tensor = found[mask.bool()]

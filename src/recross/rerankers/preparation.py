@@ -1,23 +1,66 @@
-"""A network made ready for fine-tuning."""
+"""A network made ready for fine-tuning, and made whole again after it; the only home of peft."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, NamedTuple
 
 from torch import nn
 
+from recross.errors import InputError
+
+
+class Preparation(NamedTuple):
+    """What of a network learns, and how.
+
+    ``frozen_share`` of the layers, from the first and rounded down, stay as they are, and so do the
+    word embeddings; ``None`` freezes nothing. ``gradient_checkpointing`` computes activations twice
+    to hold few. With a ``lora_rank`` linear layers learn through low-rank additions (LoRA, Hu et
+    al. 2022), and all else but the head stays as it is.
+    """
+
+    frozen_share: float | None = None
+    dropout: float = 0.0
+    gradient_checkpointing: bool = False
+    lora_rank: int | None = None
+
 
 def prepare(
-    model: Any,
-    layers: Sequence[nn.Module],
-    frozen_share: float | None,
-    dropout: float,
+    model: Any, layers: Sequence[nn.Module], heads: Sequence[str], settings: Preparation
 ) -> None:
-    """Set every dropout; freeze the word embeddings and a share of ``layers``, from the first.
+    """Set every dropout, freeze and add what ``settings`` say.
 
-    A ``frozen_share`` of ``None`` freezes nothing.
+    Raises:
+        InputError: low-rank additions are wanted and peft is not installed.
     """
+    _set_dropout(model, settings.dropout)
+    if settings.lora_rank is not None:
+        _add_low_rank(model, layers, heads, settings.lora_rank)
+    if settings.frozen_share is not None:
+        model.get_input_embeddings().weight.requires_grad_(False)
+        for layer in layers[: int(settings.frozen_share * len(layers))]:
+            layer.requires_grad_(False)
+
+
+def recompute_activations(model: Any) -> None:
+    """Let a model compute activations twice in its own forward."""
+    if hasattr(model, "activation_checkpointing_enable"):
+        model.activation_checkpointing_enable()
+    else:  # transformers before that name
+        model.gradient_checkpointing_enable()
+
+
+def merge(model: Any) -> None:
+    """Add low-rank additions to the weights they belong to, and remove them."""
+    for name, module in list(model.named_modules()):
+        if hasattr(module, "get_delta_weight"):
+            module.merge()
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, module.get_base_layer())
+
+
+def _set_dropout(model: Any, dropout: float) -> None:
     for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout_rate"):
         if hasattr(model.config, name):
             setattr(model.config, name, dropout)
@@ -26,8 +69,22 @@ def prepare(
             module.p = dropout
         elif isinstance(getattr(module, "dropout", None), float):  # T5's attention
             module.dropout = dropout
-    if frozen_share is None:
-        return
-    model.get_input_embeddings().weight.requires_grad_(False)
-    for layer in layers[: int(frozen_share * len(layers))]:
-        layer.requires_grad_(False)
+
+
+def _add_low_rank(model: Any, layers: Sequence[nn.Module], heads: Sequence[str], rank: int) -> None:
+    if find_spec("peft") is None:
+        raise InputError(
+            f"training.lora_rank needs peft: pip install 'recross[lora]', got {rank} without it"
+        )
+    from peft import LoraConfig, inject_adapter_in_model  # an extra's package
+
+    within = {id(module) for layer in layers for module in layer.modules()}
+    linear = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and id(module) in within
+    ]
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=linear), model)
+    for name, parameter in model.named_parameters():
+        if any(head in name for head in heads):
+            parameter.requires_grad_(True)

@@ -25,7 +25,7 @@ from recross.inference.tokens import Item, Joiner, Sequences, prompt_template
 from recross.rerankers import pretrained
 from recross.rerankers.answers import margin, piece_id, read_out
 from recross.rerankers.contracts import PromptContract, save_contract
-from recross.rerankers.preparation import prepare
+from recross.rerankers.preparation import Preparation, merge, prepare, recompute_activations
 from recross.rerankers.published import prompt_contract
 from recross.rerankers.reranker import NetworkReranker
 
@@ -58,6 +58,7 @@ class T5Network(nn.Module):
         self._joiner = Joiner(tokenizer, template, contract.max_length, contract.max_query_length)
         self._packs = packed_t5.is_supported(model)
         self._live = packed_t5.layers(model, LiveAffine) if self._packs else None
+        self._recompute = False
 
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
@@ -70,9 +71,18 @@ class T5Network(nn.Module):
         """How many answers are told apart; 0 where a score is read directly."""
         return len(self._pieces) if len(self._pieces) > 1 else 0
 
-    def prepare_training(self, frozen_share: float | None, dropout: float) -> None:
-        """Set dropout; freeze word embeddings and a share of the layers, from the first."""
-        prepare(self.model, self.model.get_encoder().block, frozen_share, dropout)
+    def prepare_training(self, settings: Preparation) -> None:
+        """Set dropout, freeze and add what ``settings`` say."""
+        prepare(self.model, self.model.get_encoder().block, self.heads, settings)
+        self._recompute = settings.gradient_checkpointing
+        if self._packs:
+            self._live = packed_t5.layers(self.model, LiveAffine)
+        elif self._recompute:
+            recompute_activations(self.model)
+
+    def finish_training(self) -> None:
+        """Merge what was added."""
+        merge(self.model)
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Scores to train on, ``(B,)``: of two answers the margin, else as they are read."""

@@ -71,7 +71,9 @@ class Phase(NamedTuple):
 
 
 class StepData(Dataset[Step]):
-    """Item ``i`` is optimiser step ``i``: ``batch_size`` groups, of which ``rank`` takes its part.
+    """Items are optimiser steps: ``batch_size`` groups each, of which ``rank`` takes its part.
+
+    The first ``start`` steps are left out: a training that was interrupted has done them.
 
     Groups are visited in a fresh random order every epoch, drawn from the seed alone, so that the
     groups of a step do not depend on memory, devices or workers.
@@ -86,6 +88,7 @@ class StepData(Dataset[Step]):
         batch_size: int,
         tokens: int,
         seed: int,
+        start: int = 0,
     ) -> None:
         self._collection = collection
         self._network = network
@@ -95,13 +98,14 @@ class StepData(Dataset[Step]):
             for at, phase in enumerate(phases)
             for numbers in plan(len(phase.groups), phase.steps, batch_size, seed, at)
         ]
+        self._start = start
         self.rank, self.ranks = 0, 1
 
     def __len__(self) -> int:
-        return len(self._plan)
+        return len(self._plan) - self._start
 
-    def __getitem__(self, step: int) -> Step:
-        chosen = self._plan[step][self.rank :: self.ranks]
+    def __getitem__(self, number: int) -> Step:
+        chosen = self._plan[self._start + number][self.rank :: self.ranks]
         return list(micro_batches(chosen, self._collection, self._network, self._tokens))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,20 +11,27 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from recross.collection import Collection
+from recross.errors import RunError
 from recross.evaluation.measures import evaluate
 from recross.hardware import Hardware
 from recross.inference.engine import Engine
 from recross.records import Qrels
 from recross.runs import Run
+from recross.seeding import generator
 from recross.tracking.tracker import Log
 from recross.training.data import MicroBatch, Step, StepData
-from recross.training.losses.loss import Loss
+from recross.training.optimisation import AveragedWeights
+from recross.training.progress import Progress, TrainingFolder
+from recross.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
+
+COLLAPSED = 1e-6
+"""A network whose scores of every query's documents differ by less tells nothing apart."""
 
 
 @runtime_checkable
@@ -54,35 +61,22 @@ class Validation:
     qrels: Qrels
     measure: str
 
-    def measure_of(self, reranked: Run) -> float:
-        """Mean of the measure."""
+    def share(self, rank: int, ranks: int) -> Validation:
+        """Every ``ranks``-th query, from the ``rank``-th on."""
+        query_ids = list(self.qrels)[rank::ranks]
+        return replace(
+            self,
+            candidates=self.candidates.restrict(query_ids),
+            qrels={query_id: self.qrels[query_id] for query_id in query_ids},
+        )
+
+    def sum_of(self, reranked: Run) -> float:
+        """Sum of the measure over the queries."""
+        if not self.qrels:
+            return 0.0
         relevant_from = self.collection.relevant_from
-        return evaluate(reranked, self.qrels, [self.measure], relevant_from).mean[self.measure]
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """AdamW with linear warm-up over ``warmup_share`` of ``steps``, then linear decay to zero.
-
-    ``head_learning_rate`` is for a freshly initialised head. With a ``first_stage_weight`` above 0
-    the loss sees the network's score plus that much of the first stage's, so that the network
-    learns what the first stage misses.
-    """
-
-    steps: int
-    learning_rate: float
-    head_learning_rate: float | None
-    weight_decay: float
-    warmup_share: float
-    max_grad_norm: float
-    first_stage_weight: float
-
-    def rate(self, step: int) -> float:
-        """Share of the peak learning rate at a step."""
-        warmup = max(1, round(self.steps * self.warmup_share))
-        if step < warmup:
-            return (step + 1) / warmup
-        return max(0.0, (self.steps - step) / max(1, self.steps - warmup))
+        found = evaluate(reranked, self.qrels, [self.measure], relevant_from)
+        return found.mean[self.measure] * len(self.qrels)
 
 
 class RankingModule(pl.LightningModule):
@@ -91,113 +85,188 @@ class RankingModule(pl.LightningModule):
     def __init__(
         self,
         reranker: Trainable,
-        loss: Loss,
-        optimisation: Optimisation,
+        recipe: Recipe,
         hardware: Hardware,
         data: StepData,
         validation: Validation,
+        folder: TrainingFolder,
         log: Log | None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False  # a step is several micro-batches of unequal size
         self.reranker = reranker
         self.network = reranker.network
-        self.loss = loss
-        self.optimisation = optimisation
+        self.recipe = recipe
         self.hardware = hardware
         self.data = data
         self.validation = validation
+        self.folder = folder
         self.tracker_log = log
+        self.progress = Progress()
+        self.averages: AveragedWeights | None = None
+        self._began = self._saved = time.perf_counter()
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, number: int) -> Any:
         """Leave batches alone: a step moves its micro-batches itself, one at a time."""
         return batch
 
-    def training_step(self, step: Step, number: int) -> Tensor:
+    def on_train_start(self) -> None:
+        """Go on from the state that an interrupted training left."""
+        if (decay := self.recipe.training.averaging) is not None:
+            self.averages = AveragedWeights(self.network, decay)
+        if (saved := self.folder.load()) is not None:
+            self._restore(*saved)
+        self._began = self._saved = time.perf_counter()
+
+    def training_step(self, step: Step, _number: int) -> Tensor:
         """Accumulate the gradients of the step's micro-batches, clip, update."""
         optimizer: Any = self.optimizers()
+        self._seed_dropout()
         optimizer.zero_grad()
         total = torch.zeros((), device=self.device)
         for number_in_step, part in enumerate(step, start=1):
             micro = part.to(self.device)
-            loss = self.loss(self._lists(micro), self._targets(micro)) * micro.share
+            loss = self.recipe.loss(self._lists(micro), self._targets(micro)) * micro.share
             with self._gradients_shared(number_in_step == len(step)):
                 self.manual_backward(loss)
             total += loss.detach()
-        self._refuse_nan(total, number)
-        self.clip_gradients(optimizer, self.optimisation.max_grad_norm, "norm")
+            self.progress.tokens += len(micro.batch.tokens)
+        self._refuse_nan(total)
+        self.clip_gradients(optimizer, self.recipe.training.max_grad_norm, "norm")
         optimizer.step()
         schedule: Any = self.lr_schedulers()
         schedule.step()
+        if self.averages is not None:
+            self.averages.update()
+        self.progress.step += 1
         self.log("loss", total, prog_bar=True, batch_size=1)
-        self._record(number + 1, loss=float(total), learning_rate=schedule.get_last_lr()[0])
+        self._record(loss=float(total), learning_rate=schedule.get_last_lr()[0])
         return total
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Validate and save where it is time to."""
+        training = self.recipe.training
+        is_due = time.perf_counter() - self._saved >= training.save_seconds
+        if self.progress.step % (training.steps // training.validations) == 0:
+            self._validate()
+            is_due = True
+        if is_due and self.progress.step < training.steps:
+            self._save()
+
+    def on_train_end(self) -> None:
+        """Leave the final state for the process that waits for it."""
+        tokens = torch.tensor(float(self.progress.tokens), device=self.device)
+        self.progress.tokens = int(self._summed(tokens))
+        self._save()
 
     def train_dataloader(self) -> DataLoader[Step]:
         """Steps, of which this process takes its part."""
         self.data.rank, self.data.ranks = self.trainer.global_rank, self.trainer.world_size
         return DataLoader(self.data, batch_size=None, shuffle=False)
 
-    def val_dataloader(self) -> DataLoader[Run]:
-        """One item: the whole candidate list."""
-        candidates: Any = [self.validation.candidates]
-        return DataLoader(candidates, batch_size=None)
-
-    def validation_step(self, candidates: Run, number: int) -> None:
-        """Re-rank the development queries with the weights as they are."""
-        own = replace(self.hardware, devices=1)
-        engine = Engine(self.network, own)
-        reranked = self.reranker.rerank_with(engine, candidates, self.validation.collection)
-        value = self.validation.measure_of(reranked)
-        self.log(self.validation.measure, value, prog_bar=True, batch_size=1, sync_dist=True)
-        logger.info("step %d: dev %s %.4f", self.global_step, self.validation.measure, value)
-        self._record(self.global_step, **{f"dev {self.validation.measure}": value})
-
     def configure_optimizers(self) -> Any:
-        """AdamW; no decay for biases and norms, the head at its own rate."""
-        settings = self.optimisation
-        head_rate = settings.head_learning_rate or settings.learning_rate
-        groups = [
-            {
-                "params": [p for name, p in self.network.named_parameters() if wanted(name, p)],
-                "lr": rate,
-                "weight_decay": decay,
-            }
-            for head, rate in ((False, settings.learning_rate), (True, head_rate))
-            for flat, decay in ((False, settings.weight_decay), (True, 0.0))
-            for wanted in [_chooser(self.network.heads, head, flat)]
-        ]
-        optimizer = torch.optim.AdamW([group for group in groups if group["params"]])
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, settings.rate)
-        return [optimizer], [schedule]
+        """AdamW under a schedule of warm-up and decay."""
+        settings = self.recipe.training.optimisation
+        optimizer = settings.optimiser(self.network, self.network.heads)
+        return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, settings.rate)]
+
+    def _validate(self) -> None:
+        """Re-rank the development queries, shared by all processes, with the weights as they are.
+
+        Raises:
+            RunError: the scores have collapsed to a constant.
+        """
+        own = self.validation.share(self.trainer.global_rank, self.trainer.world_size)
+        with self.averages.in_place() if self.averages is not None else nullcontext():
+            engine = Engine(self.network, replace(self.hardware, devices=1))
+            reranked = self.reranker.rerank_with(engine, own.candidates, own.collection)
+            found = torch.tensor([own.sum_of(reranked), len(own.qrels)], device=self.device)
+            value = float(torch.div(*self._summed(found)))
+            self._refuse_collapse(reranked)
+            if self.progress.judge(value) and self.trainer.is_global_zero:
+                self.folder.keep_best(self.network.state_dict())
+        self.network.train()
+        measure = self.validation.measure
+        logger.info("step %d: dev %s %.4f", self.progress.step, measure, value)
+        self._record(**{f"dev {measure}": value})
+        patience = self.recipe.training.patience
+        if patience is not None and self.progress.validations_without_gain >= patience:
+            logger.info("no gain in %d validations: training ends early", patience)
+            self.trainer.should_stop = True
+
+    def _save(self) -> None:
+        now = time.perf_counter()
+        self.progress.seconds += now - self._began
+        self._began = self._saved = now
+        if not self.trainer.is_global_zero:
+            return
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        schedule: Any = self.lr_schedulers()
+        tensors = {
+            "network": self.network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "schedule": schedule.state_dict(),
+            "averages": self.averages.averages if self.averages is not None else [],
+        }
+        self.folder.save(self.progress, tensors)
+
+    def _restore(self, progress: Progress, saved: Any) -> None:
+        logger.info("training goes on after step %d", progress.step)
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        schedule: Any = self.lr_schedulers()
+        self.network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        schedule.load_state_dict(saved["schedule"])
+        if self.averages is not None:
+            self.averages.restore(saved["averages"])
+        self.progress = progress
+        for step, values in progress.curves:
+            self._log_values(step, values)
+
+    def _seed_dropout(self) -> None:
+        """Draw dropout for this step, whatever was drawn before it."""
+        name = f"{self.progress.step} {self.trainer.global_rank}"
+        torch.manual_seed(int(generator(self.recipe.seed, "dropout", name).integers(2**63)))
 
     def _lists(self, micro: MicroBatch) -> Tensor:
         """What the loss sees: scores ``(Q, N)``, or logits of the answers ``(Q, N, C)``."""
-        if self.loss.reads_answers:
+        if self.recipe.loss.reads_answers:
             return micro.lists(self.network.answers(micro.batch).float())
         lists = micro.lists(self.network(micro.batch).float())
-        return lists + self.optimisation.first_stage_weight * micro.first_stage_scores
+        return lists + self.recipe.training.first_stage_weight * micro.first_stage_scores
 
     def _targets(self, micro: MicroBatch) -> Tensor:
-        return micro.teacher_scores if self.loss.learns_from_teacher else micro.labels
+        return micro.teacher_scores if self.recipe.loss.learns_from_teacher else micro.labels
 
     def _gradients_shared(self, last: bool) -> AbstractContextManager[None]:
         """Processes hold unequal numbers of micro-batches, so they meet at each step's last."""
         model: Any = self.trainer.model
         return nullcontext() if last or self.trainer.world_size == 1 else model.no_sync()
 
-    def _record(self, step: int, **values: float) -> None:
+    def _summed(self, values: Tensor) -> Tensor:
+        """Sum over all processes."""
+        total: Tensor = self.trainer.strategy.reduce(values, reduce_op="sum")
+        return total
+
+    def _record(self, **values: float) -> None:
+        self.progress.curves.append((self.progress.step, values))
+        self._log_values(self.progress.step, values)
+
+    def _log_values(self, step: int, values: dict[str, float]) -> None:
         if self.tracker_log is not None and self.trainer.is_global_zero:
             self.tracker_log.log(step, values)
 
-    def _refuse_nan(self, loss: Tensor, number: int) -> None:
+    def _refuse_nan(self, loss: Tensor) -> None:
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"loss must be finite, got {float(loss)} at step {number + 1}")
+            at = self.progress.step + 1
+            raise RunError(f"loss must be finite, got {float(loss)} at step {at}")
 
-
-def _chooser(heads: Sequence[str], head: bool, flat: bool) -> Callable[[str, nn.Parameter], bool]:
-    def wanted(name: str, parameter: nn.Parameter) -> bool:
-        is_head = any(part in name for part in heads)
-        return parameter.requires_grad and is_head == head and (parameter.ndim < 2) == flat
-
-    return wanted
+    def _refuse_collapse(self, reranked: Run) -> None:
+        scores = [[doc.score for doc in ranking] for ranking in reranked.rankings.values()]
+        spreads = [max(own) - min(own) for own in scores if len(own) > 1]
+        if spreads and max(spreads) < COLLAPSED:
+            raise RunError(
+                "scores must tell documents apart, got one constant for all of a query's"
+                f" candidates at step {self.progress.step}: a lower training.learning_rate,"
+                " a longer warm-up or another loss may help"
+            )

@@ -72,7 +72,7 @@ def _torch_int8(model: Any, hardware: Hardware) -> Forward:
     tokens = hardware.batch_tokens
     reduced, exact = int8_affine(tokens), frozen_affine(torch.float32, tokens)
     others = reduced if hardware.backend == "torch_int8" else exact
-    layers = packed.blocks(model, others, make_up=reduced)
+    layers = packed.blocks(model, others, make_upper=reduced)
     return lambda batch: packed.forward(model, layers, batch)
 
 
@@ -99,6 +99,6 @@ BACKENDS: dict[str, MakeForward] = {
     "torch": _torch,
     "torch_compile": _torch_compile,
     "torch_int8": _torch_int8,
-    "torch_int8_up": _torch_int8,
+    "torch_int8_upper": _torch_int8,
     "onnx": _onnx,
 }

@@ -1,0 +1,108 @@
+"""The optimiser of a fine-tuning: groups of parameters, learning rates, averaged weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+LAYER = re.compile(r"(?:^|\.)(?:layer|layers|block|h)\.(\d+)\.")
+"""Where a parameter's name says which layer it belongs to, in Hugging Face's networks."""
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """AdamW with linear warm-up over ``warmup_share`` of ``steps``, then linear decay to zero.
+
+    ``head_learning_rate`` is for a freshly initialised head. With a ``layer_decay`` below 1 every
+    layer learns that much more slowly than the one above it, the embeddings most slowly (ULMFiT,
+    Howard & Ruder 2018; ELECTRA). With a ``first_stage_weight`` above 0 the loss sees the network's
+    score plus that much of the first stage's, so that the network learns what the first stage
+    misses.
+    """
+
+    steps: int
+    learning_rate: float
+    head_learning_rate: float | None
+    weight_decay: float
+    warmup_share: float
+    max_grad_norm: float
+    first_stage_weight: float
+    layer_decay: float = 1.0
+
+    def rate(self, step: int) -> float:
+        """Share of the peak learning rate at a step."""
+        warmup = max(1, round(self.steps * self.warmup_share))
+        if step < warmup:
+            return (step + 1) / warmup
+        return max(0.0, (self.steps - step) / max(1, self.steps - warmup))
+
+    def optimiser(self, network: nn.Module, heads: Sequence[str]) -> torch.optim.Optimizer:
+        """AdamW over what requires a gradient; biases and norms are not decayed."""
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        learned = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
+        numbers = [layer_of(name) for name, _ in learned]
+        layers = 1 + max((number for number in numbers if number is not None), default=0)
+        for name, parameter in learned:
+            decay = 0.0 if parameter.ndim < 2 else self.weight_decay
+            rate = self._rate_of(name, heads, layers)
+            groups.setdefault((rate, decay), []).append(parameter)
+        return torch.optim.AdamW(
+            {"params": parameters, "lr": rate, "weight_decay": decay}
+            for (rate, decay), parameters in groups.items()
+        )
+
+    def _rate_of(self, name: str, heads: Sequence[str], layers: int) -> float:
+        if any(part in name for part in heads):
+            return self.head_learning_rate or self.learning_rate
+        layer = layer_of(name)
+        below_top = layers - 1 - layer if layer is not None else layers
+        return self.learning_rate * self.layer_decay**below_top
+
+
+def layer_of(name: str) -> int | None:
+    """Number of the layer that a parameter belongs to; ``None`` for embeddings and the like."""
+    found = LAYER.search(name)
+    return int(found.group(1)) if found else None
+
+
+class AveragedWeights:
+    """An exponential moving average of what is learned (Polyak & Juditsky 1992)."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self._decay = decay
+        self._learned = [p for p in network.parameters() if p.requires_grad]
+        self.averages: list[Tensor] = [p.detach().clone() for p in self._learned]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the weights as they are after a step."""
+        current: Any = [parameter.detach() for parameter in self._learned]
+        torch._foreach_lerp_(self.averages, current, 1 - self._decay)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The network holds the averages inside the block, its own weights again after it."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    def restore(self, averages: Sequence[Tensor]) -> None:
+        """Go on from averages that were saved."""
+        self.averages = [
+            saved.to(own.device) for saved, own in zip(averages, self.averages, strict=True)
+        ]
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        for parameter, average in zip(self._learned, self.averages, strict=True):
+            kept = parameter.detach().clone()
+            parameter.copy_(average)
+            average.copy_(kept)
