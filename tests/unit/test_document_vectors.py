@@ -143,19 +143,16 @@ def test_vectors_of_another_precision_are_others(tmp_path, collection, monkeypat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name, ndcg, recall", [("scifact", 0.6451, 0.925), ("cranfield", 0.3736, 0.75)]
-)
 def test_stored_in_half_precision_the_biencoder_reaches_its_known_figures(
-    shared_collections, tmp_path, monkeypatch, name, ndcg, recall
+    shared_collections, tmp_path, monkeypatch
 ):
     monkeypatch.undo()  # chunks of their own size
-    real = BeirFolder(shared_collections / name).load()
+    real = BeirFolder(shared_collections / "cranfield").load()
     encoder = BiEncoder(EMBEDDED, store=tmp_path)
     run = encoder.retrieve(real, real.query_ids("test"), 100)
     found = evaluate(run, real.qrels("test"), ["nDCG@10", "R@100"]).mean
-    assert found["nDCG@10"] == pytest.approx(ndcg, abs=0.0005)
-    assert found["R@100"] > recall - 0.01
+    assert found["nDCG@10"] == pytest.approx(0.3736, abs=0.0005)
+    assert found["R@100"] > 0.77
     again = BiEncoderScore(encoder).rerank(run, real)
     assert evaluate(again, real.qrels("test"), ["nDCG@10"]).mean["nDCG@10"] == pytest.approx(
         found["nDCG@10"], abs=1e-4
