@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -19,7 +19,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.tracking.tracker import Log
-from recross.training.data import Phase, StepData
+from recross.training.data import StepData, planned
 from recross.training.groups import Groups
 from recross.training.losses import Loss
 from recross.training.module import Optimisation, RankingModule, Trainable, Validation
@@ -105,11 +105,6 @@ class FineTuning:
         return replace(target, backend="torch", precision=self.precision or target.precision)
 
     @property
-    def easy_steps(self) -> int:
-        """Steps that learn from random negatives."""
-        return round(self.steps * self.easy_share)
-
-    @property
     def optimisation(self) -> Optimisation:
         """What the optimiser needs to know."""
         return Optimisation(
@@ -134,7 +129,7 @@ class Recipe:
 
 def fit(
     reranker: Trainable,
-    groups: tuple[Groups, Groups],
+    phases: Sequence[tuple[Groups, float]],
     recipe: Recipe,
     hardware: Hardware,
     validation: Validation,
@@ -143,8 +138,7 @@ def fit(
 ) -> Mapping[str, Any]:
     """Train the re-ranker's network, save its best weights into ``folder``, and say what it took.
 
-    ``groups`` are those of the easy steps and of the rest; the same ones twice where the recipe
-    has no easy steps.
+    ``phases`` are groups, each with the share of the steps that learns from them, in their order.
     ``hardware`` decides devices and precision only: the groups of every step follow from the seed.
     """
     training, seed, network = recipe.training, recipe.seed, reranker.network
@@ -160,15 +154,12 @@ def fit(
         )
     if training.hardware(hardware).precision == "fp16":
         raise InputError("hardware.precision must be fp32 or bf16 in training, got 'fp16'")
+    _check_first_stage(training.first_stage_weight, phases)
     hardware = training.hardware(hardware)
     hardware.prepare()
     network.prepare_training(training.frozen_share, training.dropout)
-    easy, hard = groups
     data = StepData(
-        [
-            Phase(easy.groups, training.easy_steps),
-            Phase(hard.groups, training.steps - training.easy_steps),
-        ],
+        planned(phases, training.steps),
         validation.collection,
         network,
         batch_size=training.batch_size,
@@ -187,17 +178,29 @@ def fit(
     module.load_state_dict(state)
     network.cpu().eval().save(folder)
     shutil.rmtree(folder / "lightning")
+    last, _ = phases[-1]
     pairs = training.steps * training.batch_size * (1 + training.negatives_per_positive)
     return {
         "steps": training.steps,
         "pairs": pairs,
         "seconds": seconds,
         "pairs_per_second": pairs / seconds,
-        "groups": len(hard.groups),
-        "left_out": dict(hard.left_out),
+        "groups": len(last.groups),
+        "left_out": dict(last.left_out),
         "best_step": _step_of(best.best_model_path),
         f"best dev {training.measure}": float(best.best_model_score or 0.0),
     }
+
+
+def _check_first_stage(weight: float, phases: Sequence[tuple[Groups, float]]) -> None:
+    scored = all(
+        group.first_stage_scores is not None for part, _ in phases for group in part.groups
+    )
+    if weight and not scored:
+        raise InputError(
+            "training.first_stage_weight must be 0 for negatives of several sources, whose scores"
+            f" cannot be compared, got {weight}"
+        )
 
 
 def _train(
