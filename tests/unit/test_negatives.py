@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recross.collection import Collection
 from recross.errors import InputError
-from recross.negatives.copies import folded
+from recross.negatives.copies import Copies, folded
 from recross.negatives.filters import Denoising, Margin
 from recross.negatives.mining import Sieve, known_positives
 from recross.negatives.parts import Blend, Curriculum, Mixed, Part, apportion, stages_of
@@ -118,6 +118,11 @@ def test_an_unjudged_copy_of_a_positive_is_dropped_and_counted(store):
         "positives_without_bound": {},
         "queries_without_candidates": 0,
     }
+
+
+@given(st.text("aBb ßẞſsS\t\u00a0", max_size=4), st.text("aBb ßẞſsS\t\u00a0", max_size=4))
+def test_a_look_at_the_first_letter_misses_no_copy(one, other):
+    assert (one in Copies([other])) == (folded(one) == folded(other))
 
 
 def test_the_window_must_hold_something():

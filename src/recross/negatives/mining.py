@@ -11,7 +11,7 @@ from typing import Any
 
 from recross.collection import Collection
 from recross.errors import InputError
-from recross.negatives.copies import folded
+from recross.negatives.copies import Copies
 from recross.negatives.filters import Filter
 from recross.negatives.pool import Pool
 from recross.records import ScoredDoc
@@ -115,12 +115,12 @@ class Sieve:
         """Drop what is judged relevant, and what has the text of a relevant document."""
         for query_id, positives in self._positives.items():
             relevant = collection.relevant(split, query_id)
-            texts = {folded(collection.documents[positive]) for positive in positives}
+            copies = Copies(collection.documents[positive] for positive in positives)
             kept = []
             for doc in self._left[query_id]:
                 if doc.doc_id in relevant:
                     self._dropped["relevant"] += len(positives)
-                elif folded(collection.documents[doc.doc_id]) in texts:
+                elif collection.documents[doc.doc_id] in copies:
                     self._dropped["copy_of_relevant"] += len(positives)
                 else:
                     kept.append(doc)
