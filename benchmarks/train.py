@@ -120,7 +120,7 @@ def ours(
     with tempfile.TemporaryDirectory() as folder:
         fit(
             reranker,
-            (own, own),
+            [(own, 1.0)],
             Recipe(Pointwise(), training),
             Hardware(threads=1),
             validation,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -16,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from recross.collection import Collection
 from recross.collections.files import write_beir
 from recross.inference.backends.int8_affine import multiplies_in_int8
+from recross.runs import Run
 
 settings.register_profile(
     "suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -51,6 +54,18 @@ def toy_collection() -> Collection:
         split_qrels=splits,
         fingerprint="toy",
     )
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A first stage that says what it was told to say, and how often it was asked."""
+
+    scores: Mapping[str, Mapping[str, float]]
+    asked: list[int] = field(default_factory=list, compare=False)
+
+    def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
+        self.asked.append(depth)
+        return Run.from_scores("told", self.scores).restrict(query_ids).cut(depth)
 
 
 @pytest.fixture

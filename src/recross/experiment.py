@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from recross.collection import Collection, CollectionSource
 from recross.environment import environment
@@ -21,6 +21,7 @@ from recross.hardware import Hardware
 from recross.inference.quality_gate import Judgments, QualityGate
 from recross.inference.score_cache import ScoreCache, caches_off
 from recross.model_card import write_card
+from recross.negatives.parts import stages_of
 from recross.negatives.ranked import RankWindow
 from recross.negatives.sampler import NegativeSampler
 from recross.rerankers.baselines import FirstStage
@@ -35,6 +36,7 @@ from recross.store import DEFAULT_STORE, Store, describe, fingerprint, read_mani
 from recross.tracking.tracker import Log, Tracker
 from recross.training.fit import fit
 from recross.training.groups import Groups, make_groups
+from recross.training.leaks import LeakPolicy, find_leaks
 from recross.training.losses.loss import Loss
 from recross.training.module import Trainable, Validation
 from recross.training.recipe import FineTuning, Recipe, Training
@@ -55,6 +57,8 @@ class Experiment:
     ``depth`` is how many candidates are re-ranked. ``label`` names its row in a table.
     ``latency_queries`` test queries are timed one at a time on 100 candidates each.
     ``interpolate`` also reports the re-ranker mixed with the first stage, the weight chosen on dev.
+    ``leaks`` says what becomes of training queries that dev or test asks, too, and of relevant
+    documents that they share: queries are left out and documents counted, or both refused.
     ``cache`` is where networks keep their scores; it is off while latency is measured.
     ``quality_gate`` is what a reduced precision or another back-end must pass on dev.
     """
@@ -79,6 +83,7 @@ class Experiment:
     measures: tuple[str, ...] = ("MRR@10", "nDCG@10")
     latency_queries: int = 20
     interpolate: bool = True
+    leaks: LeakPolicy = "leave_out"
     quality_gate: QualityGate = field(default=QualityGate())
     output: Path = field(default=Path("outputs"), compare=False)
     store: Path = field(default=DEFAULT_STORE, compare=False)
@@ -92,6 +97,8 @@ class Experiment:
         if not self.measures:
             raise InputError("measures must name at least one measure, got none")
         check_measures(self.measures)
+        if self.leaks not in get_args(LeakPolicy):
+            raise InputError(f"leaks must be leave_out or refuse, got {self.leaks!r}")
 
     @property
     def folder(self) -> Path:
@@ -198,7 +205,8 @@ class Experiment:
         identity = {
             "reranker": reranker,
             "collection": collection.fingerprint,
-            "splits": [self.train_split, self.dev_split],
+            "splits": [self.train_split, self.dev_split, self.test_split],
+            "leaks": self.leaks,
             "retriever": self.retriever,
             "negatives": self.negatives,
             "loss": self.loss,
@@ -225,34 +233,39 @@ class Experiment:
         folder: Path,
         log: Log | None,
     ) -> Mapping[str, Any]:
-        groups = self._groups(self.negatives, collection, training)
-        easy = self._groups(EASY, collection, training) if training.easy_steps else groups
-        logger.info("training on %d groups, %d steps", len(groups.groups), training.steps)
+        phases, record = self._phases(collection, training)
+        logger.info("training on %d groups, %d steps", len(phases[-1][0].groups), training.steps)
         took = fit(
             reranker,
-            (easy, groups),
+            phases,
             Recipe(self.loss, training, self.seed),
             self.hardware,
             self._validation(collection, training),
             folder,
             log,
         )
-        return {"training": took}
+        return {"training": {**took, **record}}
 
-    def _groups(
-        self, sampler: NegativeSampler, collection: Collection, training: FineTuning
-    ) -> Groups:
-        query_ids = collection.query_ids(self.train_split)
-        store = Store(self.store)
-        return make_groups(
-            retrieve_once(sampler.source, collection, query_ids, sampler.depth, store),
-            collection,
-            self.train_split,
-            sampler,
-            training.negatives_per_positive,
-            self.seed,
-            evaluation_splits=(self.dev_split, self.test_split),
-        )
+    def _phases(
+        self, collection: Collection, training: FineTuning
+    ) -> tuple[list[tuple[Groups, float]], Mapping[str, Any]]:
+        """Groups and their shares of the steps, easy ones first, and where they come from."""
+        leaks = find_leaks(collection, self.train_split, (self.dev_split, self.test_split))
+        leaks.check(self.leaks)
+        easy = training.easy_share
+        stages: list[tuple[str, NegativeSampler, float]] = [("easy", EASY, easy)] if easy else []
+        for name, part in stages_of(self.negatives).items():
+            stages.append((name, part.sampler, (1 - easy) * part.share))
+        phases, record = [], []
+        for name, sampler, share in stages:
+            groups = make_groups(
+                sampler.mine(collection, self.train_split, Store(self.store)),
+                *(collection, self.train_split, training.negatives_per_positive, self.seed, leaks),
+            )
+            phases.append((groups, share))
+            counts = {"left_out": groups.left_out, "mined": groups.mined}
+            record.append({"stage": name, "share": share, **counts})
+        return phases, {"negatives": record, "leaks": leaks.counts}
 
     def _validation(self, collection: Collection, training: FineTuning) -> Validation:
         judged = collection.qrels(self.dev_split)

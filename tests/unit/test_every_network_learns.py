@@ -15,6 +15,7 @@ from recross.rerankers.late_interaction import LateInteraction
 from recross.rerankers.t5 import T5Reranker
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
+from recross.store import Store
 from recross.training.fit import fit
 from recross.training.groups import make_groups
 from recross.training.losses.listwise import Listwise, Poly1
@@ -89,7 +90,8 @@ def overfitted(reranker, loss, folder, steps=120, batch_size=10):
         {"train": qrels},
         "twenty",
     )
-    groups = make_groups(candidates, small, "train", RankWindow(RandomOrder()), 4, seed=0)
+    mined = RankWindow(RandomOrder(3), 30).mine(small, "train", Store(folder / "store"))
+    groups = make_groups(mined, small, "train", 4, seed=0)
     lists = {group.query_id: dict.fromkeys(group.doc_ids, 0.0) for group in groups.groups}
     validation = Validation(Run.from_scores("lists", lists), small, qrels, "MRR@10")
     training = FineTuning(
@@ -101,7 +103,7 @@ def overfitted(reranker, loss, folder, steps=120, batch_size=10):
         dropout=0.0,
     )
     took = fit(
-        reranker, (groups, groups), Recipe(loss, training), Hardware(), validation, folder / "out"
+        reranker, [(groups, 1.0)], Recipe(loss, training), Hardware(), validation, folder / "out"
     )
     trained = reranker.trained(folder / "out")
     found = evaluate(trained.rerank(validation.candidates, small), qrels, ["MRR@10"])

@@ -16,6 +16,7 @@ from recross.negatives.ranked import RankWindow
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
+from recross.store import Store
 from recross.tracking.tracker import JsonLines
 from recross.training.fit import fit
 from recross.training.groups import make_groups
@@ -32,8 +33,8 @@ STEPS = 12
 def train(folder, checkpoint, loss=None, log=None, **settings):
     """A short training with dropout, saved after every step."""
     collection = toy_collection()
-    candidates = RandomOrder().retrieve(collection, collection.query_ids("train"), 40)
-    groups = make_groups(candidates, collection, "train", RankWindow(RandomOrder(), 40), 3, 0)
+    mined = RankWindow(RandomOrder(), 40).mine(collection, "train", Store(folder.parent / "store"))
+    groups = make_groups(mined, collection, "train", 3, 0)
     query_ids = collection.query_ids("dev")
     listed = RandomOrder(3).retrieve(collection, query_ids, 20)
     lists = {q: {**dict(listed.rankings[q]), q.replace("q", "d"): 0.0} for q in query_ids}
@@ -46,7 +47,7 @@ def train(folder, checkpoint, loss=None, log=None, **settings):
     torch.manual_seed(0)
     reranker = CrossEncoder(str(checkpoint), fresh_head=True, max_length=24)
     recipe = Recipe(loss or Listwise(), training)
-    return fit(reranker, (groups, groups), recipe, Hardware(threads=1), validation, folder, log)
+    return fit(reranker, [(groups, 1.0)], recipe, Hardware(threads=1), validation, folder, log)
 
 
 def weights(folder):

@@ -12,6 +12,7 @@ from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.duo import DuoT5
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
+from recross.store import Store
 from recross.training.data import micro_batches
 from recross.training.fit import fit
 from recross.training.groups import Groups, make_groups
@@ -38,11 +39,12 @@ TAUGHT = [
 
 
 @pytest.fixture
-def groups(collection):
+def groups(collection, tmp_path):
     """Groups of four whose teacher thinks the opposite of their labels, and so of their order."""
     candidates = RandomOrder().retrieve(collection, collection.query_ids("train")[:12], 20)
     few = replace(collection, split_queries={"train": tuple(candidates.rankings)})
-    made = make_groups(candidates, few, "train", RankWindow(RandomOrder(), 20), 3, 0)
+    mined = RankWindow(RandomOrder(), 20).mine(few, "train", Store(tmp_path / "store"))
+    made = make_groups(mined, few, "train", 3, 0)
     return replace(
         made,
         groups=tuple(replace(one, teacher_scores=(-3.0, 1.0, 2.0, 3.5)) for one in made.groups),
@@ -127,7 +129,7 @@ def fitted(folder, collection, groups, loss, **settings):
         }
     )
     validation = Validation(candidates, collection, dev, "MRR@10")
-    parts = groups if isinstance(groups, tuple) else (groups, groups)
+    parts = groups if isinstance(groups, list) else [(groups, 1.0)]
     fit(reranker, parts, Recipe(loss, training), Hardware(), validation, folder / "out")
     return reranker.trained(folder / "out")
 
@@ -158,8 +160,9 @@ def test_a_loss_that_learns_from_a_teacher_is_refused_without_one(
         fitted(tmp_path, collection, untaught(groups), loss)
 
 
-def test_easy_groups_need_a_teacher_only_where_there_are_easy_steps(tmp_path, collection, groups):
-    parts = (untaught(groups), groups)
+def test_groups_need_a_teacher_only_where_they_are_learned_from(tmp_path, collection, groups):
+    parts = [(untaught(groups), 0.0), (groups, 1.0)]
     assert fitted(tmp_path / "none", collection, parts, TeacherMSE(), steps=2)
+    parts = [(untaught(groups), 0.5), (groups, 0.5)]
     with pytest.raises(InputError, match="and 12 groups without"):
-        fitted(tmp_path / "some", collection, parts, TeacherMSE(), steps=2, easy_share=0.5)
+        fitted(tmp_path / "some", collection, parts, TeacherMSE(), steps=2)

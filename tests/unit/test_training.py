@@ -11,7 +11,8 @@ from recross.negatives.ranked import RankWindow
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
-from recross.training.data import Phase, StepData, micro_batches, plan
+from recross.store import Store
+from recross.training.data import Phase, StepData, micro_batches, plan, planned
 from recross.training.fit import fit
 from recross.training.groups import make_groups
 from recross.training.losses.listwise import Listwise
@@ -36,9 +37,9 @@ def collection(collection):
 
 
 @pytest.fixture
-def groups(collection):
-    candidates = RandomOrder().retrieve(collection, collection.query_ids("train"), 40)
-    return make_groups(candidates, collection, "train", RankWindow(RandomOrder(), 40), 5, 0)
+def groups(collection, tmp_path):
+    mined = RankWindow(RandomOrder(), 40).mine(collection, "train", Store(tmp_path / "store"))
+    return make_groups(mined, collection, "train", 5, 0)
 
 
 @pytest.fixture
@@ -114,6 +115,28 @@ def test_easy_groups_come_first(network, groups, collection):
     assert [step <= easy_queries for step in seen] == [True, True, False, False, False]
 
 
+def test_phases_share_the_steps_by_rounding_where_each_ends(groups):
+    shares = (1 / 3, 1 / 3, 1 / 3)
+    assert [phase.steps for phase in planned([(groups, s) for s in shares], 100)] == [33, 34, 33]
+    easy, hard = planned([(groups, 0.4), (groups, 0.6)], 9)
+    assert (easy.steps, hard.steps) == (4, 5)  # 3.6 rounded, and the rest
+    assert [phase.steps for phase in planned([(groups, 0.05), (groups, 0.95)], 5)] == [0, 5]
+
+
+@pytest.mark.parametrize("shares", [(), (0.5,), (0.5, 0.6), (1.5, -0.5)])
+def test_shares_of_phases_that_do_not_add_up_are_refused(groups, shares):
+    with pytest.raises(InputError, match="shares of the phases must add up to 1, got"):
+        planned([(groups, share) for share in shares], 10)
+
+
+def test_first_stage_scores_are_needed_where_they_have_a_weight(tmp_path, collection, groups):
+    unscored = replace(
+        groups, groups=tuple(replace(g, first_stage_scores=None) for g in groups.groups)
+    )
+    with pytest.raises(InputError, match="training.first_stage_weight must be 0 for negatives of"):
+        trained(tmp_path, collection, unscored, first_stage_weight=0.5)
+
+
 def test_frozen_layers_do_not_move_and_the_others_do(tmp_path, collection, groups):
     before = CrossEncoder(str(save_tiny(tmp_path / "source")), fresh_head=True).network.model
     reranker, _ = trained(tmp_path, collection, groups, steps=2, validations=1, frozen_share=0.4)
@@ -159,7 +182,7 @@ def trained(tmp_path, collection, groups, hardware=Hardware(), **settings):
     training = FineTuning(**{**defaults, **settings})
     folder = tmp_path / "out"
     recipe = Recipe(Listwise(), training)
-    took = fit(reranker, (groups, groups), recipe, hardware, validation(collection), folder)
+    took = fit(reranker, [(groups, 1.0)], recipe, hardware, validation(collection), folder)
     return reranker.trained(folder), took
 
 
@@ -202,7 +225,7 @@ def test_a_loss_that_is_no_number_stops_with_its_step(tmp_path, collection, grou
     with pytest.raises(RunError, match="loss must be finite, got nan at step 1. No weights were"):
         fit(
             reranker,
-            (groups, groups),
+            [(groups, 1.0)],
             Recipe(Broken(), training),
             Hardware(),
             validation(collection),
@@ -241,7 +264,7 @@ def test_a_loss_over_answers_is_refused_where_there_is_one_output(tmp_path, coll
     with pytest.raises(InputError, match="AnswerLikelihood, which needs the logits of two answers"):
         fit(
             reranker,
-            (groups, groups),
+            [(groups, 1.0)],
             Recipe(AnswerLikelihood(), training),
             Hardware(),
             validation(collection),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -12,11 +13,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from recross.collection import Collection
+from recross.errors import InputError
 from recross.inference.batches import PackedBatch, by_length
 from recross.inference.network import Network
 from recross.inference.tokens import Ints, Sequences
 from recross.records import TrainingGroup
 from recross.seeding import generator
+from recross.training.groups import Groups
 from recross.training.losses.loss import ABSENT
 
 
@@ -68,6 +71,22 @@ class Phase(NamedTuple):
 
     groups: Sequence[TrainingGroup]
     steps: int
+
+
+def planned(phases: Sequence[tuple[Groups, float]], steps: int) -> list[Phase]:
+    """How many steps each phase gets; the end of each is rounded, so that they add up.
+
+    Raises:
+        InputError: shares are negative or do not add up to 1.
+    """
+    shares = [share for _, share in phases]
+    if min(shares, default=0) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise InputError(f"shares of the phases must add up to 1, got {shares}")
+    ends = [round(steps * end) for end in accumulate(shares)]
+    return [
+        Phase(part.groups, end - start)
+        for (part, _), start, end in zip(phases, [0, *ends[:-1]], ends, strict=True)
+    ]
 
 
 class StepData(Dataset[Step]):

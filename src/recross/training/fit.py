@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from recross.errors import InputError, RunError
 from recross.hardware import Hardware
 from recross.tracking.tracker import Log
-from recross.training.data import Phase, StepData
+from recross.training.data import StepData, planned
 from recross.training.groups import Groups
 from recross.training.losses.loss import Loss
 from recross.training.module import RankingModule, Trainable, Validation
@@ -25,7 +25,7 @@ from recross.training.recipe import FineTuning, Recipe
 
 def fit(
     reranker: Trainable,
-    groups: tuple[Groups, Groups],
+    phases: Sequence[tuple[Groups, float]],
     recipe: Recipe,
     hardware: Hardware,
     validation: Validation,
@@ -34,8 +34,7 @@ def fit(
 ) -> Mapping[str, Any]:
     """Train the re-ranker's network, save its best weights into ``folder``, and say what it took.
 
-    ``groups`` are those of the easy steps and of the rest; the same ones twice where the recipe
-    has no easy steps.
+    ``phases`` are groups, each with the share of the steps that learns from them, in their order.
     ``hardware`` decides devices and precision only: the groups of every step follow from the seed.
     A folder that an interrupted training of the same recipe left is gone on from.
 
@@ -44,20 +43,17 @@ def fit(
         RunError: the loss is no number, or scores have collapsed; the best weights are kept.
     """
     training, seed, network = recipe.training, recipe.seed, reranker.network
-    easy, hard = groups
     hardware = training.hardware(hardware)
     _check_hardware(training, hardware)
-    _check_loss(recipe.loss, network, (easy, hard) if training.easy_steps else (hard,))
+    _check_first_stage(training.first_stage_weight, phases)
+    _check_loss(recipe.loss, network, [part for part, share in phases if share])
     hardware.prepare()
     pl.seed_everything(seed, verbose=False)
     network.prepare_training(training.preparation)
     unfinished = TrainingFolder(folder)
     saved = unfinished.load()
     data = StepData(
-        [
-            Phase(easy.groups, training.easy_steps),
-            Phase(hard.groups, training.steps - training.easy_steps),
-        ],
+        planned(phases, training.steps),
         validation.collection,
         network,
         batch_size=training.batch_size,
@@ -75,7 +71,8 @@ def fit(
     network.finish_training()
     network.cpu().eval().save(folder)
     unfinished.clear()
-    data_facts = {"groups": len(hard.groups), "left_out": dict(hard.left_out)}
+    last, _ = phases[-1]
+    data_facts = {"groups": len(last.groups), "left_out": dict(last.left_out)}
     return {**_record(training, progress), **data_facts}
 
 
@@ -126,6 +123,17 @@ def _check_loss(loss: Loss, network: Any, groups: Sequence[Groups]) -> None:
             f"loss must be one over labels for groups without teacher_scores, got {name}, which"
             f" learns from a teacher, and {untaught} groups without: let a teacher score them, or"
             " choose another loss, such as listwise"
+        )
+
+
+def _check_first_stage(weight: float, phases: Sequence[tuple[Groups, float]]) -> None:
+    scored = all(
+        group.first_stage_scores is not None for part, _ in phases for group in part.groups
+    )
+    if weight and not scored:
+        raise InputError(
+            "training.first_stage_weight must be 0 for negatives of several sources, whose scores"
+            f" cannot be compared, got {weight}"
         )
 
 

@@ -117,11 +117,6 @@ class FineTuning:
         )
 
     @property
-    def easy_steps(self) -> int:
-        """Steps that learn from random negatives."""
-        return round(self.steps * self.easy_share)
-
-    @property
     def optimisation(self) -> Optimisation:
         """What the optimiser needs to know."""
         return Optimisation(
