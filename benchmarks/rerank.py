@@ -20,9 +20,9 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from workload import documents, queries, random_checkpoint
 from recross.collections.files import BeirFolder
 from recross.evaluation.measures import evaluate
 from recross.hardware import Hardware, processor_name
+from recross.inference.backends.int8_affine import multiplies_in_int8
 from recross.inference.engine import Engine
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.bm25 import BM25
@@ -107,11 +108,12 @@ def main() -> None:
     if asked.checkpoint is not None:
         order = real_order(asked)
     found = {
-        "ratios": {name: timings.ratio(name, DEFAULTS) for name in ("fp32", "bf16", "int8")},
+        "ratios": {name: timings.ratio(name, DEFAULTS) for name in hardwares()},
         "ratios_tuned": {
             "fp32": timings.ratio("fp32", TUNED),
             "bf16": timings.ratio("bf16", TUNED_BF16),
             "int8": timings.ratio("int8", TUNED),
+            "int8_upper": timings.ratio("int8_upper", TUNED),
         },
         "fp32_difference": timings.difference("fp32"),
         "shares": where,
@@ -140,11 +142,9 @@ def hardwares() -> dict[str, Hardware]:
     found = {"fp32": Hardware(threads=1)}
     if Hardware(precision="bf16").effective_precision == "bf16":
         found["bf16"] = Hardware(precision="bf16", threads=1)
-    hints = get_type_hints(Hardware)
-    for field in fields(Hardware):
-        if any("int8" in str(value) for value in get_args(hints[field.name])):
-            value = next(v for v in get_args(hints[field.name]) if "int8" in str(v))
-            found["int8"] = Hardware(**{field.name: value, "threads": 1})
+    if multiplies_in_int8():
+        found["int8"] = Hardware(backend="torch_int8", threads=1)
+        found["int8_upper"] = Hardware(backend="torch_int8_upper", threads=1)
     return found
 
 
