@@ -51,18 +51,10 @@ class DocumentVectors:
         what the manifest shall say.
         """
         done, dimension = _written(folder)
-        shown = sys.stderr.isatty()  # a log file wants lines, not a bar
         texts = islice(documents.values(), done, None)
         with (
             (folder / VECTORS).open("ab") as file,
-            tqdm(
-                total=len(documents),
-                initial=done,
-                desc="encoding",
-                unit="document",
-                disable=not shown,
-                leave=False,
-            ) as bar,
+            _progress(len(documents), done) as bar,
         ):
             file.truncate(done * dimension * np.float16().itemsize)
             while chunk := list(islice(texts, DOCUMENTS_AT_ONCE)):
@@ -108,6 +100,18 @@ class DocumentVectors:
     @cached_property
     def _rows(self) -> dict[str, int]:
         return {doc_id: row for row, doc_id in enumerate(self.doc_ids)}
+
+
+def _progress(total: int, done: int) -> tqdm:
+    shown = sys.stderr.isatty()  # a log file wants lines, not a bar
+    return tqdm(
+        total=total,
+        initial=done,
+        desc="encoding",
+        unit="document",
+        disable=not shown,
+        leave=False,
+    )
 
 
 def _written(folder: Path) -> tuple[int, int]:
