@@ -167,9 +167,12 @@ def search(documents: DocumentVectors, queries: Vectors, depth: int) -> list[Fou
 
 def cosines(queries: Vectors, documents: Vectors) -> Vectors:
     """Products of unit vectors ``(Q, N)``; equal documents have equal ones, to the last bit."""
-    rows = F.pad(torch.from_numpy(documents), (0, 0, 0, -len(documents) % TILE))
-    products: Vectors = (torch.from_numpy(queries) @ rows.T)[:, : len(documents)].numpy()
-    return products
+    asked, rows = torch.from_numpy(queries), torch.from_numpy(documents)
+    whole = len(rows) // TILE * TILE
+    last = F.pad(rows[whole:], (0, 0, 0, -len(rows) % TILE))
+    products = torch.cat([asked @ rows[:whole].T, asked @ last.T], dim=1)
+    found: Vectors = products[:, : len(rows)].numpy()
+    return found
 
 
 def _with_block(found: Found, start: int, scores: Vectors, depth: int) -> Found:
