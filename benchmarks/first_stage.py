@@ -1,10 +1,12 @@
-"""The first stage against its peers: encoding without padding, BM25 search by a sparse product.
+"""The first stage against its peers: encoding, and search by dense and by sparse products.
 
-    python benchmarks/first_stage.py [--json] [--rounds 5] [--documents 256] [--queries 500]
+    python benchmarks/first_stage.py [--json [FILE]] [--rounds 5] [--documents 256] [--queries 500]
+                                     [--collection BEIR_FOLDER]
 
 One thread, variants interleaved, medians of per-round ratios of processor time. Texts are those of
-the embedded collection. The peer of encoding is ``SentenceTransformer.encode`` in batches of 32,
-that of BM25 is ``bm25s.BM25.retrieve`` on numpy, and on numba where that is installed.
+the embedded collection unless another is named. The peer of encoding is
+``SentenceTransformer.encode`` in batches of 32, that of dense search ``faiss.IndexFlatIP`` over
+random vectors, that of BM25 ``bm25s.BM25.retrieve`` on numpy, and on numba where that is installed.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import json
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import faiss
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
@@ -31,15 +35,19 @@ from sentence_transformers import SentenceTransformer
 from recross.checkpoints import locate
 from recross.collection import Collection
 from recross.collections.apidocs import Apidocs
-from recross.hardware import Hardware
-from recross.retrieval import bm25
+from recross.collections.files import BeirFolder
+from recross.hardware import Hardware, processor_name
+from recross.retrieval import biencoder, bm25
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.bm25 import BM25
+from recross.retrieval.document_vectors import DocumentVectors
 
 EMBEDDED = "embedded:all-minilm-l6-v2"
 PACKAGES = ("matplotlib", "networkx", "numpy", "pandas", "scipy", "sklearn")
 MAX_LENGTH = 256
 DEPTH = 100
+DIMENSION = 384
+STDOUT = "-"
 
 Variants = dict[str, Callable[[], Any]]
 
@@ -84,10 +92,30 @@ def encoding(texts: list[str], rounds: int) -> Measured:
         if hardware.effective_precision == precision:
             ours = BiEncoder(EMBEDDED, max_length=MAX_LENGTH, hardware=hardware)
             variants[f"packed {precision}"] = lambda ours=ours: ours.encode(texts)
-    found, seconds = timed(variants, rounds)
-    exact = found["sentence-transformers encode"]
-    off = {name: float(np.abs(vectors - exact).max()) for name, vectors in found.items()}
-    return Measured("encoding", len(texts), seconds, off)
+    return compared("encoding", len(texts), variants, rounds)
+
+
+def dense(documents: int, queries: int, rounds: int, folder: Path) -> Measured:
+    """The best 100 of random unit vectors; the difference is that of one score."""
+    rng = np.random.default_rng(0)
+    vectors, asked = (unit(rng.normal(size=(size, DIMENSION))) for size in (documents, queries))
+    vectors.astype(np.float16).tofile(folder / "vectors.bin")
+    half = np.memmap(folder / "vectors.bin", np.float16, "c", shape=vectors.shape)
+    stored = DocumentVectors(half, [str(row) for row in range(documents)])
+    peer = faiss.IndexFlatIP(DIMENSION)
+    peer.add(half.astype(np.float32))
+    variants: Variants = {
+        "faiss IndexFlatIP, fp32 in memory": lambda: peer.search(asked, DEPTH)[0],
+        "block by block, fp16 on disk": lambda: np.stack(
+            [padded(scores, DEPTH) for _, scores in biencoder.search(stored, asked, DEPTH)]
+        ),
+    }
+    return compared(f"dense search, {documents} vectors", queries, variants, rounds)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors of length one, in single precision."""
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 def lexical(collection: Collection, queries: int, rounds: int, store: Path) -> Measured:
@@ -109,10 +137,7 @@ def lexical(collection: Collection, queries: int, rounds: int, store: Path) -> M
     variants["sparse product"] = lambda: np.stack(
         [padded(scores, depth) for _, scores in bm25.search(index, asked, depth)]
     )
-    found, seconds = timed(variants, rounds)
-    exact = found["bm25s on numpy"]
-    off = {name: float(np.abs(scores - exact).max()) for name, scores in found.items()}
-    return Measured("BM25", len(asked), seconds, off)
+    return compared(f"BM25, {len(doc_ids)} documents", len(asked), variants, rounds)
 
 
 def padded(scores: np.ndarray, depth: int) -> np.ndarray:
@@ -121,42 +146,65 @@ def padded(scores: np.ndarray, depth: int) -> np.ndarray:
     return np.pad(best, (0, depth - len(best)))
 
 
-def timed(variants: Variants, rounds: int) -> tuple[dict[str, Any], dict[str, list[float]]]:
-    """What each variant finds, and its seconds of processor time in each round."""
-    found = {name: run() for name, run in variants.items()}  # warm
+def compared(what: str, count: int, variants: Variants, rounds: int) -> Measured:
+    """Time the variants in turn, after one round that warms them; the first one is the peer."""
+    found = {name: run() for name, run in variants.items()}
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds):
         for name, run in variants.items():
             start = time.process_time()
             run()
             seconds[name].append(time.process_time() - start)
-    return found, seconds
+    exact = next(iter(found.values()))
+    off = {name: float(np.abs(values - exact).max()) for name, values in found.items()}
+    return Measured(what, count, seconds, off)
 
 
 def main() -> None:
     """Print the tables, or one JSON object."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--documents", type=int, default=256)
-    options.add_argument("--queries", type=int, default=500)
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--body-words", type=int, default=50, help="words of a document at most")
-    options.add_argument("--store", type=Path, default=Path("outputs/store"))
-    options.add_argument("--json", action="store_true")
-    asked = options.parse_args()
+    asked = options()
     torch.set_num_threads(1)
-    source = Apidocs(PACKAGES, body_words=asked.body_words, store=asked.store)
-    collection = source.load()
-    texts = list(collection.documents.values())
-    texts = texts[:: max(len(texts) // asked.documents, 1)][: asked.documents]
-    measured = [
-        lexical(collection, asked.queries, asked.rounds, asked.store),
-        encoding(texts, asked.rounds),
-    ]
-    if asked.json:
-        print(json.dumps({"ratios": {one.what: one.ratios() for one in measured}}))
-        return
-    for one in measured:
-        one.show()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        source = (
+            BeirFolder(asked.collection)
+            if asked.collection
+            else Apidocs(PACKAGES, body_words=asked.body_words, store=folder)
+        )
+        collection = source.load()
+        texts = list(collection.documents.values())
+        texts = texts[:: max(len(texts) // asked.documents, 1)][: asked.documents]
+        measured = [
+            lexical(collection, asked.queries, asked.rounds, folder),
+            dense(asked.vectors, asked.queries, asked.rounds, folder),
+            encoding(texts, asked.rounds),
+        ]
+    found = json.dumps(
+        {
+            "ratios": {one.what: one.ratios() for one in measured},
+            "differences": {one.what: one.difference for one in measured},
+            "processor": processor_name(),
+        }
+    )
+    if asked.json is None:
+        for one in measured:
+            one.show()
+    elif asked.json == STDOUT:
+        print(found)
+    else:
+        Path(asked.json).write_text(found + "\n", encoding="utf-8")
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--collection", type=Path, help="BEIR folder")
+    parser.add_argument("--documents", type=int, default=256, help="documents to encode")
+    parser.add_argument("--vectors", type=int, default=100_000, help="vectors to search")
+    parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--body-words", type=int, default=50, help="words of a document at most")
+    parser.add_argument("--json", nargs="?", const=STDOUT, metavar="FILE", help="- is the default")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from recross.evaluation.measures import evaluate
 from recross.hardware import Hardware
 from recross.rerankers.baselines import BiEncoderScore
 from recross.retrieval import biencoder, document_vectors
-from recross.retrieval.biencoder import BiEncoder, search
+from recross.retrieval.biencoder import BiEncoder, cosines, search
 from recross.retrieval.document_vectors import DocumentVectors
 from recross.store import Store
 
@@ -103,15 +103,24 @@ def test_what_is_said_to_be_written_is_on_the_disk_by_then(tmp_path, documents, 
     assert len(stored(tmp_path, documents, Encoder())) == len(documents)
 
 
-@pytest.mark.parametrize("depth", [1, 7, 23])
-def test_search_block_by_block_is_exact(tmp_path, documents, depth):
+@pytest.mark.parametrize("depth", [1, 7, 23, 40])
+def test_search_block_by_block_is_exact(tmp_path, documents, depth, monkeypatch):
+    monkeypatch.setattr(biencoder, "QUERIES_AT_ONCE", 2)
     found = stored(tmp_path, documents, Encoder())
     queries = np.stack([vector(f"query {number}") for number in range(5)])
-    scores, rows = search(found, queries, depth)
     products = queries @ np.asarray(found.vectors, dtype=np.float32).T
-    expected = np.argsort(-products, axis=1, kind="stable")[:, :depth]
-    assert (rows == expected).all()
-    assert np.abs(scores - np.take_along_axis(products, expected, 1)).max() < 1e-6
+    for (rows, scores), expected in zip(search(found, queries, depth), products, strict=True):
+        lowest = np.sort(expected)[::-1][:depth][-1]  # some texts share a vector: they tie
+        assert sorted(rows.tolist()) == np.flatnonzero(expected > lowest - 1e-6).tolist()
+        assert np.abs(scores - expected[rows]).max() < 1e-6
+
+
+def test_documents_that_tie_at_the_depth_are_all_found_in_whichever_block(tmp_path, documents):
+    same = ["d1", "d2", "d9", "d14", "d22"]
+    found = stored(tmp_path, documents | dict.fromkeys(same, "one text"), Encoder())
+    ((rows, scores),) = search(found, vector("one text")[None], 3)
+    assert sorted(rows.tolist()) == [1, 2, 9, 14, 22]
+    assert len(set(scores.tolist())) == 1
 
 
 def test_a_sample_is_spread_over_the_collection(tmp_path, documents):
@@ -132,6 +141,26 @@ def test_all_queries_are_searched_in_one_call(tmp_path, collection, monkeypatch)
     assert asked == [96]
     assert {len(ranking) for ranking in run.rankings.values()} == {5}
     assert len(BiEncoder(EMBEDDED, store=tmp_path).retrieve(collection, [], 5)) == 0
+
+
+@pytest.mark.parametrize("queries", [1, 3, 96])
+def test_equal_documents_have_equal_cosines_wherever_they_stand(queries):
+    rng = np.random.default_rng(0)
+    asked, one = rng.normal(size=(queries, 384)), rng.normal(size=384)
+    found = []
+    for size in (1, 3, 22, 64, 100, 333, 1400):
+        documents = rng.normal(size=(size, 384)).astype(np.float32)
+        documents[[0, size // 2, size - 1]] = one
+        found.append(cosines(asked.astype(np.float32), documents)[:, [0, size // 2, size - 1]])
+    together = np.concatenate(found, axis=1)
+    assert (together == together[:, :1]).all()
+
+
+def test_ties_at_the_depth_fall_by_document_id(tmp_path, collection):
+    texts = {f"d{number}": "a red cat" for number in (3, 1, 4, 5, 2)} | {"d0": "a blue dog"}
+    same = replace(collection, documents=texts, queries={"q": "red cat"}, fingerprint="same")
+    run = BiEncoder(EMBEDDED, store=tmp_path).retrieve(same, ["q"], 3)
+    assert run.doc_ids("q") == ["d5", "d4", "d3"]
 
 
 def test_vectors_of_another_precision_are_others(tmp_path, collection, monkeypatch):

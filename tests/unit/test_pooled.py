@@ -77,8 +77,16 @@ def test_a_vector_does_not_depend_on_its_batch(checkpoints, pooling):
     assert (together[0] == together[4]).all()
 
 
+@pytest.mark.parametrize("kind, positions", [("bert", 80), ("roberta", 79)])
+def test_a_limit_beyond_the_encoders_positions_is_refused(checkpoints, kind, positions):
+    folder = str(checkpoints(kind))
+    assert len(BiEncoder(folder, max_length=positions).encode(["bee " * 100])) == 1
+    with pytest.raises(InputError, match=f"must not exceed the {positions} positions of .*, got"):
+        BiEncoder(folder, max_length=positions + 1).encode(["bee"])
+
+
 def test_no_texts_give_no_vectors(checkpoints):
-    assert len(BiEncoder(str(checkpoints())).encode([])) == 0
+    assert len(BiEncoder(str(checkpoints()), max_length=40).encode([])) == 0
 
 
 def test_a_normalisation_in_the_checkpoint_changes_nothing(checkpoints):
@@ -133,7 +141,7 @@ def test_bf16_moves_vectors_by_little_and_by_something(checkpoints):
 def test_the_number_of_threads_is_that_of_the_hardware(checkpoints):
     before = torch.get_num_threads()
     try:
-        BiEncoder(str(checkpoints()), hardware=Hardware(threads=2)).encode(["bee"])
+        BiEncoder(str(checkpoints()), max_length=40, hardware=Hardware(threads=2)).encode(["bee"])
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

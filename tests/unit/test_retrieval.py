@@ -128,6 +128,22 @@ def test_approximate_indexes_searched_wide_agree_with_the_exact_one(tmp_path, co
         assert len(set(exact.doc_ids(query_id)) & set(approximate.doc_ids(query_id))) >= 9
 
 
+@pytest.mark.parametrize("index", ["HNSW", "IVF"])
+def test_approximate_indexes_keep_the_vectors_as_stored_in_half_precision(
+    tmp_path, collection, index
+):
+    encoder = BiEncoder(EMBEDDED, index=index, ivf_lists=4, ivf_probes=4, store=tmp_path)
+    found = encoder.retrieve(collection, ["q0", "q1"], 10)
+    exact = BiEncoderScore(encoder).rerank(found, collection)
+    for query_id in ("q0", "q1"):
+        assert dict(found.rankings[query_id]) == pytest.approx(
+            dict(exact.rankings[query_id]), abs=1e-6
+        )
+    (file,) = (tmp_path / "faiss").glob("*/index.faiss")
+    links = 100_000 if index == "HNSW" else 20_000
+    assert file.stat().st_size < 96 * 384 * 2 + links
+
+
 def test_the_biencoder_as_reranker_agrees_with_itself_as_retriever(tmp_path, collection):
     encoder = BiEncoder(EMBEDDED, store=tmp_path)
     retrieved = encoder.retrieve(collection, ["q0", "q5"], 20)

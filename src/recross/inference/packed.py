@@ -37,6 +37,11 @@ class Block(NamedTuple):
     out_norm: nn.LayerNorm
 
 
+def positions(config: Any) -> int:
+    """Tokens that a sequence may have."""
+    return int(config.max_position_embeddings) - _first_position(config)
+
+
 def is_supported(model: Any) -> bool:
     """Whether a sequence classifier has the structure that ``forward`` computes."""
     classifies = type(model).__name__.endswith("ForSequenceClassification")
@@ -149,15 +154,18 @@ def _block(layer: Any, make: MakeAffine, is_last: bool) -> Block:
 
 
 def _embed(encoder: Any, config: Any, batch: PackedBatch) -> Tensor:
-    offset = config.pad_token_id + 1 if SUPPORTED[config.model_type] == "roberta" else 0
     embedded = encoder.embeddings(
         input_ids=batch.tokens[None],
         token_type_ids=batch.segments[None],
-        position_ids=batch.positions[None] + offset,
+        position_ids=batch.positions[None] + _first_position(config),
     )[0]
     projection = getattr(encoder, "embeddings_project", None)
     states: Tensor = embedded if projection is None else projection(embedded)
     return states
+
+
+def _first_position(config: Any) -> int:
+    return config.pad_token_id + 1 if "roberta" in config.model_type else 0
 
 
 def _after_attention(layer: Block, attended: Tensor, states: Tensor, dropout: float) -> Tensor:

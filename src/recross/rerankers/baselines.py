@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from recross.collection import Collection
 from recross.records import Cost
-from recross.retrieval.biencoder import BiEncoder
+from recross.retrieval.biencoder import BiEncoder, cosines
 from recross.runs import Run
 
 
@@ -55,8 +55,8 @@ class BiEncoderScore:
         scores = {}
         for query_id, query in zip(query_ids, queries, strict=True):
             own = candidates.doc_ids(query_id)
-            cosines = documents.of(own) @ query  # (N,)
-            scores[query_id] = dict(zip(own, cosines.tolist(), strict=True))
+            (found,) = cosines(query[None], documents.of(own))  # (N,)
+            scores[query_id] = dict(zip(own, found.tolist(), strict=True))
         pairs = sum(map(len, candidates.rankings.values()))
         run = Run.from_scores("biencoder", scores)
         return replace(run, cost=Cost(pairs=pairs, total_seconds=time.perf_counter() - start))

@@ -180,13 +180,8 @@ def _contract_of(checkpoint: str, found: pretrained.Pretrained) -> Contract:
             f"checkpoint {checkpoint!r} has {config.num_labels} labels and no published contract;"
             " name one with contract="
         )
-    limit = min(found.tokenizer.model_max_length, _positions(config))
+    limit = min(found.tokenizer.model_max_length, packed.positions(config))
     return Contract("checkpoint", _stored_activation(config), limit)
-
-
-def _positions(config: Any) -> int:
-    offset = config.pad_token_id + 1 if "roberta" in config.model_type else 0
-    return int(config.max_position_embeddings) - offset
 
 
 def _stored_activation(config: Any) -> Literal["logit", "sigmoid"]:

@@ -1,4 +1,4 @@
-"""A bi-encoder on faiss (Reimers & Gurevych 2019; Johnson et al. 2017); the only home of faiss.
+"""A bi-encoder (Reimers & Gurevych 2019), exact or on faiss (Johnson et al. 2017), whose only home.
 
 Queries and documents are encoded apart and compared by cosine.
 """
@@ -13,19 +13,29 @@ from typing import Any, Literal
 
 import faiss
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from recross.collection import Collection
 from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.inference.pooled import Vectors
-from recross.inference.tokens import Ints
 from recross.retrieval.document_vectors import DocumentVectors
+from recross.retrieval.found import Found, run_of
 from recross.retrieval.sentence_encoder import SentenceEncoder, load_encoder
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, READ, Store, describe
 
 TRAINED_PER_LIST = 256
 """Vectors that faiss's clustering looks at for each cell; more are thrown away by it."""
+
+QUERIES_AT_ONCE = 256
+"""Queries multiplied with a block together: bounds the memory for their products."""
+
+TILE = 64
+"""Rows are multiplied in multiples of it: those of a part of a tile are summed in another order."""
+
+NOTHING = Found(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,7 @@ class BiEncoder:
 
     ``index``: ``Flat`` is exact; ``HNSW`` (graph of ``hnsw_links`` neighbours, searched
     ``hnsw_search`` wide) and ``IVF`` (``ivf_lists`` cells, ``ivf_probes`` of them searched) trade
-    recall for speed. Vectors, in half precision, and the approximate indexes lie in the store.
+    recall for speed. Vectors and approximate indexes lie in the store, in half precision.
     """
 
     checkpoint: str = field(metadata=READ)
@@ -60,22 +70,11 @@ class BiEncoder:
         """Search the whole collection for all queries at once."""
         documents = self.document_vectors(collection)
         queries = self.encode([collection.queries[query_id] for query_id in query_ids])
-        depth = min(depth, len(documents))
-        if not len(queries):
-            scores, found = np.empty((0, depth), np.float32), np.empty((0, depth), np.int64)
-        elif self.index == "Flat":
-            scores, found = search(documents, queries, depth)
+        if self.index == "Flat" or not len(queries):
+            found = search(documents, queries, depth)
         else:
-            scores, found = self._index(collection, documents).search(queries, depth)
-        ranked = {
-            query_id: {
-                documents.doc_ids[number]: score
-                for number, score in zip(found[row].tolist(), scores[row].tolist(), strict=True)
-                if number >= 0  # an approximate index may find fewer than asked
-            }
-            for row, query_id in enumerate(query_ids)
-        }
-        return Run.from_scores("biencoder", ranked)
+            found = self._search_index(collection, documents, queries, depth)
+        return run_of("biencoder", documents.doc_ids, zip(query_ids, found, strict=True), depth)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors in single precision, ``(N, D)``."""
@@ -116,6 +115,14 @@ class BiEncoder:
             "storage": "fp16",
         }
 
+    def _search_index(
+        self, collection: Collection, documents: DocumentVectors, queries: Vectors, depth: int
+    ) -> list[Found]:
+        index = self._index(collection, documents)
+        nearest = zip(*index.search(queries, min(depth, len(documents))), strict=True)
+        # an approximate index that finds fewer than asked says -1
+        return [Found(rows, scores).where(rows >= 0) for scores, rows in nearest]
+
     def _index(self, collection: Collection, documents: DocumentVectors) -> Any:
         def make(folder: Path) -> Mapping[str, Any]:
             index = self._build_index(documents)
@@ -126,15 +133,17 @@ class BiEncoder:
         return _load_index(Store(self.store).artefact("faiss", identity, make))
 
     def _build_index(self, documents: DocumentVectors) -> Any:
-        count, dimensions = documents.vectors.shape
+        count, dimension = documents.vectors.shape
+        half: Any = faiss.ScalarQuantizer.QT_fp16
+        product = faiss.METRIC_INNER_PRODUCT
         index: Any
         if self.index == "HNSW":
-            index = faiss.IndexHNSWFlat(dimensions, self.hnsw_links, faiss.METRIC_INNER_PRODUCT)
+            index = faiss.IndexHNSWSQ(dimension, half, self.hnsw_links, product)
             index.hnsw.efSearch = self.hnsw_search
         else:
             lists = min(self.ivf_lists, count)
-            quantizer = faiss.IndexFlatIP(dimensions)
-            index = faiss.IndexIVFFlat(quantizer, dimensions, lists, faiss.METRIC_INNER_PRODUCT)
+            cells = faiss.IndexFlatIP(dimension)
+            index = faiss.IndexIVFScalarQuantizer(cells, dimension, lists, half, product, False)
             index.nprobe = min(self.ivf_probes, lists)
             index.train(documents.sample(TRAINED_PER_LIST * lists))
         for _, block in documents.blocks():
@@ -142,21 +151,35 @@ class BiEncoder:
         return index
 
 
-def search(documents: DocumentVectors, queries: Vectors, depth: int) -> tuple[Vectors, Ints]:
-    """Search exactly: the best products of each query and the rows they belong to, ``(Q, depth)``.
+def search(documents: DocumentVectors, queries: Vectors, depth: int) -> list[Found]:
+    """Search exactly: each query's best ``depth`` documents and those that tie with the last.
 
     All queries are compared with one block of documents after the other, straight from the disk.
     """
-    scores = np.empty((len(queries), 0), dtype=np.float32)
-    rows = np.empty((len(queries), 0), dtype=np.int64)
+    found = [NOTHING] * len(queries)
     for start, block in documents.blocks():
-        size = min(depth, len(block))
-        near, at = faiss.knn(queries, block, size, metric=faiss.METRIC_INNER_PRODUCT)
-        scores = np.concatenate([scores, near], axis=1)
-        rows = np.concatenate([rows, at + start], axis=1)
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
-        scores, rows = np.take_along_axis(scores, best, 1), np.take_along_axis(rows, best, 1)
-    return scores, rows
+        for first in range(0, len(queries), QUERIES_AT_ONCE):
+            products = cosines(queries[first : first + QUERIES_AT_ONCE], block)
+            for number, scores in enumerate(products, first):
+                found[number] = _with_block(found[number], start, scores, depth)
+    return found
+
+
+def cosines(queries: Vectors, documents: Vectors) -> Vectors:
+    """Products of unit vectors ``(Q, N)``; equal documents have equal ones, to the last bit."""
+    asked, rows = torch.from_numpy(queries), torch.from_numpy(documents)
+    whole = len(rows) // TILE * TILE
+    last = F.pad(rows[whole:], (0, 0, 0, -len(rows) % TILE))
+    products = torch.cat([asked @ rows[:whole].T, asked @ last.T], dim=1)
+    found: Vectors = products[:, : len(rows)].numpy()
+    return found
+
+
+def _with_block(found: Found, start: int, scores: Vectors, depth: int) -> Found:
+    lowest = found.scores.min() if len(found.scores) >= depth else -np.inf
+    near = np.flatnonzero(scores >= lowest)
+    rows = np.concatenate([found.rows, near + start])
+    return Found(rows, np.concatenate([found.scores, scores[near]])).best(depth)
 
 
 @cache

@@ -16,17 +16,14 @@ from typing import Any
 
 import bm25s
 import numpy as np
-import numpy.typing as npt
 import Stemmer
 from scipy import sparse
 
 from recross.collection import Collection
 from recross.errors import InputError
+from recross.retrieval.found import Found, run_of
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store
-
-Scores = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int32]
 
 QUERIES_AT_ONCE = 32
 """Queries multiplied together: bounds the memory for the scores of all documents they touch."""
@@ -67,16 +64,8 @@ class BM25:
         folder = self._index(collection)
         index, doc_ids = _load(folder)
         queries = self._tokenize([collection.queries[query_id] for query_id in query_ids])
-        ranked = {
-            query_id: {
-                doc_ids[row]: score
-                for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
-            }
-            for query_id, (rows, scores) in zip(
-                query_ids, search(index, queries, depth), strict=True
-            )
-        }
-        return Run.from_scores("bm25", ranked).cut(depth)
+        found = zip(query_ids, search(index, queries, depth), strict=True)
+        return run_of("bm25", doc_ids, found, depth)
 
     def _index(self, collection: Collection) -> Path:
         def make(folder: Path) -> Mapping[str, Any]:
@@ -101,24 +90,22 @@ class BM25:
         return tokens
 
 
-def search(
-    index: Any, queries: Sequence[Sequence[str]], depth: int
-) -> Iterator[tuple[Rows, Scores]]:
+def search(index: Any, queries: Sequence[Sequence[str]], depth: int) -> Iterator[Found]:
     """Yield each query's best ``depth`` documents and those that tie with the last of them.
 
     A query is a list of terms; scores are those of ``bm25s.BM25.get_scores``, to the last bit,
-    and all above zero. Documents come in no order.
+    and all above zero.
     """
     terms = [index.get_tokens_ids(query) for query in queries]
     weights = _postings(index)  # (terms, documents)
     for start in range(0, len(terms), QUERIES_AT_ONCE):
         part = terms[start : start + QUERIES_AT_ONCE]
-        found = _counts(part, weights) @ weights  # (Q, documents)
-        for query, (begin, end) in zip(part, pairwise(found.indptr), strict=True):
-            scores, rows = found.data[begin:end], found.indices[begin:end]
+        products = _counts(part, weights) @ weights  # (Q, documents)
+        for query, (begin, end) in zip(part, pairwise(products.indptr), strict=True):
+            scores = products.data[begin:end]
             if index.nonoccurrence_array is not None:
                 scores += index.nonoccurrence_array[query].sum()
-            yield _best(rows, scores, depth)
+            yield Found(products.indices[begin:end], scores).where(scores > 0).best(depth)
 
 
 def _postings(index: Any) -> sparse.csr_array:
@@ -135,12 +122,6 @@ def _counts(queries: Sequence[Sequence[int]], weights: sparse.csr_array) -> spar
     starts = np.cumsum([0, *map(len, queries)]).astype(weights.indices.dtype)
     ones = np.ones(len(terms), dtype=weights.dtype)
     return sparse.csr_array((ones, terms, starts), shape=(len(queries), weights.shape[0]))
-
-
-def _best(rows: Rows, scores: Scores, depth: int) -> tuple[Rows, Scores]:
-    lowest = np.partition(scores, -depth)[-depth] if len(scores) > depth else 0
-    kept = (scores >= lowest) & (scores > 0)
-    return rows[kept], scores[kept]
 
 
 @cache

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from tqdm import tqdm
 
 from recross.inference.pooled import Vectors
@@ -51,18 +52,10 @@ class DocumentVectors:
         what the manifest shall say.
         """
         done, dimension = _written(folder)
-        shown = sys.stderr.isatty()  # a log file wants lines, not a bar
         texts = islice(documents.values(), done, None)
         with (
             (folder / VECTORS).open("ab") as file,
-            tqdm(
-                total=len(documents),
-                initial=done,
-                desc="encoding",
-                unit="document",
-                disable=not shown,
-                leave=False,
-            ) as bar,
+            _progress(len(documents), done) as bar,
         ):
             file.truncate(done * dimension * np.float16().itemsize)
             while chunk := list(islice(texts, DOCUMENTS_AT_ONCE)):
@@ -81,26 +74,23 @@ class DocumentVectors:
         """Map a finished folder into memory."""
         facts = read_manifest(folder)
         shape = (facts["documents"], facts["dimension"])
-        vectors = np.memmap(folder / VECTORS, dtype=np.float16, mode="r", shape=shape)
+        # "c": torch wants memory it could write to; the file itself stays as it is
+        vectors = np.memmap(folder / VECTORS, dtype=np.float16, mode="c", shape=shape)
         return cls(vectors, json.loads((folder / DOC_IDS).read_text(encoding="utf-8")))
 
     def of(self, doc_ids: Sequence[str]) -> Vectors:
         """These documents' vectors, in this order, in single precision ``(n, D)``."""
-        vectors: Vectors = self.vectors[[self._rows[doc_id] for doc_id in doc_ids]].astype(
-            np.float32
-        )
-        return vectors
+        return _single(self.vectors[[self._rows[doc_id] for doc_id in doc_ids]])
 
     def blocks(self) -> Iterator[tuple[int, Vectors]]:
         """All vectors in single precision, some at a time, each with the row where they begin."""
         for start in range(0, len(self.vectors), ROWS_AT_ONCE):
-            yield start, self.vectors[start : start + ROWS_AT_ONCE].astype(np.float32)
+            yield start, _single(self.vectors[start : start + ROWS_AT_ONCE])
 
     def sample(self, size: int) -> Vectors:
         """At most ``size`` vectors, spread evenly over the collection."""
         step = -(-len(self.vectors) // size)
-        vectors: Vectors = self.vectors[::step].astype(np.float32)
-        return vectors
+        return _single(self.vectors[::step])
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -108,6 +98,23 @@ class DocumentVectors:
     @cached_property
     def _rows(self) -> dict[str, int]:
         return {doc_id: row for row, doc_id in enumerate(self.doc_ids)}
+
+
+def _single(vectors: npt.NDArray[np.float16]) -> Vectors:
+    found: Vectors = torch.from_numpy(vectors).float().numpy()  # in .4 of numpy's time
+    return found
+
+
+def _progress(total: int, done: int) -> tqdm:
+    shown = sys.stderr.isatty()  # a log file wants lines, not a bar
+    return tqdm(
+        total=total,
+        initial=done,
+        desc="encoding",
+        unit="document",
+        disable=not shown,
+        leave=False,
+    )
 
 
 def _written(folder: Path) -> tuple[int, int]:

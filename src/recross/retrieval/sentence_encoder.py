@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from recross.checkpoints import locate
+from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.inference import packed
 from recross.inference.pooled import PooledEncoder, Pooling, Vectors
@@ -21,7 +22,7 @@ TEXTS_AT_ONCE = 1_024
 
 @dataclass(frozen=True)
 class SentenceEncoder:
-    """Texts to unit vectors; without padding where ``packed`` says how."""
+    """Texts to unit vectors: through ``packed`` or, without it, sentence-transformers in fp32."""
 
     model: Any
     packed: PooledEncoder | None
@@ -48,7 +49,11 @@ class SentenceEncoder:
 
 @cache
 def load_encoder(checkpoint: str, max_length: int, hardware: Hardware) -> SentenceEncoder:
-    """Load a checkpoint; texts are cut to ``max_length`` tokens."""
+    """Load a checkpoint; texts are cut to ``max_length`` tokens.
+
+    Raises:
+        InputError: the encoder has not so many positions.
+    """
     from sentence_transformers import SentenceTransformer  # seconds to import
 
     model = SentenceTransformer(locate(checkpoint), device=str(hardware.device))
@@ -56,7 +61,12 @@ def load_encoder(checkpoint: str, max_length: int, hardware: Hardware) -> Senten
     pooling = packable(model)
     if pooling is None:
         return SentenceEncoder(model, None, hardware)
-    transformer = model[0]
+    transformer: Any = model[0]
+    if max_length > (positions := packed.positions(transformer.auto_model.config)):
+        raise InputError(
+            f"max_length must not exceed the {positions} positions of {checkpoint!r},"
+            f" got {max_length}"
+        )
     network = transformer.auto_model.float()  # weights saved in half precision, too
     encoder = PooledEncoder(network, transformer.tokenizer, pooling, max_length, hardware)
     return SentenceEncoder(model, encoder, hardware)
