@@ -177,6 +177,7 @@ def forms(model: Any, sample: Sequence[PackedBatch], store: Path) -> dict[str, F
     tokens, exact = int8_affine(BUDGET), frozen_affine(torch.float32, BUDGET)
     up = [layer.intermediate.dense for layer in layers]
     wide = [*up, *(layer.output.dense for layer in layers)]
+    third = [part for layer in layers[-(len(layers) // 3) :] for part in layer.modules()]
     half = [part for layer in layers[len(layers) // 2 :] for part in layer.modules()]
     made = {
         "fp32": exact,
@@ -187,13 +188,10 @@ def forms(model: Any, sample: Sequence[PackedBatch], store: Path) -> dict[str, F
         "the same, feed-forward only": only(wide, tokens),
         "the same, widening layers only": only(up, tokens),
         "the same, upper half only": only(half, tokens),
+        "the same, upper third only": only(third, tokens),
         "int8, two bytes per activation": two_parts,
     }
     found = {name: packed_form(model, make) for name, make in made.items()}
-    upper = packed.blocks(model, exact, make_upper=tokens)
-    found["the same, upper third only (cpu_int8_upper)"] = lambda batch: packed.forward(
-        model, upper, batch
-    )
     if Hardware(precision="bf16").effective_precision == "bf16":
         found["bf16"] = packed_form(model, frozen_affine(torch.bfloat16, BUDGET), torch.bfloat16)
     found |= onnx_forms(model, store)

@@ -113,7 +113,6 @@ def main() -> None:
             "fp32": timings.ratio("fp32", TUNED),
             "bf16": timings.ratio("bf16", TUNED_BF16),
             "int8": timings.ratio("int8", TUNED),
-            "int8_upper": timings.ratio("int8_upper", TUNED),
         },
         "fp32_difference": timings.difference("fp32"),
         "shares": where,
@@ -144,7 +143,6 @@ def hardwares() -> dict[str, Hardware]:
         found["bf16"] = Hardware(precision="bf16", threads=1)
     if multiplies_in_int8():
         found["int8"] = Hardware(backend="torch_int8", threads=1)
-        found["int8_upper"] = Hardware(backend="torch_int8_upper", threads=1)
     return found
 
 

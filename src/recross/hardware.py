@@ -17,7 +17,7 @@ from recross.errors import InputError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")
-Backend = Literal["torch", "torch_compile", "torch_int8", "torch_int8_upper", "onnx"]
+Backend = Literal["torch", "torch_compile", "torch_int8", "onnx"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 PROBED_TOKENS, PROBED_WIDTH = 2048, 768
 NEEDED = {"onnx": ("onnx", "onnxruntime", "onnxscript")}
@@ -41,9 +41,8 @@ class Hardware:
 
     ``backend`` computes the scores of BERT-like cross-encoders: ``torch`` (the padding-free
     forward), ``torch_compile`` (padded, compiled: for GPUs, which wait for launches),
-    ``torch_int8`` (padding-free, products in 8 bits), ``torch_int8_upper`` (only those of the upper
-    third of the layers, which harm least) or ``onnx`` (ONNX Runtime, exported once into the
-    ``store``). Training is always torch's.
+    ``torch_int8`` (padding-free, products in 8 bits) or ``onnx`` (ONNX Runtime, exported once into
+    the ``store``). Training is always torch's.
     """
 
     accelerator: Literal["cpu", "gpu"] = "cpu"
@@ -66,7 +65,7 @@ class Hardware:
             )
         if self.precision == "fp16" and self.accelerator != "gpu":
             raise InputError("precision fp16 needs accelerator=gpu, got 'cpu'")
-        if self.backend in ("torch_int8", "torch_int8_upper", "onnx"):
+        if self.backend in ("torch_int8", "onnx"):
             self._check_cpu_backend()
 
     def _check_cpu_backend(self) -> None:

@@ -58,22 +58,15 @@ def is_supported_encoder(config: Any) -> bool:
     )
 
 
-def blocks(
-    model: Any, make: MakeAffine, first_only: bool = True, make_upper: MakeAffine | None = None
-) -> list[Block]:
+def blocks(model: Any, make: MakeAffine, first_only: bool = True) -> list[Block]:
     """The encoder's layers, with linear layers as ``make`` gives them.
 
     ``first_only``: of the last layer only first tokens are wanted, as ``forward`` and
-    ``first_states`` want them. ``make_upper`` gives the upper third of the layers, where it is
-    to differ.
+    ``first_states`` want them.
     """
     encoder = _encoder(model).encoder
     last = len(encoder.layer) - 1 if first_only else None
-    lower = len(encoder.layer) - -(-len(encoder.layer) // 3)
-    return [
-        _block(layer, make_upper if make_upper and index >= lower else make, index == last)
-        for index, layer in enumerate(encoder.layer)
-    ]
+    return [_block(layer, make, index == last) for index, layer in enumerate(encoder.layer)]
 
 
 def states(

@@ -61,18 +61,15 @@ def _torch_compile(model: Any, hardware: Hardware) -> Forward:
 def _torch_int8(model: Any, hardware: Hardware) -> Forward:
     if not packed.is_supported(model):
         raise InputError(
-            f"backend {hardware.backend} needs a BERT, ELECTRA or RoBERTa classifier,"
+            "backend torch_int8 needs a BERT, ELECTRA or RoBERTa classifier,"
             f" got a {type(model).__name__}"
         )
     if not multiplies_in_int8():
         raise InputError(
-            f"backend {hardware.backend} needs a processor with 8-bit dot products"
+            "backend torch_int8 needs a processor with 8-bit dot products"
             f" ({', '.join(DOT_PRODUCTS)}), got none of them"
         )
-    tokens = hardware.batch_tokens
-    reduced, exact = int8_affine(tokens), frozen_affine(torch.float32, tokens)
-    others = reduced if hardware.backend == "torch_int8" else exact
-    layers = packed.blocks(model, others, make_upper=reduced)
+    layers = packed.blocks(model, int8_affine(hardware.batch_tokens))
     return lambda batch: packed.forward(model, layers, batch)
 
 
@@ -99,6 +96,5 @@ BACKENDS: dict[str, MakeForward] = {
     "torch": _torch,
     "torch_compile": _torch_compile,
     "torch_int8": _torch_int8,
-    "torch_int8_upper": _torch_int8,
     "onnx": _onnx,
 }
