@@ -39,6 +39,10 @@ for endpoint in ("listwise_endpoint", "rating_endpoint"):
         "reranker.generator.base_url=http://127.0.0.1:1/v1",
         "reranker.generator.model=some/model",
     ]
+for taught in ("adr_mse", "distilled_ranknet", "kl", "margin_mse", "mse"):
+    MUST_BE_GIVEN["loss", taught] = ["teacher=reranker"]
+for teacher in ("embedded_l6", "reranker"):
+    MUST_BE_GIVEN["teacher", teacher] = ["loss=mse"]
 
 
 def values(*overrides):

@@ -21,30 +21,23 @@ from recross.hardware import Hardware
 from recross.inference.quality_gate import Judgments, QualityGate
 from recross.inference.score_cache import ScoreCache, caches_off
 from recross.model_card import write_card
-from recross.negatives.parts import stages_of
-from recross.negatives.ranked import RankWindow
 from recross.negatives.sampler import NegativeSampler
 from recross.rerankers.baselines import FirstStage
 from recross.rerankers.interpolation import Interpolation, choose_interpolation
 from recross.rerankers.reranker import Reranker, networks, parameters
 from recross.results import Judged, Outcome, finished, record, write_files
-from recross.retrieval.random_order import RandomOrder
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.runs import Run
-from recross.seeding import generator
 from recross.store import DEFAULT_STORE, Store, describe, fingerprint, read_manifest, write_json
 from recross.tracking.tracker import Log, Tracker
-from recross.training.fit import fit
-from recross.training.groups import Groups, make_groups
-from recross.training.leaks import LeakPolicy, find_leaks
+from recross.training.leaks import LeakPolicy
 from recross.training.losses.loss import Loss
-from recross.training.module import Trainable, Validation
+from recross.training.module import Trainable
 from recross.training.recipe import FineTuning, Recipe, Training
+from recross.training.teaching import Teacher
+from recross.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
-
-EASY = RankWindow(RandomOrder())
-"""Random negatives, for the first steps of a network whose head is fresh."""
 
 UNCOMPARED = {"passed": None, "failures": ["no network whose scores could be compared"]}
 """The gate's record of a reduced form that answers in words, or elsewhere."""
@@ -59,6 +52,7 @@ class Experiment:
     ``interpolate`` also reports the re-ranker mixed with the first stage, the weight chosen on dev.
     ``leaks`` says what becomes of training queries that dev or test asks, too, and of relevant
     documents that they share: queries are left out and documents counted, or both refused.
+    ``teacher`` scores the groups for losses that learn from one.
     ``cache`` is where networks keep their scores; it is off while latency is measured.
     ``quality_gate`` is what a reduced precision or another back-end must pass on dev.
     """
@@ -84,6 +78,7 @@ class Experiment:
     latency_queries: int = 20
     interpolate: bool = True
     leaks: LeakPolicy = "leave_out"
+    teacher: Teacher | None = None
     quality_gate: QualityGate = field(default=QualityGate())
     output: Path = field(default=Path("outputs"), compare=False)
     store: Path = field(default=DEFAULT_STORE, compare=False)
@@ -97,8 +92,15 @@ class Experiment:
         if not self.measures:
             raise InputError("measures must name at least one measure, got none")
         check_measures(self.measures)
+        self._check_teacher()
         if self.leaks not in get_args(LeakPolicy):
             raise InputError(f"leaks must be leave_out or refuse, got {self.leaks!r}")
+
+    def _check_teacher(self) -> None:
+        if self.loss.learns_from_teacher != (self.teacher is not None) and self.training.enabled:
+            needs = "a teacher" if self.loss.learns_from_teacher else "no teacher (teacher=null)"
+            found = "none" if self.teacher is None else type(self.teacher.reranker).__name__
+            raise InputError(f"loss {type(self.loss).__name__} needs {needs}, got {found}")
 
     @property
     def folder(self) -> Path:
@@ -150,7 +152,7 @@ class Experiment:
     @property
     def names(self) -> dict[str, Any]:
         """Which parts are combined, for the record."""
-        parts = ("collection", "retriever", "reranker", "negatives", "loss", "hardware")
+        parts = ("collection", "retriever", "reranker", "negatives", "loss", "teacher", "hardware")
         return {
             "study": self.study,
             "name": self.name,
@@ -202,82 +204,26 @@ class Experiment:
             or reranker.network is None
         ):
             return reranker, {}
-        identity = {
-            "reranker": reranker,
-            "collection": collection.fingerprint,
-            "splits": [self.train_split, self.dev_split, self.test_split],
-            "leaks": self.leaks,
-            "retriever": self.retriever,
-            "negatives": self.negatives,
-            "loss": self.loss,
-            "training": training,
-            "precision": training.hardware(self.hardware).effective_precision,
-            "seed": self.seed,
-        }
-        checkpoint = Store(self.store).artefact(
-            "checkpoints",
-            identity,
-            lambda folder: self._fit(reranker, training, collection, folder, log),
-            resumable=True,
-        )
+        recipe = Recipe(self.loss, training, self.seed)
+        checkpoint = self._trainer(collection).train(reranker, recipe, self.teacher, log)
         kept = self.folder / "checkpoint"
         shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(checkpoint, kept, ignore=shutil.ignore_patterns("manifest.json"))
         return reranker.trained(checkpoint), read_manifest(checkpoint)["training"]
 
-    def _fit(
-        self,
-        reranker: Trainable,
-        training: FineTuning,
-        collection: Collection,
-        folder: Path,
-        log: Log | None,
-    ) -> Mapping[str, Any]:
-        phases, record = self._phases(collection, training)
-        logger.info("training on %d groups, %d steps", len(phases[-1][0].groups), training.steps)
-        took = fit(
-            reranker,
-            phases,
-            Recipe(self.loss, training, self.seed),
-            self.hardware,
-            self._validation(collection, training),
-            folder,
-            log,
-        )
-        return {"training": {**took, **record}}
-
-    def _phases(
-        self, collection: Collection, training: FineTuning
-    ) -> tuple[list[tuple[Groups, float]], Mapping[str, Any]]:
-        """Groups and their shares of the steps, easy ones first, and where they come from."""
-        leaks = find_leaks(collection, self.train_split, (self.dev_split, self.test_split))
-        leaks.check(self.leaks)
-        easy = training.easy_share
-        stages: list[tuple[str, NegativeSampler, float]] = [("easy", EASY, easy)] if easy else []
-        for name, part in stages_of(self.negatives).items():
-            stages.append((name, part.sampler, (1 - easy) * part.share))
-        phases, record = [], []
-        for name, sampler, share in stages:
-            groups = make_groups(
-                sampler.mine(collection, self.train_split, Store(self.store)),
-                *(collection, self.train_split, training.negatives_per_positive, self.seed, leaks),
-            )
-            phases.append((groups, share))
-            counts = {"left_out": groups.left_out, "mined": groups.mined}
-            record.append({"stage": name, "share": share, **counts})
-        return phases, {"negatives": record, "leaks": leaks.counts}
-
-    def _validation(self, collection: Collection, training: FineTuning) -> Validation:
-        judged = collection.qrels(self.dev_split)
-        order = generator(0, "validation").permutation(len(judged))
-        chosen = sorted(order[: training.validation_queries].tolist())
-        query_ids = [list(judged)[number] for number in chosen]
-        candidates = self.retrieve(collection, self.dev_split).restrict(query_ids)
-        return Validation(
-            candidates=candidates.cut(training.validation_depth),
+    def _trainer(self, collection: Collection) -> Trainer:
+        return Trainer(
             collection=collection,
-            qrels={query_id: judged[query_id] for query_id in query_ids},
-            measure=training.measure,
+            train_split=self.train_split,
+            dev_split=self.dev_split,
+            test_split=self.test_split,
+            retriever=self.retriever,
+            depth=self.depth,
+            negatives=self.negatives,
+            leaks=self.leaks,
+            hardware=self.hardware,
+            seed=self.seed,
+            store=self.store,
         )
 
     def _pass_gate(self, reranker: Reranker, collection: Collection) -> Mapping[str, Any] | None:

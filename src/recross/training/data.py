@@ -21,6 +21,7 @@ from recross.records import TrainingGroup
 from recross.seeding import generator
 from recross.training.groups import Groups
 from recross.training.losses.loss import ABSENT
+from recross.training.recipe import Teach
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,11 @@ class StepData(Dataset[Step]):
         ]
         self._start = start
         self.rank, self.ranks = 0, 1
+
+    def taught(self, teach: Teach) -> None:
+        """Give the groups that will be learned from, and no others, their teacher's scores."""
+        scored = iter(teach([group for step in self._plan for group in step]))
+        self._plan = [[next(scored) for _ in step] for step in self._plan]
 
     def __len__(self) -> int:
         return len(self._plan) - self._start

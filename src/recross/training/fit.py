@@ -46,7 +46,8 @@ def fit(
     hardware = training.hardware(hardware)
     _check_hardware(training, hardware)
     _check_first_stage(training.first_stage_weight, phases)
-    _check_loss(recipe.loss, network, [part for part, share in phases if share])
+    untaught = [part for part, share in phases if share and recipe.teach is None]
+    _check_loss(recipe.loss, network, untaught)
     hardware.prepare()
     pl.seed_everything(seed, verbose=False)
     network.prepare_training(training.preparation)
@@ -61,6 +62,8 @@ def fit(
         seed=seed,
         start=saved[0].step if saved else 0,
     )
+    if recipe.teach is not None:
+        data.taught(recipe.teach)
     module = RankingModule(reranker, recipe, hardware, data, validation, unfinished, log)
     try:
         _train(module, hardware)

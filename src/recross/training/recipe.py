@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, runtime_checkable
 
 from recross.errors import InputError
 from recross.hardware import Hardware
+from recross.records import TrainingGroup
 from recross.rerankers.preparation import Preparation
 from recross.training.losses.loss import Loss
 from recross.training.optimisation import Optimisation
+
+Teach = Callable[[Sequence[TrainingGroup]], Sequence[TrainingGroup]]
+"""Gives groups their teacher's scores, in their order."""
 
 
 @runtime_checkable
@@ -133,8 +138,9 @@ class FineTuning:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is minimised, how, and from which seed."""
+    """What is minimised, how, from which seed, and by whose scores."""
 
     loss: Loss
     training: FineTuning
     seed: int = 0
+    teach: Teach | None = None
