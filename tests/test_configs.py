@@ -30,10 +30,13 @@ MUST_BE_GIVEN = {
     ],
     ("collection", "ir_datasets"): ["collection.splits={test: beir/nfcorpus/test}"],
     ("retriever", "run_file"): ["retriever.path=run.trec"],
+    ("training_data", "docpairs"): ["training_data.dataset=msmarco-passage/train/triples-small"],
     ("reranker", "cross_encoder"): ["reranker.checkpoint=some/model"],
     ("reranker", "causal_lm"): ["reranker.checkpoint=some/model"],
     ("reranker", "listwise_llm"): ["reranker.generator.checkpoint=some/model"],
 }
+for file in ("triples", "text_triples", "scored_triples", "teacher_run", "jsonl"):
+    MUST_BE_GIVEN["training_data", file] = ["training_data.path=some.file"]
 for endpoint in ("listwise_endpoint", "rating_endpoint"):
     MUST_BE_GIVEN["reranker", endpoint] = [
         "reranker.generator.base_url=http://127.0.0.1:1/v1",

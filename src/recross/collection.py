@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 from recross.errors import InputError
 from recross.records import Qrels, relevant_documents
 
 T = TypeVar("T")
+
+
+class Texts(NamedTuple):
+    """Texts of queries and of documents by identifier; one ``fingerprint``, the same texts."""
+
+    fingerprint: str
+    queries: Mapping[str, str]
+    documents: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,16 @@ class Collection:
     def relevant(self, split: str, query_id: str) -> frozenset[str]:
         """Relevant documents of one query."""
         return relevant_documents(self.qrels(split).get(query_id, {}), self.relevant_from)
+
+    def with_texts(self, texts: Texts) -> Collection:
+        """The same collection, which looks a text up among these first."""
+        queries, documents = cast(Any, (self.queries, self.documents))  # only ever read
+        return replace(
+            self,
+            queries=ChainMap(cast(Any, texts.queries), queries),
+            documents=ChainMap(cast(Any, texts.documents), documents),
+            fingerprint=f"{self.fingerprint}+{texts.fingerprint}",
+        )
 
     def _of(self, splits: Mapping[str, T], split: str) -> T:
         if split not in splits:

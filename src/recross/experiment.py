@@ -36,6 +36,7 @@ from recross.training.module import Trainable
 from recross.training.recipe import FineTuning, Recipe, Training
 from recross.training.teaching import Teacher
 from recross.training.trainer import Trainer
+from recross.training.training_data import MinedNegatives, TrainingData
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,8 @@ class Experiment:
     ``interpolate`` also reports the re-ranker mixed with the first stage, the weight chosen on dev.
     ``leaks`` says what becomes of training queries that dev or test asks, too, and of relevant
     documents that they share: queries are left out and documents counted, or both refused.
-    ``teacher`` scores the groups for losses that learn from one.
+    ``training_data`` is where groups come from: judgments with ``negatives``, or a file.
+    ``teacher`` scores the groups for losses that learn from one, unless a file brings its scores.
     ``cache`` is where networks keep their scores; it is off while latency is measured.
     ``quality_gate`` is what a reduced precision or another back-end must pass on dev.
     """
@@ -78,6 +80,7 @@ class Experiment:
     latency_queries: int = 20
     interpolate: bool = True
     leaks: LeakPolicy = "leave_out"
+    training_data: TrainingData = field(default=MinedNegatives())
     teacher: Teacher | None = None
     quality_gate: QualityGate = field(default=QualityGate())
     output: Path = field(default=Path("outputs"), compare=False)
@@ -97,8 +100,11 @@ class Experiment:
             raise InputError(f"leaks must be leave_out or refuse, got {self.leaks!r}")
 
     def _check_teacher(self) -> None:
-        if self.loss.learns_from_teacher != (self.teacher is not None) and self.training.enabled:
-            needs = "a teacher" if self.loss.learns_from_teacher else "no teacher (teacher=null)"
+        learns = self.loss.learns_from_teacher
+        if learns and self.teacher is None and self.training_data.may_be_taught:
+            return  # whether all groups are is seen once they are read
+        if learns != (self.teacher is not None) and self.training.enabled:
+            needs = "a teacher" if learns else "no teacher (teacher=null)"
             found = "none" if self.teacher is None else type(self.teacher.reranker).__name__
             raise InputError(f"loss {type(self.loss).__name__} needs {needs}, got {found}")
 
@@ -152,7 +158,10 @@ class Experiment:
     @property
     def names(self) -> dict[str, Any]:
         """Which parts are combined, for the record."""
-        parts = ("collection", "retriever", "reranker", "negatives", "loss", "teacher", "hardware")
+        parts = (
+            *("collection", "retriever", "reranker", "training_data", "negatives", "loss"),
+            *("teacher", "hardware"),
+        )
         return {
             "study": self.study,
             "name": self.name,
@@ -219,6 +228,7 @@ class Experiment:
             test_split=self.test_split,
             retriever=self.retriever,
             depth=self.depth,
+            training_data=self.training_data,
             negatives=self.negatives,
             leaks=self.leaks,
             hardware=self.hardware,

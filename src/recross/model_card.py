@@ -52,6 +52,7 @@ def model_card(result: Mapping[str, Any], contract: Mapping[str, Any], command: 
         f"- base: {_said(result['reranker'])}",
         f"- collection: {_said(result['collection'])}",
         f"- candidates: {_said(result['retriever'])}",
+        f"- training data: {_said(result['training_data'])}",
         f"- negatives: {_said(result['negatives'])}",
         f"- loss: {_said(result['loss'])}",
         f"- recipe: {_said(result['recipe'])}",

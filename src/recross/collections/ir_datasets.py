@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -87,28 +88,50 @@ class IrDatasets:
         )
 
 
-def _dataset(dataset_id: str) -> Any:
+def document_pairs(dataset_id: str) -> Iterator[tuple[str, str, str]]:
+    """Ids of a query, its more relevant and its less relevant document, in the dataset's order.
+
+    Raises:
+        InputError: the id is unknown, the dataset has no pairs, or its files cannot be had.
+    """
+    dataset = _dataset(dataset_id, "training_data.dataset")
+    if not dataset.has_docpairs():
+        raise InputError(
+            f"training_data.dataset must be one with docpairs, got {dataset_id!r}, which has none"
+        )
+    with _files_of(dataset):
+        for pair in dataset.docpairs_iter():
+            yield pair.query_id, pair.doc_id_a, pair.doc_id_b
+
+
+def _dataset(dataset_id: str, argument: str = "collection.splits") -> Any:
     try:
         return ir_datasets.load(dataset_id)
     except KeyError:
         raise InputError(
-            f"collection.splits must name ids of ir_datasets (https://ir-datasets.com),"
-            f" got {dataset_id!r}"
+            f"{argument} must name ids of ir_datasets (https://ir-datasets.com), got {dataset_id!r}"
         ) from None
 
 
 def _read(dataset: Any) -> tuple[dict[str, str], Qrels]:
-    try:
+    with _files_of(dataset):
         queries = {query.query_id: query.default_text() for query in dataset.queries_iter()}
         qrels: dict[str, dict[str, int]] = {}
         for judgment in dataset.qrels_iter():
             qrels.setdefault(judgment.query_id, {})[judgment.doc_id] = int(judgment.relevance)
+    return queries, qrels
+
+
+@contextmanager
+def _files_of(dataset: Any) -> Iterator[None]:
+    """Read the files of a dataset; say what to do where they cannot be had."""
+    try:
+        yield
     except (OSError, RuntimeError, EOFError) as error:
         raise InputError(
             f"the files of {dataset.dataset_id()!r} cannot be had ({error});"
             " place them under ~/.ir_datasets (or $IR_DATASETS_HOME) or check the network"
         ) from None
-    return queries, qrels
 
 
 def _text(document: Any) -> str:

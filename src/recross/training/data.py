@@ -113,8 +113,8 @@ class StepData(Dataset[Step]):
         self._collection = collection
         self._network = network
         self._tokens = tokens
-        self._plan = [
-            [phase.groups[number] for number in numbers]
+        self._plan = [  # numbers only: groups may be many, and on disk
+            (phase.groups, numbers)
             for at, phase in enumerate(phases)
             for numbers in plan(len(phase.groups), phase.steps, batch_size, seed, at)
         ]
@@ -123,28 +123,39 @@ class StepData(Dataset[Step]):
 
     def taught(self, teach: Teach) -> None:
         """Give the groups that will be learned from, and no others, their teacher's scores."""
-        scored = iter(teach([group for step in self._plan for group in step]))
-        self._plan = [[next(scored) for _ in step] for step in self._plan]
+        chosen = [group for at in range(len(self._plan)) for group in self._planned(at)]
+        scored = teach(chosen, self._collection)
+        ends = accumulate(len(numbers) for _, numbers in self._plan)
+        self._plan = [
+            (scored, np.arange(end - len(numbers), end))
+            for (_, numbers), end in zip(self._plan, ends, strict=True)
+        ]
 
     def __len__(self) -> int:
         return len(self._plan) - self._start
 
     def __getitem__(self, number: int) -> Step:
-        chosen = self._plan[self._start + number][self.rank :: self.ranks]
+        chosen = self.groups(number)[self.rank :: self.ranks]
         return list(micro_batches(chosen, self._collection, self._network, self._tokens))
 
+    def groups(self, number: int) -> list[TrainingGroup]:
+        """The groups of a step, all ranks together."""
+        return self._planned(self._start + number)
 
-def plan(groups: int, steps: int, batch_size: int, seed: int, phase: int = 0) -> list[list[int]]:
-    """Numbers of the groups of each step; every group comes once per epoch."""
-    if not steps:
-        return []
+    def _planned(self, at: int) -> list[TrainingGroup]:
+        groups, numbers = self._plan[at]
+        return [groups[n] for n in numbers.tolist()]
+
+
+def plan(groups: int, steps: int, batch_size: int, seed: int, phase: int = 0) -> Ints:
+    """Numbers of the groups of each step, ``(steps, batch_size)``; each comes once per epoch."""
     needed = steps * batch_size
     epochs = -(-needed // groups)
     orders = [
         generator(seed, "order", f"{phase} {epoch}").permutation(groups) for epoch in range(epochs)
     ]
-    flat = np.concatenate(orders)[:needed]
-    return [part.tolist() for part in flat.reshape(steps, batch_size)]
+    none = np.zeros(0, dtype=np.int64)
+    return np.concatenate([none, *orders])[:needed].reshape(steps, batch_size).copy()
 
 
 def micro_batches(

@@ -53,9 +53,12 @@ def fit(
     network.prepare_training(training.preparation)
     unfinished = TrainingFolder(folder)
     saved = unfinished.load()
+    collection = validation.collection
+    for part, _ in phases:
+        collection = part.texts_over(collection)
     data = StepData(
         planned(phases, training.steps),
-        validation.collection,
+        collection,
         network,
         batch_size=training.batch_size,
         tokens=hardware.tokens_per_training_pass,
@@ -80,13 +83,12 @@ def fit(
 
 
 def _record(training: FineTuning, progress: Progress) -> dict[str, Any]:
-    pairs = progress.step * training.batch_size * (1 + training.negatives_per_positive)
     return {
         "steps": progress.step,
-        "pairs": pairs,
+        "pairs": progress.pairs,
         "tokens": progress.tokens,
         "seconds": progress.seconds,
-        "pairs_per_second": pairs / progress.seconds,
+        "pairs_per_second": progress.pairs / progress.seconds,
         "tokens_per_second": progress.tokens / progress.seconds,
         "best_step": progress.best_step,
         f"best dev {training.measure}": progress.best,
@@ -120,8 +122,8 @@ def _check_loss(loss: Loss, network: Any, groups: Sequence[Groups]) -> None:
             f"loss must be one over scores for a network with a single output, got"
             f" {name}, which needs the logits of two answers or more"
         )
-    untaught = sum(one.teacher_scores is None for part in groups for one in part.groups)
-    if loss.learns_from_teacher and untaught:
+    untaught = sum(part.untaught for part in groups) if loss.learns_from_teacher else 0
+    if untaught:
         raise InputError(
             f"loss must be one over labels for groups without teacher_scores, got {name}, which"
             f" learns from a teacher, and {untaught} groups without: let a teacher score them, or"

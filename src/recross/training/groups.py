@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from recross.collection import Collection
+from recross.collection import Collection, Texts
 from recross.errors import InputError
 from recross.negatives.sampler import Mined
 from recross.records import TrainingGroup
@@ -16,11 +16,28 @@ from recross.training.leaks import Leaks
 
 @dataclass(frozen=True)
 class Groups:
-    """Training groups, what was left out of them, and what mining dropped, by reason."""
+    """Training groups, what was left out of them, and what mining dropped, by reason.
 
-    groups: tuple[TrainingGroup, ...]
+    Groups may be read from disk one by one: where they are ``alike``, all have a teacher's scores
+    or none has. ``texts`` are those of theirs that no collection holds.
+    """
+
+    groups: Sequence[TrainingGroup]
     left_out: Mapping[str, int]
     mined: Mapping[str, Any] = field(default_factory=dict)
+    alike: bool = False
+    texts: Texts | None = None
+
+    @property
+    def untaught(self) -> int:
+        """How many lack a teacher's scores."""
+        if self.alike:
+            return 0 if self.groups[0].teacher_scores is not None else len(self.groups)
+        return sum(group.teacher_scores is None for group in self.groups)
+
+    def texts_over(self, collection: Collection) -> Collection:
+        """The collection, which then knows all texts of these groups."""
+        return collection if self.texts is None else collection.with_texts(self.texts)
 
 
 def make_groups(

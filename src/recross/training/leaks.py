@@ -6,7 +6,7 @@ import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from recross.collection import Collection
@@ -27,12 +27,18 @@ class Leaks:
     """``queries`` are training queries whose text an evaluation split asks, too.
 
     ``shared_positives`` counts documents that are relevant in training and in evaluation,
-    ``near_duplicates`` training queries that share most words with an evaluation query.
+    ``near_duplicates`` training queries that share most words with an evaluation query. ``asked``
+    are the evaluation queries' texts, folded.
     """
 
     queries: frozenset[str] = frozenset()
     shared_positives: int = 0
     near_duplicates: int = 0
+    asked: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+
+    def asks(self, text: str) -> bool:
+        """Whether an evaluation split asks a query of this text."""
+        return folded(text) in self.asked
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -57,14 +63,21 @@ class Leaks:
             )
 
 
-def find_leaks(collection: Collection, split: str, evaluation_splits: Sequence[str]) -> Leaks:
-    """Compare a training split with evaluation splits; splits that are not there have nothing."""
+def find_leaks(
+    collection: Collection, split: str | None, evaluation_splits: Sequence[str]
+) -> Leaks:
+    """Compare a training split with evaluation splits, of which those that are not there are empty.
+
+    Without a training split (``None``) it is only told what evaluation asks.
+    """
     asked = {
         query_id: collection.queries[query_id]
         for evaluation in evaluation_splits
         for query_id in collection.split_queries.get(evaluation, ())
     }
-    texts = {folded(text) for text in asked.values()}
+    texts = frozenset(folded(text) for text in asked.values())
+    if split is None:
+        return Leaks(asked=texts)
     training = {query_id: collection.queries[query_id] for query_id in collection.query_ids(split)}
     leaked = frozenset(query_id for query_id, text in training.items() if folded(text) in texts)
     others = {query_id: text for query_id, text in training.items() if query_id not in leaked}
@@ -82,7 +95,7 @@ def find_leaks(collection: Collection, split: str, evaluation_splits: Sequence[s
         for doc_id in collection.relevant(evaluation, query_id)
     }
     positives = {doc_id for query_id in others for doc_id in collection.relevant(split, query_id)}
-    return Leaks(leaked, len(positives & evaluated), len(near))
+    return Leaks(leaked, len(positives & evaluated), len(near), texts)
 
 
 def near_duplicates(

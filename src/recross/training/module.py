@@ -130,6 +130,7 @@ class RankingModule(pl.LightningModule):
             with self._gradients_shared(number_in_step == len(step)):
                 self.manual_backward(loss)
             total += loss.detach()
+            self.progress.pairs += len(micro.batch)
             self.progress.tokens += len(micro.batch.tokens)
         self._refuse_nan(total)
         self.clip_gradients(optimizer, self.recipe.training.max_grad_norm, "norm")
@@ -155,8 +156,9 @@ class RankingModule(pl.LightningModule):
 
     def on_train_end(self) -> None:
         """Leave the final state for the process that waits for it."""
-        tokens = torch.tensor(float(self.progress.tokens), device=self.device)
-        self.progress.tokens = int(self._summed(tokens))
+        own = [float(self.progress.pairs), float(self.progress.tokens)]
+        done = self._summed(torch.tensor(own, dtype=torch.float64, device=self.device))
+        self.progress.pairs, self.progress.tokens = map(int, done.tolist())
         self._save()
 
     def train_dataloader(self) -> DataLoader[Step]:

@@ -29,6 +29,7 @@ class Progress:
     best: float | None = None
     best_step: int = 0
     validations_without_gain: int = 0
+    pairs: int = 0
     tokens: int = 0
     seconds: float = 0.0
     curves: list[tuple[int, dict[str, float]]] = field(default_factory=list)

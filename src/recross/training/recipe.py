@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, runtime_checkable
 
+from recross.collection import Collection
 from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.records import TrainingGroup
@@ -13,8 +14,8 @@ from recross.rerankers.preparation import Preparation
 from recross.training.losses.loss import Loss
 from recross.training.optimisation import Optimisation
 
-Teach = Callable[[Sequence[TrainingGroup]], Sequence[TrainingGroup]]
-"""Gives groups their teacher's scores, in their order."""
+Teach = Callable[[Sequence[TrainingGroup], Collection], Sequence[TrainingGroup]]
+"""Gives groups, whose texts the collection knows, their teacher's scores, in their order."""
 
 
 @runtime_checkable

@@ -37,10 +37,10 @@ class Teacher:
             )
 
 
-def teach(reranker: Reranker, collection: Collection) -> Teach:
+def teach(reranker: Reranker) -> Teach:
     """Return what scores groups with a re-ranker; a query's document is scored once."""
 
-    def scored(groups: Sequence[TrainingGroup]) -> Sequence[TrainingGroup]:
+    def scored(groups: Sequence[TrainingGroup], collection: Collection) -> Sequence[TrainingGroup]:
         asked: dict[str, dict[str, float]] = {}
         for group in groups:
             first = group.first_stage_scores or (0.0,) * len(group.doc_ids)

@@ -10,7 +10,6 @@ from typing import Any
 
 from recross.collection import Collection
 from recross.hardware import Hardware
-from recross.negatives.parts import stages_of
 from recross.negatives.ranked import RankWindow
 from recross.negatives.sampler import NegativeSampler
 from recross.retrieval.random_order import RandomOrder
@@ -19,11 +18,12 @@ from recross.seeding import generator
 from recross.store import Store
 from recross.tracking.tracker import Log
 from recross.training.fit import fit
-from recross.training.groups import Groups, make_groups
+from recross.training.groups import Groups
 from recross.training.leaks import LeakPolicy, find_leaks
 from recross.training.module import Trainable, Validation
 from recross.training.recipe import FineTuning, Recipe, Teach
 from recross.training.teaching import Teacher, teach
+from recross.training.training_data import Task, TrainingData, mined_groups
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ class Trainer:
     test_split: str
     retriever: Retriever
     depth: int
+    training_data: TrainingData
     negatives: NegativeSampler
     leaks: LeakPolicy
     hardware: Hardware
@@ -64,6 +65,7 @@ class Trainer:
             "splits": [self.train_split, self.dev_split, self.test_split],
             "leaks": self.leaks,
             "retriever": self.retriever,
+            "training_data": self.training_data,
             "negatives": self.negatives,
             "loss": recipe.loss,
             "training": recipe.training,
@@ -85,7 +87,7 @@ class Trainer:
             logger.info("the teacher first")
             recipe = Recipe(teacher.loss, teacher.training, self.seed)
             reranker = reranker.trained(self.train(reranker, recipe))
-        return teach(reranker, self.collection)
+        return teach(reranker)
 
     def _fit(
         self,
@@ -103,23 +105,24 @@ class Trainer:
 
     def _phases(self, training: FineTuning) -> tuple[list[tuple[Groups, float]], Mapping[str, Any]]:
         """Groups and their shares of the steps, easy ones first, and where they come from."""
-        collection, split = self.collection, self.train_split
-        leaks = find_leaks(collection, split, (self.dev_split, self.test_split))
-        leaks.check(self.leaks)
         easy = training.easy_share
-        stages: list[tuple[str, NegativeSampler, float]] = [("easy", EASY, easy)] if easy else []
-        for name, part in stages_of(self.negatives).items():
-            stages.append((name, part.sampler, (1 - easy) * part.share))
-        phases, record = [], []
-        for name, sampler, share in stages:
-            groups = make_groups(
-                sampler.mine(collection, split, Store(self.store)),
-                *(collection, split, training.negatives_per_positive, self.seed, leaks),
-            )
-            phases.append((groups, share))
-            counts = {"left_out": groups.left_out, "mined": groups.mined}
-            record.append({"stage": name, "share": share, **counts})
-        return phases, {"negatives": record, "leaks": leaks.counts}
+        is_judged = self.training_data.reads_judgments or easy > 0
+        split = self.train_split if is_judged else None
+        leaks = find_leaks(self.collection, split, (self.dev_split, self.test_split))
+        leaks.check(self.leaks)
+        task = Task(
+            *(self.collection, self.train_split, training.negatives_per_positive, self.seed),
+            *(leaks, self.leaks, Store(self.store)),
+        )
+        stages = [("easy", mined_groups(EASY, task), easy)] if easy else []
+        for name, (groups, share) in self.training_data.phases(self.negatives, task).items():
+            stages.append((name, groups, (1 - easy) * share))
+        record = [
+            {"stage": name, "share": share, "left_out": groups.left_out, "mined": groups.mined}
+            for name, groups, share in stages
+        ]
+        phases = [(groups, share) for _, groups, share in stages]
+        return phases, {"negatives": record, "leaks": leaks.counts if is_judged else {}}
 
     def _validation(self, training: FineTuning) -> Validation:
         judged = self.collection.qrels(self.dev_split)

@@ -1,0 +1,67 @@
+"""Where training groups come from: judgments with mined negatives, or files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+from recross.collection import Collection
+from recross.negatives.parts import stages_of
+from recross.negatives.sampler import NegativeSampler
+from recross.store import Store
+from recross.training.groups import Groups, make_groups
+from recross.training.leaks import LeakPolicy, Leaks
+
+Phases = Mapping[str, tuple[Groups, float]]
+"""Groups by the name of their phase, each with its share of the steps, in order."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What groups are made for; ``negatives`` are wanted beside each positive."""
+
+    collection: Collection
+    split: str
+    negatives: int
+    seed: int
+    leaks: Leaks
+    leak_policy: LeakPolicy
+    store: Store
+
+
+@runtime_checkable
+class TrainingData(Protocol):
+    """A source of training groups; building it costs nothing."""
+
+    @property
+    def reads_judgments(self) -> bool:
+        """Whether groups come from the judgments of the training split."""
+
+    @property
+    def may_be_taught(self) -> bool:
+        """Whether groups may come with a teacher's scores."""
+
+    def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
+        """Groups to learn from, none of a query that an evaluation split asks; shares add to 1."""
+
+
+@dataclass(frozen=True)
+class MinedNegatives:
+    """The judgments of the training split, with negatives as the strategy draws them."""
+
+    reads_judgments: ClassVar[bool] = True
+    may_be_taught: ClassVar[bool] = False
+
+    def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
+        """One phase for each stage of the strategy."""
+        return {
+            name: (mined_groups(part.sampler, task), part.share)
+            for name, part in stages_of(negatives).items()
+        }
+
+
+def mined_groups(sampler: NegativeSampler, task: Task) -> Groups:
+    """Each relevant document of the split with what the sampler draws beside it."""
+    mined = sampler.mine(task.collection, task.split, task.store)
+    return make_groups(mined, task.collection, task.split, task.negatives, task.seed, task.leaks)
