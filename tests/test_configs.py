@@ -23,6 +23,8 @@ GROUPS = [g for g in options() if g not in ("experiment", "row")]
 OPTIONS = [(group, name) for group in GROUPS for name in options()[group]]
 MUST_BE_GIVEN = {
     ("collection", "files"): ["collection.folder=somewhere"],
+    ("collection", "folds"): ["collection.source.folder=somewhere"],
+    ("collection", "held_out"): ["collection.source.folder=somewhere"],
     ("collection", "trec_files"): [
         "collection.documents=d.tsv",
         "collection.queries=q.tsv",
@@ -42,7 +44,7 @@ for endpoint in ("listwise_endpoint", "rating_endpoint"):
         "reranker.generator.base_url=http://127.0.0.1:1/v1",
         "reranker.generator.model=some/model",
     ]
-for taught in ("adr_mse", "distilled_ranknet", "kl", "margin_mse", "mse"):
+for taught in (*("adr_mse", "distilled_ranknet", "kl", "labels_and_teacher", "margin_mse", "mse"),):
     MUST_BE_GIVEN["loss", taught] = ["teacher=reranker"]
 for teacher in ("embedded_l6", "reranker"):
     MUST_BE_GIVEN["teacher", teacher] = ["loss=mse"]

@@ -28,7 +28,7 @@ class Collection:
     ``split_queries`` names the queries of each split, in a fixed order; a query may have no
     judgments. ``relevant_from`` is the smallest grade that counts as relevant for binary measures
     and as positive in training (2 in the TREC Deep Learning tracks). Two collections with one
-    ``fingerprint`` hold the same texts and judgments.
+    ``fingerprint`` hold the same texts and judgments, of one ``texts_fingerprint`` the texts alone.
     """
 
     name: str
@@ -38,6 +38,12 @@ class Collection:
     split_qrels: Mapping[str, Qrels]
     fingerprint: str
     relevant_from: int = 1
+    texts: str | None = None
+
+    @property
+    def texts_fingerprint(self) -> str:
+        """``texts`` where it is given, for collections that share them; else the fingerprint."""
+        return self.texts or self.fingerprint
 
     def query_ids(self, split: str) -> Sequence[str]:
         """Queries of a split."""
@@ -59,6 +65,7 @@ class Collection:
             queries=ChainMap(cast(Any, texts.queries), queries),
             documents=ChainMap(cast(Any, texts.documents), documents),
             fingerprint=f"{self.fingerprint}+{texts.fingerprint}",
+            texts=f"{self.texts_fingerprint}+{texts.fingerprint}",
         )
 
     def _of(self, splits: Mapping[str, T], split: str) -> T:

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recross.errors import InputError
 from recross.training.losses.distillation import (
     DiscountedRankMSE,
     MarginMSE,
@@ -18,6 +19,7 @@ from recross.training.losses.loss import ABSENT
 from recross.training.losses.ndcg import ApproxNDCG, LambdaLoss
 from recross.training.losses.pairwise import MarginRanking, RankNet
 from recross.training.losses.pointwise import AnswerLikelihood, Pointwise
+from recross.training.losses.weighted import Term, WeightedSum
 
 
 def of(loss, scores, targets):
@@ -317,3 +319,29 @@ def test_losses_to_the_teachers_scores_equal_a_loop_over_documents(query):
     own, wanted = softmax([s / 2 for s in scores]), softmax([t / 2 for t in teacher])
     divergence = sum(w * math.log(w / p) for w, p in zip(wanted, own, strict=True))
     assert of(TeacherKL(2.0), scores, teacher) == near(divergence)
+
+
+@given(taught)
+def test_a_sum_gives_each_term_the_targets_it_learns_from(query):
+    scores, teacher = query
+    labels = [1.0] + [0.0] * (len(scores) - 1)
+    terms = {"labels": Term(Listwise(), 0.5), "teacher": Term(TeacherKL(2.0, 0.5), 3.0)}
+    both = WeightedSum(terms)
+    assert both.learns_from_teacher
+    wanted = softmax([t / 0.5 for t in teacher])
+    own = softmax([s / 2 for s in scores])
+    divergence = sum(w * math.log(w / p) for w, p in zip(wanted, own, strict=True) if w)
+    expected = 0.5 * -math.log(softmax(scores)[0]) + 3.0 * divergence
+    found = both.of(*(torch.tensor([v], dtype=torch.float64) for v in (scores, labels, teacher)))
+    assert float(found) == near(expected)
+
+
+def test_terms_that_cannot_be_added_up_are_refused():
+    with pytest.raises(InputError, match="terms must hold at least one loss, got none"):
+        WeightedSum({})
+    with pytest.raises(InputError, match="without terms of its own, got a WeightedSum"):
+        Term(WeightedSum({"one": Term(Listwise())}))
+    with pytest.raises(InputError, match="must be one over scores.* got AnswerLikelihood"):
+        Term(AnswerLikelihood())
+    with pytest.raises(InputError, match="weight must be positive and finite, got 0.0"):
+        Term(Listwise(), 0.0)

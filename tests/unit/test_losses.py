@@ -19,6 +19,7 @@ from recross.training.losses.loss import ABSENT
 from recross.training.losses.ndcg import ApproxNDCG, LambdaLoss
 from recross.training.losses.pairwise import MarginRanking, RankNet
 from recross.training.losses.pointwise import AnswerLikelihood, Pointwise
+from recross.training.losses.weighted import Term, WeightedSum
 
 LOSSES = [
     Pointwise(positive_weight=2.5),
@@ -36,6 +37,7 @@ LOSSES = [
     MarginMSE(),
     TeacherKL(temperature=2.0),
     DiscountedRankMSE(temperature=0.5),
+    WeightedSum({"list": Term(Listwise()), "pairs": Term(RankNet(), 0.5)}),
 ]
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=str)
 ABSOLUTE = (Pointwise, TeacherMSE)  # the score itself matters, not only the differences

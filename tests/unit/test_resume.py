@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from recross.errors import RunError
+from recross.evaluation.measures import evaluate
 from recross.hardware import Hardware
 from recross.negatives.ranked import RankWindow
 from recross.rerankers.cross_encoder import CrossEncoder
@@ -158,6 +159,17 @@ def test_training_ends_after_validations_without_a_gain(tmp_path, checkpoint, mo
     took = train(tmp_path / "out", checkpoint, validations=6, patience=2)
     assert (took["steps"], took["best_step"]) == (8, 4)
     assert took["best dev MRR@10"] == pytest.approx(0.5)
+
+
+def test_a_validation_is_without_dropout(tmp_path, checkpoint):
+    took = train(tmp_path / "out", checkpoint, validations=1, dropout=0.9)
+    collection = toy_collection()
+    query_ids = collection.query_ids("dev")
+    listed = RandomOrder(3).retrieve(collection, query_ids, 20)
+    lists = {q: {**dict(listed.rankings[q]), q.replace("q", "d"): 0.0} for q in query_ids}
+    saved = CrossEncoder(str(tmp_path / "out")).rerank(Run.from_scores("dev", lists), collection)
+    found = evaluate(saved, collection.qrels("dev"), ["MRR@10"]).mean["MRR@10"]
+    assert took["best dev MRR@10"] == pytest.approx(found)
 
 
 def test_the_share_of_each_process_adds_up_to_the_whole_validation(collection):

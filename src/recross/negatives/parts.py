@@ -1,4 +1,4 @@
-"""Strategies made of strategies: mixed within a group, or one after another in training."""
+"""Strategies made of strategies: mixed in a group, one after another, or hardest of a pool."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ class Mixed:
     def __post_init__(self) -> None:
         if not self.parts:
             raise InputError("parts must hold at least one part, got none")
+        if any(isinstance(part.sampler, Refreshed) for part in self.parts.values()):
+            raise InputError("parts must be strategies that mine once, got a Refreshed")
 
     def mine(self, collection: Collection, split: str, store: Store) -> Blend:
         """Mine each part; parts keep their own artefacts."""
@@ -104,6 +106,32 @@ class Curriculum:
     def mine(self, collection: Collection, split: str, store: Store) -> Mined:
         """Mine for the last stage."""
         return self.stages[self.order[-1]].sampler.mine(collection, split, store)
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """Of ``pool`` times as many documents of another strategy, those the network scores highest.
+
+    Every ``every`` steps the network as it then stands scores what the following steps could learn
+    from (the asynchronous refresh of ANCE, Xiong et al. 2021, here within the loop). Unjudged
+    relevant documents rank high, too: a ``sampler`` with a margin or a teacher keeps them out.
+    """
+
+    sampler: NegativeSampler
+    every: int = 50
+    pool: int = 4
+
+    def __post_init__(self) -> None:
+        for name, least in (("every", 1), ("pool", 2)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if isinstance(self.sampler, Curriculum | Refreshed):
+            name = type(self.sampler).__name__
+            raise InputError(f"sampler must be one that mines once, got a {name}")
+
+    def mine(self, collection: Collection, split: str, store: Store) -> Mined:
+        """Mine the pool."""
+        return self.sampler.mine(collection, split, store)
 
 
 def stages_of(sampler: NegativeSampler) -> Mapping[str, Part]:

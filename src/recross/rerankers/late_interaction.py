@@ -115,10 +115,10 @@ class LateInteraction(NetworkReranker):
         """The vectors of every document, made first if the store has them not."""
         storage: Storage = "int8" if self.vectors == "int8" else "fp16"
         known: dict[str, TokenVectors] = self._known
-        if collection.fingerprint not in known:
+        if collection.texts_fingerprint not in known:
             identity = {
                 "reranker": self,
-                "collection": collection.fingerprint,
+                "collection": collection.texts_fingerprint,
                 "precision": self.hardware.effective_precision,
             }
             folder = Store(self.store).artefact(
@@ -128,8 +128,8 @@ class LateInteraction(NetworkReranker):
                     folder, self._encoded(collection), list(collection.documents), storage
                 ),
             )
-            known[collection.fingerprint] = TokenVectors.open(folder)
-        return known[collection.fingerprint]
+            known[collection.texts_fingerprint] = TokenVectors.open(folder)
+        return known[collection.texts_fingerprint]
 
     @cached_property
     def _known(self) -> dict[str, TokenVectors]:

@@ -127,7 +127,7 @@ class LongDocuments:
             for doc_id, passages in read.items()
             for number, text in enumerate(passages)
         }
-        identity = (collection.fingerprint, self.words, self.stride, sorted(texts))
+        identity = (collection.texts_fingerprint, self.words, self.stride, sorted(texts))
         return replace(
             collection, documents=texts, split_qrels={}, fingerprint=fingerprint(*identity)
         )

@@ -110,7 +110,7 @@ class BiEncoder:
 
     def _made_from(self, collection: Collection) -> Mapping[str, Any]:
         return {
-            "collection": collection.fingerprint,
+            "collection": collection.texts_fingerprint,
             "precision": self.hardware.effective_precision,
             "storage": "fp16",
         }

@@ -76,7 +76,7 @@ class BM25:
             (folder / "doc_ids.txt").write_text("\n".join(doc_ids), encoding="utf-8")
             return {"documents": len(doc_ids)}
 
-        identity = {"retriever": self, "collection": collection.fingerprint}
+        identity = {"retriever": self, "collection": collection.texts_fingerprint}
         return Store(self.store).artefact("bm25", identity, make)
 
     def _tokenize(self, texts: Sequence[str]) -> list[list[str]]:

@@ -27,7 +27,7 @@ def retrieve_once(
     """Retrieve, or read the run that the same retriever made for the same queries before."""
     identity = {
         "retriever": retriever,
-        "collection": collection.fingerprint,
+        "collection": collection.texts_fingerprint,
         "query_ids": list(query_ids),
         "depth": depth,
         "precisions": list(_precisions(retriever)),

@@ -22,6 +22,7 @@ from recross.seeding import generator
 from recross.training.groups import Groups
 from recross.training.losses.loss import ABSENT
 from recross.training.recipe import Teach
+from recross.training.refresh import Refresh, kept
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,11 @@ class TrainableNetwork(Network, Protocol):
 
 
 class Phase(NamedTuple):
-    """Groups to learn from for so many steps."""
+    """Groups to learn from for so many steps, or pools to keep the hardest of."""
 
     groups: Sequence[TrainingGroup]
     steps: int
+    refresh: Refresh | None = None
 
 
 def planned(phases: Sequence[tuple[Groups, float]], steps: int) -> list[Phase]:
@@ -85,7 +87,7 @@ def planned(phases: Sequence[tuple[Groups, float]], steps: int) -> list[Phase]:
         raise InputError(f"shares of the phases must add up to 1, got {shares}")
     ends = [round(steps * end) for end in accumulate(shares)]
     return [
-        Phase(part.groups, end - start)
+        Phase(part.groups, end - start, part.refresh)
         for (part, _), start, end in zip(phases, [0, *ends[:-1]], ends, strict=True)
     ]
 
@@ -96,7 +98,8 @@ class StepData(Dataset[Step]):
     The first ``start`` steps are left out: a training that was interrupted has done them.
 
     Groups are visited in a fresh random order every epoch, drawn from the seed alone, so that the
-    groups of a step do not depend on memory, devices or workers.
+    groups of a step do not depend on memory, devices or workers. ``hardest`` holds, for each group
+    of the steps since the last refresh, the places of the negatives that were kept.
     """
 
     def __init__(
@@ -110,7 +113,7 @@ class StepData(Dataset[Step]):
         seed: int,
         start: int = 0,
     ) -> None:
-        self._collection = collection
+        self.collection = collection
         self._network = network
         self._tokens = tokens
         self._plan = [  # numbers only: groups may be many, and on disk
@@ -118,33 +121,65 @@ class StepData(Dataset[Step]):
             for at, phase in enumerate(phases)
             for numbers in plan(len(phase.groups), phase.steps, batch_size, seed, at)
         ]
+        self._refreshes = dict(_refreshes(phases))
+        self.hardest: dict[int, list[list[int]]] = {}
         self._start = start
         self.rank, self.ranks = 0, 1
 
     def taught(self, teach: Teach) -> None:
         """Give the groups that will be learned from, and no others, their teacher's scores."""
         chosen = [group for at in range(len(self._plan)) for group in self._planned(at)]
-        scored = teach(chosen, self._collection)
+        scored = teach(chosen, self.collection)
         ends = accumulate(len(numbers) for _, numbers in self._plan)
         self._plan = [
             (scored, np.arange(end - len(numbers), end))
             for (_, numbers), end in zip(self._plan, ends, strict=True)
         ]
 
+    def refresh_at(self, step: int) -> bool:
+        """Whether the negatives of the steps from this one on wait to be chosen."""
+        return step in self._refreshes and step not in self.hardest
+
+    def pools(self, step: int) -> list[TrainingGroup]:
+        """What the steps from a refresh to the next could learn from."""
+        _, steps = self._refreshes[step]
+        return [group for at in steps for group in self._planned(at)]
+
+    def refresh(self, step: int, scores: Sequence[Sequence[float]]) -> None:
+        """Keep the hardest of ``pools``, given the scores of every pool's negatives."""
+        refresh, steps = self._refreshes[step]
+        each = iter([refresh.hardest(own) for own in scores])
+        self.hardest = {at: [next(each) for _ in self._plan[at][1]] for at in steps}
+
     def __len__(self) -> int:
         return len(self._plan) - self._start
 
     def __getitem__(self, number: int) -> Step:
         chosen = self.groups(number)[self.rank :: self.ranks]
-        return list(micro_batches(chosen, self._collection, self._network, self._tokens))
+        return list(micro_batches(chosen, self.collection, self._network, self._tokens))
 
     def groups(self, number: int) -> list[TrainingGroup]:
         """The groups of a step, all ranks together."""
-        return self._planned(self._start + number)
+        at = self._start + number
+        groups = self._planned(at)
+        if at not in self.hardest:
+            return groups
+        return [kept(group, own) for group, own in zip(groups, self.hardest[at], strict=True)]
 
     def _planned(self, at: int) -> list[TrainingGroup]:
         groups, numbers = self._plan[at]
         return [groups[n] for n in numbers.tolist()]
+
+
+def _refreshes(phases: Sequence[Phase]) -> Iterator[tuple[int, tuple[Refresh, range]]]:
+    """The steps at which negatives are chosen, each with those that learn from them."""
+    start = 0
+    for phase in phases:
+        end = start + phase.steps
+        if (refresh := phase.refresh) is not None:
+            for first in range(start, end, refresh.every):
+                yield first, (refresh, range(first, min(first + refresh.every, end)))
+        start = end
 
 
 def plan(groups: int, steps: int, batch_size: int, seed: int, phase: int = 0) -> Ints:

@@ -12,6 +12,7 @@ from recross.negatives.sampler import Mined
 from recross.records import TrainingGroup
 from recross.seeding import generator
 from recross.training.leaks import Leaks
+from recross.training.refresh import Refresh
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Groups:
     """Training groups, what was left out of them, and what mining dropped, by reason.
 
     Groups may be read from disk one by one: where they are ``alike``, all have a teacher's scores
-    or none has. ``texts`` are those of theirs that no collection holds.
+    or none has. ``texts`` are those of theirs that no collection holds. With ``refresh`` a group
+    is a pool, of which a step learns from what the network then finds hardest.
     """
 
     groups: Sequence[TrainingGroup]
@@ -27,6 +29,7 @@ class Groups:
     mined: Mapping[str, Any] = field(default_factory=dict)
     alike: bool = False
     texts: Texts | None = None
+    refresh: Refresh | None = None
 
     @property
     def untaught(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from recross.errors import RunError
 from recross.evaluation.measures import evaluate
 from recross.hardware import Hardware
 from recross.inference.engine import Engine
-from recross.records import Qrels
+from recross.records import Qrels, TrainingGroup
 from recross.runs import Run
 from recross.seeding import generator
 from recross.tracking.tracker import Log
@@ -116,6 +117,7 @@ class RankingModule(pl.LightningModule):
             self.averages = AveragedWeights(self.network, decay)
         if (saved := self.folder.load()) is not None:
             self._restore(*saved)
+        self._refresh()
         self._began = self._saved = time.perf_counter()
 
     def training_step(self, step: Step, _number: int) -> Tensor:
@@ -126,7 +128,8 @@ class RankingModule(pl.LightningModule):
         total = torch.zeros((), device=self.device)
         for number_in_step, part in enumerate(step, start=1):
             micro = part.to(self.device)
-            loss = self.recipe.loss(self._lists(micro), self._targets(micro)) * micro.share
+            scores = self._lists(micro)
+            loss = self.recipe.loss.of(scores, micro.labels, micro.teacher_scores) * micro.share
             with self._gradients_shared(number_in_step == len(step)):
                 self.manual_backward(loss)
             total += loss.detach()
@@ -151,6 +154,7 @@ class RankingModule(pl.LightningModule):
         if self.progress.step % (training.steps // training.validations) == 0:
             self._validate()
             is_due = True
+        self._refresh()
         if is_due and self.progress.step < training.steps:
             self._save()
 
@@ -180,14 +184,12 @@ class RankingModule(pl.LightningModule):
         """
         own = self.validation.share(self.trainer.global_rank, self.trainer.world_size)
         with self.averages.in_place() if self.averages is not None else nullcontext():
-            engine = Engine(self.network, replace(self.hardware, devices=1))
-            reranked = self.reranker.rerank_with(engine, own.candidates, own.collection)
+            reranked = self._reranked(own.candidates, own.collection)
             found = torch.tensor([own.sum_of(reranked), len(own.qrels)], device=self.device)
             value = float(torch.div(*self._summed(found)))
             self._refuse_collapse(reranked)
             if self.progress.judge(value) and self.trainer.is_global_zero:
                 self.folder.keep_best(self.network.state_dict())
-        self.network.train()
         measure = self.validation.measure
         logger.info("step %d: dev %s %.4f", self.progress.step, measure, value)
         self._record(**{f"dev {measure}": value})
@@ -195,6 +197,39 @@ class RankingModule(pl.LightningModule):
         if patience is not None and self.progress.validations_without_gain >= patience:
             logger.info("no gain in %d validations: training ends early", patience)
             self.trainer.should_stop = True
+
+    def _refresh(self) -> None:
+        """Where it is time to, let the network choose what the following steps learn from."""
+        step = self.progress.step
+        if not self.data.refresh_at(step):
+            return
+        pools = self.data.pools(step)
+        own = range(self.trainer.global_rank, len(pools), self.trainer.world_size)
+        width = max(len(pool.doc_ids) for pool in pools) - 1
+        found = torch.zeros(len(pools), width, device=self.device)
+        for number, scores in zip(own, self._negative_scores([pools[n] for n in own]), strict=True):
+            found[number, : len(scores)] = torch.tensor(scores)
+        every = self._summed(found).tolist()
+        sizes = [len(pool.doc_ids) - 1 for pool in pools]
+        self.data.refresh(step, [row[:size] for row, size in zip(every, sizes, strict=True)])
+        logger.info("step %d: hardest negatives of %d groups found anew", step, len(pools))
+
+    def _negative_scores(self, pools: Sequence[TrainingGroup]) -> list[list[float]]:
+        """What the network as it stands says of each pool's negatives."""
+        asked: dict[str, dict[str, float]] = {}
+        for pool in pools:
+            asked.setdefault(pool.query_id, {}).update(dict.fromkeys(pool.doc_ids[1:], 0.0))
+        reranked = self._reranked(Run.from_scores("pools", asked), self.data.collection)
+        known = {query_id: dict(ranking) for query_id, ranking in reranked.rankings.items()}
+        return [[known[pool.query_id][d] for d in pool.doc_ids[1:]] for pool in pools]
+
+    def _reranked(self, candidates: Run, collection: Collection) -> Run:
+        """The candidates in the order of the network as it stands, without dropout."""
+        self.network.eval()
+        engine = Engine(self.network, replace(self.hardware, devices=1))
+        reranked = self.reranker.rerank_with(engine, candidates, collection)
+        self.network.train()
+        return reranked
 
     def _save(self) -> None:
         now = time.perf_counter()
@@ -209,6 +244,7 @@ class RankingModule(pl.LightningModule):
             "optimizer": optimizer.state_dict(),
             "schedule": schedule.state_dict(),
             "averages": self.averages.averages if self.averages is not None else [],
+            "hardest": self.data.hardest,
         }
         self.folder.save(self.progress, tensors)
 
@@ -221,6 +257,7 @@ class RankingModule(pl.LightningModule):
         schedule.load_state_dict(saved["schedule"])
         if self.averages is not None:
             self.averages.restore(saved["averages"])
+        self.data.hardest = saved["hardest"]
         self.progress = progress
         for step, values in progress.curves:
             self._log_values(step, values)
@@ -236,9 +273,6 @@ class RankingModule(pl.LightningModule):
             return micro.lists(self.network.answers(micro.batch).float())
         lists = micro.lists(self.network(micro.batch).float())
         return lists + self.recipe.training.first_stage_weight * micro.first_stage_scores
-
-    def _targets(self, micro: MicroBatch) -> Tensor:
-        return micro.teacher_scores if self.recipe.loss.learns_from_teacher else micro.labels
 
     def _gradients_shared(self, last: bool) -> AbstractContextManager[None]:
         """Processes hold unequal numbers of micro-batches, so they meet at each step's last."""

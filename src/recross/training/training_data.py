@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol, runtime_checkable
 
 from recross.collection import Collection
-from recross.negatives.parts import stages_of
+from recross.negatives.parts import Refreshed, stages_of
 from recross.negatives.sampler import NegativeSampler
 from recross.store import Store
 from recross.training.groups import Groups, make_groups
 from recross.training.leaks import LeakPolicy, Leaks
+from recross.training.refresh import Refresh
 
 Phases = Mapping[str, tuple[Groups, float]]
 """Groups by the name of their phase, each with its share of the steps, in order."""
@@ -64,4 +65,8 @@ class MinedNegatives:
 def mined_groups(sampler: NegativeSampler, task: Task) -> Groups:
     """Each relevant document of the split with what the sampler draws beside it."""
     mined = sampler.mine(task.collection, task.split, task.store)
-    return make_groups(mined, task.collection, task.split, task.negatives, task.seed, task.leaks)
+    size, refresh = task.negatives, None
+    if isinstance(sampler, Refreshed):
+        size, refresh = size * sampler.pool, Refresh(sampler.every, size)
+    groups = make_groups(mined, task.collection, task.split, size, task.seed, task.leaks)
+    return replace(groups, refresh=refresh)

@@ -52,21 +52,25 @@ class MarginMSE(Loss):
 class TeacherKL(Loss):
     """Kullback-Leibler divergence of the network's list from the teacher's.
 
-    Both are softmaxes at ``temperature`` (Hinton et al. 2015); the value is not multiplied by its
-    square.
+    Both are softmaxes at ``temperature`` (Hinton et al. 2015), the teacher's at one of its own
+    where its scores are of another scale, as cosines are; the value is not multiplied by a square.
     """
 
     temperature: float = 1.0
+    teacher_temperature: float | None = None
     learns_from_teacher: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_positive(temperature=self.temperature)
+        if self.teacher_temperature is not None:
+            check_positive(teacher_temperature=self.teacher_temperature)
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over queries."""
         lists = Lists.of(scores, targets)
         own = log_shares(lists.scores / self.temperature, lists.present)
-        wanted = log_shares(lists.targets / self.temperature, lists.present)
+        teacher_temperature = self.teacher_temperature or self.temperature
+        wanted = log_shares(lists.targets / teacher_temperature, lists.present)
         return (wanted.exp() * (wanted - own)).sum(dim=1).mean()
 
 

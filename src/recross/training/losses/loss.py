@@ -37,6 +37,10 @@ class Loss(Protocol):
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """The value to minimise."""
 
+    def of(self, scores: Tensor, labels: Tensor, teacher_scores: Tensor) -> Tensor:
+        """The value, of the targets that the loss learns from."""
+        return self(scores, teacher_scores if self.learns_from_teacher else labels)
+
 
 class Lists(NamedTuple):
     """Scores and targets with 0 where no document is, and which places hold one, all ``(Q, N)``."""

@@ -1,0 +1,116 @@
+"""Splits that a collection lacks: development queries of its own, folds for cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection as Some
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from recross.collection import Collection, CollectionSource
+from recross.errors import InputError
+from recross.records import Qrels
+from recross.seeding import generator
+
+Part = tuple[Sequence[str], Qrels]
+"""Queries of a split, and judgments."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """``dev_share`` of the queries of ``split``, drawn from ``seed``, become the split ``dev``."""
+
+    source: CollectionSource
+    split: str = "train"
+    dev_share: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_share("dev_share", self.dev_share)
+
+    def load(self) -> Collection:
+        """Load the source.
+
+        Raises:
+            InputError: it has a split ``dev`` of its own, or too few queries.
+        """
+        whole = self.source.load()
+        if "dev" in whole.split_queries:
+            raise InputError(f"collection.source must have no split 'dev', got {whole.name!r}")
+        query_ids, qrels = whole.query_ids(self.split), whole.qrels(self.split)
+        kept, dev = _divided(query_ids, self.dev_share, self.seed)
+        parts = {self.split: _part(kept, qrels), "dev": _part(dev, qrels)}
+        return _with_splits(whole, parts, f"held out {self.split} {self.dev_share} {self.seed}")
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Every ``folds``-th query of ``split`` is tested, of the others ``dev_share`` are ``dev``.
+
+    Queries are shuffled once from ``seed``; over ``fold = 0 … folds - 1`` each is tested once. With
+    ``learn_from`` the split ``train`` has that split's judgments of the same queries.
+    """
+
+    source: CollectionSource
+    fold: int = 0
+    folds: int = 5
+    split: str = "test"
+    learn_from: str | None = None
+    dev_share: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_share("dev_share", self.dev_share)
+        if self.folds < 2:
+            raise InputError(f"folds must be at least 2, got {self.folds}")
+        if not 0 <= self.fold < self.folds:
+            raise InputError(f"fold must lie in [0, folds={self.folds}), got {self.fold}")
+
+    def load(self) -> Collection:
+        """Load the source.
+
+        Raises:
+            InputError: it has too few queries.
+        """
+        whole = self.source.load()
+        query_ids, qrels = whole.query_ids(self.split), whole.qrels(self.split)
+        order = generator(self.seed, "folds").permutation(len(query_ids)).tolist()
+        tested = {query_ids[n] for n in order[self.fold :: self.folds]}
+        others = [query_id for query_id in query_ids if query_id not in tested]
+        kept, dev = _divided(others, self.dev_share, self.seed)
+        learned = whole.qrels(self.learn_from or self.split)
+        parts = {
+            "train": _part(kept, learned),
+            "dev": _part(dev, qrels),
+            "test": _part([q for q in query_ids if q in tested], qrels),
+        }
+        settings = (self.split, self.learn_from, self.fold, self.folds, self.dev_share, self.seed)
+        return _with_splits(replace(whole, split_queries={}, split_qrels={}), parts, f"{settings}")
+
+
+def _check_share(name: str, share: float) -> None:
+    if not 0 < share < 1:
+        raise InputError(f"{name} must lie in (0, 1), got {share}")
+
+
+def _divided(query_ids: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
+    """Those that stay, and a random share, both in the order given; none of the two is empty."""
+    size = max(round(share * len(query_ids)), 1)
+    if size >= len(query_ids):
+        raise InputError(f"collection.source must have queries to divide, got {len(query_ids)}")
+    order = generator(seed, "held out").permutation(len(query_ids)).tolist()
+    chosen = {query_ids[n] for n in order[:size]}
+    return [q for q in query_ids if q not in chosen], [q for q in query_ids if q in chosen]
+
+
+def _part(query_ids: Some[str], qrels: Qrels) -> Part:
+    return tuple(query_ids), {q: qrels[q] for q in query_ids if q in qrels}
+
+
+def _with_splits(whole: Collection, parts: Mapping[str, Part], how: str) -> Collection:
+    return replace(
+        whole,
+        split_queries={**whole.split_queries, **{name: own for name, (own, _) in parts.items()}},
+        split_qrels={**whole.split_qrels, **{name: own for name, (_, own) in parts.items()}},
+        fingerprint=f"{whole.fingerprint}, {how}",
+        texts=whole.texts_fingerprint,
+    )

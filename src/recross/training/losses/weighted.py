@@ -1,0 +1,56 @@
+"""Several losses at once, such as one over labels beside one over a teacher's scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from recross.errors import InputError
+from recross.training.losses.loss import Loss, check_positive
+
+
+@dataclass(frozen=True)
+class Term:
+    """A loss and what its value is multiplied by."""
+
+    loss: Loss
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_positive(weight=self.weight)
+        if isinstance(self.loss, WeightedSum):
+            raise InputError("loss must be one without terms of its own, got a WeightedSum")
+        if self.loss.reads_answers:
+            name = type(self.loss).__name__
+            raise InputError(f"loss must be one over scores, as the others are, got {name}")
+
+
+@dataclass(frozen=True)
+class WeightedSum(Loss):
+    """Each term learns from its own targets (distillation beside labels, Hinton et al. 2015)."""
+
+    terms: Mapping[str, Term]
+
+    def __post_init__(self) -> None:
+        if not self.terms:
+            raise InputError("terms must hold at least one loss, got none")
+
+    @property
+    def learns_from_teacher(self) -> bool:
+        """Whether a term does."""
+        return any(term.loss.learns_from_teacher for term in self.terms.values())
+
+    def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """The weighted sum of all terms, with the same targets for each."""
+        return self.of(scores, targets, targets)
+
+    def of(self, scores: Tensor, labels: Tensor, teacher_scores: Tensor) -> Tensor:
+        """The weighted sum, each term with the targets it learns from."""
+        values = [
+            term.weight
+            * term.loss(scores, teacher_scores if term.loss.learns_from_teacher else labels)
+            for term in self.terms.values()
+        ]
+        return sum(values[1:], start=values[0])
