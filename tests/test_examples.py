@@ -33,7 +33,7 @@ def test_the_twin_of_an_experiment_runs(tmp_path, capsys):
 def test_the_readmes_commands_compose_and_build(line):
     command, *words = shlex.split(line)
     swept = [word for word in words if word != "-m"]
-    first = [re.sub(r"^([a-z]+=[^,]+),.*", r"\1", word) for word in swept]
+    first = [re.sub(r"^([a-z_.]+=[^,]+),.*", r"\1", word) for word in swept]
     assert build(resolved(composed(command, first)))
 
 

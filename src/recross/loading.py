@@ -10,8 +10,13 @@ from recross.config import build, composed, options, resolved
 from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.rerankers.causal import CausalReranker
-from recross.rerankers.contracts import LateInteractionContract, PromptContract
+from recross.rerankers.contracts import (
+    BiEncoderContract,
+    LateInteractionContract,
+    PromptContract,
+)
 from recross.rerankers.cross_encoder import CrossEncoder
+from recross.rerankers.dual_encoder import DualEncoder
 from recross.rerankers.duo import DuoT5
 from recross.rerankers.late_interaction import LateInteraction
 from recross.rerankers.pretrained import family
@@ -65,6 +70,8 @@ def _kind(checkpoint: str, contract: str | None) -> type[NetworkReranker]:
     known = named_contract(contract) if contract is not None else known_contract(checkpoint)
     if isinstance(known, LateInteractionContract):
         return LateInteraction
+    if isinstance(known, BiEncoderContract):
+        return DualEncoder
     if not isinstance(known, PromptContract):
         return CrossEncoder
     if family(checkpoint) not in FAMILIES:

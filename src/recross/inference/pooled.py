@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +24,40 @@ Vectors = npt.NDArray[np.float32]
 Pooling = Literal["mean", "cls"]
 
 
+class Pool(NamedTuple):
+    """An encoder, its layers as some linear layers compute them, and what is made of their output.
+
+    ``pooling``: the mean of all output tokens, special ones included, or the first one alone; of
+    the last layer only that one is then computed.
+    """
+
+    model: Any
+    layers: Sequence[packed.Block]
+    pooling: Pooling
+
+
+def unit_vectors(
+    pool: Pool,
+    texts: PackedBatch,
+    dtype: torch.dtype = torch.float32,
+    dropout: float = 0.0,
+    recompute: bool = False,
+) -> Tensor:
+    """One vector of length 1 per text, ``(B, D)``, in single precision."""
+    model, layers, pooling = pool
+    if pooling == "cls":
+        found = packed.first_states(model, layers, texts, dtype, dropout, recompute)
+    else:
+        states = packed.states(model, layers, texts, dtype, dropout, recompute)
+        found = torch.cat([rows.float().mean(dim=1) for rows in by_group(states, texts.groups)])
+    return F.normalize(found.float(), dim=1)
+
+
 @dataclass(frozen=True)
 class PooledEncoder:
     """An encoder of texts with the weights as they are at the first call.
 
-    ``pooling``: the mean of all output tokens, special ones included, or the first one alone; of
-    the last layer only that one is then computed. Texts are cut to ``max_length`` tokens in all.
+    Texts are cut to ``max_length`` tokens in all.
     """
 
     model: Any
@@ -45,17 +73,11 @@ class PooledEncoder:
         for which in token_budget(sequences.lengths, self.hardware.batch_tokens):
             batch = PackedBatch.of(sequences.take(which), self.hardware.device)
             with torch.inference_mode():
-                vectors = F.normalize(self._pool(batch).float(), dim=1)
+                vectors = unit_vectors(self._pool, batch, self.hardware.dtype)
             yield which, vectors.cpu().numpy()
 
-    def _pool(self, batch: PackedBatch) -> Tensor:
-        dtype = self.hardware.dtype
-        if self.pooling == "cls":
-            return packed.first_states(self.model, self._layers, batch, dtype)
-        states = packed.states(self.model, self._layers, batch, dtype)
-        return torch.cat([rows.float().mean(dim=1) for rows in by_group(states, batch.groups)])
-
     @cached_property
-    def _layers(self) -> list[packed.Block]:
+    def _pool(self) -> Pool:
         make = frozen_affine(self.hardware.dtype, self.hardware.batch_tokens)
-        return packed.blocks(self.model, make, first_only=self.pooling == "cls")
+        layers = packed.blocks(self.model, make, first_only=self.pooling == "cls")
+        return Pool(self.model, layers, self.pooling)

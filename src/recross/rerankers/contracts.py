@@ -98,8 +98,24 @@ class LateInteractionContract:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
-AnyContract = Contract | PromptContract | LateInteractionContract
-_KINDS = {kind.__name__: kind for kind in (Contract, PromptContract, LateInteractionContract)}
+@dataclass(frozen=True)
+class BiEncoderContract:
+    """The contract of a bi-encoder: texts cut to ``max_length`` tokens, pooled, compared by cosine.
+
+    ``pooling``: the mean of all tokens' vectors, or that of the first one.
+    """
+
+    name: str
+    pooling: Literal["mean", "cls"] = "mean"
+    max_length: int = 256
+    source: str = ""
+
+
+AnyContract = Contract | PromptContract | LateInteractionContract | BiEncoderContract
+_KINDS = {
+    kind.__name__: kind
+    for kind in (Contract, PromptContract, LateInteractionContract, BiEncoderContract)
+}
 
 
 def read_contract(folder: Path) -> AnyContract:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, cast
 
 import numpy as np
+import torch
 
 from recross.checkpoints import locate
 from recross.errors import InputError
@@ -54,22 +55,38 @@ def load_encoder(checkpoint: str, max_length: int, hardware: Hardware) -> Senten
     Raises:
         InputError: the encoder has not so many positions.
     """
-    from sentence_transformers import SentenceTransformer  # seconds to import
-
-    model = SentenceTransformer(locate(checkpoint), device=str(hardware.device))
-    model.max_seq_length = max_length
+    model = read_model(checkpoint, hardware.device, max_length)
     pooling = packable(model)
     if pooling is None:
         return SentenceEncoder(model, None, hardware)
-    transformer: Any = model[0]
-    if max_length > (positions := packed.positions(transformer.auto_model.config)):
-        raise InputError(
-            f"max_length must not exceed the {positions} positions of {checkpoint!r},"
-            f" got {max_length}"
-        )
-    network = transformer.auto_model.float()  # weights saved in half precision, too
-    encoder = PooledEncoder(network, transformer.tokenizer, pooling, max_length, hardware)
+    encoder = PooledEncoder(*transformer_of(model), pooling, max_length, hardware)
     return SentenceEncoder(model, encoder, hardware)
+
+
+def read_model(checkpoint: str, device: torch.device, max_length: int) -> Any:
+    """Read a SentenceTransformer of one's own, not one that others share.
+
+    Raises:
+        InputError: the encoder has not so many positions.
+    """
+    from sentence_transformers import SentenceTransformer  # seconds to import
+
+    model = SentenceTransformer(locate(checkpoint), device=str(device))
+    model.max_seq_length = max_length
+    if packable(model) is not None:
+        network, _ = transformer_of(model)
+        if max_length > (positions := packed.positions(network.config)):
+            raise InputError(
+                f"max_length must not exceed the {positions} positions of {checkpoint!r},"
+                f" got {max_length}"
+            )
+        network.float()  # weights saved in half precision, too
+    return model
+
+
+def transformer_of(model: Any) -> tuple[Any, Any]:
+    """The encoder of a packable SentenceTransformer, and its tokenizer."""
+    return model[0].auto_model, model[0].tokenizer
 
 
 def packable(model: Any) -> Pooling | None:

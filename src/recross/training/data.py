@@ -20,6 +20,13 @@ from recross.inference.tokens import Ints, Sequences
 from recross.records import TrainingGroup
 from recross.seeding import generator
 from recross.training.groups import Groups
+from recross.training.in_batch import (
+    EncodesApart,
+    InBatchStep,
+    Relevant,
+    in_batch_step,
+    relevant_of,
+)
 from recross.training.losses.loss import ABSENT
 from recross.training.recipe import Teach
 from recross.training.refresh import Refresh, kept
@@ -57,7 +64,7 @@ class MicroBatch:
         return flat.index_copy(0, self.places, scores).view(*self.labels.shape, *scores.shape[1:])
 
 
-Step = list[MicroBatch]
+Step = list[MicroBatch] | InBatchStep
 
 
 class TrainableNetwork(Network, Protocol):
@@ -124,6 +131,8 @@ class StepData(Dataset[Step]):
         self._refreshes = dict(_refreshes(phases))
         self.hardest: dict[int, list[list[int]]] = {}
         self._start = start
+        self._across = isinstance(network, EncodesApart) and network.in_batch_negatives
+        self._relevant = _relevant(phases) if self._across else {}
         self.rank, self.ranks = 0, 1
 
     def taught(self, teach: Teach) -> None:
@@ -155,8 +164,15 @@ class StepData(Dataset[Step]):
         return len(self._plan) - self._start
 
     def __getitem__(self, number: int) -> Step:
-        chosen = self.groups(number)[self.rank :: self.ranks]
-        return list(micro_batches(chosen, self.collection, self._network, self._tokens))
+        groups, network = self.groups(number), self._network
+        if self._across and isinstance(network, EncodesApart):
+            return in_batch_step(
+                *(groups, self.collection, network, self._tokens),
+                relevant=self._relevant,
+                least_chunks=self.ranks,
+            )
+        own = groups[self.rank :: self.ranks]
+        return list(micro_batches(own, self.collection, network, self._tokens))
 
     def groups(self, number: int) -> list[TrainingGroup]:
         """The groups of a step, all ranks together."""
@@ -180,6 +196,12 @@ def _refreshes(phases: Sequence[Phase]) -> Iterator[tuple[int, tuple[Refresh, ra
             for first in range(start, end, refresh.every):
                 yield first, (refresh, range(first, min(first + refresh.every, end)))
         start = end
+
+
+def _relevant(phases: Sequence[Phase]) -> Relevant:
+    """What groups say is relevant; those read from disk say it of their own step only."""
+    in_memory = [phase.groups for phase in phases if isinstance(phase.groups, tuple)]
+    return relevant_of(group for groups in in_memory for group in groups)
 
 
 def plan(groups: int, steps: int, batch_size: int, seed: int, phase: int = 0) -> Ints:

@@ -17,6 +17,7 @@ from recross.hardware import Hardware
 from recross.tracking.tracker import Log
 from recross.training.data import StepData, planned
 from recross.training.groups import Groups
+from recross.training.in_batch import EncodesApart
 from recross.training.losses.loss import Loss
 from recross.training.module import RankingModule, Trainable, Validation
 from recross.training.progress import LAST_GOOD, Progress, TrainingFolder
@@ -45,7 +46,8 @@ def fit(
     training, seed, network = recipe.training, recipe.seed, reranker.network
     hardware = training.hardware(hardware)
     _check_hardware(training, hardware)
-    _check_first_stage(training.first_stage_weight, phases)
+    in_batch = isinstance(network, EncodesApart) and network.in_batch_negatives
+    _check_first_stage(training.first_stage_weight, phases, in_batch)
     untaught = [part for part, share in phases if share and recipe.teach is None]
     _check_loss(recipe.loss, network, untaught)
     hardware.prepare()
@@ -131,7 +133,14 @@ def _check_loss(loss: Loss, network: Any, groups: Sequence[Groups]) -> None:
         )
 
 
-def _check_first_stage(weight: float, phases: Sequence[tuple[Groups, float]]) -> None:
+def _check_first_stage(
+    weight: float, phases: Sequence[tuple[Groups, float]], in_batch: bool
+) -> None:
+    if weight and in_batch:
+        raise InputError(
+            "training.first_stage_weight must be 0 for in-batch negatives, which no first stage"
+            f" scored, got {weight}"
+        )
     scored = all(
         group.first_stage_scores is not None for part, _ in phases for group in part.groups
     )

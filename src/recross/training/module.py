@@ -25,6 +25,7 @@ from recross.runs import Run
 from recross.seeding import generator
 from recross.tracking.tracker import Log
 from recross.training.data import MicroBatch, Step, StepData
+from recross.training.in_batch import InBatchStep
 from recross.training.optimisation import AveragedWeights
 from recross.training.progress import Progress, TrainingFolder
 from recross.training.recipe import Recipe
@@ -125,16 +126,10 @@ class RankingModule(pl.LightningModule):
         optimizer: Any = self.optimizers()
         self._seed_dropout()
         optimizer.zero_grad()
-        total = torch.zeros((), device=self.device)
-        for number_in_step, part in enumerate(step, start=1):
-            micro = part.to(self.device)
-            scores = self._lists(micro)
-            loss = self.recipe.loss.of(scores, micro.labels, micro.teacher_scores) * micro.share
-            with self._gradients_shared(number_in_step == len(step)):
-                self.manual_backward(loss)
-            total += loss.detach()
-            self.progress.pairs += len(micro.batch)
-            self.progress.tokens += len(micro.batch.tokens)
+        if isinstance(step, InBatchStep):
+            total = self._learn_across(step)
+        else:
+            total = self._learn_within(step)
         self._refuse_nan(total)
         self.clip_gradients(optimizer, self.recipe.training.max_grad_norm, "norm")
         optimizer.step()
@@ -146,6 +141,54 @@ class RankingModule(pl.LightningModule):
         self.log("loss", total, prog_bar=True, batch_size=1)
         self._record(loss=float(total), learning_rate=schedule.get_last_lr()[0])
         return total
+
+    def _learn_within(self, step: Sequence[MicroBatch]) -> Tensor:
+        """Gradients of groups that learn from their own documents."""
+        total = torch.zeros((), device=self.device)
+        for number, part in enumerate(step, start=1):
+            micro = part.to(self.device)
+            scores = self._lists(micro)
+            loss = self.recipe.loss.of(scores, micro.labels, micro.teacher_scores) * micro.share
+            with self._gradients_shared(number == len(step)):
+                self.manual_backward(loss)
+            total += loss.detach()
+            self.progress.pairs += len(micro.batch)
+            self.progress.tokens += len(micro.batch.tokens)
+        return total
+
+    def _learn_across(self, step: InBatchStep) -> Tensor:
+        """Gradients of queries that learn from all documents of the step.
+
+        Processes share the chunks, and each knows all vectors; their gradients are averaged.
+        """
+        step = step.to(self.device)
+        rank, ranks = self.trainer.global_rank, self.trainer.world_size
+        own = range(rank, len(step.chunks), ranks)
+        with torch.no_grad():
+            encoded = [self._chunk_vectors(step, number) for number in own]
+        vectors = torch.zeros(step.texts, encoded[0].shape[1], device=self.device)
+        for number, found in zip(own, encoded, strict=True):
+            vectors[step.chunks[number][0]] = found
+        vectors = self._summed(vectors).requires_grad_()
+        with torch.enable_grad():
+            scores = step.scores(vectors, self.network.scale)
+            loss = self.recipe.loss.of(scores, step.labels, step.teacher_scores)
+            (wanted,) = torch.autograd.grad(loss, vectors)
+        for number in own:
+            which, batch = step.chunks[number]
+            part = (self._chunk_vectors(step, number) * wanted[which]).sum() * ranks
+            with self._gradients_shared(number + ranks >= len(step.chunks)):
+                self.manual_backward(part)
+            self.progress.tokens += len(batch.tokens)
+        self.progress.pairs += step.pairs if rank == 0 else 0
+        return loss.detach()
+
+    def _chunk_vectors(self, step: InBatchStep, number: int) -> Tensor:
+        """Unit vectors of a chunk; twice the same, whatever dropout there is."""
+        self._seed_dropout(f"chunk {number}")
+        _, batch = step.chunks[number]
+        found: Tensor = self.network.vectors(batch.to(self.device)).float()
+        return found
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Validate and save where it is time to."""
@@ -262,9 +305,9 @@ class RankingModule(pl.LightningModule):
         for step, values in progress.curves:
             self._log_values(step, values)
 
-    def _seed_dropout(self) -> None:
-        """Draw dropout for this step, whatever was drawn before it."""
-        name = f"{self.progress.step} {self.trainer.global_rank}"
+    def _seed_dropout(self, part: str = "") -> None:
+        """Draw dropout for this step, or a part of it, whatever was drawn before."""
+        name = f"{self.progress.step} {part or self.trainer.global_rank}"
         torch.manual_seed(int(generator(self.recipe.seed, "dropout", name).integers(2**63)))
 
     def _lists(self, micro: MicroBatch) -> Tensor:
