@@ -107,7 +107,7 @@ def test_every_row_builds_and_has_a_label(row):
 @pytest.mark.parametrize("experiment", options()["experiment"])
 def test_every_named_study_composes_into_cells_that_build(experiment):
     cfg = composed("run", [f"experiment={experiment}"])
-    params = cfg.hydra.sweeper.params
+    params = cfg.hydra.sweeper.params or {}
     first = [f"{key}={str(value).split(',')[0]}" for key, value in params.items()]
     built = build(resolved(composed("run", [f"experiment={experiment}", *first])))
     assert built.study == experiment

@@ -54,6 +54,8 @@ class Experiment:
     ``leaks`` says what becomes of training queries that dev or test asks, too, and of relevant
     documents that they share: queries are left out and documents counted, or both refused.
     ``training_data`` is where groups come from: judgments with ``negatives``, or a file.
+    ``validation_retriever`` gives the candidates on which checkpoints are chosen, for studies that
+    train once and test with several retrievers; ``None``: the retriever itself.
     ``teacher`` scores the groups for losses that learn from one, unless a file brings its scores.
     ``cache`` is where networks keep their scores; it is off while latency is measured.
     ``quality_gate`` is what a reduced precision or another back-end must pass on dev.
@@ -80,6 +82,7 @@ class Experiment:
     latency_queries: int = 20
     interpolate: bool = True
     leaks: LeakPolicy = "leave_out"
+    validation_retriever: Retriever | None = None
     training_data: TrainingData = field(default=MinedNegatives())
     teacher: Teacher | None = None
     quality_gate: QualityGate = field(default=QualityGate())
@@ -160,7 +163,7 @@ class Experiment:
         """Which parts are combined, for the record."""
         parts = (
             *("collection", "retriever", "reranker", "training_data", "negatives", "loss"),
-            *("teacher", "hardware"),
+            *("validation_retriever", "teacher", "hardware"),
         )
         return {
             "study": self.study,
@@ -226,7 +229,7 @@ class Experiment:
             train_split=self.train_split,
             dev_split=self.dev_split,
             test_split=self.test_split,
-            retriever=self.retriever,
+            retriever=self.validation_retriever or self.retriever,
             depth=self.depth,
             training_data=self.training_data,
             negatives=self.negatives,
