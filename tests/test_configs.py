@@ -15,6 +15,7 @@ from recross.config import (
     composed,
     find_problems,
     options,
+    quoted,
     resolved,
 )
 from recross.rerankers.baselines import Oracle
@@ -46,7 +47,7 @@ for endpoint in ("listwise_endpoint", "rating_endpoint"):
     ]
 for taught in (*("adr_mse", "distilled_ranknet", "kl", "labels_and_teacher", "margin_mse", "mse"),):
     MUST_BE_GIVEN["loss", taught] = ["teacher=reranker"]
-for teacher in ("embedded_l6", "reranker"):
+for teacher in ("biencoder", "embedded_l6", "reranker"):
     MUST_BE_GIVEN["teacher", teacher] = ["loss=mse"]
 
 
@@ -111,6 +112,24 @@ def test_every_named_study_composes_into_cells_that_build(experiment):
     first = [f"{key}={str(value).split(',')[0]}" for key, value in params.items()]
     built = build(resolved(composed("run", [f"experiment={experiment}", *first])))
     assert built.study == experiment
+
+
+@pytest.mark.parametrize(
+    "word, found",
+    [
+        ("a.b=outputs/x/seed=0/checkpoint", 'a.b="outputs/x/seed=0/checkpoint"'),
+        ("a.b='outputs/seed=0'", "a.b='outputs/seed=0'"),
+        ("a=x,y", "a=x,y"),
+        ("name=fold${collection.fold}", "name=fold${collection.fold}"),
+        ("a=1", "a=1"),
+        ("--multirun", "--multirun"),
+        ("+a={b: c=d}", "+a={b: c=d}"),
+    ],
+)
+def test_a_path_with_an_equals_sign_needs_no_quotes(word, found):
+    assert quoted(word) == found
+    cfg = composed("run", ["study=outputs/x/seed=0/checkpoint"])
+    assert cfg.study == "outputs/x/seed=0/checkpoint"
 
 
 def test_all_problems_are_reported_at_once_with_key_rule_and_value():

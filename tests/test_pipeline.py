@@ -143,6 +143,17 @@ def test_hardware_targets_of_one_precision_in_training_share_a_checkpoint(base, 
         assert onnx[pair] == pytest.approx(score, abs=1e-4)
 
 
+def test_one_checkpoint_serves_several_first_stages(base, tmp_path):
+    fixed = [word for word in base if word != "retriever=bm25"]
+    fixed += [*SMALL, "interpolate=false", "latency_queries=0", "study=s"]
+    sweep = ["retriever=bm25,random", "retriever@validation_retriever=bm25"]
+    assert main(["run", "-m", *fixed, *sweep]) == 0
+    assert len(list((tmp_path / "out" / "store").glob("checkpoints/*/manifest.json"))) == 1
+    one, other = (path.parent for path in (tmp_path / "out" / "s").rglob("result.json"))
+    assert result_of(one)["training"] == result_of(other)["training"]
+    assert result_of(one)["first_stage_measures"] != result_of(other)["first_stage_measures"]
+
+
 def read_run(path):
     lines = (line.split() for line in path.read_text().splitlines())
     return {(query, doc): float(score) for query, _, doc, _, score, _ in lines}

@@ -6,6 +6,7 @@ it feeds before anything is built, and all problems are reported together.
 
 from __future__ import annotations
 
+import re
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
@@ -85,6 +86,9 @@ def options() -> dict[str, list[str]]:
     }
 
 
+PLAIN_WITH_SIGN = re.compile(r"""^([^=\s]+)=([^'"\[\]{}$,\s=]*=[^'"\[\]{}$,\s]*)$""")
+
+
 def about(group: str, name: str) -> str:
     """What an option says of itself: the comment in the first line of its file."""
     path = config_folder() / group / f"{name}.yaml"
@@ -111,6 +115,14 @@ def save_config(values: Node, path: Path) -> None:
     OmegaConf.save(OmegaConf.create(dict(values)), path)
 
 
+def quoted(word: str) -> str:
+    """An override whose value holds a bare equals sign, as our own folders do, in quotes.
+
+    ``retriever.checkpoint=outputs/…/seed=0/checkpoint`` is more than Hydra's grammar can parse.
+    """
+    return PLAIN_WITH_SIGN.sub(r'\1="\2"', word)
+
+
 def composed(
     command: str, overrides: Sequence[str] = (), extra_folder: str | None = None
 ) -> DictConfig:
@@ -123,7 +135,7 @@ def composed(
     more = [f"hydra.searchpath=[file://{Path(extra_folder).resolve()}]"] if extra_folder else []
     try:
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
-            cfg = compose(command, [*overrides, *more], return_hydra_config=True)
+            cfg = compose(command, [*map(quoted, overrides), *more], return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         cause = f" ({error.__cause__})" if isinstance(error.__cause__, HydraException) else ""
         raise ConfigError([_plain(f"{error}{cause}")]) from None

@@ -22,6 +22,7 @@ from recross.config import (
     composed,
     config_folder,
     find_problems,
+    quoted,
     reference_files,
     resolved,
     save_config,
@@ -37,6 +38,7 @@ def launch(command: str, words: Sequence[str]) -> int:
 
     Returns the exit code: 1 when a cell failed.
     """
+    words = [quoted(word) for word in words]
     flags = argparse.ArgumentParser(prog=f"recross {command}", add_help=False)
     flags.add_argument("--multirun", "-m", action="store_true")
     flags.add_argument("--config-dir", "-cd")
