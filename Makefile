@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help setup table test check format clean
+.PHONY: help setup table test docs check format clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,7 +17,7 @@ setup: $(STAMP) ## create .venv with every pinned package (torch first: its CPU 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,dev,docs]'
 	touch $@
 
 table: $(STAMP) ## the main job: train, re-rank and time, print the performance table (offline)
@@ -25,6 +25,9 @@ table: $(STAMP) ## the main job: train, re-rank and time, print the performance 
 
 test: $(STAMP) ## the test suite, no network
 	$(BIN)/pytest -n 2
+
+docs: $(STAMP) ## the documentation as a site, in outputs/docs/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 check: $(STAMP) ## everything a commit must pass: lint, types, architecture, tests with coverage
 	$(BIN)/ruff check .

@@ -147,7 +147,7 @@ def test_one_checkpoint_serves_several_first_stages(base, tmp_path):
     fixed = [word for word in base if word != "retriever=bm25"]
     fixed += [*SMALL, "interpolate=false", "latency_queries=0", "study=s"]
     sweep = ["retriever=bm25,random", "retriever@validation_retriever=bm25"]
-    assert main(["run", "-m", *fixed, *sweep]) == 0
+    assert main(["run", *fixed, "-m", *sweep]) == 0  # a flag may stand between overrides
     assert len(list((tmp_path / "out" / "store").glob("checkpoints/*/manifest.json"))) == 1
     one, other = (path.parent for path in (tmp_path / "out" / "s").rglob("result.json"))
     assert result_of(one)["training"] == result_of(other)["training"]

@@ -6,8 +6,8 @@ it feeds before anything is built, and all problems are reported together.
 
 from __future__ import annotations
 
-import re
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path

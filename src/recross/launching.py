@@ -46,6 +46,7 @@ def launch(command: str, words: Sequence[str]) -> int:
     flags.add_argument("--help", "-h", action="store_true")
     known, others = flags.parse_known_args(words)
     overrides = [word for word in others if not word.startswith("-")]
+    words = [*(word for word in words if word not in overrides), *overrides]  # Hydra's flags first
     if known.cfg or known.help:
         return _run_hydra(command, words, _job)
     cells, is_sweep = _checked_cells(command, overrides, known.multirun, known.config_dir)

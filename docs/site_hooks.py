@@ -1,0 +1,54 @@
+"""Pages of the site that are made from the code: every option, as it stands in conf/."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+from recross.config import about, config_folder, options
+
+GROUPS = {
+    "collection": "Texts and judgments.",
+    "retriever": "The first stage: who finds the candidates.",
+    "reranker": "The second stage: who orders them.",
+    "training_data": "Where training groups come from.",
+    "negatives": "What a network learns to rank below the relevant documents.",
+    "loss": "What training minimises.",
+    "teacher": "Who scores the groups for losses that learn from a teacher.",
+    "training": "How, or whether, the re-ranker is trained.",
+    "hardware": "What it runs on.",
+    "tracking": "Where curves and records go.",
+    "row": "A row of a study's table: a first stage with a re-ranker.",
+    "experiment": "A named study, mostly a sweep.",
+}
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the generated pages."""
+    files.append(File.generated(config, "reference/options.md", content=options_page()))
+    return files
+
+
+def options_page() -> str:
+    """One section per group, one block per option."""
+    lines = ["# Every option", "", "One folder of `conf/` per group, one file per option.", ""]
+    found = options()
+    for group in [*GROUPS, *sorted(found.keys() - GROUPS.keys())]:
+        names = found[group]
+        lines += [f"## {group}", "", GROUPS.get(group, ""), ""]
+        lines += ["| option | what it is |", "|---|---|"]
+        lines += [
+            f"| [`{name}`](#{anchor(group, name)}) | {about(group, name)} |" for name in names
+        ]
+        lines.append("")
+        for name in names:
+            text = (config_folder() / group / f"{name}.yaml").read_text(encoding="utf-8")
+            lines += [f"### {group}={name} {{ #{anchor(group, name)} }}", ""]
+            lines += ["```yaml", text.rstrip(), "```", ""]
+    return "\n".join(lines)
+
+
+def anchor(group: str, name: str) -> str:
+    """The address of an option within the page."""
+    return f"{group}-{name}".replace("/", "-").replace("_", "-")

@@ -1,0 +1,95 @@
+"""The site: it builds without a warning, and what it shows as commands and as Python runs."""
+
+import logging
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from recross.cli import main
+from recross.config import options
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
+SMALL = ["training=smoke", "latency_queries=1", "depth=8", "hardware.threads=1"]
+
+
+def blocks(page, language):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(page):
+    return [line for block in blocks(page, "sh") for line in block.splitlines() if line.strip()]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("docs")
+
+
+@pytest.fixture
+def here(place, beir_folder, monkeypatch):
+    monkeypatch.chdir(place)
+    folder = place / "my_beir_folder"  # without development queries, as many are
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(beir_folder, folder)
+    (folder / "qrels" / "dev.tsv").unlink()
+    (option,) = blocks("how_to/own_reranker.md", "yaml")
+    (place / "my_conf" / "reranker").mkdir(parents=True, exist_ok=True)
+    (place / "my_conf" / "reranker" / "small.yaml").write_text(option)
+    return place
+
+
+def small(words):
+    """The same command on few documents, with few steps."""
+    if words[0] not in ("run", "train"):
+        return words
+    command, *given = words
+    keys = {word.partition("=")[0] for word in given}
+    added = [word for word in SMALL if word.partition("=")[0] not in keys]
+    if "collection" not in keys:
+        added.append("collection.size=300")
+    return [command, *added, *given]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
+@pytest.mark.usefixtures("here")
+def test_every_command_runs(page):
+    for line in commands(page):
+        program, *words = shlex.split(line)
+        assert program == "recross"
+        assert main(small(words)) == 0, line
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
+@pytest.mark.usefixtures("here")
+def test_every_block_of_python_runs(page):
+    for block in blocks(page, "python"):
+        exec(block, {"__name__": "docs"})
+
+
+def test_most_commands_are_run_and_the_others_need_what_is_not_here():
+    run = sum(len(commands(page)) for page in PAGES)
+    assert run >= 25
+    shown = [block for page in PAGES for block in blocks(page, "text")]
+    for line in "".join(shown).splitlines():
+        assert re.search(r"pip install|path/or/hub-id|submitit_slurm|launcher=ray", line), line
+
+
+def test_the_site_builds_without_a_warning_and_has_every_option(tmp_path, caplog):
+    pytest.importorskip("material", reason="the extra docs is not installed")
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    config = load_config(str(DOCS.parent / "mkdocs.yml"), site_dir=str(tmp_path / "site"))
+    with caplog.at_level(logging.WARNING, logger="mkdocs"):
+        build(config)
+    assert [record.message for record in caplog.records if record.name.startswith("mkdocs")] == []
+    page = (tmp_path / "site" / "reference" / "options.html").read_text(encoding="utf-8")
+    for group, names in options().items():
+        for name in names:
+            assert f"{group}={name}" in page
+    assert "https://fonts" not in page
