@@ -76,7 +76,9 @@ def test_most_commands_are_run_and_the_others_need_what_is_not_here():
     assert run >= 25
     shown = [block for page in PAGES for block in blocks(page, "text")]
     for line in "".join(shown).splitlines():
-        assert re.search(r"pip install|path/or/hub-id|submitit_slurm|launcher=ray", line), line
+        assert re.search(
+            r"pip install|path/or/hub-id|submitit_slurm|launcher=ray|wandb sync|dashboard.py", line
+        ), line
 
 
 def test_the_site_builds_without_a_warning_and_has_every_option(tmp_path, caplog):

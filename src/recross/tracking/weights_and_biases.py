@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import json
+import re
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import wandb
 
+from recross.errors import InputError
+from recross.store import fingerprint, write_json
 from recross.tracking.tracker import JsonLines, JsonLinesLog
+
+Mode = Literal["offline", "online"]
+
+RUN_ID = "wandb_run.json"
+RESULTS = ("config.yaml", "measures.json", "result.json", "reranked.trec", "interpolated.trec")
 
 
 @dataclass(frozen=True)
 class WeightsAndBiases:
-    """Logs config, curves, the result and its table to wandb, and JSON lines beside them.
+    """Logs config, curves, the result, its table and files to wandb, and JSON lines beside them.
 
     ``mode="offline"`` writes a real run directory under the experiment's folder, which
-    ``wandb sync`` uploads as it is.
+    ``wandb sync`` uploads as it is. An experiment that is run again with the same config goes on in
+    the same wandb run. With ``artifacts`` candidates, results and checkpoint are kept with the run.
     """
 
     project: str = "recross"
     entity: str | None = None
-    mode: Literal["offline", "online"] = "offline"
+    mode: Mode = "offline"
     tags: tuple[str, ...] = field(default=())
+    artifacts: bool = True
 
     def open(self, folder: Path, study: str, name: str, config: Mapping[str, Any]) -> WandbLog:
-        """Start a run grouped by study."""
+        """Start a run grouped by study, or go on in the one that the folder began."""
         folder.mkdir(parents=True, exist_ok=True)
         run = wandb.init(
             project=self.project,
@@ -34,21 +47,26 @@ class WeightsAndBiases:
             mode=self.mode,
             tags=list(self.tags),
             dir=folder,
+            id=_run_id(folder, config),
+            resume="allow" if self.mode == "online" else None,
             group=study,
+            job_type="experiment",
             name=name,
             config=dict(config),
             settings=wandb.Settings(console="off", silent=True),
             reinit="create_new",
         )
-        return WandbLog(run, JsonLines().open(folder, study, name, config))
+        lines = JsonLines().open(folder, study, name, config)
+        return WandbLog(run, lines, folder if self.artifacts else None)
 
 
 @dataclass(frozen=True)
 class WandbLog:
-    """An open wandb run."""
+    """An open wandb run; ``kept`` is the folder whose files go with it."""
 
     run: Any
     lines: JsonLinesLog
+    kept: Path | None = None
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Record the values of one step."""
@@ -56,12 +74,91 @@ class WandbLog:
         self.run.log(dict(values), step=step)
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Record the result as summary and as a one-row table, and close the run."""
+        """Record the result as summary, as a one-row table and as files, and close the run."""
         self.lines.finish(result)
         flat = {key: value for key, value in _flat(result).items() if _is_cell(value)}
         self.run.summary.update(flat)
         self.run.log({"result": wandb.Table(columns=list(flat), data=[list(flat.values())])})
+        if self.kept is not None:
+            self._keep(self.kept, result)
         self.run.finish()
+
+    def _keep(self, folder: Path, result: Mapping[str, Any]) -> None:
+        """Candidates come in, results and checkpoint go out; each says what it was made from."""
+        known = {"study": result.get("study"), "fingerprint": result.get("fingerprint")}
+        candidates = self._artifact(folder, "candidates", ["candidates.trec"], known)
+        if candidates is not None and not self.run.offline:
+            self.run.use_artifact(candidates)  # wandb draws the lineage from what a run uses
+        elif candidates is not None:
+            self.run.log_artifact(candidates)
+        made_from = {**known, "candidates": candidates.digest if candidates else None}
+        if (folder / "checkpoint").is_dir():
+            paths = sorted(path for path in (folder / "checkpoint").rglob("*") if path.is_file())
+            names = [str(path.relative_to(folder)) for path in paths]
+            training = {"training": result.get("training"), "loss": result.get("loss")}
+            checkpoint = self._artifact(folder, "model", names, {**made_from, **training})
+            if checkpoint is not None:
+                made_from["checkpoint"] = checkpoint.digest
+                self.run.log_artifact(checkpoint)
+        measures = {"measures": result.get("measures")}
+        if found := self._artifact(folder, "results", RESULTS, {**made_from, **measures}):
+            self.run.log_artifact(found)
+
+    def _artifact(
+        self, folder: Path, kind: str, names: Sequence[str], metadata: Mapping[str, Any]
+    ) -> Any:
+        """An artifact of the files that are there, if any is; they stay where they are."""
+        present = [name for name in names if (folder / name).is_file()]
+        if not present:
+            return None
+        artifact = wandb.Artifact(f"{kind}-{self.run.id}", type=kind, metadata=dict(metadata))
+        for name in present:
+            artifact.add_file(str(folder / name), name=name, policy="immutable")
+        return artifact
+
+
+def log_table(folder: Path, project: str, entity: str | None = None, mode: Mode = "online") -> str:
+    """Log a study's ``table.csv`` and its pictures as a run of their own; returns the run's id.
+
+    Raises:
+        InputError: the folder holds no table.
+    """
+    path = folder / "table.csv"
+    if not path.is_file():
+        raise InputError(
+            f"folder must hold a table.csv (recross table FOLDER), got {str(folder)!r}"
+        )
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    run = wandb.init(
+        project=project,
+        entity=entity,
+        mode=mode,
+        dir=folder,
+        group=folder.name,
+        job_type="table",
+        name=f"table of {folder.name}",
+        settings=wandb.Settings(console="off", silent=True),
+        reinit="create_new",
+    )
+    cells: list[Any] = [[_number(cell) for cell in row] for row in rows]
+    run.log({"table": wandb.Table(columns=header, data=cells, allow_mixed_types=True)})
+    for picture in sorted(folder.glob("*.png")):
+        run.log({picture.stem: wandb.Image(str(picture))})
+    run.finish()
+    return str(run.id)
+
+
+def _run_id(folder: Path, config: Mapping[str, Any]) -> str:
+    """The id of the run that the same config began in this folder, else a new one."""
+    path, own = folder / RUN_ID, fingerprint(config)
+    if path.is_file():
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if known["config"] == own:
+            return str(known["id"])
+    found = secrets.token_hex(6)
+    write_json(path, {"id": found, "config": own})
+    return found
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -76,3 +173,8 @@ def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _is_cell(value: object) -> bool:
     return value is None or isinstance(value, str | int | float | bool)
+
+
+def _number(cell: str) -> str | float:
+    """A number where the cell is nothing but one."""
+    return float(cell) if re.fullmatch(r"-?\d+(\.\d+)?", cell) else cell
