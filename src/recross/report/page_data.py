@@ -14,6 +14,7 @@ from recross.report.rows import INTERPOLATED, Finished, Row
 from recross.report.table import MISSING, NOTE, table_columns
 
 CURVE_POINTS = 300
+OVERRIDE = re.compile(r"\.(?=[^.=]+=)")
 NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
@@ -23,7 +24,7 @@ def study_data(rows: Sequence[Row], finished: Sequence[Finished]) -> dict[str, A
         "studies": sorted({one.record["study"] for one in finished}),
         "summary": _summary(rows, finished),
         "table": _table(rows),
-        "points": [point for row in rows if (point := _point(row))],
+        "points": _points(rows),
         "curves": [curve for one in finished if (curve := _curve(one))],
         "environment": _environment(finished),
         "commands": _commands(finished),
@@ -76,6 +77,24 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
 def _number(cell: str) -> float | None:
     found = NUMBER.match(cell)
     return float(found[0].replace(",", "")) if found else None
+
+
+def short_names(labels: Sequence[str]) -> list[str]:
+    """Labels without the overrides at their ends that all share, such as those of a sweep."""
+    bases = [label.partition(INTERPOLATED)[0] for label in labels]
+    words = [OVERRIDE.split(base) for base in bases]
+    while len(set(bases)) > 1 and min(map(len, words)) > 1 and len({w[-1] for w in words}) == 1:
+        words = [own[:-1] for own in words]
+    short = [".".join(own) for own in words]
+    return [
+        name + label[len(base) :] for name, base, label in zip(short, bases, labels, strict=True)
+    ]
+
+
+def _points(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    points = [point for row in rows if (point := _point(row))]
+    short = short_names([point["label"] for point in points])
+    return [{**point, "short": name} for point, name in zip(points, short, strict=True)]
 
 
 def _point(row: Row) -> dict[str, Any] | None:

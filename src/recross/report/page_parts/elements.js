@@ -34,10 +34,8 @@ function select(entries, onChange) {
   return control;
 }
 
-/** Names of a study differ at both ends, so the middle goes. */
 function shortened(text, length) {
-  const half = (length - 1) / 2;
-  return text.length <= length ? text : text.slice(0, Math.ceil(half)) + "…" + text.slice(-Math.floor(half));
+  return text.length <= length ? text : text.slice(0, length - 1) + "…";
 }
 
 function counted(number, noun, plural = noun + "s") {

@@ -98,23 +98,23 @@ function queryButton(query, open) {
 
 function queryTable(host, pairs, measure, open) {
   const columns = [
-    { name: "query", numeric: false }, { name: `A ${measure}`, numeric: true },
-    { name: `B ${measure}`, numeric: true }, { name: "B − A", numeric: true },
+    { name: "query", numeric: false }, { name: "B − A", numeric: true },
+    { name: `A ${measure}`, numeric: true }, { name: `B ${measure}`, numeric: true },
   ];
   const shown = (value) => [value.toFixed(4), value];
   const lines = pairs.map((pair) => ({
     data: pair,
     cells: [
       [queryButton(pair.query, () => open(pair.at)), pair.query.text ?? pair.query.id],
-      shown(pair.before), shown(pair.after), [signed(pair.gap), pair.gap],
+      [signed(pair.gap), pair.gap], shown(pair.before), shown(pair.after),
     ],
   }));
   const table = sortableTable(host, "Queries", columns, lines, "queries");
   for (const { node, data } of table.rows) {
     const said = verdict(data.gap);
-    if (said !== "equal") node.lastElementChild.classList.add(`is-${said}`);
+    if (said !== "equal") node.children[1].classList.add(`is-${said}`);
   }
-  table.sortBy(3, "descending");
+  table.sortBy(1, "descending");
   return table;
 }
 

@@ -18,16 +18,24 @@ function logTicks(low, high) {
   return found.filter((value) => value >= low && value <= high);
 }
 
+/** Ticks that leave room for their numbers; powers of ten go last. */
+function spaced(values, x, room) {
+  const isTooNear = (list) => list.some((value, at) => at && x(value) - x(list[at - 1]) < room);
+  const isPower = (value) => Number.isInteger(Math.log10(value));
+  return isTooNear(values) && values.some(isPower) ? values.filter(isPower) : values;
+}
+
 function qualityScales(points, width, height, edge) {
   const latencies = points.map((point) => point.latency);
   const [fast, slow] = [Math.min(...latencies) / 1.6, Math.max(...latencies) * 1.6];
   const [low, high] = [Math.min(...points.map((p) => p.low)), Math.max(...points.map((p) => p.high))];
   const pad = (high - low) * 0.06 || 0.01;
   const logged = linear(Math.log10(fast), Math.log10(slow), edge.left, width - edge.right);
+  const x = (value) => logged(Math.log10(value));
   return {
-    x: (value) => logged(Math.log10(value)),
+    x,
     y: linear(low - pad, high + pad, height - edge.bottom, edge.top),
-    across: logTicks(fast, slow),
+    across: spaced(logTicks(fast, slow), x, 34),
     up: ticks(low - pad, high + pad, 6),
   };
 }
@@ -100,7 +108,7 @@ function pointLabels(points, spots, width) {
   const taken = spots.map(({ x, y, r }) => ({ left: x - r, right: x + r, top: y - r, bottom: y + r }));
   const labels = [];
   points.forEach((point, number) => {
-    const text = shortened(point.label, width < 600 ? 21 : 41);
+    const text = shortened(point.short, width < 600 ? 21 : 41);
     const box = freePlace(text, spots[number], taken, width);
     if (!box) return;
     taken.push(box);
