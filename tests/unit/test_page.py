@@ -186,6 +186,17 @@ def test_a_first_stage_that_was_not_run_alone_is_named_by_its_retriever(tmp_path
     assert labels == ["first stage: BM25", "slow", "quick"]
 
 
+def test_of_several_seeds_the_first_is_explored_and_named(tmp_path):
+    write_study(tmp_path)
+    again = {**record("quick", BEFORE, BEFORE), "seed": 1}
+    write_json(tmp_path / "quick_again" / "result.json", again)
+    part = {"per_query": {"MRR@10": BEFORE}}
+    write_json(tmp_path / "quick_again" / "measures.json", {"reranked": part, "first_stage": part})
+    systems = {one.label: one for one in find_systems(find_finished([tmp_path]), [])}
+    assert set(systems) == {"first", "quick, seed 0", "slow"}
+    assert systems["quick, seed 0"].values == AFTER
+
+
 def test_systems_of_two_collections_are_not_compared(tmp_path):
     write_study(tmp_path)
     other = {**record("other", {"q1": 0.0}, {"q1": 0.0}), "collection": {"class": "Other"}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,6 @@ class System:
     kind: str
     first_stage: str
     group: str
-    seed: int
     values: Mapping[str, float]
     run: Run | None
 
@@ -49,10 +49,16 @@ def find_systems(finished: Sequence[Finished], order: Sequence[str]) -> list[Sys
     by_label: dict[str, Finished] = {}
     for one in finished:
         by_label.setdefault(one.record["label"], one)
+    seeds = Counter(one.record["label"] for one in finished)
+
+    def name(one: Finished) -> str:
+        label = str(one.record["label"])
+        return label if seeds[label] == 1 else f"{label}, seed {one.record['seed']}"
+
     ordered = sorted(by_label.values(), key=lambda one: _place(one.record["label"], order))
     alone = [one for one in ordered if not _reranks(one)]
     reranking = [one for one in ordered if _reranks(one)]
-    systems = [_system(one, "reranked", one.record["label"]) for one in alone]
+    systems = [_system(one, "reranked", name(one)) for one in alone]
     known = {_first_stage(one) for one in alone}
     for one in reranking:
         if (stage := _first_stage(one)) not in known:
@@ -60,10 +66,9 @@ def find_systems(finished: Sequence[Finished], order: Sequence[str]) -> list[Sys
             taken = {system.label for system in systems if system}
             systems.append(_system(one, "first_stage", _unused(_stage_name(one), taken)))
     for one in reranking:
-        label = one.record["label"]
-        systems.append(_system(one, "reranked", label))
+        systems.append(_system(one, "reranked", name(one)))
         if one.record.get("interpolation"):
-            systems.append(_system(one, "interpolated", label + INTERPOLATED))
+            systems.append(_system(one, "interpolated", name(one) + INTERPOLATED))
     return [system for system in systems if system]
 
 
@@ -152,7 +157,6 @@ def _explored_system(system: System, group: Mapping[str, Any], number: int) -> d
         "label": system.label,
         "kind": system.kind,
         "group": number,
-        "seed": system.seed,
         "mean": sum(system.values.values()) / len(system.values),
         "values": [None if value is None else round(value, 6) for value in values],
         "rankings": None
@@ -179,8 +183,7 @@ def _system(one: Finished, part: str, label: str) -> System | None:
     path = one.folder / f"{'candidates' if part == 'first_stage' else part}.trec"
     run = Run.read(path, sampled(values)) if path.is_file() else None
     kind = KINDS[part] if _reranks(one) else KINDS["first_stage"]
-    group, seed = _group(one), one.record["seed"]
-    return System(label, kind, _first_stage(one), group, seed, values, run)
+    return System(label, kind, _first_stage(one), _group(one), values, run)
 
 
 def _position(systems: Sequence[System], first_stage: str) -> int | None:
