@@ -34,6 +34,12 @@ function select(entries, onChange) {
   return control;
 }
 
+/** A long name that may break after its points and equal signs, and is copied without the breaks. */
+function breakable(text) {
+  const parts = text.split(/(?<=[._=,/])/).flatMap((part) => [part, make("wbr")]);
+  return make("span", {}, ...parts.slice(0, -1));
+}
+
 function shortened(text, length) {
   return text.length <= length ? text : text.slice(0, length - 1) + "…";
 }

@@ -230,7 +230,7 @@ function showExplorer(host, exploration) {
   const first = select(comparable.map((number) => [number, systems[number].label]), chooseFirst);
   const second = select([], chooseSecond);
   host.append(make("div", { class: "controls" },
-    labelled("A", first, "field wide"), labelled("B, compared with A", second, "field wide")), body);
+    labelled("A", first, "field widest"), labelled("B, compared with A", second, "field widest")), body);
   first.value = String(state.first);
   chooseFirst(state.first);
 }

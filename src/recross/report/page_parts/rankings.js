@@ -26,7 +26,7 @@ function documentItem({ rank, document }, score, query, texts, move) {
   const isRelevant = Boolean(query.relevant?.includes(id));
   const line = make("div", { class: "document-line" },
     make("span", { class: "rank" }, String(rank)),
-    make("span", { class: "id" }, id),
+    make("span", { class: "id" }, breakable(id)),
     isRelevant ? make("span", { class: "badge" }, "✓ relevant") : null,
     make("span", { class: move.classes }, move.text),
     make("span", { class: "score" }, score === undefined ? "" : String(score)));
@@ -45,7 +45,7 @@ function relevantRanks(query, ranking) {
 }
 
 function rankingColumn(title, query, texts, own, before, after, here) {
-  const heading = [make("h4", {}, title)];
+  const heading = [make("h4", {}, breakable(title))];
   if (!own) return make("div", {}, ...heading, make("p", { class: "muted" }, "The run file is gone."));
   heading.push(make("p", { class: "muted small" }, relevantRanks(query, own)));
   const items = topOf(own).map((place) => {

@@ -2,7 +2,7 @@
 
 function showResults(host, { columns, rows, note, sources }) {
   const box = scrollBox("Table of results");
-  const lines = rows.map((cells) => ({ cells, data: null }));
+  const lines = rows.map(([[label], ...rest]) => ({ cells: [[breakable(label), label], ...rest], data: null }));
   const table = sortableTable(box, "Results of the study", columns, lines, "results");
   const filter = make("input", { type: "search", id: "filter-rows", autocomplete: "off" });
   const count = make("p", { class: "muted small", role: "status", id: "row-count" });
