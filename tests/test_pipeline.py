@@ -46,7 +46,7 @@ def test_one_run_leaves_every_file_and_a_complete_record(base, tmp_path):
     files = {path.name for path in folder.iterdir()}
     assert files >= {
         *("config.yaml", "environment.json", "candidates.trec", "reranked.trec", "checkpoint"),
-        *("interpolated.trec", "measures.json", "result.json", "log.jsonl"),
+        *("interpolated.trec", "measures.json", "result.json", "log.jsonl", "texts.json"),
     }
     result = result_of(folder)
     assert result["status"] == "done"
@@ -69,6 +69,12 @@ def test_one_run_leaves_every_file_and_a_complete_record(base, tmp_path):
     assert {q: sorted(candidates.doc_ids(q)) for q in candidates.rankings} == {
         q: sorted(reranked.doc_ids(q)) for q in reranked.rankings
     }
+    command = json.loads((folder / "environment.json").read_text())["command"]
+    assert command == ["recross", "run", *base, *SMALL, "study=s"]
+    texts = json.loads((folder / "texts.json").read_text())
+    assert texts["queries"].keys() == texts["relevant"].keys() == reranked.rankings.keys()
+    shown = {doc_id for q in reranked.rankings for doc_id in reranked.doc_ids(q)[:10]}
+    assert shown <= texts["documents"].keys()
     steps = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert [s["step"] for s in steps if "loss" in s] == [1, 2, 3, 4]
     assert [s["step"] for s in steps if "dev MRR@10" in s] == [2, 4]
@@ -115,6 +121,7 @@ def test_a_sweep_is_collated_and_a_second_one_reuses_what_was_finished(
         "table.md",
         "table.csv",
         "table.tex",
+        "table.html",
         "quality_latency.png",
         "quality_latency.svg",
     ):

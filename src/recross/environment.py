@@ -34,8 +34,18 @@ def environment(hardware: Hardware) -> dict[str, Any]:
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "precision": hardware.effective_precision,
         "git": git_state(Path(__file__).parent),
-        "command": sys.argv,
+        "command": typed_command(),
     }
+
+
+def typed_command() -> list[str]:
+    """The words that started this process.
+
+    A command's own name stands beside the program's, see ``launching``: Hydra reads the words
+    after them.
+    """
+    program, *words = sys.argv
+    return [*(program.split() if program.startswith("recross ") else [program]), *words]
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import shutil
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from recross.collection import Collection, CollectionSource
-from recross.environment import environment
+from recross.environment import environment, typed_command
 from recross.errors import InputError
 from recross.evaluation.latency import Latency, measure_reranking, measure_search
 from recross.evaluation.measures import check_measures
@@ -28,6 +27,7 @@ from recross.rerankers.reranker import Reranker, networks, parameters
 from recross.results import Judged, Outcome, finished, record, write_files
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.runs import Run
+from recross.snippets import texts_to_show
 from recross.store import DEFAULT_STORE, Store, describe, fingerprint, read_manifest, write_json
 from recross.tracking.tracker import Log, Tracker
 from recross.training.leaks import LeakPolicy
@@ -153,8 +153,9 @@ class Experiment:
         judged = Judged.of(outcome, collection, self.test_split, self.measures)
         result = record(self.names, outcome, judged, collection, self.test_split, self.depth)
         if training:
-            write_card(self.folder / "checkpoint", result, sys.argv)
-        write_files(self.folder, outcome, judged, result)
+            write_card(self.folder / "checkpoint", result, typed_command())
+        texts = texts_to_show(outcome.runs, collection, self.test_split)
+        write_files(self.folder, outcome, judged, texts, result)
         log.finish(result)
         return result
 

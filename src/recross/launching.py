@@ -143,7 +143,7 @@ def _sweep(command: str, words: Sequence[str], cells: Sequence[dict[str, Any]]) 
 
 def _run_hydra(command: str, words: Sequence[str], job: Callable[[DictConfig], None]) -> int:
     before = sys.argv
-    sys.argv = ["recross", *words]
+    sys.argv = [f"recross {command}", *words]
     try:
         decorate = hydra.main(
             version_base="1.3", config_path=str(config_folder()), config_name=command
@@ -200,24 +200,27 @@ def _guarded(job: Callable[[DictConfig], None], cfg: DictConfig) -> None:
 
 
 def collate(folders: Sequence[Path], reference: Path | None = None) -> list[str]:
-    """Write tables and plots of finished experiments into the first folder, print the table.
+    """Write tables, plots and page of finished experiments into the first folder, print the table.
 
     Returns the rows that miss their published value.
 
     Raises:
         InputError: there is no finished experiment, or the reference file is not one.
     """
+    from recross.report.page import write_page
     from recross.report.plots import plot_quality_latency
-    from recross.report.rows import make_rows, read_references, read_results
+    from recross.report.rows import find_finished, make_rows, read_references
     from recross.report.table import markdown, misses, write_table
 
-    results = read_results(folders)
+    finished = find_finished(folders)
+    results = [one.record for one in finished]
     studies = {folder.name for folder in folders} | {result["study"] for result in results}
     files = [reference] if reference else reference_files()
     rows = make_rows(results, read_references(files, studies))
     if not rows:
         raise InputError(f"no finished experiment under {', '.join(map(str, folders))}")
     written = [*write_table(rows, folders[0]), *plot_quality_latency(rows, folders[0])]
+    written.append(write_page(rows, finished, folders[0]))
     sys.stdout.write(markdown(rows))
     logger.info("wrote %s", ", ".join(map(str, written)))
     return misses(rows)

@@ -18,6 +18,7 @@ from recross.runs import Run
 from recross.store import write_json
 
 RESULT = "result.json"
+TEXTS = "texts.json"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,12 @@ class Outcome:
     parameters: int | None
     seconds: float
     quality_gate: Mapping[str, Any] | None = None
+
+    @property
+    def runs(self) -> list[Run]:
+        """Every run that is kept."""
+        mixed = [self.interpolated] if self.interpolated else []
+        return [self.candidates, self.reranked, *mixed]
 
 
 @dataclass(frozen=True)
@@ -96,8 +103,14 @@ def record(
     }
 
 
-def write_files(folder: Path, outcome: Outcome, judged: Judged, result: Mapping[str, Any]) -> None:
-    """Write the runs, the measures, and last of all the record that marks the folder finished."""
+def write_files(
+    folder: Path,
+    outcome: Outcome,
+    judged: Judged,
+    texts: Mapping[str, Any],
+    result: Mapping[str, Any],
+) -> None:
+    """Write runs, measures and texts, and last of all the record that marks the folder finished."""
     outcome.candidates.write(folder / "candidates.trec")
     outcome.reranked.write(folder / "reranked.trec")
     evaluations = {"reranked": judged.reranked, "first_stage": judged.first_stage}
@@ -113,6 +126,7 @@ def write_files(folder: Path, outcome: Outcome, judged: Judged, result: Mapping[
         for name, evaluation in evaluations.items()
     }
     write_json(folder / "measures.json", measures)
+    write_json(folder / TEXTS, texts)
     write_json(folder / RESULT, result)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -42,8 +42,8 @@ class Run:
         return cls(name, {query_id: _rank(query_id, d) for query_id, d in scores.items()}, cost)
 
     @classmethod
-    def read(cls, path: str | Path) -> Run:
-        """Read a TREC run file: query, ``Q0``, document, rank, score, tag.
+    def read(cls, path: str | Path, query_ids: Collection[str] | None = None) -> Run:
+        """Read a TREC run file: query, ``Q0``, document, rank, score, tag; these queries, or all.
 
         The order is that of the scores; the rank column is not trusted, as in trec_eval.
 
@@ -55,16 +55,19 @@ class Run:
             raise InputError(f"run file must exist, got {str(path)!r}")
         scores: dict[str, dict[str, float]] = {}
         tag = path.stem
+        wanted = None if query_ids is None else set(query_ids)
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
-                if not line.strip():
+                if not line.strip() or (
+                    wanted is not None and line.split(None, 1)[0] not in wanted
+                ):
                     continue
                 query_id, doc_id, score, tag = _parse(line, f"{path}:{number}")
                 documents = scores.setdefault(query_id, {})
                 if doc_id in documents:
                     raise InputError(f"{path}:{number}: document {doc_id!r} twice for {query_id!r}")
                 documents[doc_id] = score
-        if not scores:
+        if not scores and wanted is None:
             raise InputError(f"run file must hold at least one line, got {str(path)!r}")
         return cls.from_scores(tag, scores)
 

@@ -6,7 +6,7 @@ import pytest
 from recross.errors import InputError
 from recross.report.comparison import comparison
 from recross.report.plots import plot_quality_latency
-from recross.report.rows import make_rows, read_references, read_results
+from recross.report.rows import find_finished, make_rows, read_references
 from recross.report.table import comma_separated, latex, markdown, misses
 from recross.store import write_json
 
@@ -144,7 +144,7 @@ def test_failed_and_unfinished_experiments_have_no_row(tmp_path):
     write_json(tmp_path / "a" / "result.json", result("done", 0.4))
     write_json(tmp_path / "b" / "result.json", {"status": "failed", "label": "failed"})
     (tmp_path / "c").mkdir()
-    assert [r["label"] for r in read_results([tmp_path])] == ["done"]
+    assert [one.record["label"] for one in find_finished([tmp_path])] == ["done"]
 
 
 def test_the_plot_is_drawn_in_both_forms_or_not_at_all(tmp_path):

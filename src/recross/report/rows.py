@@ -77,19 +77,27 @@ class Row:
         return "▲" if (self.difference or 0.0) > 0 else "▼"
 
 
-def read_results(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """Records of every finished experiment under the folders.
+@dataclass(frozen=True)
+class Finished:
+    """A finished experiment: where its files lie, and its record."""
+
+    folder: Path
+    record: Mapping[str, Any]
+
+
+def find_finished(folders: Sequence[Path]) -> list[Finished]:
+    """Every finished experiment under the folders.
 
     Raises:
         InputError: a folder does not exist.
     """
-    results = []
+    finished = []
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"table needs folders of experiments, got {str(folder)!r}")
-        found = (read_result(path.parent) for path in sorted(folder.rglob(RESULT)))
-        results += [result for result in found if result and result["status"] == "done"]
-    return results
+        found = ((path.parent, read_result(path.parent)) for path in sorted(folder.rglob(RESULT)))
+        finished += [Finished(at, one) for at, one in found if one and one["status"] == "done"]
+    return finished
 
 
 def read_references(paths: Iterable[Path], studies: Collection[str]) -> dict[str, Reference]:

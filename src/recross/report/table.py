@@ -34,7 +34,7 @@ def write_table(rows: Sequence[Row], folder: Path) -> list[Path]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """A table in Markdown with aligned columns and a note that explains its marks."""
-    columns = _columns(rows)
+    columns = table_columns(rows)
     cells = [[name for name, _ in columns]]
     cells += [[show(row) for _, show in columns] for row in rows]
     widths = [max(len(line[number]) for line in cells) for number in range(len(columns))]
@@ -48,7 +48,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def latex(rows: Sequence[Row]) -> str:
     """A ``tabular`` for the booktabs package."""
-    columns = _columns(rows)
+    columns = table_columns(rows)
     lines = [" & ".join(_escaped(name) for name, _ in columns) + " \\\\\n\\midrule"]
     lines += [" & ".join(_escaped(show(row)) for _, show in columns) + " \\\\" for row in rows]
     body = "\n".join(lines)
@@ -105,23 +105,8 @@ def comma_separated(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def misses(rows: Sequence[Row]) -> list[str]:
-    """Rows whose first measure is further from the published value than its tolerance."""
-    found = []
-    for row in rows:
-        if row.reference is None or row.reference.published is None or not row.measures:
-            continue
-        name, value = next(iter(row.measures.items()))
-        gap = value.mean - row.reference.published
-        if abs(gap) > row.reference.tolerance:
-            found.append(
-                f"{row.label}: {name} {value.mean:.4f}, published {row.reference.published:.4f},"
-                f" differs by {gap:+.4f}, tolerance {row.reference.tolerance}"
-            )
-    return found
-
-
-def _columns(rows: Sequence[Row]) -> list[Column]:
+def table_columns(rows: Sequence[Row]) -> list[Column]:
+    """Names of the columns that these rows need, and what each shows of a row."""
     names = list(dict.fromkeys(name for row in rows for name in row.measures))
     columns: list[Column] = [("model", lambda row: row.label)]
     if any(row.reference for row in rows):
@@ -140,6 +125,22 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
         ("size MB", lambda row: _number(row.size_mb)),
         ("params M", lambda row: _number(row.parameters and row.parameters / 1000000.0)),
     ]
+
+
+def misses(rows: Sequence[Row]) -> list[str]:
+    """Rows whose first measure is further from the published value than its tolerance."""
+    found = []
+    for row in rows:
+        if row.reference is None or row.reference.published is None or not row.measures:
+            continue
+        name, value = next(iter(row.measures.items()))
+        gap = value.mean - row.reference.published
+        if abs(gap) > row.reference.tolerance:
+            found.append(
+                f"{row.label}: {name} {value.mean:.4f}, published {row.reference.published:.4f},"
+                f" differs by {gap:+.4f}, tolerance {row.reference.tolerance}"
+            )
+    return found
 
 
 def _cost_columns(rows: Sequence[Row]) -> list[Column]:
@@ -210,8 +211,8 @@ def _aligned(line: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 
 def _sources(rows: Sequence[Row]) -> list[str]:
-    sources = [f"- {row.label}: {row.reference.source}" for row in rows if row.reference]
-    return ["", "Published values:", *sources] if sources else []
+    said = [f"- {row.label}: {row.reference.source}" for row in rows if row.reference]
+    return ["", "Published values:", *said] if said else []
 
 
 def _escaped(text: str) -> str:

@@ -142,7 +142,8 @@ def log_table(folder: Path, project: str, entity: str | None = None, mode: Mode 
         reinit="create_new",
     )
     cells: list[Any] = [[_number(cell) for cell in row] for row in rows]
-    run.log({"table": wandb.Table(columns=header, data=cells, allow_mixed_types=True)})
+    columns: list[str | int] = [*header]
+    run.log({"table": wandb.Table(columns=columns, data=cells, allow_mixed_types=True)})
     for picture in sorted(folder.glob("*.png")):
         run.log({picture.stem: wandb.Image(str(picture))})
     run.finish()

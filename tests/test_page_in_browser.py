@@ -1,0 +1,184 @@
+"""The page as a reader has it: in Chromium, by pointer and by keyboard, wide and narrow."""
+
+import itertools
+import os
+import re
+import shutil
+
+import pytest
+
+from tests.small_study import HOSTILE, page_of, write_study
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs Chromium on the PATH or in CHROMIUM: apt-get install chromium"
+)
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    root = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses root in its sandbox
+    with sync_api.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=root)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    return page_of(write_study(tmp_path_factory.mktemp("study"))).as_uri()
+
+
+@pytest.fixture(params=[WIDE, NARROW], ids=["1280", "390"])
+def page(request, browser, address):
+    """The page, which has said nothing on the console and asked for no other file in the end."""
+    said, asked = [], []
+    opened = browser.new_page(viewport=request.param)
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(address)
+    yield opened
+    assert said == []
+    assert asked == [address]
+    opened.close()
+
+
+def column(page, number):
+    return page.locator(f"#results tbody tr > :nth-child({number})").all_inner_texts()
+
+
+def header(page, name):
+    return page.locator("#results thead th").filter(has_text=name)
+
+
+def test_a_click_on_a_header_sorts_numbers_as_numbers(page):
+    latency = header(page, "p50 ms/100")
+    assert latency.get_attribute("aria-sort") == "none"
+    latency.get_by_role("button").click()
+    assert column(page, 1) == ["slow", "quick", "first"]  # 10,000 before 2,000 before 12
+    assert latency.get_attribute("aria-sort") == "descending"
+    latency.get_by_role("button").click()
+    assert column(page, 1) == ["first", "quick", "slow"]
+    assert latency.get_attribute("aria-sort") == "ascending"
+
+
+def test_missing_values_stay_last_in_both_directions(page):
+    size = header(page, "size MB").get_by_role("button")
+    size.click()
+    assert column(page, 1) == ["slow", "quick", "first"]
+    size.click()
+    assert column(page, 1) == ["quick", "slow", "first"]
+
+
+def test_the_keyboard_sorts_and_its_focus_is_seen(page):
+    page.locator("#filter-rows").focus()
+    page.keyboard.press("Tab")  # the box that scrolls
+    page.keyboard.press("Tab")
+    focused = page.locator(":focus")
+    assert focused.inner_text().startswith("model")
+    assert focused.evaluate("node => getComputedStyle(node).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    assert column(page, 1) == ["first", "quick", "slow"]
+    page.keyboard.press("Space")
+    assert column(page, 1) == ["slow", "quick", "first"]
+    assert header(page, "model").get_attribute("aria-sort") == "descending"
+
+
+def test_the_filter_keeps_rows_with_all_its_words(page):
+    page.fill("#filter-rows", "QUI 0.62")
+    assert page.locator("#results tbody tr:visible th").all_inner_texts() == ["quick"]
+    assert page.inner_text("#row-count") == "1 of 3 rows"
+    page.fill("#filter-rows", "")
+    assert page.inner_text("#row-count") == "3 of 3 rows"
+
+
+def test_a_query_opens_with_both_rankings_and_what_moved(page):
+    assert re.sub(r"\s+", " ", page.inner_text("#outcome")) == (
+        "2 ▲ B better 1 = equal 1 ▼ B worse"
+    )
+    page.get_by_role("button", name="one <b>bold</b> question").click()
+    detail = page.locator("#queries article")
+    assert detail.get_by_role("heading", level=3).inner_text() == "one <b>bold</b> question"
+    before, after = detail.locator("ol").all()
+    assert before.locator("li").count() == after.locator("li").count() == 10
+    assert after.locator("li").first.inner_text().split("\n")[:4] == [
+        *("1", "d12", "✓ relevant", "▲ 11 (from 12)"),
+    ]
+    assert "▼ 1 (from 1)" in after.locator("li").nth(1).inner_text()
+    assert "▼ 1 (to 11)" in before.locator("li").last.inner_text()
+    assert "relevant at rank 12" in detail.inner_text()
+    assert "relevant at rank 1\n" in detail.inner_text() + "\n"
+
+
+def test_hostile_texts_are_shown_and_never_run(page):
+    page.get_by_role("button", name="window.hacked").click()
+    assert page.locator("#query-title").text_content() == HOSTILE
+    assert page.locator("#queries li.relevant .id").all_inner_texts() == ["d2", "d2"]
+    assert page.locator("#queries .snippet").last.text_content() in ("the first document", HOSTILE)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img").count() == 0
+
+
+def test_queries_are_listed_by_their_difference_and_filtered_by_their_outcome(page):
+    def gaps():
+        return page.locator("#queries tbody tr:visible td:nth-child(2)").all_inner_texts()
+
+    assert gaps() == ["+0.5000", "+0.5000", "0.0000", "−0.2500"]
+    page.get_by_label("Show").select_option("worse")
+    assert gaps() == ["−0.2500"]
+    assert page.inner_text("#query-count") == "1 of 4 queries"
+
+
+def test_the_bars_open_a_query_by_keyboard(page):
+    page.get_by_role("application").focus()
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    assert page.locator("#query-title").text_content() == HOSTILE  # the one that lost
+    assert page.locator(":focus").get_attribute("id") == "query-title"
+
+
+def test_another_pair_is_compared_once_chosen(page):
+    page.get_by_label("B, compared with A").select_option(label="slow")
+    assert page.inner_text("#outcome b >> nth=1") == "4"
+
+
+def test_points_tell_what_they_are_when_focused(page):
+    point = page.locator("#quality .point").filter(has=page.locator("rect"))
+    assert point.get_attribute("aria-label").startswith("first (first stage), MRR@10 0.4375")
+    point.focus()
+    assert "p50 12 ms" in page.inner_text("#quality .tip")
+
+
+def test_curves_are_read_by_the_arrow_keys(page):
+    dev = page.locator("#curves svg").last
+    dev.focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#curves .readout").last.inner_text() == "dev MRR@10 0.5000 at step 2"
+
+
+def test_no_page_is_wider_than_its_window(page):
+    page.get_by_role("button", name="window.hacked").click()
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width == page.viewport_size["width"]
+    assert page.locator("#results .scroll").evaluate("node => node.clientWidth") < width
+
+
+def test_dark_and_light_differ(page):
+    def ground():
+        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    page.emulate_media(color_scheme="light")
+    light = ground()
+    page.emulate_media(color_scheme="dark")
+    assert (light, ground()) == ("rgb(255, 255, 255)", "rgb(20, 23, 27)")
+
+
+def test_headings_descend_one_level_at_a_time(page):
+    page.get_by_role("button", name="two").click()
+    levels = page.locator("h1, h2, h3, h4").evaluate_all("all => all.map(h => +h.tagName[1])")
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
