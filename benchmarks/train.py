@@ -34,8 +34,8 @@ from recross.runs import Run
 from recross.training.fit import fit
 from recross.training.groups import Groups
 from recross.training.losses.pointwise import Pointwise
-from recross.training.module import Validation
 from recross.training.recipe import FineTuning, Recipe
+from recross.training.validation import Validation
 
 GROUPS_PER_STEP, GROUP = 4, 8
 PAIRS_PER_STEP = GROUPS_PER_STEP * GROUP

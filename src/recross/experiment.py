@@ -32,11 +32,11 @@ from recross.store import DEFAULT_STORE, Store, describe, fingerprint, read_mani
 from recross.tracking.tracker import Log, Tracker
 from recross.training.leaks import LeakPolicy
 from recross.training.losses.loss import Loss
-from recross.training.module import Trainable
 from recross.training.recipe import FineTuning, Recipe, Training
 from recross.training.teaching import Teacher
 from recross.training.trainer import Trainer
 from recross.training.training_data import MinedNegatives, TrainingData
+from recross.training.validation import Trainable
 
 logger = logging.getLogger(__name__)
 

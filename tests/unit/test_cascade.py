@@ -14,7 +14,7 @@ from recross.rerankers.cascade import Cascade, Stage
 from recross.rerankers.interpolation import Interpolated
 from recross.runs import Run
 from recross.store import fingerprint
-from recross.training.module import Trainable
+from recross.training.validation import Trainable
 from tests.conftest import toy_collection
 
 TOY = toy_collection()

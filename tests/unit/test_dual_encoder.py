@@ -23,8 +23,8 @@ from recross.training.groups import Groups, make_groups
 from recross.training.in_batch import in_batch_step, relevant_of
 from recross.training.losses.listwise import Listwise
 from recross.training.losses.loss import ABSENT
-from recross.training.module import Validation
 from recross.training.recipe import FineTuning, Recipe
+from recross.training.validation import Validation
 from tests.conftest import save_tiny, toy_collection
 
 PAIRS = [

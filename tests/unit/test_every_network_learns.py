@@ -20,8 +20,8 @@ from recross.training.fit import fit
 from recross.training.groups import make_groups
 from recross.training.losses.listwise import Listwise, Poly1
 from recross.training.losses.pointwise import AnswerLikelihood, Pointwise
-from recross.training.module import Validation
 from recross.training.recipe import FineTuning, Recipe
+from recross.training.validation import Validation
 from tests.conftest import save_tiny, save_tiny_llama, save_tiny_t5, toy_collection
 
 COLBERT = LateInteractionContract("tiny", query_length=8, document_length=16, dimension=32)

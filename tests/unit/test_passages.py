@@ -14,7 +14,7 @@ from recross.rerankers.cascade import Cascade, Stage
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.passages import LongDocuments
 from recross.runs import Run
-from recross.training.module import Trainable
+from recross.training.validation import Trainable
 from tests.conftest import toy_collection
 
 TOY = toy_collection()

@@ -14,10 +14,11 @@ from recross.training.data import Phase, StepData, planned
 from recross.training.fit import fit
 from recross.training.leaks import Leaks
 from recross.training.losses.listwise import Listwise
-from recross.training.module import RankingModule, Validation
+from recross.training.module import RankingModule
 from recross.training.recipe import FineTuning, Recipe
 from recross.training.refresh import Refresh, kept
 from recross.training.training_data import Task, mined_groups
+from recross.training.validation import Validation
 from tests.conftest import save_tiny, toy_collection
 
 POOL, KEEP, EVERY, STEPS = 4, 3, 3, 8

@@ -23,9 +23,10 @@ from recross.training.fit import fit
 from recross.training.groups import make_groups
 from recross.training.losses.listwise import Listwise
 from recross.training.losses.loss import Loss
-from recross.training.module import RankingModule, Validation
+from recross.training.module import RankingModule
 from recross.training.progress import LAST_GOOD, Progress, TrainingFolder
 from recross.training.recipe import FineTuning, Recipe
+from recross.training.validation import Validation
 from tests.conftest import save_tiny, toy_collection
 
 STEPS = 12

@@ -13,7 +13,6 @@ from recross.rerankers.duo import DuoT5
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
 from recross.store import Store
-from recross.training.data import micro_batches
 from recross.training.fit import fit
 from recross.training.groups import Groups, make_groups
 from recross.training.losses.distillation import (
@@ -25,8 +24,9 @@ from recross.training.losses.distillation import (
 from recross.training.losses.listwise import Listwise
 from recross.training.losses.loss import ABSENT
 from recross.training.losses.pairwise import RankNet
-from recross.training.module import Validation
+from recross.training.micro_batches import micro_batches
 from recross.training.recipe import FineTuning, Recipe
+from recross.training.validation import Validation
 from tests.conftest import save_tiny
 
 TAUGHT = [

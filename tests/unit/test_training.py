@@ -12,15 +12,16 @@ from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
 from recross.store import Store
-from recross.training.data import Phase, StepData, micro_batches, plan, planned
+from recross.training.data import Phase, StepData, plan, planned
 from recross.training.fit import fit
 from recross.training.groups import make_groups
 from recross.training.losses.listwise import Listwise
 from recross.training.losses.loss import ABSENT, Loss
 from recross.training.losses.pointwise import AnswerLikelihood, Pointwise
-from recross.training.module import Validation
+from recross.training.micro_batches import micro_batches
 from recross.training.optimisation import Optimisation
 from recross.training.recipe import FineTuning, Recipe
+from recross.training.validation import Validation
 from tests.conftest import save_tiny
 
 

@@ -19,9 +19,10 @@ from recross.training.data import StepData, planned
 from recross.training.groups import Groups
 from recross.training.in_batch import EncodesApart
 from recross.training.losses.loss import Loss
-from recross.training.module import RankingModule, Trainable, Validation
+from recross.training.module import RankingModule
 from recross.training.progress import LAST_GOOD, Progress, TrainingFolder
 from recross.training.recipe import FineTuning, Recipe
+from recross.training.validation import Trainable, Validation
 
 
 def fit(

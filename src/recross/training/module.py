@@ -6,9 +6,8 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from dataclasses import replace
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -17,68 +16,24 @@ from torch.utils.data import DataLoader
 
 from recross.collection import Collection
 from recross.errors import RunError
-from recross.evaluation.measures import evaluate
 from recross.hardware import Hardware
 from recross.inference.engine import Engine
-from recross.records import Qrels, TrainingGroup
+from recross.records import TrainingGroup
 from recross.runs import Run
 from recross.seeding import generator
 from recross.tracking.tracker import Log
-from recross.training.data import MicroBatch, Step, StepData
+from recross.training.data import Step, StepData
 from recross.training.in_batch import InBatchStep
+from recross.training.micro_batches import MicroBatch
 from recross.training.optimisation import AveragedWeights
 from recross.training.progress import Progress, TrainingFolder
 from recross.training.recipe import Recipe
+from recross.training.validation import Trainable, Validation
 
 logger = logging.getLogger(__name__)
 
 COLLAPSED = 1e-6
 """A network whose scores of every query's documents differ by less tells nothing apart."""
-
-
-@runtime_checkable
-class Trainable(Protocol):
-    """A re-ranker whose network can be trained."""
-
-    @property
-    def network(self) -> Any:
-        """The network: a module that encodes texts, scores batches, and saves itself.
-
-        ``None`` in a re-ranker around another one that has none: there is nothing to train.
-        """
-
-    def trained(self, folder: Path) -> Self:
-        """The same re-ranker with the weights of a folder."""
-
-    def rerank_with(self, engine: Engine, candidates: Run, collection: Collection) -> Run:
-        """Re-rank through an engine of the network as it stands."""
-
-
-@dataclass(frozen=True)
-class Validation:
-    """A real candidate list of development queries, and the measure that picks the checkpoint."""
-
-    candidates: Run
-    collection: Collection
-    qrels: Qrels
-    measure: str
-
-    def share(self, rank: int, ranks: int) -> Validation:
-        """Every ``ranks``-th query, from the ``rank``-th on."""
-        query_ids = list(self.qrels)[rank::ranks]
-        return replace(
-            self,
-            candidates=self.candidates.restrict(query_ids),
-            qrels={query_id: self.qrels[query_id] for query_id in query_ids},
-        )
-
-    def sum_of(self, reranked: Run) -> float:
-        """Sum of the measure over the queries."""
-        if not self.qrels:
-            return 0.0
-        relevant_from = self.collection.relevant_from
-        found = evaluate(reranked, self.qrels, [self.measure], relevant_from)
-        return found.mean[self.measure] * len(self.qrels)
 
 
 class RankingModule(pl.LightningModule):

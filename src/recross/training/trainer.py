@@ -20,10 +20,10 @@ from recross.tracking.tracker import Log
 from recross.training.fit import fit
 from recross.training.groups import Groups
 from recross.training.leaks import LeakPolicy, find_leaks
-from recross.training.module import Trainable, Validation
 from recross.training.recipe import FineTuning, Recipe, Teach
 from recross.training.teaching import Teacher, teach
 from recross.training.training_data import Task, TrainingData, mined_groups
+from recross.training.validation import Trainable, Validation
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,58 @@
+"""What is trained, and the candidates on which a checkpoint is chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
+
+from recross.collection import Collection
+from recross.evaluation.measures import evaluate
+from recross.inference.engine import Engine
+from recross.records import Qrels
+from recross.runs import Run
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A re-ranker whose network can be trained."""
+
+    @property
+    def network(self) -> Any:
+        """The network: a module that encodes texts, scores batches, and saves itself.
+
+        ``None`` in a re-ranker around another one that has none: there is nothing to train.
+        """
+
+    def trained(self, folder: Path) -> Self:
+        """The same re-ranker with the weights of a folder."""
+
+    def rerank_with(self, engine: Engine, candidates: Run, collection: Collection) -> Run:
+        """Re-rank through an engine of the network as it stands."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A real candidate list of development queries, and the measure that picks the checkpoint."""
+
+    candidates: Run
+    collection: Collection
+    qrels: Qrels
+    measure: str
+
+    def share(self, rank: int, ranks: int) -> Validation:
+        """Every ``ranks``-th query, from the ``rank``-th on."""
+        query_ids = list(self.qrels)[rank::ranks]
+        return replace(
+            self,
+            candidates=self.candidates.restrict(query_ids),
+            qrels={query_id: self.qrels[query_id] for query_id in query_ids},
+        )
+
+    def sum_of(self, reranked: Run) -> float:
+        """Sum of the measure over the queries."""
+        if not self.qrels:
+            return 0.0
+        relevant_from = self.collection.relevant_from
+        found = evaluate(reranked, self.qrels, [self.measure], relevant_from)
+        return found.mean[self.measure] * len(self.qrels)
