@@ -6,6 +6,7 @@ import pickle
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import ir_datasets
 import pytest
@@ -44,7 +45,7 @@ def read(collection, tmp_path):
 
     def groups(data, **changes):
         ((found, share),) = data.phases(
-            NEGATIVES, task_of(collection, tmp_path, **changes)
+            NEGATIVES, task_of(changes.pop("collection", collection), tmp_path, **changes)
         ).values()
         assert share == 1.0
         return found
@@ -350,15 +351,24 @@ def test_a_wrong_line_is_one_error_with_file_line_rule_and_value(read, write, ki
         read(kind(path))
 
 
-def test_a_document_that_is_not_known_is_named_when_it_is_asked_for(read, write):
+def test_a_document_that_is_not_known_is_named_before_any_work(read, write):
+    path = write("q2\td2\td3\n" * 300 + "q2\td2\tnowhere\n")
+    with pytest.raises(InputError, match=rf"^{path}:301: document must be one of 'toy', got 'now"):
+        read(Triples(path))
+
+
+def test_a_document_that_a_store_on_disk_lacks_is_named_when_it_is_asked_for(
+    read, write, collection
+):
     path = write("q2\td2\td3\nq2\td2\tnowhere\n")
-    groups = read(Triples(path)).groups
+    on_disk = replace(collection, documents=MappingProxyType(dict(collection.documents)))
+    groups = read(Triples(path), collection=on_disk).groups
     with pytest.raises(
         InputError, match=rf"^{path}:2: document must be one of 'toy', got 'nowhere'"
     ):
         groups[1]
     with pytest.raises(InputError, match=rf"^{path}:1: document must be one of 'toy', got 'no'"):
-        read(Triples(write("q2\tno\td3\n")))  # before any work, if it is the first
+        read(Triples(write("q2\tno\td3\n")), collection=on_disk)  # before any work: the first
 
 
 @pytest.mark.parametrize(

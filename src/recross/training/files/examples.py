@@ -52,6 +52,13 @@ class Naming(Protocol):
             InputError: the query is not known.
         """
 
+    def check(self, example: Example) -> None:
+        """Refuse an example whose documents are not known, where looking them up costs nothing.
+
+        Raises:
+            InputError: a document is not known.
+        """
+
     def group(self, number: int, example: Example) -> TrainingGroup:
         """The group of this number.
 
@@ -74,14 +81,22 @@ class CollectionIds:
             )
         return self.collection.queries[example.query]
 
+    def check(self, example: Example) -> None:
+        """Look documents up in memory; those on disk are looked up when it is their turn."""
+        if isinstance(self.collection.documents, dict):
+            self._look_up(example)
+
     def group(self, number: int, example: Example) -> TrainingGroup:
         """The example as it is."""
+        self._look_up(example)
+        return TrainingGroup(*example)
+
+    def _look_up(self, example: Example) -> None:
         for doc_id in example.documents:
             if doc_id not in self.collection.documents:
                 raise InputError(
                     f"document must be one of {self.collection.name!r}, got {doc_id!r}"
                 )
-        return TrainingGroup(*example)
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,9 @@ class OwnTexts:
     def query_text(self, example: Example) -> str:
         """The example's."""
         return example.query
+
+    def check(self, example: Example) -> None:
+        """Nothing to look up."""
 
     def group(self, number: int, example: Example) -> TrainingGroup:
         """A group of places."""

@@ -189,6 +189,7 @@ class _Sieve:
             elif len(example.documents) < 2:
                 self.left_out["without_negatives"] += 1
             else:
+                self._naming.check(example)
                 self._check_scores(example.teacher_scores)
                 kept.append(which)
         return kept
