@@ -26,7 +26,7 @@ experiments (Hydra overrides; -m sweeps, --config-dir DIR adds your own configs)
   rerank     re-rank any TREC run:  recross rerank reranker=minilm_l6 candidates=bm25.trec
 results
   evaluate   measures of run files, with significance:  recross evaluate RUN... --qrels FILE
-  table      collate finished experiments:  recross table DIR...
+  table      collate finished experiments:  recross table DIR... [--check against references]
 about
   options    every group and what it offers
   doctor     what this machine has, and what is missing for which option
@@ -62,17 +62,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _table(words: Sequence[str]) -> int:
+    from recross.checking import check, write_reference
+
     parser = argparse.ArgumentParser(prog="recross table")
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
-    parser.add_argument("--reference", type=Path, help="CSV of given and published values")
+    parser.add_argument("--reference", type=Path, help="CSV of reference values")
     parser.add_argument(
-        "--check", action="store_true", help="exit 1 when a published value is missed"
+        "--check", action="store_true", help="exit 1 when a reference value is missed"
+    )
+    parser.add_argument(
+        "--write-reference", action="store_true", help="keep what was measured as reference values"
+    )
+    parser.add_argument(
+        "--tolerance", type=float, default=0.02, help="of the measures that are kept"
     )
     asked = parser.parse_args(words)
-    missed = collate(asked.folders, asked.reference)
-    for line in missed if asked.check else []:
-        logger.error("missed: %s", line)
-    return 1 if asked.check and missed else 0
+    if asked.write_reference:
+        write_reference(asked.folders, asked.tolerance, asked.reference)
+    collate(asked.folders, asked.reference)
+    return 1 if asked.check and not check(asked.folders, asked.reference) else 0
 
 
 def _evaluate(words: Sequence[str]) -> int:

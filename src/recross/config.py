@@ -105,6 +105,11 @@ def reference_files() -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def reference_file(study: str) -> Path:
+    """Where the reference values of a study stand, or would stand."""
+    return config_folder().parent / "experiments" / study / "reference.csv"
+
+
 def _references(root: Path) -> list[Path]:
     return sorted(root.glob("experiments/*/reference.csv"))
 

@@ -199,10 +199,8 @@ def _guarded(job: Callable[[DictConfig], None], cfg: DictConfig) -> None:
             logger.error("recross: %s", error)
 
 
-def collate(folders: Sequence[Path], reference: Path | None = None) -> list[str]:
+def collate(folders: Sequence[Path], reference: Path | None = None) -> None:
     """Write tables, plots and page of finished experiments into the first folder, print the table.
-
-    Returns the rows that miss their published value.
 
     Raises:
         InputError: there is no finished experiment, or the reference file is not one.
@@ -210,7 +208,7 @@ def collate(folders: Sequence[Path], reference: Path | None = None) -> list[str]
     from recross.report.page import write_page
     from recross.report.plots import plot_quality_latency
     from recross.report.rows import find_finished, make_rows, read_references
-    from recross.report.table import markdown, misses, write_table
+    from recross.report.table import markdown, write_table
 
     finished = find_finished(folders)
     results = [one.record for one in finished]
@@ -223,4 +221,3 @@ def collate(folders: Sequence[Path], reference: Path | None = None) -> list[str]
     written.append(write_page(rows, finished, folders[0]))
     sys.stdout.write(markdown(rows))
     logger.info("wrote %s", ", ".join(map(str, written)))
-    return misses(rows)

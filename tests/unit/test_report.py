@@ -7,10 +7,10 @@ from recross.errors import InputError
 from recross.report.comparison import comparison
 from recross.report.plots import plot_quality_latency
 from recross.report.rows import find_finished, make_rows, read_references
-from recross.report.table import comma_separated, latex, markdown, misses
+from recross.report.table import comma_separated, latex, markdown
 from recross.store import write_json
 
-HEADER = "study,label,given,given_latency_ms,given_size_mb,published,tolerance,source\n"
+HEADER = "study,label,kind,measure,value,tolerance,candidates,source\n"
 
 
 def result(
@@ -119,24 +119,35 @@ def test_the_latex_table_compiles_in_form():
 
 def test_references_stand_beside_measured_values_and_unmeasured_rows_are_kept(tmp_path):
     path = tmp_path / "reference.csv"
-    path.write_text(HEADER + "s,big,0.7,100,90,0.56,0.02,a paper\ns,other,0.8,,,,,\nt,big,0,,,,,\n")
-    references = read_references([path], {"s"})
-    rows = make_rows(RESULTS, references)
+    path.write_text(
+        HEADER
+        + "s,big,given,MRR@10,0.7,,,\ns,big,given,latency_ms_per_100,100,,,\n"
+        + "s,big,given,size_mb,90,,,\ns,big,published,MRR@10,0.56,0.02,top 10,a paper\n"
+        + "s,other,given,MRR@10,0.8,,,\nt,big,given,MRR@10,0,,,\ns,own,measured,MRR@10,1,1,x,\n"
+    )
+    rows = make_rows(RESULTS, read_references([path], {"s"}))
     text = markdown(rows)
-    assert "0.5600" in next(line for line in text.splitlines() if line.startswith("| big "))
+    header, big = (
+        [
+            cell.strip()
+            for cell in next(li for li in text.splitlines() if f"| {word} " in li).split("|")
+        ]
+        for word in ("model", "big")
+    )
+    shown = dict(zip(header, big, strict=True))
+    assert shown["given"] == "0.700"
+    assert (shown["given ms/100"], shown["given MB"]) == ("100", "90")
+    assert shown["published"] == "0.5600"
     assert "- big: a paper" in text
     assert any(row.label == "other" and not row.measures for row in rows)
-    assert misses(rows) == []
-    path.write_text(HEADER + "s,big,,,,0.59,0.02,a paper\n")
-    (missed,) = misses(make_rows(RESULTS, read_references([path], {"s"})))
-    assert missed.startswith("big: MRR@10 0.5500, published 0.5900, differs by -0.0400")
+    assert not any(row.label == "own" for row in rows)  # checked, not shown
 
 
 def test_a_reference_file_that_is_missing_or_lacks_columns_is_refused(tmp_path):
     with pytest.raises(InputError, match="reference must be a file"):
         read_references([tmp_path / "gone.csv"], {"s"})
     (tmp_path / "bad.csv").write_text("label\nx\n")
-    with pytest.raises(InputError, match="must have the columns given, published"):
+    with pytest.raises(InputError, match="must have the columns study, label, kind"):
         read_references([tmp_path / "bad.csv"], {"s"})
 
 

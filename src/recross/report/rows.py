@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ from typing import Any
 
 from recross.errors import InputError
 from recross.evaluation.significance import holm
+from recross.report.references import LATENCY, SIZE, ReferenceValue, read_values
 from recross.results import RESULT, read_result
 
 SIGNIFICANT = 0.05
 INTERPOLATED = ", interpolated"
-COLUMNS = {"study", "label", "given", "published", "tolerance", "source"}
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,26 @@ class Reference:
     given_latency_ms: float | None
     given_size_mb: float | None
     published: float | None
-    tolerance: float
     source: str
+
+    @classmethod
+    def of(cls, label: str, values: Sequence[ReferenceValue]) -> Reference:
+        """The values of one row, the first measure of each kind."""
+
+        def given(measure: str) -> float | None:
+            return next((v.value for v in own if v.measure == measure), None)
+
+        own = [value for value in values if value.kind == "given"]
+        published = [value for value in values if value.kind == "published"]
+        measures = [value.value for value in own if value.measure not in (LATENCY, SIZE)]
+        return cls(
+            label=label,
+            given=measures[0] if measures else None,
+            given_latency_ms=given(LATENCY),
+            given_size_mb=given(SIZE),
+            published=published[0].value if published else None,
+            source="; ".join(dict.fromkeys(v.source for v in published if v.source)),
+        )
 
 
 @dataclass(frozen=True)
@@ -101,23 +118,16 @@ def find_finished(folders: Sequence[Path]) -> list[Finished]:
 
 
 def read_references(paths: Iterable[Path], studies: Collection[str]) -> dict[str, Reference]:
-    """Reference values of these studies by label.
-
-    A file's columns are ``study`` and the fields of ``Reference``.
+    """What these studies' tables show of others by label: given and published values.
 
     Raises:
-        InputError: a file is missing, or lacks a column.
+        InputError: a file is missing or wrong.
     """
-    found: dict[str, Reference] = {}
-    for path in paths:
-        if not path.is_file():
-            raise InputError(f"reference must be a file, got {str(path)!r}")
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = csv.DictReader(file)
-            if missing := COLUMNS - set(lines.fieldnames or ()):
-                raise InputError(f"{path} must have the columns {', '.join(sorted(missing))}")
-            found |= {li["label"]: _reference(li) for li in lines if li["study"] in studies}
-    return found
+    by_label: dict[str, list[ReferenceValue]] = {}
+    for value in read_values(paths, studies):
+        if value.kind != "measured":
+            by_label.setdefault(value.label, []).append(value)
+    return {label: Reference.of(label, values) for label, values in by_label.items()}
 
 
 def make_rows(
@@ -228,18 +238,3 @@ def _place(row: Row, order: Sequence[str]) -> tuple[int, int, float, str]:
     if row.difference is None:  # a first stage: the weaker before the stronger
         return (listed, 0, first.mean if first else 0.0, row.label)
     return (listed, 1, float(row.parameters or 0), row.label)
-
-
-def _reference(line: Mapping[str, str]) -> Reference:
-    def number(name: str) -> float | None:
-        return float(line[name]) if line.get(name) else None
-
-    return Reference(
-        label=line["label"],
-        given=number("given"),
-        given_latency_ms=number("given_latency_ms"),
-        given_size_mb=number("given_size_mb"),
-        published=number("published"),
-        tolerance=number("tolerance") or 0.002,
-        source=line.get("source", ""),
-    )

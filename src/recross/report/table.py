@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from recross.report.alignment import aligned_table
 from recross.report.rows import Row, Value
 
 Column = tuple[str, Callable[[Row], str]]
@@ -35,15 +36,10 @@ def write_table(rows: Sequence[Row], folder: Path) -> list[Path]:
 def markdown(rows: Sequence[Row]) -> str:
     """A table in Markdown with aligned columns and a note that explains its marks."""
     columns = table_columns(rows)
-    cells = [[name for name, _ in columns]]
-    cells += [[show(row) for _, show in columns] for row in rows]
-    widths = [max(len(line[number]) for line in cells) for number in range(len(columns))]
-    lines = ["| " + " | ".join(_aligned(line, widths)) + " |" for line in cells]
-    rule = "|" + "|".join(
-        ("-" * (width + 2) if number == 0 else "-" * (width + 1) + ":")
-        for number, width in enumerate(widths)
+    lines = aligned_table(
+        [name for name, _ in columns], [[show(row) for _, show in columns] for row in rows]
     )
-    return "\n".join([lines[0], rule + "|", *lines[1:], "", NOTE, *_sources(rows)]) + "\n"
+    return "\n".join([*lines, "", NOTE, *_sources(rows)]) + "\n"
 
 
 def latex(rows: Sequence[Row]) -> str:
@@ -127,22 +123,6 @@ def table_columns(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
-def misses(rows: Sequence[Row]) -> list[str]:
-    """Rows whose first measure is further from the published value than its tolerance."""
-    found = []
-    for row in rows:
-        if row.reference is None or row.reference.published is None or not row.measures:
-            continue
-        name, value = next(iter(row.measures.items()))
-        gap = value.mean - row.reference.published
-        if abs(gap) > row.reference.tolerance:
-            found.append(
-                f"{row.label}: {name} {value.mean:.4f}, published {row.reference.published:.4f},"
-                f" differs by {gap:+.4f}, tolerance {row.reference.tolerance}"
-            )
-    return found
-
-
 def _cost_columns(rows: Sequence[Row]) -> list[Column]:
     """Forward passes and tokens of a query, where rows differ in how many documents they read."""
     passes = {round(row.passes_per_query, 1) for row in rows if row.passes_per_query}
@@ -203,11 +183,6 @@ def _number(value: float | None) -> str:
 
 def _parts(value: Value) -> tuple[float | None, ...]:
     return value.mean, value.low, value.high, value.sd
-
-
-def _aligned(line: Sequence[str], widths: Sequence[int]) -> list[str]:
-    first = line[0].ljust(widths[0])
-    return [first, *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
 
 
 def _sources(rows: Sequence[Row]) -> list[str]:

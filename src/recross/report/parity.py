@@ -1,0 +1,168 @@
+"""The parity gate: what was measured, held against reference values over the same candidates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from recross.report.alignment import aligned_table
+from recross.report.references import LATENCY, SIZE, ReferenceValue
+from recross.report.rows import INTERPOLATED, Row, make_rows
+
+FULL_COLLECTION = "full collection"
+MISSING = "–"
+SIZE_TOLERANCE_MB = 0.5
+DIGEST = re.compile(r" \([0-9a-f]{16}\)$")
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A reference value beside what was measured; ``None``: there is no such row or measure.
+
+    ``candidates`` is the set that the measured row re-ranked.
+    """
+
+    reference: ReferenceValue
+    measured: float | None
+    candidates: str | None
+
+    @property
+    def difference(self) -> float | None:
+        """Measured minus reference."""
+        return None if self.measured is None else self.measured - self.reference.value
+
+    @property
+    def verdict(self) -> Literal["met", "missed", "not comparable"]:
+        """Values over other candidates are not comparable; what was not measured is missed."""
+        if self.difference is None:
+            return "missed"
+        if _plain(self.candidates or "") != _plain(self.reference.candidates):
+            return "not comparable"
+        # a value that is printed with four digits may be off by half of the last one
+        return "met" if abs(self.difference) <= (self.reference.tolerance or 0) + 5e-5 else "missed"
+
+    def __str__(self) -> str:
+        asked = self.reference
+        place = f"{asked.study}: {asked.label}: {asked.measure}"
+        if self.difference is None:
+            return f"{place} was not measured, {asked.kind} {asked.value}"
+        if self.verdict == "not comparable":
+            return f"{place} is over {self.candidates}, {asked.kind} over {asked.candidates}"
+        return (
+            f"{place} {self.measured:.4f}, {asked.kind} {asked.value:.4f},"
+            f" differs by {self.difference:+.4f}, tolerance {asked.tolerance}"
+        )
+
+
+def judge(records: Sequence[Record], values: Sequence[ReferenceValue]) -> list[Verdict]:
+    """A verdict on every reference value that is checked, study by study."""
+    verdicts = []
+    for study in dict.fromkeys(value.study for value in values):
+        own = [record for record in records if record["study"] == study]
+        rows = {_label(row): row for row in make_rows(own, {})}
+        for value in values:
+            if value.study == study and value.is_checked:
+                row = rows.get(value.label)
+                measured = _measured(row, value.measure) if row else None
+                verdicts.append(Verdict(value, measured, _candidates_of(value.label, own)))
+    return verdicts
+
+
+def parity_table(verdicts: Sequence[Verdict]) -> str:
+    """Every reference value with what was measured, as a Markdown table."""
+    header = ("row", "measure", "candidates", "measured", "reference", "difference", "tolerance")
+    lines = [
+        (
+            verdict.reference.label,
+            verdict.reference.measure,
+            _both(verdict),
+            MISSING if verdict.measured is None else f"{verdict.measured:.4f}",
+            f"{verdict.reference.value:.4f}",
+            MISSING if verdict.difference is None else f"{verdict.difference:+.4f}",
+            str(verdict.reference.tolerance),
+            verdict.verdict,
+        )
+        for verdict in verdicts
+    ]
+    return "\n".join(aligned_table((*header, "verdict"), lines, words=3)) + "\n"
+
+
+def measured_values(
+    records: Sequence[Record], tolerance: float, source: str
+) -> list[ReferenceValue]:
+    """The measures and sizes of these experiments, to hold later runs against; no latencies."""
+    values = []
+    for study in dict.fromkeys(record["study"] for record in records):
+        own = [record for record in records if record["study"] == study]
+        for row in make_rows(own, {}):
+            label = _label(row)
+            candidates = _candidates_of(label, own) or ""
+            found = {name: (value.mean, tolerance) for name, value in row.measures.items()}
+            if row.size_mb and INTERPOLATED not in row.label:
+                found[SIZE] = (row.size_mb, SIZE_TOLERANCE_MB)
+            values += [
+                ReferenceValue(
+                    study, label, "measured", name, round(value, 4), allowed, candidates, source
+                )
+                for name, (value, allowed) in found.items()
+            ]
+    return values
+
+
+def candidate_set(record: Record) -> str:
+    """Which documents were re-ranked, in words that name the same set alike.
+
+    Such as ``BM25 k1=0.9 b=0.4 top 1000``; a first stage alone searched the full collection,
+    unless its rankings were somebody else's.
+    """
+    retriever = record["retriever"]
+    is_first_stage = record["reranker"]["class"].endswith(".FirstStage")
+    if is_first_stage and not {"path", "datasets"} & retriever.keys():
+        return FULL_COLLECTION
+    return f"{_first_stage(retriever)} top {record['depth']}"
+
+
+def _first_stage(retriever: Record) -> str:
+    name = retriever["class"].rpartition(".")[2]
+    if parts := retriever.get("retrievers"):
+        return f"{name} of {' and '.join(map(_first_stage, parts))}"
+    if name == "BM25":
+        return f"BM25 k1={retriever['k1']} b={retriever['b']}"
+    if "datasets" in retriever:
+        return "official"
+    known = [retriever[key] for key in ("checkpoint", "path") if retriever.get(key)]
+    return " ".join([name, *(DIGEST.sub("", str(value)) for value in known)])
+
+
+def _candidates_of(label: str, records: Sequence[Record]) -> str | None:
+    own = label.removesuffix(INTERPOLATED)
+    found = [candidate_set(record) for record in records if record["label"] == own]
+    return " and ".join(dict.fromkeys(found)) or None
+
+
+def _label(row: Row) -> str:
+    """A row's label without the interpolation's weight, which may differ from run to run."""
+    label, mixed, _ = row.label.partition(INTERPOLATED)
+    return label + mixed
+
+
+def _measured(row: Row, measure: str) -> float | None:
+    if measure == LATENCY:
+        return row.latency["p50"] if row.latency else row.first_stage_ms
+    if measure == SIZE:
+        return row.size_mb
+    value = row.measures.get(measure)
+    return value.mean if value else None
+
+
+def _both(verdict: Verdict) -> str:
+    if verdict.verdict == "not comparable":
+        return f"{verdict.candidates}; reference: {verdict.reference.candidates}"
+    return verdict.reference.candidates
+
+
+def _plain(candidates: str) -> str:
+    return " ".join(candidates.lower().split())

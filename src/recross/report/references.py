@@ -1,0 +1,106 @@
+"""Values that a study is held against: given, published, or our own of an earlier run."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Literal, get_args
+
+from recross.errors import InputError
+
+Kind = Literal["given", "published", "measured"]
+LATENCY = "latency_ms_per_100"
+SIZE = "size_mb"
+
+
+@dataclass(frozen=True)
+class ReferenceValue:
+    """One value of one row of a study, and where it comes from.
+
+    ``kind``: ``given`` is shown and never checked, ``published`` is shown and checked, ``measured``
+    is our own of an earlier run, checked and not shown. ``measure`` is a measure's name,
+    ``latency_ms_per_100`` or ``size_mb``. ``candidates`` is the set that was re-ranked, as
+    ``candidate_set`` names it: values over different candidates are not compared.
+    """
+
+    study: str
+    label: str
+    kind: Kind
+    measure: str
+    value: float
+    tolerance: float | None = None
+    candidates: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise InputError(f"kind must be {', '.join(get_args(Kind))}, got {self.kind!r}")
+        if self.is_checked and (self.tolerance is None or self.tolerance < 0):
+            raise InputError(
+                f"tolerance of a {self.kind} value must be at least 0, got {self.tolerance}"
+            )
+        if self.is_checked and not self.candidates:
+            raise InputError(f"candidates of a {self.kind} value must be named, got none")
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether a measured value is held against it."""
+        return self.kind != "given"
+
+
+COLUMNS = tuple(declared.name for declared in fields(ReferenceValue))
+
+
+def read_values(paths: Iterable[Path], studies: Collection[str] = ()) -> list[ReferenceValue]:
+    """The reference values of these studies (of all, where none is named), in the files' order.
+
+    Raises:
+        InputError: a file is missing or lacks a column, or a line is wrong (its number is named).
+    """
+    found = []
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"reference must be a file, got {str(path)!r}")
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = csv.DictReader(file)
+            if set(COLUMNS) - set(lines.fieldnames or ()):
+                raise InputError(f"{path} must have the columns {', '.join(COLUMNS)}")
+            values = [_value(line, f"{path}:{lines.line_num}") for line in lines]
+        found += [value for value in values if not studies or value.study in studies]
+    return found
+
+
+def write_measured(path: Path, values: Sequence[ReferenceValue]) -> None:
+    """Replace our own values of the same studies in a file; its other lines stay."""
+    studies = {value.study for value in values}
+    before = read_values([path]) if path.is_file() else []
+    kept = [one for one in before if one.kind != "measured" or one.study not in studies]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(astuple(value) for value in (*kept, *values))
+
+
+def _value(line: Mapping[str, str], place: str) -> ReferenceValue:
+    def number(name: str) -> float:
+        try:
+            return float(line[name])
+        except ValueError:
+            raise InputError(f"{name} must be a number, got {line[name]!r}") from None
+
+    try:
+        return ReferenceValue(
+            study=line["study"],
+            label=line["label"],
+            kind=line["kind"],  # type: ignore[arg-type]  # checked by the constructor
+            measure=line["measure"],
+            value=number("value"),
+            tolerance=number("tolerance") if line["tolerance"] else None,
+            candidates=line["candidates"],
+            source=line["source"],
+        )
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
