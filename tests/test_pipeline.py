@@ -231,7 +231,7 @@ def test_retrieve_then_rerank_then_evaluate(tmp_path, capsys, beir_folder):
     printed = capsys.readouterr().out
     assert "MRR@10" in printed
     assert "1.0000 [1.0000, 1.0000]" in printed
-    assert "p = " in printed
+    assert "p (randomisation)" in printed
 
 
 def test_train_stops_at_the_checkpoint(base, tmp_path):

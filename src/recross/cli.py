@@ -86,7 +86,7 @@ def _table(words: Sequence[str]) -> int:
 def _evaluate(words: Sequence[str]) -> int:
     from recross.collections.files import read_qrels
     from recross.evaluation.measures import evaluate
-    from recross.report.comparison import comparison
+    from recross.report.comparison import comparison_text, pairs_of, write_per_query
     from recross.runs import Run
 
     parser = argparse.ArgumentParser(prog="recross evaluate")
@@ -94,14 +94,20 @@ def _evaluate(words: Sequence[str]) -> int:
     parser.add_argument("--qrels", type=Path, required=True, help="TREC qrels, or BEIR's tsv")
     parser.add_argument("--measures", nargs="+", default=["MRR@10", "nDCG@10", "R@100"])
     parser.add_argument("--relevant-from", type=int, default=1, help="smallest relevant grade")
-    parser.add_argument("--per-query", action="store_true", help="one line a query as well")
+    parser.add_argument("--all-pairs", action="store_true", help="not only against the first run")
+    parser.add_argument(
+        "--per-query", type=Path, metavar="FILE", help="CSV of every query's values"
+    )
     asked = parser.parse_args(words)
     qrels = read_qrels(asked.qrels)
     evaluations = {
         str(path): evaluate(Run.read(path), qrels, asked.measures, asked.relevant_from)
         for path in asked.runs
     }
-    _say(comparison(evaluations, asked.measures, asked.per_query))
+    pairs = pairs_of(list(evaluations), asked.all_pairs)
+    _say(comparison_text(evaluations, asked.measures, pairs))
+    if asked.per_query:
+        write_per_query(asked.per_query, evaluations, asked.measures)
     return 0
 
 

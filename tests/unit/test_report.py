@@ -4,7 +4,6 @@ import io
 import pytest
 
 from recross.errors import InputError
-from recross.report.comparison import comparison
 from recross.report.plots import plot_quality_latency
 from recross.report.rows import find_finished, make_rows, read_references
 from recross.report.table import comma_separated, latex, markdown
@@ -163,20 +162,6 @@ def test_the_plot_is_drawn_in_both_forms_or_not_at_all(tmp_path):
     assert [path.suffix for path in paths] == [".png", ".svg"]
     assert all(path.stat().st_size > 5000 for path in paths)
     assert plot_quality_latency([], tmp_path) == []
-
-
-def test_comparisons_name_the_baseline():
-    from recross.evaluation.measures import evaluate
-    from recross.runs import Run
-
-    qrels = {f"q{n}": {"a": 1} for n in range(12)}
-    good = Run.from_scores("good", {q: {"a": 2.0, "b": 1.0} for q in qrels})
-    bad = Run.from_scores("bad", {q: {"a": 1.0, "b": 2.0} for q in qrels})
-    found = {"bad": evaluate(bad, qrels, ["MRR@10"]), "good": evaluate(good, qrels, ["MRR@10"])}
-    text = comparison(found, ["MRR@10"], per_query=True)
-    assert "0.5000 [0.5000, 0.5000]  bad" in text
-    assert "1.0000 [1.0000, 1.0000]  good  p = 0.000" in text
-    assert "q3\t0.5000" in text
 
 
 def test_passes_and_tokens_of_a_query_are_shown_where_rows_differ_in_them():

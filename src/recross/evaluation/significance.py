@@ -3,16 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from recross.errors import InputError
 from recross.seeding import generator
 
 Test = Literal["randomisation", "t"]
+TESTS: tuple[Test, ...] = get_args(Test)
 PERMUTATIONS = 20_000
+SAME = 1e-9
+"""Two values of a query closer than this are a tie: measures differ by far more, rounding less."""
+
+
+class Outcomes(NamedTuple):
+    """In how many queries one run beats another, equals it, and loses to it."""
+
+    wins: int
+    ties: int
+    losses: int
+
+
+def paired_differences(
+    system: Mapping[str, float], baseline: Mapping[str, float]
+) -> npt.NDArray[np.float64]:
+    """System minus baseline for every query that both have, in the order of their ids.
+
+    Raises:
+        InputError: they have no query in common.
+    """
+    queries = sorted(system.keys() & baseline.keys())
+    if not queries:
+        raise InputError("runs that are compared must have a query in common, got none")
+    return np.array([system[query] - baseline[query] for query in queries])
+
+
+def outcomes(differences: npt.NDArray[np.float64]) -> Outcomes:
+    """Count wins, ties and losses."""
+    wins, losses = int((differences > SAME).sum()), int((differences < -SAME).sum())
+    return Outcomes(wins, len(differences) - wins - losses, losses)
 
 
 def paired_p_value(
@@ -21,15 +53,26 @@ def paired_p_value(
     """Two-sided p-value of the mean per-query difference over the queries both have.
 
     ``randomisation`` flips the sign of each query's difference at random (Fisher's test, as
-    Smucker et al. 2007 recommend for retrieval), with the +1 that keeps the estimate valid.
+    Smucker et al. 2007 recommend for retrieval), with the +1 that keeps the estimate valid. ``t``
+    is Student's paired test; of a single query it says nothing, so that its p-value is 1.
+
+    Raises:
+        InputError: they have no query in common.
     """
-    queries = sorted(system.keys() & baseline.keys())
-    differences = np.array([system[query] - baseline[query] for query in queries])
-    if not differences.any():
+    differences = paired_differences(system, baseline)
+    if np.abs(differences).max() <= SAME:
         return 1.0
     if test == "t":
-        return float(stats.ttest_1samp(differences, 0.0).pvalue)
+        return _student(differences)
     return _randomisation(differences[differences != 0])
+
+
+def _student(differences: npt.NDArray[np.float64]) -> float:
+    if len(differences) < 2:
+        return 1.0
+    if np.ptp(differences) <= SAME:  # no variance: scipy would divide by it
+        return 0.0
+    return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
 def _randomisation(differences: npt.NDArray[np.float64]) -> float:
