@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +13,10 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("WANDB_SILENT", "true")
+# ir_datasets reads its home when it is imported; its miniature needs no 14 GB of free disk
+os.environ["IR_DATASETS_HOME"] = tempfile.mkdtemp(prefix="recross-ir-datasets-")
+os.environ["IR_DATASETS_SKIP_DISK_FREE"] = "true"
+os.environ["IR_DATASETS_DL_TRIES"] = "1"
 
 import pytest
 import torch
@@ -20,6 +27,7 @@ from recross.collections.files import write_beir
 from recross.inference.backends.int8_affine import multiplies_in_int8
 from recross.runs import Run
 
+atexit.register(shutil.rmtree, os.environ["IR_DATASETS_HOME"], ignore_errors=True)
 settings.register_profile(
     "suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -98,18 +106,20 @@ def save_tiny(folder: Path, kind: str = "bert", labels: int = 1, **more: object)
     prefix = {"bert": "Bert", "electra": "Electra", "roberta": "Roberta"}[kind]
     own = {"embedding_size": 16} if kind == "electra" else {}
     config = getattr(transformers, f"{prefix}Config")(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=80,
-        type_vocab_size=2,
-        pad_token_id=0,
-        num_labels=labels,
-        initializer_range=0.4,
-        **own,
-        **more,
+        **{
+            "vocab_size": len(vocabulary),
+            "hidden_size": 32,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "intermediate_size": 64,
+            "max_position_embeddings": 80,
+            "type_vocab_size": 2,
+            "pad_token_id": 0,
+            "num_labels": labels,
+            "initializer_range": 0.4,
+            **own,
+            **more,
+        }
     )
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -230,3 +240,13 @@ def shared_collections() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the real collections in {folder}, which are not part of the project")
     return folder
+
+
+@pytest.fixture(scope="session")
+def ir_datasets_home() -> Path:
+    """The home of ir_datasets, with MS MARCO, TREC DL and SciFact in miniature."""
+    from tests.miniature_ir_datasets import write_home
+
+    home = Path(os.environ["IR_DATASETS_HOME"])
+    write_home(home)
+    return home

@@ -33,6 +33,7 @@ MUST_BE_GIVEN = {
     ],
     ("collection", "ir_datasets"): ["collection.splits={test: beir/nfcorpus/test}"],
     ("retriever", "run_file"): ["retriever.path=run.trec"],
+    ("retriever", "official"): ["collection=msmarco"],
     ("training_data", "docpairs"): ["training_data.dataset=msmarco-passage/train/triples-small"],
     ("reranker", "cross_encoder"): ["reranker.checkpoint=some/model"],
     ("reranker", "causal_lm"): ["reranker.checkpoint=some/model"],

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import ir_datasets
+from ir_datasets.util import HashVerificationError
 
 from recross.collection import Collection
 from recross.errors import InputError
 from recross.records import Qrels
 from recross.store import fingerprint
+
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError)
 
 
 class DocstoreDocuments(Mapping[str, str]):
@@ -26,26 +34,33 @@ class DocstoreDocuments(Mapping[str, str]):
     def _docstore(self) -> Any:
         return self._dataset.docs_store()
 
+    def _get(self, doc_id: object) -> Any:
+        with _files_of(self._dataset):  # the first document asked for may be a download
+            return self._docstore.get(doc_id)
+
     def __getitem__(self, doc_id: str) -> str:
-        return _text(self._docstore.get(doc_id))
+        return _text(self._get(doc_id))
 
     def __contains__(self, doc_id: object) -> bool:
         try:
-            self._docstore.get(doc_id)
+            self._get(doc_id)
         except KeyError:
             return False
         return True
 
     def __iter__(self) -> Iterator[str]:
-        for document in self._dataset.docs_iter():
-            yield document.doc_id
+        for doc_id, _ in self.items():
+            yield doc_id
 
     def __len__(self) -> int:
-        return int(self._dataset.docs_count())
+        with _files_of(self._dataset):
+            return int(self._dataset.docs_count())
 
     def items(self) -> Any:
         """Pairs in the dataset's own order, in one pass over its file."""
-        return ((document.doc_id, _text(document)) for document in self._dataset.docs_iter())
+        with _files_of(self._dataset):
+            for document in self._dataset.docs_iter():
+                yield document.doc_id, _text(document)
 
 
 @dataclass(frozen=True)
@@ -104,6 +119,39 @@ def document_pairs(dataset_id: str) -> Iterator[tuple[str, str, str]]:
             yield pair.query_id, pair.doc_id_a, pair.doc_id_b
 
 
+def asked_queries(dataset_id: str, query_ids: AbstractSet[str]) -> frozenset[str]:
+    """Which of these queries the dataset asks.
+
+    Raises:
+        InputError: the id is unknown, or its files cannot be had.
+    """
+    dataset = _dataset(dataset_id, "retriever.datasets")
+    with _files_of(dataset):
+        return frozenset(query.query_id for query in dataset.queries_iter()) & query_ids
+
+
+def scored_documents(
+    dataset_id: str, query_ids: AbstractSet[str]
+) -> dict[str, Mapping[str, float]]:
+    """The dataset's own candidates of these queries: query -> document -> score.
+
+    Raises:
+        InputError: the id is unknown, the dataset has no candidates, or its files cannot be had.
+    """
+    dataset = _dataset(dataset_id, "retriever.datasets")
+    if not dataset.has_scoreddocs():
+        raise InputError(
+            f"retriever.datasets must have candidates of their own, got {dataset_id!r}, which has"
+            " none"
+        )
+    found: dict[str, dict[str, float]] = {}
+    with _files_of(dataset):
+        for line in dataset.scoreddocs_iter():
+            if line.query_id in query_ids:
+                found.setdefault(line.query_id, {})[line.doc_id] = float(line.score)
+    return dict(found)
+
+
 def _dataset(dataset_id: str, argument: str = "collection.splits") -> Any:
     try:
         return ir_datasets.load(dataset_id)
@@ -127,11 +175,37 @@ def _files_of(dataset: Any) -> Iterator[None]:
     """Read the files of a dataset; say what to do where they cannot be had."""
     try:
         yield
-    except (OSError, RuntimeError, EOFError) as error:
+    except (OSError, RuntimeError, EOFError, *DAMAGED) as error:
+        place = ir_datasets.util.home_path() / str(dataset.dataset_id()).partition("/")[0]
         raise InputError(
-            f"the files of {dataset.dataset_id()!r} cannot be had ({error});"
-            " place them under ~/.ir_datasets (or $IR_DATASETS_HOME) or check the network"
+            f"the files of {dataset.dataset_id()!r} cannot be had: {_advice(error, place)}"
         ) from None
+
+
+def _advice(error: BaseException, place: Path) -> str:
+    """What happened, and what can be done about it."""
+    causes = list(_causes(error))
+    said = f"{type(causes[-1]).__name__}: {causes[-1]}"
+    if any(isinstance(cause, HashVerificationError) for cause in causes):
+        return (
+            f"a download does not have the content that ir_datasets expects ({said}); it broke off,"
+            " the file has moved, or a proxy answered: run the same command again, or place the"
+            f" files under {place} yourself"
+        )
+    if isinstance(causes[-1], (EOFError, *DAMAGED)):
+        return f"a file is damaged ({said}); delete it under {place} and run the same command again"
+    return (
+        f"{said}; check the network and run the same command again, or place the files under"
+        f" {place} ($IR_DATASETS_HOME chooses the folder above), named as ir_datasets names them"
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, and those of all mirrors that ir_datasets tried."""
+    yield error
+    for part in error.args[1:]:
+        if isinstance(part, list):
+            yield from (cause for _, cause in part)
 
 
 def _text(document: Any) -> str:
