@@ -1,4 +1,4 @@
-"""Every row of the user's table: MS MARCO in miniature, tiny checkpoints in the cache of the hub."""
+"""The table of the user, every row: MS MARCO in miniature, tiny checkpoints in the hub's cache."""
 
 import json
 import os

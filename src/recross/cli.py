@@ -29,6 +29,7 @@ results
   table      collate finished experiments:  recross table DIR... [--check against references]
 about
   options    every group and what it offers
+  contracts  what published checkpoints are asked, how they are read, and their published numbers
   doctor     what this machine has, and what is missing for which option
   cache      what the score cache holds; forget it; check it:  recross cache stats|clear|verify
 """
@@ -120,6 +121,15 @@ def _options(words: Sequence[str]) -> int:
     return 0
 
 
+def _contracts(words: Sequence[str]) -> int:
+    from recross.config import rerankers_of_checkpoints
+    from recross.report.contracts_table import contracts_table
+
+    argparse.ArgumentParser(prog="recross contracts").parse_args(words)
+    _say(contracts_table(rerankers_of_checkpoints()))
+    return 0
+
+
 def _doctor(words: Sequence[str]) -> int:
     from recross.diagnosis import diagnosis
 
@@ -178,6 +188,7 @@ _PLAIN: dict[str, Callable[[Sequence[str]], int]] = {
     "evaluate": _evaluate,
     "table": _table,
     "options": _options,
+    "contracts": _contracts,
     "doctor": _doctor,
     "cache": _cache,
 }

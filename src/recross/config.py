@@ -98,6 +98,19 @@ def about(group: str, name: str) -> str:
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
+@cache
+def rerankers_of_checkpoints() -> dict[str, list[str]]:
+    """The re-ranker options that load each checkpoint themselves."""
+    found: dict[str, list[str]] = {}
+    for name in options()["reranker"]:
+        path = config_folder() / "reranker" / f"{name}.yaml"
+        values = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        checkpoint = values.get("checkpoint") if isinstance(values, dict) else None
+        if isinstance(checkpoint, str):
+            found.setdefault(checkpoint, []).append(name)
+    return found
+
+
 def reference_files() -> list[Path]:
     """Files of reference values shipped with the studies of ``experiments/``."""
     package = Path(__file__).parent

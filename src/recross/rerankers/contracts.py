@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recross.errors import InputError
+from recross.hardware import Precision
 
 FILE = "recross_contract.json"
+ANY: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -17,15 +19,17 @@ class Contract:
     """The scoring contract of a pointwise cross-encoder with a classification head.
 
     ``read_out``: ``logit`` is the single logit as it is, ``sigmoid`` its sigmoid, ``log_softmax``
-    the log-probability of the second of two classes. Without ``max_query_length`` the longer text
-    is cut first; the template is never cut. ``source`` says where the contract is published.
+    the log-probability of the second of two classes, ``second_logit`` its logit, which orders
+    otherwise. Without ``max_query_length`` the longer text is cut first; the template is never cut.
+    ``precisions`` are those in which it may be computed; ``source`` says where it is published.
     """
 
     name: str
-    read_out: Literal["logit", "sigmoid", "log_softmax"] = "logit"
+    read_out: Literal["logit", "sigmoid", "log_softmax", "second_logit"] = "logit"
     max_length: int = 512
     max_query_length: int | None = None
     source: str = ""
+    precisions: tuple[Precision, ...] = ANY
 
     def __post_init__(self) -> None:
         _check_limits(self.max_length, self.max_query_length)
@@ -42,7 +46,7 @@ class PromptContract:
     ``logit`` the logit of the only piece, ``expected_value`` the mean of the pieces' numbers
     0, 1, ... under their softmax, ``head`` a linear head (no pieces): on the first token of an
     encoder, on the last of a decoder. ``prefix`` and ``suffix`` are fixed text around a causal
-    model's prompt.
+    model's prompt. ``precisions`` are those in which it may be computed.
     """
 
     name: str
@@ -56,6 +60,7 @@ class PromptContract:
     prefix: str = ""
     suffix: str = ""
     source: str = ""
+    precisions: tuple[Precision, ...] = ANY
 
     def __post_init__(self) -> None:
         _check_limits(self.max_length, self.max_query_length)
@@ -116,6 +121,19 @@ _KINDS = {
     kind.__name__: kind
     for kind in (Contract, PromptContract, LateInteractionContract, BiEncoderContract)
 }
+
+
+def check_precision(contract: Contract | PromptContract, precision: Precision) -> None:
+    """Refuse a precision in which a checkpoint's scores are known to break.
+
+    Raises:
+        InputError: the contract does not allow it.
+    """
+    if precision not in contract.precisions:
+        raise InputError(
+            f"precision must be {' or '.join(contract.precisions)} for the contract"
+            f" {contract.name!r}, got {precision!r}"
+        )
 
 
 def read_contract(folder: Path) -> AnyContract:

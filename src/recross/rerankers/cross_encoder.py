@@ -24,7 +24,7 @@ from recross.inference.batches import PackedBatch
 from recross.inference.network import Forward
 from recross.inference.tokens import Item, Joiner, Sequences, pair_template
 from recross.rerankers import pretrained
-from recross.rerankers.contracts import Contract, save_contract
+from recross.rerankers.contracts import Contract, check_precision, save_contract
 from recross.rerankers.preparation import Preparation, merge, prepare, recompute_activations
 from recross.rerankers.published import known_contract, named_contract
 from recross.rerankers.reranker import NetworkReranker
@@ -70,8 +70,9 @@ class PairNetwork(nn.Module):
         merge(self.model)
 
     def forward(self, batch: PackedBatch) -> Tensor:
-        """Logits to train on, ``(B,)``: of two classes the margin."""
-        return _margin(self.answers(batch))
+        """Logits to train on, ``(B,)``: of two classes the margin, or the one that is read."""
+        logits = self.answers(batch)
+        return logits[:, 1] if self.contract.read_out == "second_logit" else _margin(logits)
 
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the head's classes, ``(B, C)``."""
@@ -91,8 +92,10 @@ class PairNetwork(nn.Module):
         """Return a scorer of the weights as they are now, read out as the contract says.
 
         Raises:
-            InputError: the back-end does not know the model's structure.
+            InputError: the back-end does not know the model's structure, or the contract does not
+                allow the precision.
         """
+        check_precision(self.contract, hardware.effective_precision)
         self.to(hardware.device)
         logits = classifier_logits(self.model, hardware)
         return lambda batch: _read_out(logits(batch).float(), self.contract.read_out)
@@ -201,5 +204,7 @@ def _margin(logits: Tensor) -> Tensor:
 def _read_out(logits: Tensor, read_out: str) -> Tensor:
     if read_out == "log_softmax":
         return F.log_softmax(logits, dim=-1)[:, 1]
+    if read_out == "second_logit":
+        return logits[:, 1]
     single = logits.squeeze(-1)
     return torch.sigmoid(single) if read_out == "sigmoid" else single

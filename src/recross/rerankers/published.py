@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from recross.errors import InputError
+from recross.hardware import Precision
 from recross.rerankers.contracts import (
     FILE,
     AnyContract,
@@ -26,20 +27,48 @@ _MS_MARCO = {
     for size in ("TinyBERT-L-2", "MiniLM-L-2", "MiniLM-L-4", "MiniLM-L-6", "MiniLM-L-12")
     for name in (f"ms-marco-{size}-v2", f"ms-marco-{size.replace('-L-', '-L')}-v2")
 }
-_CLASSIFIERS = _MS_MARCO | {
-    "cross-encoder/ms-marco-electra-base": Contract(
-        "ms-marco-electra-base", "sigmoid", 512, None, _CARD.format("ms-marco-electra-base")
-    ),
-    "castorini/monobert-large-msmarco": Contract(
-        "monobert", "log_softmax", 512, 64, "https://github.com/nyu-dl/dl4marco-bert"
-    ),
-    "nboost/pt-bert-base-uncased-msmarco": Contract(
-        "nboost-bert-base", "log_softmax", 512, None, "https://huggingface.co/nboost"
-    ),
-    "nboost/pt-bert-large-msmarco": Contract(
-        "nboost-bert-large", "log_softmax", 512, None, "https://huggingface.co/nboost"
-    ),
+_V1 = {
+    f"cross-encoder/{name}": Contract(name, "sigmoid", 512, None, _CARD.format(name))
+    for layers in (2, 4, 6)
+    for name in (f"ms-marco-TinyBERT-L-{layers}", f"ms-marco-TinyBERT-L{layers}")
 }
+_BGE = {
+    f"BAAI/{name}": Contract(name, "logit", 512, None, f"https://huggingface.co/BAAI/{name}")
+    for name in ("bge-reranker-base", "bge-reranker-large", "bge-reranker-v2-m3")
+}
+# queries of 32 tokens, documents of 256, three special ones
+_WEBIS = {
+    f"webis/{name}": Contract(
+        f"webis-{name}", "logit", 291, 32, f"https://huggingface.co/webis/{name}"
+    )
+    for name in ("monoelectra-base", "monoelectra-large")
+}
+_CLASSIFIERS = (
+    _MS_MARCO
+    | _V1
+    | _BGE
+    | _WEBIS
+    | {
+        "cross-encoder/ms-marco-electra-base": Contract(
+            "ms-marco-electra-base", "sigmoid", 512, None, _CARD.format("ms-marco-electra-base")
+        ),
+        "castorini/monobert-large-msmarco": Contract(
+            "monobert", "log_softmax", 512, 64, "https://github.com/nyu-dl/dl4marco-bert"
+        ),
+        # two classes of which only the second one's logit is read, in rank_llm
+        "castorini/monoelectra-base": Contract(
+            "monoelectra",
+            "second_logit",
+            source="https://github.com/castorini/rank_llm, MonoELECTRA",
+        ),
+        "nboost/pt-bert-base-uncased-msmarco": Contract(
+            "nboost-bert-base", "log_softmax", 512, None, "https://huggingface.co/nboost"
+        ),
+        "nboost/pt-bert-large-msmarco": Contract(
+            "nboost-bert-large", "log_softmax", 512, None, "https://huggingface.co/nboost"
+        ),
+    }
+)
 
 _PYGAGGLE = "https://github.com/castorini/pygaggle"
 MONOT5 = PromptContract("monot5", MONO, "log_softmax", TRUE_FALSE, source=_PYGAGGLE)
@@ -51,8 +80,10 @@ RANKT5 = PromptContract(
     ("<extra_id_10>",),
     source="https://huggingface.co/Soyoung97/RankT5-base",
 )
+# T5 was trained in bfloat16; its activations leave the range of fp16 (transformers #4586)
+T5_PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 T5_CONTRACTS = {
-    contract.name: contract
+    contract.name: replace(contract, precisions=T5_PRECISIONS)
     for contract in (
         MONOT5,
         PromptContract("mt5-no-yes", MONO, "log_softmax", ("▁no", "▁yes"), source=_PYGAGGLE),
