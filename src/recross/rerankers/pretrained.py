@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -19,10 +19,15 @@ from transformers import (
     AutoTokenizer,
     BertModel,
     BertPreTrainedModel,
+    ElectraConfig,
+    ElectraModel,
+    ElectraPreTrainedModel,
+    PretrainedConfig,
     T5Config,
     T5ForConditionalGeneration,
     T5ForTokenClassification,
 )
+from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import logging as transformers_logging
 
 from recross.checkpoints import locate
@@ -37,6 +42,38 @@ class LateInteractionModel(BertPreTrainedModel):  # type: ignore[no-untyped-call
         self.bert = BertModel(config, add_pooling_layer=False)
         self.linear = nn.Linear(config.hidden_size, config.dim, bias=False)
         self.post_init()  # type: ignore[no-untyped-call]
+
+
+ENCODER_PARTS = ("embeddings", "embeddings_project", "encoder")
+
+
+class FirstTokenLinear(nn.Linear):
+    """A linear layer on the first token's state: ``(B, L, D)`` to ``(B, labels)``."""
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Logits."""
+        return super().forward(states[:, 0])
+
+
+class LinearElectraForSequenceClassification(ElectraPreTrainedModel):
+    """ELECTRA with a single linear layer for a head, as lightning-ir's monoELECTRA has it."""
+
+    names: ClassVar = {
+        **{f"^{part}\\.": f"electra.{part}." for part in ENCODER_PARTS},
+        "^linear\\.": "classifier.",
+    }
+    """What lightning-ir calls the weights (as regular expressions) -> their names here."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.electra = ElectraModel(config)
+        self.classifier = FirstTokenLinear(config.hidden_size, config.num_labels)
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    def forward(self, **inputs: Tensor) -> SequenceClassifierOutput:
+        """Logits of the first token."""
+        states = self.electra(**inputs).last_hidden_state
+        return SequenceClassifierOutput(logits=self.classifier(states))
 
 
 KINDS: dict[str, Any] = {
@@ -193,8 +230,12 @@ def _graft(bert: Any, t5: Any) -> None:
 def _weights(kind: str, place: str, config: Any, fresh: Fresh | None, dtype: torch.dtype) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fresh.seed if fresh else 0)
-        model, report = KINDS[kind].from_pretrained(
-            place, config=config, dtype=dtype, output_loading_info=True
+        model, report = _class(kind, config).from_pretrained(
+            place,
+            config=config,
+            dtype=dtype,
+            key_mapping=getattr(_class(kind, config), "names", None),
+            output_loading_info=True,
         )
     if report["missing_keys"] and fresh is None:
         raise InputError(
@@ -204,10 +245,27 @@ def _weights(kind: str, place: str, config: Any, fresh: Fresh | None, dtype: tor
     return model.eval()
 
 
+def _class(kind: str, config: Any) -> Any:
+    has_linear_head = getattr(config, "linear_head", False)
+    if kind == "sequence_classifier" and has_linear_head:
+        return LinearElectraForSequenceClassification
+    return KINDS[kind]
+
+
 def _config(checkpoint: str) -> Any:
     _be_quiet()
-    place = locate(checkpoint)
-    return _read(checkpoint, "config", lambda: AutoConfig.from_pretrained(place))
+    return _read(checkpoint, "config", lambda: _known_config(locate(checkpoint)))
+
+
+def _known_config(place: str) -> Any:
+    """A config as transformers knows it; lightning-ir's of an ELECTRA is translated."""
+    values, _ = PretrainedConfig.get_config_dict(place)
+    kind = values.get("model_type")
+    if kind != "mono-electra" and values.get("backbone_model_type") != "electra":
+        return AutoConfig.from_pretrained(place)
+    own = {name: value for name, value in values.items() if name in ElectraConfig().to_dict()}
+    own |= {"model_type": "electra", "linear_head": True, "num_labels": 1}
+    return ElectraConfig(**own)
 
 
 def _read(checkpoint: str, part: str, read: Callable[[], Any]) -> Any:
