@@ -1,4 +1,4 @@
-"""Pages of the site that are made from the code: every option, as it stands in conf/."""
+"""Pages of the site that are made from the code: every option, and every published contract."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
-from recross.config import about, config_folder, options
+from recross.config import about, config_folder, options, rerankers_of_checkpoints
+from recross.report.contracts_table import contracts_table
 
 GROUPS = {
     "collection": "Texts and judgments.",
@@ -27,6 +28,7 @@ GROUPS = {
 def on_files(files: Files, config: Any) -> Files:
     """Add the generated pages."""
     files.append(File.generated(config, "reference/options.md", content=options_page()))
+    files.append(File.generated(config, "reference/contracts.md", content=contracts_page()))
     return files
 
 
@@ -47,6 +49,14 @@ def options_page() -> str:
             lines += [f"### {group}={name} {{ #{anchor(group, name)} }}", ""]
             lines += ["```yaml", text.rstrip(), "```", ""]
     return "\n".join(lines)
+
+
+def contracts_page() -> str:
+    """The table that ``recross contracts`` prints."""
+    intro = (
+        "What published checkpoints are asked, how their answer is read, and what others measured."
+    )
+    return f"# Published checkpoints\n\n{intro}\n\n{contracts_table(rerankers_of_checkpoints())}"
 
 
 def anchor(group: str, name: str) -> str:
