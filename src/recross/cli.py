@@ -125,9 +125,24 @@ def _contracts(words: Sequence[str]) -> int:
     from recross.config import rerankers_of_checkpoints
     from recross.report.contracts_table import contracts_table
 
-    argparse.ArgumentParser(prog="recross contracts").parse_args(words)
+    parser = argparse.ArgumentParser(prog="recross contracts")
+    parser.add_argument(
+        "--check", action="store_true", help="score golden pairs with the checkpoints at hand"
+    )
+    parser.add_argument("--golden", type=Path, help="CSV of golden scores of your own")
+    asked = parser.parse_args(words)
+    if asked.check or asked.golden:
+        return _check_golden(asked.golden)
     _say(contracts_table(rerankers_of_checkpoints()))
     return 0
+
+
+def _check_golden(path: Path | None) -> int:
+    from recross.golden import GOLDEN, check_golden, golden_table, read_golden
+
+    verdicts = check_golden(read_golden(path or GOLDEN))
+    _say(golden_table(verdicts))
+    return 1 if any(one.verdict == "missed" for one in verdicts) else 0
 
 
 def _doctor(words: Sequence[str]) -> int:
