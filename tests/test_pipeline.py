@@ -331,6 +331,10 @@ def test_wandb_writes_an_offline_run_that_can_be_read_back(base, tmp_path):
             ["train", "reranker=oracle", "collection=files", "collection.folder=/no"],
             "must be a folder",
         ),
+        (
+            ["run", "retriever=official"],
+            "retriever.datasets: Interpolation key 'collection.splits' not found",
+        ),
         (["run", "measures=[MRR10]"], "measures must be names such as .* got 'MRR10'"),
     ],
 )

@@ -164,17 +164,19 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     """The config's values with every interpolation resolved, without the ``hydra`` node.
 
     Raises:
-        ConfigError: a mandatory value (``???``) is missing; all of them are named.
+        ConfigError: a mandatory value (``???``) is missing (all of them are named), or one refers
+            to a value that is not there, as of another option.
     """
     if "hydra" in cfg:  # inside a job Hydra has taken its own node out already
         HydraConfig.instance().set_config(cfg)
     own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    if missing := sorted(OmegaConf.missing_keys(own)):
-        raise ConfigError([f"{key}: must be given, got nothing" for key in missing])
     try:
-        values = OmegaConf.to_container(own, resolve=True)
+        missing = sorted(OmegaConf.missing_keys(own))
+        values = {} if missing else OmegaConf.to_container(own, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError([str(error).splitlines()[0]]) from None
+        raise ConfigError([f"{error.full_key}: {str(error).splitlines()[0]}"]) from None
+    if missing:
+        raise ConfigError([f"{key}: must be given, got nothing" for key in missing])
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
 
