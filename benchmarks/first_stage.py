@@ -16,7 +16,6 @@ import json
 import os
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -30,6 +29,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import faiss
 import numpy as np
 import torch
+from rounds import processor_seconds
 from sentence_transformers import SentenceTransformer
 
 from recross.checkpoints import locate
@@ -149,12 +149,7 @@ def padded(scores: np.ndarray, depth: int) -> np.ndarray:
 def compared(what: str, count: int, variants: Variants, rounds: int) -> Measured:
     """Time the variants in turn, after one round that warms them; the first one is the peer."""
     found = {name: run() for name, run in variants.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(rounds):
-        for name, run in variants.items():
-            start = time.process_time()
-            run()
-            seconds[name].append(time.process_time() - start)
+    seconds = processor_seconds(variants, rounds)
     exact = next(iter(found.values()))
     off = {name: float(np.abs(values - exact).max()) for name, values in found.items()}
     return Measured(what, count, seconds, off)

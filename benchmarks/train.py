@@ -16,14 +16,13 @@ import json
 import logging
 import statistics
 import tempfile
-import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rounds import processor_seconds
 from workload import documents, queries, random_checkpoint
 
 from recross.collection import Collection
@@ -62,7 +61,7 @@ def main() -> None:
             "recross": lambda: ours(checkpoint, collection, groups, asked.steps, "fp32"),
             "recross, bf16": lambda: ours(checkpoint, collection, groups, asked.steps, "bf16"),
         }
-        seconds = measure(variants, asked.rounds)
+        seconds = processor_seconds(variants, asked.rounds)  # loading the network is part of it
     found = {
         "pairs_per_second": {
             name: PAIRS_PER_STEP * asked.steps / statistics.median(own)
@@ -162,17 +161,6 @@ def peer(
         CrossEncoderTrainer(
             model, arguments, train_dataset=data, loss=BinaryCrossEntropyLoss(model)
         ).train()
-
-
-def measure(variants: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of processor time by variant and round; loading the network is part of each."""
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(rounds):
-        for name, run in variants.items():
-            start = time.process_time()
-            run()
-            seconds[name].append(time.process_time() - start)
-    return seconds
 
 
 def ratio(seconds: dict[str, list[float]], own: str, theirs: str) -> float:

@@ -161,6 +161,17 @@ def test_one_checkpoint_serves_several_first_stages(base, tmp_path):
     assert result_of(one)["first_stage_measures"] != result_of(other)["first_stage_measures"]
 
 
+def test_a_checkpoint_is_chosen_on_as_many_candidates_whatever_is_reranked(base, tmp_path):
+    found = []
+    for depth in (1, 10):
+        words = [word for word in [*base, *SMALL] if not word.startswith(("output=", "depth="))]
+        words += [f"output={tmp_path / f'out{depth}'}", f"depth={depth}", "study=s"]
+        assert main(["run", *words, "latency_queries=0", "interpolate=false"]) == 0
+        (result,) = (tmp_path / f"out{depth}" / "s").rglob("result.json")
+        found.append(json.loads(result.read_text())["training"]["best dev MRR@10"])
+    assert found[0] == found[1]
+
+
 def read_run(path):
     lines = (line.split() for line in path.read_text().splitlines())
     return {(query, doc): float(score) for query, _, doc, _, score, _ in lines}

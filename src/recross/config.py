@@ -36,6 +36,7 @@ UNNAMED = frozenset(
 )
 LONGEST_NAME = 120
 UNNAMED_BELOW = ("tracking.", "cache.", "hydra.", "hydra/")
+PLAIN_WITH_SIGN = re.compile(r"""^([^=\s]+)=([^'"\[\]{}$,\s=]*=[^'"\[\]{}$,\s]*)$""")
 Node = Mapping[str, Any]
 
 
@@ -86,9 +87,6 @@ def options() -> dict[str, list[str]]:
     }
 
 
-PLAIN_WITH_SIGN = re.compile(r"""^([^=\s]+)=([^'"\[\]{}$,\s=]*=[^'"\[\]{}$,\s]*)$""")
-
-
 def about(group: str, name: str) -> str:
     """What an option says of itself: the comment in the first line of its file."""
     path = config_folder() / group / f"{name}.yaml"
@@ -113,18 +111,17 @@ def rerankers_of_checkpoints() -> dict[str, list[str]]:
 
 def reference_files() -> list[Path]:
     """Files of reference values shipped with the studies of ``experiments/``."""
-    package = Path(__file__).parent
-    found = [path for root in (package.parents[1], package) for path in _references(root)]
-    return list(dict.fromkeys(found))
+    return sorted(_studies().glob("*/reference.csv"))
 
 
 def reference_file(study: str) -> Path:
     """Where the reference values of a study stand, or would stand."""
-    return config_folder().parent / "experiments" / study / "reference.csv"
+    return _studies() / study / "reference.csv"
 
 
-def _references(root: Path) -> list[Path]:
-    return sorted(root.glob("experiments/*/reference.csv"))
+def _studies() -> Path:
+    """``experiments/``, which lies beside the configs in a checkout and in a package."""
+    return config_folder().parent / "experiments"
 
 
 def save_config(values: Node, path: Path) -> None:

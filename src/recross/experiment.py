@@ -231,7 +231,6 @@ class Experiment:
             dev_split=self.dev_split,
             test_split=self.test_split,
             retriever=self.validation_retriever or self.retriever,
-            depth=self.depth,
             training_data=self.training_data,
             negatives=self.negatives,
             leaks=self.leaks,

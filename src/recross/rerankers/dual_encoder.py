@@ -46,13 +46,22 @@ class DualEncoderNetwork(nn.Module):
         self.contract = contract
         self.scale = scale
         self.in_batch_negatives = in_batch_negatives
-        self.model, self.tokenizer = transformer_of(sentences)
         template = text_template(self.tokenizer)
         self._texts = Joiner(self.tokenizer, template, contract.max_length)
         self._pairs = _Apart(self.tokenizer, _twice(template), 2 * contract.max_length)
         self._opening = len(template.literals[0])
         self._live = self._blocks(LiveAffine)
         self._recompute = False
+
+    @property
+    def model(self) -> Any:
+        """The encoder within."""
+        return transformer_of(self.sentences)[0]
+
+    @property
+    def tokenizer(self) -> Any:
+        """The encoder's own."""
+        return transformer_of(self.sentences)[1]
 
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]

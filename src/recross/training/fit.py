@@ -142,10 +142,8 @@ def _check_first_stage(
             "training.first_stage_weight must be 0 for in-batch negatives, which no first stage"
             f" scored, got {weight}"
         )
-    scored = all(
-        group.first_stage_scores is not None for part, _ in phases for group in part.groups
-    )
-    if weight and not scored:
+    unscored = (g for part, _ in phases for g in part.groups if g.first_stage_scores is None)
+    if weight and next(unscored, None) is not None:
         raise InputError(
             "training.first_stage_weight must be 0 for negatives of several sources, whose scores"
             f" cannot be compared, got {weight}"

@@ -35,7 +35,7 @@ EASY = RankWindow(RandomOrder())
 class Trainer:
     """Trains re-rankers on one collection; equal trainings share a checkpoint in the store.
 
-    ``retriever`` and ``depth`` give the candidates that validation re-ranks.
+    ``retriever`` gives the candidates that validation re-ranks, to the recipe's own depth.
     """
 
     collection: Collection
@@ -43,7 +43,6 @@ class Trainer:
     dev_split: str
     test_split: str
     retriever: Retriever
-    depth: int
     training_data: TrainingData
     negatives: NegativeSampler
     leaks: LeakPolicy
@@ -131,10 +130,10 @@ class Trainer:
         query_ids = [list(judged)[number] for number in chosen]
         every = self.collection.query_ids(self.dev_split)
         candidates = retrieve_once(
-            self.retriever, self.collection, every, self.depth, Store(self.store)
+            self.retriever, self.collection, every, training.validation_depth, Store(self.store)
         )
         return Validation(
-            candidates=candidates.restrict(query_ids).cut(training.validation_depth),
+            candidates=candidates.restrict(query_ids),
             collection=self.collection,
             qrels={query_id: judged[query_id] for query_id in query_ids},
             measure=training.measure,

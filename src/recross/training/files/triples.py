@@ -16,11 +16,8 @@ from recross.training.training_data import Phases, Task
 
 
 @dataclass(frozen=True)
-class Triples:
-    """Ids as ``query <tab> positive <tab> negative``, such as MS MARCO's ``qidpidtriples``.
-
-    Up to ``lines_per_group`` consecutive lines of one query and positive become one group.
-    """
+class TripleFile:
+    """A file of triples; ``lines_per_group`` bounds how many consecutive lines become one group."""
 
     path: Path
     lines_per_group: int = 1
@@ -30,36 +27,38 @@ class Triples:
     def __post_init__(self) -> None:
         check_lines_per_group(self.lines_per_group)
 
-    def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
-        """The file's groups; negatives are its own."""
-        form = TripleLines(triple, self.lines_per_group)
-        return groups_by_id(self, TextFile.at(self.path, task.store), form, task)
+    def _lines(self, read: Callable[[str], Example], task: Task) -> tuple[TextFile, TripleLines]:
+        """The file, and how its lines are read."""
+        return TextFile.at(self.path, task.store), TripleLines(read, self.lines_per_group)
 
 
 @dataclass(frozen=True)
-class TextTriples:
+class Triples(TripleFile):
+    """Ids as ``query <tab> positive <tab> negative``, such as MS MARCO's ``qidpidtriples``.
+
+    Up to ``lines_per_group`` consecutive lines of one query and positive become one group.
+    """
+
+    def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
+        """The file's groups; negatives are its own."""
+        return groups_by_id(self, *self._lines(triple, task), task)
+
+
+@dataclass(frozen=True)
+class TextTriples(TripleFile):
     """Texts as ``query <tab> positive <tab> negative``, such as MS MARCO's ``triples.train.small``.
 
     The texts need not be in the collection. Up to ``lines_per_group`` consecutive lines of one
     query and positive become one group.
     """
 
-    path: Path
-    lines_per_group: int = 1
-    reads_judgments: ClassVar[bool] = False
-    may_be_taught: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_lines_per_group(self.lines_per_group)
-
     def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
         """The file's groups; negatives are its own."""
-        form = TripleLines(triple, self.lines_per_group)
-        return groups_of_texts(self, TextFile.at(self.path, task.store), form, task)
+        return groups_of_texts(self, *self._lines(triple, task), task)
 
 
 @dataclass(frozen=True)
-class ScoredTriples:
+class ScoredTriples(TripleFile):
     """Ids after a teacher's scores: ``score, score, query, positive, negative``, apart by tabs.
 
     The first score is that of the positive. So Hofstätter et al. (2020) publish the ensemble that
@@ -67,18 +66,11 @@ class ScoredTriples:
     become one group.
     """
 
-    path: Path
-    lines_per_group: int = 1
-    reads_judgments: ClassVar[bool] = False
     may_be_taught: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_lines_per_group(self.lines_per_group)
 
     def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
         """The file's groups; negatives are its own."""
-        form = TripleLines(scored_triple, self.lines_per_group)
-        return groups_by_id(self, TextFile.at(self.path, task.store), form, task)
+        return groups_by_id(self, *self._lines(scored_triple, task), task)
 
 
 @dataclass(frozen=True)
