@@ -36,6 +36,11 @@ MUST_BE_GIVEN = {
     ("retriever", "official"): ["collection=msmarco"],
     ("training_data", "docpairs"): ["training_data.dataset=msmarco-passage/train/triples-small"],
     ("reranker", "cross_encoder"): ["reranker.checkpoint=some/model"],
+    ("reranker", "monobert_duobert"): [
+        "reranker.stages.mono.reranker.checkpoint=some/model",
+        "reranker.stages.duo.reranker.checkpoint=some/model",
+        "reranker.stages.duo.reranker.fresh_head=true",
+    ],
     ("reranker", "causal_lm"): ["reranker.checkpoint=some/model"],
     ("reranker", "listwise_llm"): ["reranker.generator.checkpoint=some/model"],
 }

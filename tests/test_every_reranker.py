@@ -37,7 +37,7 @@ def backbones(tmp_path_factory):
 
 
 KINDS = {"CrossEncoder": "pair", "LateInteraction": "late", "CausalReranker": "causal"}
-KINDS |= {"T5Reranker": "t5", "DuoT5": "t5", "LocalGenerator": "causal"}
+KINDS |= {"T5Reranker": "t5", "DuoT5": "t5", "DuoBERT": "pair", "LocalGenerator": "causal"}
 
 
 def small_overrides(node, backbones, path="reranker"):
@@ -82,7 +82,9 @@ def test_it_trains_where_it_can_and_reranks(name, backbones, beir_folder, tmp_pa
     result = json.loads((tmp_path / "s" / "cell" / "seed=0" / "result.json").read_text())
     assert result["status"] == "done"
     assert result["queries"]["scored"] == 20
-    trains = any(word in json.dumps(node) for word in ("CrossEncoder", "T5", "Late", "Causal"))
+    trains = any(
+        word in json.dumps(node) for word in ("CrossEncoder", "T5", "Duo", "Late", "Causal")
+    )
     untrained = {"Cascade", "Interpolated"}
     if trains and node["_target_"].rpartition(".")[2] not in untrained:
         assert result["training"]["steps"] == 2

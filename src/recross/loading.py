@@ -12,12 +12,12 @@ from recross.hardware import Hardware
 from recross.rerankers.causal import CausalReranker
 from recross.rerankers.contracts import (
     BiEncoderContract,
+    Contract,
     LateInteractionContract,
-    PromptContract,
 )
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.dual_encoder import DualEncoder
-from recross.rerankers.duo import DuoT5
+from recross.rerankers.duo import DuoBERT, DuoT5
 from recross.rerankers.late_interaction import LateInteraction
 from recross.rerankers.pretrained import family
 from recross.rerankers.published import known_contract, named_contract
@@ -72,8 +72,8 @@ def _kind(checkpoint: str, contract: str | None) -> type[NetworkReranker]:
         return LateInteraction
     if isinstance(known, BiEncoderContract):
         return DualEncoder
-    if not isinstance(known, PromptContract):
-        return CrossEncoder
+    if known is None or isinstance(known, Contract):
+        return DuoBERT if known is not None and known.compares else CrossEncoder
     if family(checkpoint) not in FAMILIES:
         return CausalReranker
     return DuoT5 if known.compares else T5Reranker

@@ -1,15 +1,18 @@
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from recross import load_reranker
 from recross.errors import InputError
 from recross.hardware import Hardware
-from recross.rerankers.duo import DuoT5
+from recross.rerankers.contracts import Contract
+from recross.rerankers.cross_encoder import CrossEncoder
+from recross.rerankers.duo import DuoBERT, DuoT5
 from recross.rerankers.pairwise import AllPairs, MergeSort, SampledOpponents
 from recross.rerankers.t5 import T5Reranker
 from recross.runs import Run
+from tests.conftest import save_tiny
 from tests.unit.test_t5 import generated
 
 QUERY = "red cat"
@@ -42,6 +45,43 @@ def test_the_named_form_reads_the_digit_after_the_forced_piece(tiny_t5):
     expected = [sum(p[i, j] for j in range(4) if j != i) for i in range(4)]
     reranker = DuoT5(str(tiny_t5), contract="duot5-named", strategy=AllPairs("sum"))
     np.testing.assert_allclose(reranker.score(QUERY, DOCUMENTS), expected, atol=1e-4)
+
+
+DUOBERT = Contract("tiny-duobert", documents=2)
+
+
+@pytest.mark.parametrize("labels", [1, 2])
+def test_duobert_equals_the_classifier_on_three_texts_summed_symmetrically(tmp_path, labels):
+    folder = save_tiny(tmp_path, labels=labels)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    p = {}
+    for i, j in PAIRS:
+        texts = [
+            tokenizer(text, add_special_tokens=False)["input_ids"]
+            for text in (QUERY, DOCUMENTS[i], DOCUMENTS[j])
+        ]
+        ids, kinds = [tokenizer.cls_token_id], [0]
+        for number, text in enumerate(texts):
+            ids += [*text, tokenizer.sep_token_id]
+            kinds += [min(number, 1)] * (len(text) + 1)
+        with torch.inference_mode():
+            found = model(torch.tensor([ids]), token_type_ids=torch.tensor([kinds])).logits[0]
+        p[i, j] = (found[0] if labels == 1 else found[1] - found[0]).sigmoid().item()
+    expected = [sum(p[i, j] + 1 - p[j, i] for j in range(4) if j != i) for i in range(4)]
+    assert np.std(expected) > 1e-3
+    found = DuoBERT(str(folder), contract=DUOBERT).score(QUERY, DOCUMENTS)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_trained_duobert_is_found_by_its_contract(tiny_bert, tmp_path):
+    fresh = DuoBERT(str(tiny_bert), fresh_head=True, max_length=60)
+    fresh.network.save(tmp_path / "own")
+    assert fresh.network.contract.compares
+    found = load_reranker(tmp_path / "own")
+    assert type(found) is DuoBERT
+    assert found.network.contract.max_length == 60
+    np.testing.assert_array_equal(found.score(QUERY, DOCUMENTS), fresh.score(QUERY, DOCUMENTS))
 
 
 def run_of(count=12):
@@ -92,11 +132,15 @@ def test_the_order_does_not_depend_on_batches_or_other_queries(tiny_t5, collecti
         assert alone.doc_ids(query_id) == together.doc_ids(query_id)
 
 
-def test_contracts_of_one_and_of_two_documents_are_not_confused(tiny_t5):
+def test_contracts_of_one_and_of_two_documents_are_not_confused(tiny_t5, tiny_bert):
     with pytest.raises(InputError, match="must read two documents, such as duot5, got 'monot5'"):
         _ = DuoT5(str(tiny_t5), contract="monot5").network
     with pytest.raises(InputError, match="must read one document, got 'duot5'"):
         _ = T5Reranker(str(tiny_t5), contract="duot5").network
+    with pytest.raises(InputError, match="must read one document, got 'tiny-duobert'"):
+        _ = CrossEncoder(str(tiny_bert), contract=DUOBERT).network
+    with pytest.raises(InputError, match="must read two documents, such as duot5, got 'fresh'"):
+        _ = DuoBERT(str(tiny_bert), contract=Contract("fresh")).network
     with pytest.raises(InputError, match="depth must be at least 2, got 1"):
         DuoT5(str(tiny_t5), contract="duot5", depth=1)
     with pytest.raises(InputError, match=r"use score\(query, documents\)"):

@@ -10,7 +10,7 @@ from recross.negatives.ranked import RankWindow
 from recross.rerankers.causal import CausalReranker
 from recross.rerankers.contracts import LateInteractionContract, PromptContract
 from recross.rerankers.cross_encoder import CrossEncoder
-from recross.rerankers.duo import DuoT5
+from recross.rerankers.duo import DuoBERT, DuoT5
 from recross.rerankers.late_interaction import LateInteraction
 from recross.rerankers.t5 import T5Reranker
 from recross.retrieval.random_order import RandomOrder
@@ -47,6 +47,7 @@ NETWORKS = {
     "t5-digits": lambda f: t5(f, "t5-digits"),
     "duot5": lambda f: DuoT5(str(save_tiny_t5(f)), contract="duot5", depth=5),
     "duot5-named": lambda f: DuoT5(str(save_tiny_t5(f)), contract="duot5-named", depth=5),
+    "duobert": lambda f: DuoBERT(str(save_tiny(f)), fresh_head=True, max_length=60, depth=5),
     "colbert": lambda f: LateInteraction(
         str(save_tiny(f)), contract=COLBERT, fresh_head=True, vectors="none"
     ),
@@ -66,6 +67,7 @@ RECIPES = [
     ("t5-digits", Listwise(temperature=0.3)),
     ("duot5", AnswerLikelihood()),
     ("duot5-named", Pointwise()),
+    ("duobert", Pointwise()),
     ("colbert", Listwise(temperature=0.1)),
     ("colbert", Pointwise()),
     ("yes-no", AnswerLikelihood()),

@@ -182,6 +182,17 @@ def pair_template(tokenizer: Any) -> Template:
     )
 
 
+def triple_template(tokenizer: Any) -> Template:
+    """``[CLS] query [SEP] document [SEP] document [SEP]`` in a tokenizer's own special tokens.
+
+    Both documents are of the pair's second segment: BERT knows only two.
+    """
+    pair = pair_template(tokenizer)
+    before, between, after = pair.literals
+    last = pair.segments[3]
+    return Template((before, between, between, after), (*pair.segments[:4], last, last, last))
+
+
 def prompt_template(tokenizer: Any, prompt: str, end: Sequence[int] = ()) -> Template:
     """The fixed tokens of a prompt such as ``Query: {query} Document: {document} Relevant:``.
 

@@ -16,12 +16,13 @@ ANY: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 
 @dataclass(frozen=True)
 class Contract:
-    """The scoring contract of a pointwise cross-encoder with a classification head.
+    """The scoring contract of a cross-encoder with a classification head.
 
     ``read_out``: ``logit`` is the single logit as it is, ``sigmoid`` its sigmoid, ``log_softmax``
     the log-probability of the second of two classes, ``second_logit`` its logit, which orders
     otherwise. Without ``max_query_length`` the longer text is cut first; the template is never cut.
-    ``precisions`` are those in which it may be computed; ``source`` says where it is published.
+    ``precisions`` are those in which it may be computed; ``source`` says where it is published;
+    ``documents`` is how many are read together: two that are compared are read as a margin.
     """
 
     name: str
@@ -30,9 +31,15 @@ class Contract:
     max_query_length: int | None = None
     source: str = ""
     precisions: tuple[Precision, ...] = ANY
+    documents: Literal[1, 2] = 1
 
     def __post_init__(self) -> None:
         _check_limits(self.max_length, self.max_query_length)
+
+    @property
+    def compares(self) -> bool:
+        """Whether two documents are read together."""
+        return self.documents == 2
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Pointwise cross-encoders: query and document read together, one score per pair.
+"""Cross-encoders with a classification head: query and document read together.
 
 The form is monoBERT's (Nogueira & Cho 2019): ``[CLS] query [SEP] document [SEP]`` through a
-BERT-like encoder, a score from the first token.
+BERT-like encoder, a score from the first token; or duoBERT's, with two documents to compare.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ from recross.inference.affine import LiveAffine
 from recross.inference.backends.classifier import classifier_logits, padded_logits
 from recross.inference.batches import PackedBatch
 from recross.inference.network import Forward
-from recross.inference.tokens import Item, Joiner, Sequences, pair_template
+from recross.inference.tokens import Item, Joiner, Sequences, pair_template, triple_template
 from recross.rerankers import pretrained
 from recross.rerankers.contracts import Contract, check_precision, save_contract
 from recross.rerankers.preparation import Preparation, merge, prepare, recompute_activations
@@ -35,7 +35,6 @@ IDENTITY = "torch.nn.modules.linear.Identity"
 class PairNetwork(nn.Module):
     """A Hugging Face sequence classifier with its tokenizer and contract."""
 
-    documents_per_item = 1
     heads = ("classifier", "pooler")
 
     def __init__(self, model: Any, tokenizer: Any, contract: Contract) -> None:
@@ -43,9 +42,9 @@ class PairNetwork(nn.Module):
         self.model = model
         self.tokenizer = tokenizer
         self.contract = contract
-        self._pairs = Joiner(
-            tokenizer, pair_template(tokenizer), contract.max_length, contract.max_query_length
-        )
+        self.documents_per_item = contract.documents
+        template = (triple_template if contract.compares else pair_template)(tokenizer)
+        self._joiner = Joiner(tokenizer, template, contract.max_length, contract.max_query_length)
         self._packs = packed.is_supported(model)
         self._live = packed.blocks(model, LiveAffine) if self._packs else []
         self._recompute = False
@@ -53,8 +52,8 @@ class PairNetwork(nn.Module):
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
     ) -> Sequences:
-        """Turn items of (query number, document number) into token sequences."""
-        return self._pairs.encode(queries, documents, items)
+        """Turn items of (query number, document number or numbers) into token sequences."""
+        return self._joiner.encode(queries, documents, items)
 
     def prepare_training(self, settings: Preparation) -> None:
         """Set dropout, freeze and add what ``settings`` say."""
@@ -98,6 +97,8 @@ class PairNetwork(nn.Module):
         check_precision(self.contract, hardware.effective_precision)
         self.to(hardware.device)
         logits = classifier_logits(self.model, hardware)
+        if self.contract.compares:  # its aggregation needs both probabilities
+            return lambda batch: _margin(logits(batch).float())
         return lambda batch: _read_out(logits(batch).float(), self.contract.read_out)
 
     def save(self, folder: Path) -> None:
@@ -140,6 +141,7 @@ class CrossEncoder(NetworkReranker):
             "sequence_classifier", self.checkpoint, layers=self.layers, fresh=fresh
         )
         contract = self._contract(found)
+        self.check(contract)
         contract = replace(
             contract,
             max_length=self.max_length or contract.max_length,
@@ -147,7 +149,14 @@ class CrossEncoder(NetworkReranker):
         )
         return PairNetwork(found.model, found.tokenizer, contract).eval()
 
-    def trained(self, folder: Path) -> CrossEncoder:
+    def check(self, contract: Contract) -> None:
+        """Accept contracts that read one document only."""
+        if contract.compares:
+            raise InputError(
+                f"contract must read one document, got {contract.name!r} (see DuoBERT)"
+            )
+
+    def trained(self, folder: Path) -> Self:
         """The same re-ranker with the weights and the contract of a folder."""
         return replace(
             self,
@@ -158,10 +167,15 @@ class CrossEncoder(NetworkReranker):
             contract=None,
         )
 
+    @property
+    def fresh_contract(self) -> Contract:
+        """That of a head yet to be trained."""
+        return Contract("fresh")
+
     def _contract(self, found: pretrained.Pretrained) -> Contract:
         """As named, as stored beside the weights, as published, or as the config says."""
         if self.fresh_head:
-            return Contract("fresh", max_length=512)
+            return self.fresh_contract
         contract = self.contract or known_contract(self.checkpoint)
         if isinstance(contract, str):
             contract = named_contract(contract)

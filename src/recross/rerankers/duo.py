@@ -1,8 +1,9 @@
-"""duoT5 (Pradeep et al. 2021): reads a query with two documents and says which is the better."""
+"""Networks that read a query with two documents and say which is the better."""
 
 from __future__ import annotations
 
 import time
+from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 
@@ -12,8 +13,10 @@ from recross.collection import Collection
 from recross.errors import InputError
 from recross.inference.engine import Engine, Scores
 from recross.records import Cost
-from recross.rerankers.contracts import PromptContract
+from recross.rerankers.contracts import Contract, PromptContract
+from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.pairwise import AllPairs, PairwiseStrategy, Question, rank_in_lockstep
+from recross.rerankers.reranker import NetworkReranker
 from recross.rerankers.t5 import T5Reranker
 from recross.runs import Run
 from recross.seeding import generator
@@ -23,7 +26,7 @@ QUERIES_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
-class DuoT5(T5Reranker):
+class Comparing(NetworkReranker, ABC):
     """Compares the best ``depth`` documents of each query; the others stay below, in their order.
 
     ``strategy`` says which ordered pairs are asked and how their answers become scores. The cost in
@@ -37,7 +40,6 @@ class DuoT5(T5Reranker):
     _: KW_ONLY
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.depth < 2:
             raise InputError(f"depth must be at least 2, got {self.depth}")
 
@@ -76,7 +78,7 @@ class DuoT5(T5Reranker):
         cost = replace(cost, total_seconds=time.perf_counter() - start)
         return Run.from_scores(self.name, found, cost).with_tail(candidates)
 
-    def check(self, contract: PromptContract) -> None:
+    def check(self, contract: Contract | PromptContract) -> None:
         """Accept contracts that read two documents only."""
         if not contract.compares:
             raise InputError(
@@ -105,3 +107,29 @@ class DuoT5(T5Reranker):
             lambda query_id: generator(self.sampling_seed, "comparisons", query_id),
         )
         return scores, sum(spent, Cost())
+
+
+@dataclass(frozen=True)
+class DuoT5(Comparing, T5Reranker):
+    """duoT5 (Pradeep et al. 2021), or any other prompt of two documents."""
+
+    def __post_init__(self) -> None:
+        T5Reranker.__post_init__(self)
+        Comparing.__post_init__(self)
+
+
+@dataclass(frozen=True)
+class DuoBERT(Comparing, CrossEncoder):
+    """duoBERT (Nogueira et al. 2019): ``[CLS] query [SEP] document [SEP] document [SEP]``.
+
+    A fresh head has one logit, the log-odds that the first document is the more relevant.
+    """
+
+    def __post_init__(self) -> None:
+        CrossEncoder.__post_init__(self)
+        Comparing.__post_init__(self)
+
+    @property
+    def fresh_contract(self) -> Contract:
+        """That of a head yet to be trained."""
+        return Contract("duobert", source="Nogueira et al. 2019, section 3.2", documents=2)
