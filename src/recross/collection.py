@@ -27,8 +27,10 @@ class Collection:
 
     ``split_queries`` names the queries of each split, in a fixed order; a query may have no
     judgments. ``relevant_from`` is the smallest grade that counts as relevant for binary measures
-    and as positive in training (2 in the TREC Deep Learning tracks). Two collections with one
-    ``fingerprint`` hold the same texts and judgments, of one ``texts_fingerprint`` the texts alone.
+    and as positive in training, of all splits or by split, where it is 1 for those not named (2 in
+    the TREC Deep Learning tracks, whose systems learn from judgments of grade 1). Two collections
+    with one ``fingerprint`` hold the same texts and judgments, of one ``texts_fingerprint`` the
+    texts alone.
     """
 
     name: str
@@ -37,8 +39,18 @@ class Collection:
     split_queries: Mapping[str, Sequence[str]]
     split_qrels: Mapping[str, Qrels]
     fingerprint: str
-    relevant_from: int = 1
+    relevant_from: int | Mapping[str, int] = 1
     texts: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.relevant_from, int):
+            return
+        known = self.split_queries.keys() | self.split_qrels.keys()
+        if unknown := sorted(self.relevant_from.keys() - known):
+            raise InputError(
+                f"relevant_from must name splits of {', '.join(self.split_queries)},"
+                f" got {unknown[0]!r}"
+            )
 
     @property
     def texts_fingerprint(self) -> str:
@@ -53,9 +65,14 @@ class Collection:
         """Judgments of a split."""
         return self._of(self.split_qrels, split)
 
+    def relevant_grade(self, split: str) -> int:
+        """The smallest grade that counts as relevant in a split."""
+        grade = self.relevant_from
+        return grade if isinstance(grade, int) else grade.get(split, 1)
+
     def relevant(self, split: str, query_id: str) -> frozenset[str]:
         """Relevant documents of one query."""
-        return relevant_documents(self.qrels(split).get(query_id, {}), self.relevant_from)
+        return relevant_documents(self.qrels(split).get(query_id, {}), self.relevant_grade(split))
 
     def with_texts(self, texts: Texts) -> Collection:
         """The same collection, which looks a text up among these first."""

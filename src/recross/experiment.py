@@ -248,7 +248,9 @@ class Experiment:
         has_dev = bool(collection.split_qrels.get(self.dev_split))
         split = self.dev_split if has_dev else self.test_split
         judgments = Judgments(
-            collection.qrels(split), self.measures[0], relevant_from=collection.relevant_from
+            collection.qrels(split),
+            self.measures[0],
+            relevant_from=collection.relevant_grade(split),
         )
         candidates = self.retrieve(collection, split)
         asked = self.quality_gate.sample([q for q in candidates.rankings if q in judgments.qrels])

@@ -56,7 +56,7 @@ class Judged:
         cls, outcome: Outcome, collection: Collection, split: str, measures: Sequence[str]
     ) -> Judged:
         """Evaluate every run of the outcome."""
-        qrels, relevant_from = collection.qrels(split), collection.relevant_from
+        qrels, relevant_from = collection.qrels(split), collection.relevant_grade(split)
 
         def judge(run: Run) -> Evaluation:
             return evaluate(run, qrels, measures, relevant_from)

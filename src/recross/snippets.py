@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from recross.collection import Collection
-from recross.records import relevant_documents
 from recross.runs import Run
 
 EXPLORED = 200
@@ -30,10 +29,7 @@ def texts_to_show(runs: Sequence[Run], collection: Collection, split: str) -> di
     """
     qrels = collection.qrels(split)
     asked = sampled(qrels)
-    relevant = {
-        query_id: sorted(relevant_documents(qrels[query_id], collection.relevant_from))
-        for query_id in asked
-    }
+    relevant = {query_id: sorted(collection.relevant(split, query_id)) for query_id in asked}
     return {
         "queries": {
             query_id: snippet(collection.queries[query_id], QUERY_LENGTH) for query_id in asked

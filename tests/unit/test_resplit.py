@@ -67,6 +67,21 @@ def test_judgments_to_learn_from_may_be_another_splits():
     assert found.qrels("test") == {q: whole.qrels("train")[q] for q in found.query_ids("test")}
 
 
+@dataclass(frozen=True)
+class Graded:
+    """Training judged from grade 1, testing from grade 2."""
+
+    def load(self):
+        return replace(Toy().load(), relevant_from={"test": 2})
+
+
+def test_a_made_split_counts_the_grades_of_the_one_it_comes_from():
+    held_out = HeldOut(Graded()).load()
+    assert [held_out.relevant_grade(s) for s in ("train", "dev", "test")] == [1, 1, 2]
+    folds = Folds(Graded(), split="test", learn_from="train").load()
+    assert [folds.relevant_grade(s) for s in ("train", "dev", "test")] == [1, 2, 2]
+
+
 def test_an_index_is_made_once_for_all_folds(tmp_path):
     store, bm25 = Store(tmp_path), BM25(store=tmp_path)
     for fold in range(3):

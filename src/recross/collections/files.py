@@ -18,11 +18,12 @@ from recross.store import file_hash
 class BeirFolder:
     """A folder in BEIR layout: ``corpus.jsonl``, ``queries.jsonl``, ``qrels/<split>.tsv``.
 
-    A document's text is its title, a blank, its text; empty parts are left out.
+    A document's text is its title, a blank, its text; empty parts are left out. ``relevant_from``
+    is the smallest grade that counts as relevant, of all splits or by split.
     """
 
     folder: Path
-    relevant_from: int = 1
+    relevant_from: int | dict[str, int] = 1
 
     def load(self) -> Collection:
         """Read the folder.
@@ -48,13 +49,16 @@ class BeirFolder:
 
 @dataclass(frozen=True)
 class TrecFiles:
-    """Separate files: texts as ``id<TAB>text`` or JSON lines, TREC qrels by split."""
+    """Separate files: texts as ``id<TAB>text`` or JSON lines, TREC qrels by split.
+
+    ``relevant_from`` is the smallest grade that counts as relevant, of all splits or by split.
+    """
 
     documents: Path
     queries: Path
     qrels: dict[str, Path]
     name: str = "files"
-    relevant_from: int = 1
+    relevant_from: int | dict[str, int] = 1
 
     def load(self) -> Collection:
         """Read the files.
@@ -121,7 +125,7 @@ def _collection(
     queries: Mapping[str, str],
     split_qrels: Mapping[str, Qrels],
     content: str,
-    relevant_from: int,
+    relevant_from: int | Mapping[str, int],
 ) -> Collection:
     for split, qrels in split_qrels.items():
         if unknown := [query_id for query_id in qrels if query_id not in queries]:

@@ -67,11 +67,11 @@ class DocstoreDocuments(Mapping[str, str]):
 class IrDatasets:
     """One dataset id per split, all over the same documents.
 
-    ``relevant_from`` is the smallest grade that counts as relevant in binary measures.
+    ``relevant_from`` is the smallest grade that counts as relevant, of all splits or by split.
     """
 
     splits: dict[str, str]
-    relevant_from: int = 1
+    relevant_from: int | dict[str, int] = 1
     name: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:

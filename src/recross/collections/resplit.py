@@ -38,8 +38,13 @@ class HeldOut:
             raise InputError(f"collection.source must have no split 'dev', got {whole.name!r}")
         query_ids, qrels = whole.query_ids(self.split), whole.qrels(self.split)
         kept, dev = _divided(query_ids, self.dev_share, self.seed)
-        parts = {self.split: _part(kept, qrels), "dev": _part(dev, qrels)}
-        return _with_splits(whole, parts, f"held out {self.split} {self.dev_share} {self.seed}")
+        parts = {
+            name: (own, whole.split_qrels.get(name, {}))
+            for name, own in whole.split_queries.items()
+        } | {self.split: _part(kept, qrels), "dev": _part(dev, qrels)}
+        origins = {name: name for name in whole.split_queries} | {"dev": self.split}
+        how = f"held out {self.split} {self.dev_share} {self.seed}"
+        return _with_splits(whole, parts, origins, how)
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,9 @@ class Folds:
             "dev": _part(dev, qrels),
             "test": _part([q for q in query_ids if q in tested], qrels),
         }
+        origins = {"train": self.learn_from or self.split, "dev": self.split, "test": self.split}
         settings = (self.split, self.learn_from, self.fold, self.folds, self.dev_share, self.seed)
-        return _with_splits(replace(whole, split_queries={}, split_qrels={}), parts, f"{settings}")
+        return _with_splits(whole, parts, origins, f"{settings}")
 
 
 def _check_share(name: str, share: float) -> None:
@@ -106,11 +112,15 @@ def _part(query_ids: Some[str], qrels: Qrels) -> Part:
     return tuple(query_ids), {q: qrels[q] for q in query_ids if q in qrels}
 
 
-def _with_splits(whole: Collection, parts: Mapping[str, Part], how: str) -> Collection:
+def _with_splits(
+    whole: Collection, parts: Mapping[str, Part], origins: Mapping[str, str], how: str
+) -> Collection:
+    """The same texts with these splits, each judged as the one that it comes from."""
     return replace(
         whole,
-        split_queries={**whole.split_queries, **{name: own for name, (own, _) in parts.items()}},
-        split_qrels={**whole.split_qrels, **{name: own for name, (_, own) in parts.items()}},
+        split_queries={name: own for name, (own, _) in parts.items()},
+        split_qrels={name: own for name, (_, own) in parts.items()},
+        relevant_from={name: whole.relevant_grade(split) for name, split in origins.items()},
         fingerprint=f"{whole.fingerprint}, {how}",
         texts=whole.texts_fingerprint,
     )

@@ -55,7 +55,7 @@ class Window:
         return {
             "collection": collection.fingerprint,
             "split": split,
-            "relevant_from": collection.relevant_from,
+            "relevant_from": collection.relevant_grade(split),
             "source": self.source,
             "window": {"depth": self.depth, "skip": self.skip},
             "filters": [{"name": name, "filter": rule} for name, rule in self.filters.items()],

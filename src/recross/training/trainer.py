@@ -137,4 +137,5 @@ class Trainer:
             collection=self.collection,
             qrels={query_id: judged[query_id] for query_id in query_ids},
             measure=training.measure,
+            relevant_from=self.collection.relevant_grade(self.dev_split),
         )

@@ -39,6 +39,7 @@ class Validation:
     collection: Collection
     qrels: Qrels
     measure: str
+    relevant_from: int = 1
 
     def share(self, rank: int, ranks: int) -> Validation:
         """Every ``ranks``-th query, from the ``rank``-th on."""
@@ -53,6 +54,5 @@ class Validation:
         """Sum of the measure over the queries."""
         if not self.qrels:
             return 0.0
-        relevant_from = self.collection.relevant_from
-        found = evaluate(reranked, self.qrels, [self.measure], relevant_from)
+        found = evaluate(reranked, self.qrels, [self.measure], self.relevant_from)
         return found.mean[self.measure] * len(self.qrels)

@@ -127,7 +127,7 @@ def _read_groups(
     identity = {
         "data": data,
         "collection": task.collection.fingerprint,
-        "relevant_from": task.collection.relevant_from,
+        "relevant_from": task.collection.relevant_grade(task.split),
         "split": task.split,
         "asked": fingerprint(task.leaks.asked),
     }

@@ -45,7 +45,8 @@ class TeacherRun:
 
     def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
         """The run's groups; negatives are its own."""
-        form = RunLines(self._judgments(task), task.collection.relevant_from, task.negatives)
+        relevant_from = task.collection.relevant_grade(task.split)
+        form = RunLines(self._judgments(task), relevant_from, task.negatives)
         return groups_by_id(self, TextFile.at(self.path, task.store), form, task)
 
     def _judgments(self, task: Task) -> Qrels | None:
