@@ -1,4 +1,4 @@
-"""The table of the user, every row: MS MARCO in miniature, tiny checkpoints in the hub's cache."""
+"""Studies on MS MARCO, every row: its miniature, tiny checkpoints in the hub's cache."""
 
 import json
 import os
@@ -6,14 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from recross.checkpoints import locate
 from recross.cli import main
-from recross.config import composed, options, resolved
-from tests.conftest import save_tiny
+from recross.config import composed, resolved
+from tests.conftest import save_tiny, save_tiny_t5
 from tests.miniature_ir_datasets import DEV
 
 REVISION = "0" * 40
@@ -27,51 +28,116 @@ def place(hub: Path, name: str) -> Path:
     return repository / "snapshots" / REVISION
 
 
+def parts(node):
+    """The checkpoints that a cell names, with their nodes."""
+    if isinstance(node, dict):
+        if "checkpoint" in node:
+            yield node
+        for value in node.values():
+            yield from parts(value)
+
+
+def cells(experiment):
+    """Every cell of a study, as data."""
+    params = composed("run", [f"experiment={experiment}"]).hydra.sweeper.params
+    choices = [[f"{key}={one}" for one in str(value).split(",")] for key, value in params.items()]
+    for chosen in product(*choices):
+        yield resolved(composed("run", [f"experiment={experiment}", *chosen]))
+
+
+def fill(hub, experiment):
+    """Put a tiny checkpoint of the real class into the hub's cache for every id of a study."""
+    named = {part["checkpoint"]: part for cell in cells(experiment) for part in parts(cell)}
+    for name, part in named.items():
+        if name.startswith(("embedded:", "outputs/")):
+            continue
+        folder, kind = place(hub, name), part["_target_"].rpartition(".")[2]
+        if kind == "BiEncoder":
+            shutil.copytree(locate("embedded:all-minilm-l6-v2"), folder)
+        elif kind == "CrossEncoder":
+            labels = 2 if name.startswith(("nboost/", "castorini/")) else 1
+            family = "electra" if "electra" in name else "bert"
+            save_tiny(folder, family, labels=labels, max_position_embeddings=512)
+        else:
+            save_tiny_t5(folder)
+
+
 @pytest.fixture
-def hub(tmp_path):
-    """A cache of the hub with a tiny checkpoint for every id that the table names."""
-    rows = composed("run", ["experiment=msmarco_table"]).hydra.sweeper.params.row.split(",")
-    cells = [resolved(composed("run", ["experiment=msmarco_table", f"row={row}"])) for row in rows]
-    for cell in cells:
-        name = cell["reranker"].get("checkpoint")
-        if name:
-            labels = 2 if name.startswith("nboost/") else 1
-            save_tiny(place(tmp_path / "hub", name), labels=labels, max_position_embeddings=512)
-    retriever = place(tmp_path / "hub", cells[0]["retriever"]["checkpoint"])
-    shutil.copytree(locate("embedded:all-minilm-l6-v2"), retriever)
-    return tmp_path / "hub"
+def run_study(tmp_path, ir_datasets_home):
+    """Run a command on the miniature, with the checkpoints that a study names."""
+
+    def run(experiment, *words):
+        if not (tmp_path / "hub").exists():
+            fill(tmp_path / "hub", experiment)
+        environment = os.environ | {
+            "HF_HUB_CACHE": str(tmp_path / "hub"),
+            "HF_HUB_OFFLINE": "1",
+            "IR_DATASETS_HOME": str(ir_datasets_home),
+            "OMP_NUM_THREADS": "1",
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "recross", *words],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+def results_of(study):
+    return [json.loads(path.read_text()) for path in sorted(study.rglob("result.json"))]
 
 
 @pytest.mark.slow
-def test_every_row_of_the_users_table_runs_on_the_miniature(tmp_path, hub, ir_datasets_home):
-    words = ["run", "experiment=msmarco_table", f"output={tmp_path / 'out'}", "latency_queries=1"]
-    environment = os.environ | {
-        "HF_HUB_CACHE": str(hub),
-        "HF_HUB_OFFLINE": "1",
-        "IR_DATASETS_HOME": str(ir_datasets_home),
-        "OMP_NUM_THREADS": "1",
-    }
-    command = [sys.executable, "-m", "recross"]
-    done = subprocess.run(
-        [*command, *words, "hardware=cpu"], env=environment, capture_output=True, text=True
-    )
+def test_every_row_of_the_users_table_runs_on_the_miniature(tmp_path, run_study):
+    words = ["run", "experiment=msmarco_table", "latency_queries=1", "hardware=cpu"]
+    done = run_study("msmarco_table", *words)
     assert done.returncode == 0, done.stderr[-3000:]
-    results = [json.loads(path.read_text()) for path in (tmp_path / "out").rglob("result.json")]
+    study = tmp_path / "outputs" / "msmarco_table"
+    results = results_of(study)
     assert len(results) == 5
     assert {result["queries"]["scored"] for result in results} == {len(DEV)}
-    assert "msmarco_table" in options()["experiment"]
     table = {line.split("|")[1].strip(): line for line in done.stdout.splitlines() if "|" in line}
     for result in results:
         assert f"{result['measures']['MRR@10']:.4f}" in table[result["label"]]
-    checked = subprocess.run(
-        [*command, "table", str(tmp_path / "out" / "msmarco_table"), "--check"],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    checked = run_study("msmarco_table", "table", str(study), "--check")
     assert checked.returncode == 1
     assert len(re.findall(r"not comparable \|", checked.stdout)) == 4  # published: BM25's top 1000
     assert "missed: msmarco_table: bi-encoder only: MRR@10 1.0000" in checked.stderr
+
+
+TRAINED_BRIEFLY = ["training.steps=2", "training.validations=1", "training.batch_size=1"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "experiment, queries, words",
+    [
+        ("mono_duo_msmarco", len(DEV), []),
+        ("rankt5_losses_msmarco", len(DEV), TRAINED_BRIEFLY),
+        ("lce_msmarco", len(DEV), TRAINED_BRIEFLY),
+        ("rank_distillm_msmarco", 2, TRAINED_BRIEFLY),
+    ],
+)
+def test_every_row_of_a_reproduction_runs_on_the_miniature(
+    tmp_path, run_study, experiment, queries, words
+):
+    order = [
+        f"{query} Q0 {doc} {doc + 1} {-doc}.0 teacher"
+        for query in ("1001", "1002")
+        for doc in range(8)
+    ]
+    (tmp_path / "rank_distillm.trec").write_text("\n".join(order) + "\n")
+    done = run_study(experiment, "run", f"experiment={experiment}", "hardware=cpu", *words)
+    assert done.returncode == 0, done.stderr[-3000:]
+    results = results_of(tmp_path / "outputs" / experiment)
+    expected = list(cells(experiment))
+    assert {result["label"] for result in results} == {cell["label"] for cell in expected}
+    assert len(results) == len(expected)
+    assert {result["queries"]["scored"] for result in results} == {queries}
+    assert all(not words or result["training"]["steps"] == 2 for result in results)
 
 
 @pytest.mark.usefixtures("ir_datasets_home")

@@ -378,7 +378,11 @@ def test_a_document_that_a_store_on_disk_lacks_is_named_when_it_is_asked_for(
         ("empty.tsv", b"\n", "must hold something to learn from, got none"),
         ("triples.tar.gz", b"x", "file must be text or .gz, unpacked from its archive, got"),
         ("broken.gz", b"no gzip", "file must be a whole gzip file, got"),
-        ("cut.gz", gzip.compress(SOME_IDS.encode(), mtime=0)[:-12], "file must be a whole gzip file, got"),
+        (
+            "cut.gz",
+            gzip.compress(SOME_IDS.encode(), mtime=0)[:-12],
+            "file must be a whole gzip file, got",
+        ),
         ("latin.tsv", b"q2\td2\td3\nq\xe9\td\te\n", "latin.tsv:2: text must be UTF-8, got"),
     ],
 )
