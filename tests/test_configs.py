@@ -3,6 +3,7 @@
 import inspect
 from dataclasses import fields
 from functools import cache
+from itertools import product
 
 import pytest
 from hydra.utils import get_object
@@ -59,6 +60,14 @@ for teacher in ("biencoder", "embedded_l6", "reranker"):
 
 def values(*overrides):
     return resolved(composed("run", list(overrides)))
+
+
+def cells(experiment):
+    """Every cell of a study, as data."""
+    params = composed("run", [f"experiment={experiment}"]).hydra.sweeper.params
+    choices = [[f"{key}={one}" for one in str(value).split(",")] for key, value in params.items()]
+    for chosen in product(*choices):
+        yield resolved(composed("run", [f"experiment={experiment}", *chosen]))
 
 
 @pytest.mark.parametrize("group, name", OPTIONS)

@@ -50,6 +50,8 @@ def small(words):
     command, *given = words
     keys = {word.partition("=")[0] for word in given}
     added = [word for word in SMALL if word.partition("=")[0] not in keys]
+    if "training" not in keys | {key.partition(".")[0] for key in keys}:
+        added.append("training.steps=2")  # whatever a row says
     if "collection" not in keys:
         added.append("collection.size=300")
     return [command, *added, *given]

@@ -431,3 +431,27 @@ def test_a_server_that_is_not_there_is_one_message(base, tmp_path, capsys, caplo
     assert main(["rerank", *words, f"candidates={candidates}"]) == 1
     assert "http://127.0.0.1:9 gave no answer" in caplog.text
     assert "Traceback" not in caplog.text + capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (
+            ["reranker=cross_encoder", "reranker.checkpoint=nowhere", "training=none"],
+            "checkpoint must be a hub id or a folder",
+        ),
+        (
+            ["reranker=dual_encoder", "training.first_stage_weight=1"],
+            "training.first_stage_weight must be 0 for in-batch negatives",
+        ),
+        (["loss=answer"], "loss must be one over scores for a network with a single output"),
+    ],
+)
+def test_what_cannot_be_trained_or_scored_is_refused_before_any_stage(
+    base, tmp_path, caplog, words, message
+):
+    given = [word for word in base if not word.startswith("reranker") or len(words) == 1]
+    assert main(["run", *given, *words]) == 2
+    assert message in caplog.text
+    assert not list(tmp_path.rglob("negatives"))
+    assert not list(tmp_path.rglob("runs"))

@@ -6,16 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
-from itertools import product
 from pathlib import Path
 
 import pytest
 
 from recross.checkpoints import locate
 from recross.cli import main
-from recross.config import composed, resolved
 from tests.conftest import save_tiny, save_tiny_t5
 from tests.miniature_ir_datasets import DEV
+from tests.test_configs import cells
 
 REVISION = "0" * 40
 
@@ -35,14 +34,6 @@ def parts(node):
             yield node
         for value in node.values():
             yield from parts(value)
-
-
-def cells(experiment):
-    """Every cell of a study, as data."""
-    params = composed("run", [f"experiment={experiment}"]).hydra.sweeper.params
-    choices = [[f"{key}={one}" for one in str(value).split(",")] for key, value in params.items()]
-    for chosen in product(*choices):
-        yield resolved(composed("run", [f"experiment={experiment}", *chosen]))
 
 
 def fill(hub, experiment):

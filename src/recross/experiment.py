@@ -211,6 +211,9 @@ class Experiment:
         checkpoint that an equal training left in the store is taken from there.
         """
         training, reranker = self.training, self.reranker
+        teacher = self.teacher if training.enabled else None
+        for part in (*networks(reranker), *networks(teacher)):
+            _ = part.network  # one that is missing or does not fit is an error before any work
         if (
             not isinstance(training, FineTuning)
             or not isinstance(reranker, Trainable)
@@ -218,7 +221,7 @@ class Experiment:
         ):
             return reranker, {}
         recipe = Recipe(self.loss, training, self.seed)
-        checkpoint = self._trainer(collection).train(reranker, recipe, self.teacher, log)
+        checkpoint = self._trainer(collection).train(reranker, recipe, teacher, log)
         kept = self.folder / "checkpoint"
         shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(checkpoint, kept, ignore=shutil.ignore_patterns("manifest.json"))

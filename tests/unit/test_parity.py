@@ -8,6 +8,7 @@ from recross.errors import InputError
 from recross.report.parity import candidate_set, judge, parity_table
 from recross.report.references import ReferenceValue, read_values
 from recross.store import write_json
+from tests.test_configs import cells
 from tests.unit.test_report import HEADER, result
 
 BM25 = {"class": "recross.retrieval.bm25.BM25", "k1": 0.9, "b": 0.4}
@@ -162,3 +163,7 @@ def test_shipped_references_are_of_shipped_studies():
         values = read_values([reference_file(study)])
         assert {one.study for one in values} <= set(studies)
         assert all(one.source for one in values)
+        for own in {one.study for one in values}:
+            labels = {cell["label"] for cell in cells(own)}
+            named = {one.label.removesuffix(", interpolated") for one in values if one.study == own}
+            assert named <= labels

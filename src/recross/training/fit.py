@@ -18,7 +18,6 @@ from recross.tracking.tracker import Log
 from recross.training.data import StepData, planned
 from recross.training.groups import Groups
 from recross.training.in_batch import EncodesApart
-from recross.training.losses.loss import Loss
 from recross.training.module import RankingModule
 from recross.training.progress import LAST_GOOD, Progress, TrainingFolder
 from recross.training.recipe import FineTuning, Recipe
@@ -46,11 +45,8 @@ def fit(
     """
     training, seed, network = recipe.training, recipe.seed, reranker.network
     hardware = training.hardware(hardware)
-    _check_hardware(training, hardware)
-    in_batch = isinstance(network, EncodesApart) and network.in_batch_negatives
-    _check_first_stage(training.first_stage_weight, phases, in_batch)
-    untaught = [part for part, share in phases if share and recipe.teach is None]
-    _check_loss(recipe.loss, network, untaught)
+    check(recipe, network, hardware)
+    _check_groups(recipe, phases)
     hardware.prepare()
     pl.seed_everything(seed, verbose=False)
     network.prepare_training(training.preparation)
@@ -98,6 +94,33 @@ def _record(training: FineTuning, progress: Progress) -> dict[str, Any]:
     }
 
 
+def check(recipe: Recipe, network: Any, hardware: Hardware) -> None:
+    """Refuse what cannot be trained whatever the groups, before any is made.
+
+    Raises:
+        InputError: loss, network and hardware do not go together.
+    """
+    training, loss = recipe.training, recipe.loss
+    if training.batch_size % hardware.devices:
+        raise InputError(
+            f"training.batch_size must be a multiple of hardware.devices={hardware.devices},"
+            f" got {training.batch_size}"
+        )
+    if hardware.precision == "fp16":
+        raise InputError("hardware.precision must be fp32 or bf16 in training, got 'fp16'")
+    if loss.reads_answers and not getattr(network, "answer_count", 0):
+        raise InputError(
+            f"loss must be one over scores for a network with a single output, got"
+            f" {type(loss).__name__}, which needs the logits of two answers or more"
+        )
+    in_batch = isinstance(network, EncodesApart) and network.in_batch_negatives
+    if in_batch and training.first_stage_weight:
+        raise InputError(
+            "training.first_stage_weight must be 0 for in-batch negatives, which no first stage"
+            f" scored, got {training.first_stage_weight}"
+        )
+
+
 def _keep_last_good(network: Any, unfinished: TrainingFolder) -> str:
     best = unfinished.best()
     if best is None:
@@ -108,40 +131,16 @@ def _keep_last_good(network: Any, unfinished: TrainingFolder) -> str:
     return f"The best weights before lie in {unfinished.folder / LAST_GOOD}"
 
 
-def _check_hardware(training: FineTuning, hardware: Hardware) -> None:
-    if training.batch_size % hardware.devices:
-        raise InputError(
-            f"training.batch_size must be a multiple of hardware.devices={hardware.devices},"
-            f" got {training.batch_size}"
-        )
-    if hardware.precision == "fp16":
-        raise InputError("hardware.precision must be fp32 or bf16 in training, got 'fp16'")
-
-
-def _check_loss(loss: Loss, network: Any, groups: Sequence[Groups]) -> None:
-    name = type(loss).__name__
-    if loss.reads_answers and not getattr(network, "answer_count", 0):
-        raise InputError(
-            f"loss must be one over scores for a network with a single output, got"
-            f" {name}, which needs the logits of two answers or more"
-        )
-    untaught = sum(part.untaught for part in groups) if loss.learns_from_teacher else 0
+def _check_groups(recipe: Recipe, phases: Sequence[tuple[Groups, float]]) -> None:
+    learned = [part for part, share in phases if share and recipe.teach is None]
+    untaught = sum(part.untaught for part in learned) if recipe.loss.learns_from_teacher else 0
     if untaught:
         raise InputError(
-            f"loss must be one over labels for groups without teacher_scores, got {name}, which"
-            f" learns from a teacher, and {untaught} groups without: let a teacher score them, or"
-            " choose another loss, such as listwise"
+            "loss must be one over labels for groups without teacher_scores, got"
+            f" {type(recipe.loss).__name__}, which learns from a teacher, and {untaught} groups"
+            " without: let a teacher score them, or choose another loss, such as listwise"
         )
-
-
-def _check_first_stage(
-    weight: float, phases: Sequence[tuple[Groups, float]], in_batch: bool
-) -> None:
-    if weight and in_batch:
-        raise InputError(
-            "training.first_stage_weight must be 0 for in-batch negatives, which no first stage"
-            f" scored, got {weight}"
-        )
+    weight = recipe.training.first_stage_weight
     unscored = (g for part, _ in phases for g in part.groups if g.first_stage_scores is None)
     if weight and next(unscored, None) is not None:
         raise InputError(

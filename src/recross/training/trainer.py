@@ -17,7 +17,7 @@ from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.seeding import generator
 from recross.store import Store
 from recross.tracking.tracker import Log
-from recross.training.fit import fit
+from recross.training.fit import check, fit
 from recross.training.groups import Groups
 from recross.training.leaks import LeakPolicy, find_leaks
 from recross.training.recipe import FineTuning, Recipe, Teach
@@ -95,6 +95,7 @@ class Trainer:
         folder: Path,
         log: Log | None,
     ) -> Mapping[str, Any]:
+        check(recipe, reranker.network, recipe.training.hardware(self.hardware))
         phases, record = self._phases(recipe.training)
         count = len(phases[-1][0].groups)
         logger.info("training on %d groups, %d steps", count, recipe.training.steps)
