@@ -64,7 +64,7 @@ def values(*overrides):
 
 def cells(experiment):
     """Every cell of a study, as data."""
-    params = composed("run", [f"experiment={experiment}"]).hydra.sweeper.params
+    params = composed("run", [f"experiment={experiment}"]).hydra.sweeper.params or {}
     choices = [[f"{key}={one}" for one in str(value).split(",")] for key, value in params.items()]
     for chosen in product(*choices):
         yield resolved(composed("run", [f"experiment={experiment}", *chosen]))
