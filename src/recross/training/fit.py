@@ -20,7 +20,8 @@ from recross.training.groups import Groups
 from recross.training.in_batch import EncodesApart
 from recross.training.module import RankingModule
 from recross.training.progress import LAST_GOOD, Progress, TrainingFolder
-from recross.training.recipe import FineTuning, Recipe
+from recross.training.range_search import RangeSearchModule
+from recross.training.recipe import FineTuning, RangeSearch, Recipe
 from recross.training.validation import Trainable, Validation
 
 
@@ -66,7 +67,8 @@ def fit(
     )
     if recipe.teach is not None:
         data.taught(recipe.teach)
-    module = RankingModule(reranker, recipe, hardware, data, validation, unfinished, log)
+    kind = RangeSearchModule if isinstance(training, RangeSearch) else RankingModule
+    module = kind(reranker, recipe, hardware, data, validation, unfinished, log)
     try:
         _train(module, hardware)
     except RunError as error:
@@ -78,7 +80,7 @@ def fit(
     unfinished.clear()
     last, _ = phases[-1]
     data_facts = {"groups": len(last.groups), "left_out": dict(last.left_out)}
-    return {**_record(training, progress), **data_facts}
+    return {**_record(training, progress), **data_facts, **module.findings()}
 
 
 def _record(training: FineTuning, progress: Progress) -> dict[str, Any]:

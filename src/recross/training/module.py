@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -162,6 +162,10 @@ class RankingModule(pl.LightningModule):
         done = self._summed(torch.tensor(own, dtype=torch.float64, device=self.device))
         self.progress.pairs, self.progress.tokens = map(int, done.tolist())
         self._save()
+
+    def findings(self) -> Mapping[str, Any]:
+        """What else than weights the training leaves, for its record."""
+        return {}
 
     def train_dataloader(self) -> DataLoader[Step]:
         """Steps, of which this process takes its part."""

@@ -65,6 +65,19 @@ class Optimisation:
         return self.learning_rate * self.layer_decay**below_top
 
 
+@dataclass(frozen=True)
+class GeometricRise(Optimisation):
+    """From ``lowest_share`` of the learning rate, by a constant factor a step, to all of it."""
+
+    lowest_share: float = 1e-4
+
+    def rate(self, step: int) -> float:
+        """Share of the largest learning rate at a step."""
+        done = min(step / max(1, self.steps - 1), 1.0)
+        share: float = self.lowest_share ** (1 - done)
+        return share
+
+
 def layer_of(name: str) -> int | None:
     """Number of the layer that a parameter belongs to; ``None`` for embeddings and the like."""
     found = LAYER.search(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal, Protocol, runtime_checkable
 
 from recross.collection import Collection
@@ -12,7 +12,7 @@ from recross.hardware import Hardware
 from recross.records import TrainingGroup
 from recross.rerankers.preparation import Preparation
 from recross.training.losses.loss import Loss
-from recross.training.optimisation import Optimisation
+from recross.training.optimisation import GeometricRise, Optimisation
 
 Teach = Callable[[Sequence[TrainingGroup], Collection], Sequence[TrainingGroup]]
 """Gives groups, whose texts the collection knows, their teacher's scores, in their order."""
@@ -135,6 +135,33 @@ class FineTuning:
             first_stage_weight=self.first_stage_weight,
             layer_decay=self.layer_decay,
         )
+
+
+@dataclass(frozen=True)
+class RangeSearch(FineTuning):
+    """A learning-rate range test (Smith 2017): ``steps`` from ``lowest_rate`` to ``learning_rate``.
+
+    The rate grows by a constant factor a step, that of the head in proportion. What training
+    records is the rate at which the smoothed loss falls most steeply, a good first guess at a peak.
+    The search ends where the loss is four times its lowest or no number, validates nothing, and
+    leaves the weights as they were.
+    """
+
+    lowest_rate: float = 1e-6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.lowest_rate < self.learning_rate:
+            raise InputError(
+                f"lowest_rate must lie in (0, learning_rate={self.learning_rate}),"
+                f" got {self.lowest_rate}"
+            )
+
+    @property
+    def optimisation(self) -> Optimisation:
+        """A rate that only rises."""
+        share = self.lowest_rate / self.learning_rate
+        return GeometricRise(**asdict(super().optimisation), lowest_share=share)
 
 
 @dataclass(frozen=True)
