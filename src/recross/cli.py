@@ -27,6 +27,7 @@ experiments (Hydra overrides; -m sweeps, --config-dir DIR adds your own configs)
 results
   evaluate   measures of run files, with significance:  recross evaluate RUN... --qrels FILE
   table      collate finished experiments:  recross table DIR... [--check against references]
+  compare    rows of tables with each other, with significance:  recross compare DIR... --rows ROW...
 about
   options    every group and what it offers
   contracts  what published checkpoints are asked, how they are read, and their published numbers
@@ -109,6 +110,21 @@ def _evaluate(words: Sequence[str]) -> int:
     _say(comparison_text(evaluations, asked.measures, pairs))
     if asked.per_query:
         write_per_query(asked.per_query, evaluations, asked.measures)
+    return 0
+
+
+def _compare(words: Sequence[str]) -> int:
+    from recross.report.comparison import comparison_text, pairs_of
+    from recross.report.row_evaluations import evaluations_of_rows
+
+    parser = argparse.ArgumentParser(prog="recross compare")
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
+    parser.add_argument("--rows", nargs="+", default=[], metavar="PATTERN", help="labels, or *")
+    parser.add_argument("--measures", nargs="+", default=["MRR@10"])
+    parser.add_argument("--all-pairs", action="store_true", help="not only against the first row")
+    asked = parser.parse_args(words)
+    found = evaluations_of_rows(asked.folders, asked.measures, asked.rows)
+    _say(comparison_text(found, asked.measures, pairs_of(list(found), asked.all_pairs)))
     return 0
 
 
@@ -202,6 +218,7 @@ def _say(text: str) -> None:
 _PLAIN: dict[str, Callable[[Sequence[str]], int]] = {
     "evaluate": _evaluate,
     "table": _table,
+    "compare": _compare,
     "options": _options,
     "contracts": _contracts,
     "doctor": _doctor,
