@@ -27,7 +27,7 @@ experiments (Hydra overrides; -m sweeps, --config-dir DIR adds your own configs)
 results
   evaluate   measures of run files, with significance:  recross evaluate RUN... --qrels FILE
   table      collate finished experiments:  recross table DIR... [--check against references]
-  compare    rows of tables with each other, with significance:  recross compare DIR... --rows ROW...
+  compare    rows of tables with each other:  recross compare DIR... --rows ROW...
 about
   options    every group and what it offers
   contracts  what published checkpoints are asked, how they are read, and their published numbers
