@@ -246,3 +246,15 @@ def test_bm25_reaches_the_figures_known_for_real_collections(
     run = BM25(store=tmp_path).retrieve(real, real.query_ids("test"), 100)
     found = evaluate(run, real.qrels("test"), ["nDCG@10", "MRR@10", "R@100"]).mean
     assert list(found.values()) == pytest.approx(expected, abs=0.01)
+
+
+def test_the_biencoder_as_reranker_may_encode_the_candidates_alone(tmp_path, collection):
+    encoder = BiEncoder(EMBEDDED, store=tmp_path)
+    candidates = RandomOrder().retrieve(collection, ["q0", "q1", "q2"], 5)
+    alone = BiEncoderScore(encoder, stored=False).rerank(candidates, collection)
+    assert not list(tmp_path.rglob("vectors"))
+    whole = BiEncoderScore(encoder).rerank(candidates, collection)
+    for query_id in candidates.rankings:
+        scores = dict(alone.rankings[query_id])
+        for doc_id, score in whole.rankings[query_id]:
+            assert scores[doc_id] == pytest.approx(score, abs=1e-3)

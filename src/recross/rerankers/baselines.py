@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from recross.collection import Collection
+from recross.inference.pooled import Vectors
 from recross.records import Cost
 from recross.retrieval.biencoder import BiEncoder, cosines
 from recross.runs import Run
@@ -42,21 +45,38 @@ class Oracle:
 
 @dataclass(frozen=True)
 class BiEncoderScore:
-    """The bi-encoder's cosine as a re-ranker: the baseline every cross-encoder must beat."""
+    """The bi-encoder's cosine as a re-ranker: the baseline every cross-encoder must beat.
+
+    It reads the collection's ``stored`` vectors, made first if there are none, as the first stage
+    does; or encodes the candidates' documents anew at every call, which for one run over a large
+    collection is far less to do.
+    """
 
     encoder: BiEncoder
+    stored: bool = field(default=True, compare=False)
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
-        """Score with the collection's stored document vectors."""
+        """Compare each query with its documents."""
         start = time.perf_counter()
-        documents = self.encoder.document_vectors(collection)
+        vectors_of = self._vectors(candidates, collection)
         query_ids = list(candidates.rankings)
         queries = self.encoder.encode([collection.queries[query_id] for query_id in query_ids])
         scores = {}
         for query_id, query in zip(query_ids, queries, strict=True):
             own = candidates.doc_ids(query_id)
-            (found,) = cosines(query[None], documents.of(own))  # (N,)
+            (found,) = cosines(query[None], vectors_of(own))  # (N,)
             scores[query_id] = dict(zip(own, found.tolist(), strict=True))
         pairs = sum(map(len, candidates.rankings.values()))
         run = Run.from_scores("biencoder", scores)
         return replace(run, cost=Cost(pairs=pairs, total_seconds=time.perf_counter() - start))
+
+    def _vectors(
+        self, candidates: Run, collection: Collection
+    ) -> Callable[[Sequence[str]], Vectors]:
+        """Gives vectors of documents, ``(N, D)``."""
+        if self.stored:
+            return self.encoder.document_vectors(collection).of
+        every = [candidates.doc_ids(query_id) for query_id in candidates.rankings]
+        rows = {doc_id: row for row, doc_id in enumerate(dict.fromkeys(chain(*every)))}
+        vectors = self.encoder.encode([collection.documents[doc_id] for doc_id in rows])
+        return lambda doc_ids: vectors[[rows[doc_id] for doc_id in doc_ids]]
