@@ -129,6 +129,20 @@ def test_every_named_study_composes_into_cells_that_build(experiment):
     assert built.study == experiment
 
 
+STUDIES_OF_ROWS = [
+    experiment
+    for experiment in options()["experiment"]
+    if "row" in (composed("run", [f"experiment={experiment}"]).hydra.sweeper.params or {})
+]
+
+
+@pytest.mark.parametrize("experiment", STUDIES_OF_ROWS)
+def test_every_row_of_a_study_has_a_folder_and_a_label_of_its_own(experiment):
+    found = list(cells(experiment))
+    assert len({cell["name"] for cell in found}) == len(found)
+    assert len({cell["label"] for cell in found}) == len(found)
+
+
 @pytest.mark.parametrize(
     "word, found",
     [
