@@ -14,6 +14,7 @@ from recross.config import (
     about,
     build,
     composed,
+    config_folder,
     find_problems,
     options,
     quoted,
@@ -134,6 +135,19 @@ STUDIES_OF_ROWS = [
     for experiment in options()["experiment"]
     if "row" in (composed("run", [f"experiment={experiment}"]).hydra.sweeper.params or {})
 ]
+
+
+@pytest.mark.parametrize("experiment", STUDIES_OF_ROWS)
+def test_a_row_has_the_last_word_over_its_study(experiment):
+    rows = composed("run", [f"experiment={experiment}"]).hydra.sweeper.params.row.split(",")
+    for row in rows:
+        file = OmegaConf.load(config_folder() / "row" / f"{row}.yaml")
+        asked = [item for one in file.get("defaults", []) for item in one.items()]
+        found = composed("run", [f"experiment={experiment}", f"row={row}"])
+        for key, option in asked:
+            group = key.removeprefix("override /")
+            assert found.hydra.runtime.choices[group] == option, (row, group)
+        assert found.label == file.label
 
 
 @pytest.mark.parametrize("experiment", STUDIES_OF_ROWS)
