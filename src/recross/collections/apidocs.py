@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -201,8 +202,13 @@ def _folder(package: str) -> Path:
 
 def _version(package: str) -> str:
     _folder(package)
-    distributions = importlib.metadata.packages_distributions().get(package, [package])
-    return importlib.metadata.version(distributions[0])
+    return importlib.metadata.version(_distributions().get(package, [package])[0])
+
+
+@cache
+def _distributions() -> Mapping[str, Sequence[str]]:
+    """Distributions by package; a look at every file that was ever installed."""
+    return importlib.metadata.packages_distributions()
 
 
 def _folded(text: str) -> str:
