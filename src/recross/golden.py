@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +11,7 @@ from recross.checkpoints import is_at_hand
 from recross.errors import InputError
 from recross.loading import load_reranker
 from recross.report.alignment import aligned_table
+from recross.report.references import csv_lines
 
 GOLDEN = Path(__file__).with_name("golden_scores.csv")
 COLUMNS = ("checkpoint", "query", "document", "score", "tolerance", "source")
@@ -52,23 +52,18 @@ def read_golden(path: Path = GOLDEN) -> list[GoldenScore]:
     Raises:
         InputError: the file is missing, lacks a column, or a number is none.
     """
-    if not path.is_file():
-        raise InputError(f"golden scores must be a file, got {str(path)!r}")
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = csv.DictReader(file)
-        if set(COLUMNS) - set(lines.fieldnames or ()):
-            raise InputError(f"{path} must have the columns {', '.join(COLUMNS)}")
-        try:
-            return [
-                GoldenScore(
-                    **{name: line[name] for name in ("checkpoint", "query", "document", "source")},
-                    score=float(line["score"]),
-                    tolerance=float(line["tolerance"]),
-                )
-                for line in lines
-            ]
-        except ValueError as error:
-            raise InputError(f"{path}:{lines.line_num}: {error}") from None
+    return [_golden(line, place) for place, line in csv_lines(path, COLUMNS, "golden scores")]
+
+
+def _golden(line: Mapping[str, str], place: str) -> GoldenScore:
+    try:
+        return GoldenScore(
+            **{name: line[name] for name in ("checkpoint", "query", "document", "source")},
+            score=float(line["score"]),
+            tolerance=float(line["tolerance"]),
+        )
+    except ValueError as error:
+        raise InputError(f"{place}: {error}") from None
 
 
 def check_golden(scores: Sequence[GoldenScore]) -> list[GoldenVerdict]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
@@ -61,15 +61,27 @@ def read_values(paths: Iterable[Path], studies: Collection[str] = ()) -> list[Re
     """
     found = []
     for path in paths:
-        if not path.is_file():
-            raise InputError(f"reference must be a file, got {str(path)!r}")
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = csv.DictReader(file)
-            if set(COLUMNS) - set(lines.fieldnames or ()):
-                raise InputError(f"{path} must have the columns {', '.join(COLUMNS)}")
-            values = [_value(line, f"{path}:{lines.line_num}") for line in lines]
+        values = [_value(line, place) for place, line in csv_lines(path, COLUMNS, "reference")]
         found += [value for value in values if not studies or value.study in studies]
     return found
+
+
+def csv_lines(
+    path: Path, columns: Sequence[str], what: str
+) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Lines of a CSV file by column, each with its place for an error to name.
+
+    Raises:
+        InputError: ``what`` the file holds is missing, or it lacks a column.
+    """
+    if not path.is_file():
+        raise InputError(f"{what} must be a file, got {str(path)!r}")
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = csv.DictReader(file)
+        if set(columns) - set(lines.fieldnames or ()):
+            raise InputError(f"{path} must have the columns {', '.join(columns)}")
+        for line in lines:
+            yield f"{path}:{lines.line_num}", line
 
 
 def write_measured(path: Path, values: Sequence[ReferenceValue]) -> None:
