@@ -137,9 +137,15 @@ class Hardware:
             )
 
     def prepare(self) -> None:
-        """Set the number of threads of this process."""
+        """Set this process's number of threads and, for a GPU, its kernels of attention.
+
+        cuDNN's attention is switched off: it plans anew for every shape, and batches of real
+        sequences hardly ever repeat one.
+        """
         if self.threads is not None:
             torch.set_num_threads(self.threads)
+        if self.accelerator == "gpu":
+            torch.backends.cuda.enable_cudnn_sdp(False)
 
     def _multiplies_in_bf16(self) -> bool:
         if self.accelerator == "gpu":

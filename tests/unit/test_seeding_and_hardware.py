@@ -1,10 +1,14 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch import nn
 
 from recross import hardware
 from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.seeding import generator
+from recross.training.module import RankingModule
 
 
 def test_a_generator_depends_on_seed_purpose_and_name_alone():
@@ -33,6 +37,31 @@ def test_a_gpu_that_is_not_there_is_refused():
         pytest.skip("this machine has a GPU")
     with pytest.raises(InputError, match="accelerator must be one this machine has"):
         _ = Hardware(accelerator="gpu").device
+
+
+@pytest.fixture
+def attention_of_cudnn():
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    yield torch.backends.cuda.cudnn_sdp_enabled
+    torch.backends.cuda.enable_cudnn_sdp(before)
+
+
+def test_preparing_a_gpu_switches_cudnns_attention_off_and_a_processor_leaves_it(
+    attention_of_cudnn,
+):
+    Hardware().prepare()
+    assert attention_of_cudnn()
+    Hardware(accelerator="gpu").prepare()
+    assert not attention_of_cudnn()
+
+
+def test_each_process_of_a_training_prepares_its_own(attention_of_cudnn):
+    """Spawned processes begin with torch's defaults, whatever the first one has set."""
+    gpu, untrained = Hardware(accelerator="gpu"), SimpleNamespace(network=nn.Linear(1, 1))
+    module = RankingModule(untrained, None, gpu, None, None, None, None)
+    module.setup("fit")
+    assert not attention_of_cudnn()
 
 
 def test_budgets_must_be_positive():

@@ -169,7 +169,17 @@ def _after_attention(layer: Block, attended: Tensor, states: Tensor, dropout: fl
 
 
 def _norm(norm: nn.LayerNorm, states: Tensor) -> Tensor:
-    return F.layer_norm(states, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+    """Layer norm in the states' type; torch computes it in single precision within."""
+    weight: Tensor = norm.weight
+    bias: Tensor = norm.bias
+    if not _norms_mixed_dtypes(states.device):
+        weight, bias = weight.to(states.dtype), bias.to(states.dtype)
+    return F.layer_norm(states, norm.normalized_shape, weight, bias, norm.eps)
+
+
+def _norms_mixed_dtypes(device: torch.device) -> bool:
+    """Whether weights in single precision may norm states in half: CUDA refuses it."""
+    return device.type == "cpu"
 
 
 def _head(model: Any, encoder: Any, first: Tensor, dropout: float) -> Tensor:

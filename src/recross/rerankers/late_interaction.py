@@ -166,6 +166,7 @@ def encode_documents(
     network: LateInteractionNetwork, documents: Sequence[str], hardware: Hardware
 ) -> Iterator[tuple[Floats, int]]:
     """Yield each document's vectors ``(tokens, dimension)`` and how many tokens were cut off it."""
+    hardware.prepare()
     encode = network.document_encoder(hardware)
     shown = sys.stderr.isatty()  # a log file wants lines, not a bar
     bar = tqdm(total=len(documents), desc="encoding", unit="document", disable=not shown)

@@ -67,6 +67,10 @@ class RankingModule(pl.LightningModule):
         """Leave batches alone: a step moves its micro-batches itself, one at a time."""
         return batch
 
+    def setup(self, stage: str) -> None:
+        """Prepare this process: one that Lightning spawned begins with torch's defaults."""
+        self.hardware.prepare()
+
     def on_train_start(self) -> None:
         """Go on from the state that an interrupted training left."""
         if (decay := self.recipe.training.averaging) is not None:
