@@ -44,6 +44,7 @@ CONFIGURATIONS = {
     f" {TRAIN} negatives=random",
     "cascade": "reranker=minilm_cascade reranker.stages.fast.reranker.checkpoint={bert}"
     " reranker.stages.accurate.reranker.checkpoint={electra} reranker.stages.accurate.depth=4"
+    " reranker.stages.fast.reranker.max_length=16"
     " retriever=random",
     "interpolated": "reranker=interpolated_l6 reranker.reranker.checkpoint={roberta}"
     " retriever=biencoder retriever.checkpoint={sentences}",

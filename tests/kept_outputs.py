@@ -127,7 +127,7 @@ def differences(before: Path, after: Path) -> Iterator[tuple[str, bool]]:
             yield f"{name}: only in {after if name in new else before}", name in new
         elif name.endswith(".json"):
             one, other = (dict(leaves(json.loads(data))) for data in (old[name], new[name]))
-            for key in [*one, *(other.keys() - one.keys())]:
+            for key in one | other:
                 was, now = one.get(key, "nothing"), other.get(key, "nothing")
                 if was != now:
                     yield f"{name}: {key}: {was} before, {now} after", key not in one
