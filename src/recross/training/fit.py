@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
+from torch.multiprocessing import ProcessExitedException
 
 from recross.errors import InputError, RunError
 from recross.hardware import Hardware
@@ -173,5 +174,10 @@ def _train(module: RankingModule, hardware: Hardware) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Lightning's advice on workers and loggers
             trainer.fit(module)
+    except ProcessExitedException as error:
+        raise RunError(
+            f"{error}; what it said stands above. A script that trains with hardware.devices > 1"
+            ' must do its work under if __name__ == "__main__":'
+        ) from None
     except SystemExit:  # Lightning turns an interruption into an exit
         raise KeyboardInterrupt from None

@@ -1,0 +1,38 @@
+"""What README shows in Python runs as a plain script, without ``if __name__ == "__main__"``."""
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+from recross.config import build, composed, resolved
+
+experiment = build(
+    resolved(composed("run", {arguments}))
+)
+print(experiment.run()["measures"])
+"""
+SMALL = ["collection.packages=[networkx]", "collection.size=60", "latency_queries=0"]
+
+
+def ran(folder, arguments):
+    script = folder / "script.py"
+    script.write_text(SCRIPT.format(arguments=[*arguments, *SMALL]))
+    return subprocess.run(
+        [sys.executable, script], cwd=folder, capture_output=True, text=True, timeout=300
+    )
+
+
+def test_the_python_twin_of_an_experiment_prints_its_measures(tmp_path):
+    done = ran(tmp_path, ["retriever=bm25", "reranker=none"])
+    assert done.returncode == 0, done.stderr
+    assert "'MRR@10': " in done.stdout
+
+
+@pytest.mark.slow
+def test_a_plain_script_that_trains_on_two_devices_is_told_to_guard_its_work(tmp_path):
+    training = ["training=smoke", "training.steps=2", "hardware.devices=2", "hardware.threads=1"]
+    done = ran(tmp_path, ["retriever=bm25", "reranker=embedded_l2", *training])
+    assert done.returncode == 1
+    assert 'must do its work under if __name__ == "__main__"' in done.stderr.splitlines()[-1]
