@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import pytest
-
 SCRIPT = """
 from recross.config import build, composed, resolved
 
@@ -30,9 +28,10 @@ def test_the_python_twin_of_an_experiment_prints_its_measures(tmp_path):
     assert "'MRR@10': " in done.stdout
 
 
-@pytest.mark.slow
 def test_a_plain_script_that_trains_on_two_devices_is_told_to_guard_its_work(tmp_path):
     training = ["training=smoke", "training.steps=2", "hardware.devices=2", "hardware.threads=1"]
     done = ran(tmp_path, ["retriever=bm25", "reranker=embedded_l2", *training])
     assert done.returncode == 1
-    assert 'must do its work under if __name__ == "__main__"' in done.stderr.splitlines()[-1]
+    last = done.stderr.splitlines()[-1]
+    assert "InputError: hardware.devices must be 1 in a script that does its work outside" in last
+    assert f"got 2 in line 7 of {tmp_path / 'script.py'}" in last

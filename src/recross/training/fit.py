@@ -11,7 +11,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
-from torch.multiprocessing import ProcessExitedException
 
 from recross.errors import InputError, RunError
 from recross.hardware import Hardware
@@ -19,6 +18,7 @@ from recross.tracking.tracker import Log
 from recross.training.data import StepData, planned
 from recross.training.groups import Groups
 from recross.training.in_batch import EncodesApart
+from recross.training.main_module import check_guarded
 from recross.training.module import RankingModule
 from recross.training.progress import LAST_GOOD, Progress, TrainingFolder
 from recross.training.range_search import RangeSearchModule
@@ -101,9 +101,11 @@ def check(recipe: Recipe, network: Any, hardware: Hardware) -> None:
     """Refuse what cannot be trained whatever the groups, before any is made.
 
     Raises:
-        InputError: loss, network and hardware do not go together.
+        InputError: loss, network and hardware do not go together, or a script trains on several
+            devices outside of its guard.
     """
     training, loss = recipe.training, recipe.loss
+    check_guarded(hardware.devices)
     if training.batch_size % hardware.devices:
         raise InputError(
             f"training.batch_size must be a multiple of hardware.devices={hardware.devices},"
@@ -174,10 +176,5 @@ def _train(module: RankingModule, hardware: Hardware) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Lightning's advice on workers and loggers
             trainer.fit(module)
-    except ProcessExitedException as error:
-        raise RunError(
-            f"{error}; what it said stands above. A script that trains with hardware.devices > 1"
-            ' must do its work under if __name__ == "__main__":'
-        ) from None
     except SystemExit:  # Lightning turns an interruption into an exit
         raise KeyboardInterrupt from None
