@@ -6,12 +6,17 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import Field, dataclass, fields, is_dataclass
+from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
+
+from recross.errors import RunError
 
 DEFAULT_STORE = Path("outputs/store")
 MANIFEST = "manifest.json"
@@ -105,7 +110,7 @@ class Store:
         if (folder / MANIFEST).is_file():
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{key}.lock")):
+        with _held(folder.with_name(f".{key}.lock")):
             if not (folder / MANIFEST).is_file():
                 self._make(folder, identity, make, resumable)
         return folder
@@ -125,6 +130,27 @@ class Store:
         facts = make(partial)
         write_json(partial / MANIFEST, {"identity": describe(identity), **facts})
         partial.replace(folder)
+
+
+@contextmanager
+def _held(lock: Path) -> Iterator[None]:
+    """Hold a lock; in a process that runs its parent's script again, refuse to wait for it.
+
+    The parent has the lock and waits for this process, so that both would wait for ever.
+    """
+    runs_script_again = getattr(current_process(), "_inheriting", False)
+    held = FileLock(lock, timeout=0 if runs_script_again else -1)
+    try:
+        held.acquire()
+    except Timeout:
+        raise RunError(
+            "a script that starts processes must do its work under"
+            f' if __name__ == "__main__":, got {sys.argv[0]}, which they run again from its top'
+        ) from None
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

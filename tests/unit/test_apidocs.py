@@ -1,11 +1,18 @@
 import textwrap
+from pathlib import Path
 
 import pytest
 
-from recross.collections.apidocs import Apidocs, Entry, entries_of_source, unambiguous
+from recross.collections.apidocs import Apidocs, unambiguous
+from recross.collections.apidocs import _sources as sources_of
+from recross.collections.docstrings import Entry, entries_of_source, harvest
 from recross.errors import InputError
 
 LONG = "word " * 20
+
+
+def text(path):
+    return Path(path).read_text(encoding="utf-8")
 
 
 def test_public_names_are_found_with_summary_and_body():
@@ -77,6 +84,21 @@ def test_building_again_gives_the_same_content(networkx_docs, tmp_path):
     again = Apidocs(("networkx",), size=300, store=tmp_path).load()
     assert again.fingerprint == networkx_docs.fingerprint
     assert (tmp_path / "collections").is_dir()
+
+
+def test_many_processes_find_what_one_finds_in_the_order_of_the_files():
+    sources = list(sources_of("networkx"))
+    one = [entry for module, path in sources for entry in entries_of_source(module, text(path))]
+    assert len(one) > 1000
+    assert harvest(sources, 3) == one == harvest(sources, 1)
+
+
+def test_what_is_not_python_and_what_stands_alone_in_utf_16_is_no_obstacle(tmp_path):
+    (tmp_path / "broken.py").write_text("def {{ template }}:")
+    (tmp_path / "odd.py").write_text('def odd():\n    """A lone \\ud800 here."""\n')
+    sources = [("broken", str(tmp_path / "broken.py")), ("odd", str(tmp_path / "odd.py"))]
+    assert harvest(sources, 8) == [Entry("odd.odd", "A lone \ud800 here.", "")]
+    assert harvest([], 8) == []
 
 
 def test_a_package_that_is_not_installed_is_named(tmp_path):

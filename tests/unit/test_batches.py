@@ -22,8 +22,8 @@ def test_a_padded_batch_puts_every_token_in_its_row():
         np.array([5, 6, 7, 8, 9, 3]), np.array([0, 0, 1, 1, 1, 0]), np.array([0, 3, 5, 6])
     ).take(by_length(np.array([3, 2, 1])))
     batch = PackedBatch.of(sequences, torch.device("cpu"))
-    tokens, segments, mask = batch.padded()
-    assert tokens.tolist() == [[5, 6, 7], [8, 9, 0], [3, 0, 0]]
+    tokens, segments, mask = batch.padded(4)
+    assert tokens.tolist() == [[5, 6, 7], [8, 9, 4], [3, 4, 4]]
     assert segments.tolist() == [[0, 0, 1], [1, 1, 0], [0, 0, 0]]
     assert mask.tolist() == [[1, 1, 1], [1, 1, 0], [1, 0, 0]]
     assert batch.groups == [(1, 3), (1, 2), (1, 1)]

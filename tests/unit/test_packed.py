@@ -21,7 +21,7 @@ def random_batch(seed: int = 0, count: int = 24) -> PackedBatch:
 
 
 def padded_logits(model, batch):
-    tokens, segments, mask = batch.padded()
+    tokens, segments, mask = batch.padded(0)
     return model(input_ids=tokens, token_type_ids=segments, attention_mask=mask).logits
 
 

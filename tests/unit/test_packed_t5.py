@@ -34,7 +34,7 @@ def read(model, batch, make, opening=(), dtype=torch.float32):
 
 
 def padded(model, batch, opening=()):
-    tokens, _, mask = batch.padded()
+    tokens, _, mask = batch.padded(0)
     start = torch.tensor([0, *opening]).expand(len(batch), -1)
     out = model(input_ids=tokens, attention_mask=mask, decoder_input_ids=start)
     return out.logits[:, -1, PIECES]
@@ -53,7 +53,7 @@ def test_the_packed_first_step_equals_hugging_faces_padded_one(model, opening):
 
 def test_it_equals_the_first_step_of_generate(model):
     batch = random_batch(2)
-    tokens, _, mask = batch.padded()
+    tokens, _, mask = batch.padded(0)
     generated = model.generate(
         input_ids=tokens,
         attention_mask=mask,
@@ -101,7 +101,7 @@ def test_an_encoder_alone_gives_its_first_token(tmp_path):
     folder = save_tiny_t5(tmp_path, "encoder")
     model = AutoModelForTokenClassification.from_pretrained(folder).eval()
     batch = random_batch(3)
-    tokens, _, mask = batch.padded()
+    tokens, _, mask = batch.padded(0)
     with torch.inference_mode():
         expected = model(input_ids=tokens, attention_mask=mask).logits[:, 0]
         layers = packed_t5.layers(model, frozen_affine(torch.float32, 512))
@@ -112,7 +112,7 @@ def test_an_encoder_alone_gives_its_first_token(tmp_path):
 def test_an_encoder_without_any_head_gives_its_first_token(tmp_path):
     model = T5EncoderModel.from_pretrained(save_tiny_t5(tmp_path)).eval()
     batch = random_batch(5)
-    tokens, _, mask = batch.padded()
+    tokens, _, mask = batch.padded(0)
     assert packed_t5.is_supported(model)
     with torch.inference_mode():
         expected = model(input_ids=tokens, attention_mask=mask).last_hidden_state[:, 0]

@@ -7,21 +7,18 @@ page that belongs to a one-line description. Sources are parsed, never imported.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib.metadata
 import importlib.util
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from recross.collection import Collection
+from recross.collections.docstrings import Entry, harvest
 from recross.collections.files import BeirFolder, write_beir
 from recross.errors import InputError
 from recross.hardware import usable_cores
@@ -29,14 +26,6 @@ from recross.store import DEFAULT_STORE, Store, file_hash, read_manifest
 
 SUMMARY_WORDS = (4, 30)
 BODY_WORDS = 15
-
-
-class Entry(NamedTuple):
-    """One documented name."""
-
-    name: str
-    summary: str
-    body: str
 
 
 @dataclass(frozen=True)
@@ -126,10 +115,7 @@ class Apidocs:
 def extract(packages: Sequence[str]) -> list[Entry]:
     """Every documented public name of the packages, tests left out, in order of the files."""
     sources = [item for package in packages for item in _sources(package)]
-    workers = min(usable_cores(), 8)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        parts = pool.map(_entries_of_file, sources, chunksize=32)
-        return [entry for part in parts for entry in part]
+    return harvest(sources, min(usable_cores(), 8))
 
 
 def unambiguous(entries: Sequence[Entry]) -> list[Entry]:
@@ -150,36 +136,6 @@ def unambiguous(entries: Sequence[Entry]) -> list[Entry]:
         and summaries[_folded(entry.summary)] == 1
         and bodies[_folded(entry.body)] == 1
     ]
-
-
-def entries_of_source(module: str, source: str) -> Iterator[Entry]:
-    """Documented public names of one module's source text."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # invalid escapes in other people's docstrings
-        tree = ast.parse(source)
-    yield from _walk(module, tree)
-
-
-def _walk(prefix: str, node: ast.AST) -> Iterator[Entry]:
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            continue
-        if child.name.startswith("_"):
-            continue
-        name = f"{prefix}.{child.name}"
-        if documentation := ast.get_docstring(child):
-            summary, _, body = documentation.partition("\n\n")
-            yield Entry(name, " ".join(summary.split()), " ".join(body.split()))
-        if isinstance(child, ast.ClassDef):
-            yield from _walk(name, child)
-
-
-def _entries_of_file(item: tuple[str, str]) -> list[Entry]:
-    module, path = item
-    try:
-        return list(entries_of_source(module, Path(path).read_text(encoding="utf-8")))
-    except (SyntaxError, UnicodeDecodeError):  # templates and fixtures that are not Python
-        return []
 
 
 def _sources(package: str) -> Iterator[tuple[str, str]]:

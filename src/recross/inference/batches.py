@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,8 +54,12 @@ class PackedBatch:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def padded(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens, segments and attention mask, each ``(B, L)``, for a network that pads."""
+    def padded(self, filler: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens, segments and attention mask, each ``(B, L)``, for a network that pads.
+
+        ``filler`` stands where a sequence has ended: the network's own padding token, since some
+        look for it to know where that was.
+        """
         longest = self.groups[0][1]
         shape = (len(self), longest)
         rows = torch.repeat_interleave(
@@ -64,11 +69,23 @@ class PackedBatch:
                 device=self.tokens.device,
             ),
         )
-        tokens, segments, mask = (self.tokens.new_zeros(shape) for _ in range(3))
+        tokens = self.tokens.new_full(shape, filler)
+        segments, mask = (self.tokens.new_zeros(shape) for _ in range(2))
         tokens[rows, self.positions] = self.tokens
         segments[rows, self.positions] = self.segments
         mask[rows, self.positions] = 1
         return tokens, segments, mask
+
+
+def padding_token(config: Any) -> int | None:
+    """The token that a model of transformers takes for padding; ``None`` where it knows none."""
+    token: int | None = config.get_text_config().pad_token_id
+    return token
+
+
+def masked_filler(config: Any) -> int:
+    """What to pad with where the attention mask alone says what is read: any token will do."""
+    return padding_token(config) or 0
 
 
 def by_length(lengths: Ints) -> Ints:

@@ -12,7 +12,7 @@ import xxhash
 from recross.hardware import Hardware
 from recross.store import describe
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised when the engine or a forward changes a score."""
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from recross.errors import InputError
 from recross.hardware import Hardware
-from recross.inference.batches import PackedBatch
+from recross.inference.batches import PackedBatch, masked_filler
 from recross.inference.network import Forward
 from recross.inference.tokens import Item, Sequences
 from recross.rerankers import pretrained
@@ -100,7 +100,8 @@ class CausalNetwork(nn.Module):
 
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the answers, worst first, ``(B, C)``."""
-        tokens, _, mask = batch.padded()  # padded on the right, where no token looks
+        # padded on the right, where no token looks
+        tokens, _, mask = batch.padded(masked_filler(self.model.config))
         last = mask.sum(dim=1) - 1
         row = torch.arange(len(batch), device=tokens.device)
         if not self._rows_are_enough:

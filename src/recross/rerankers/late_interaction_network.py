@@ -17,7 +17,7 @@ from recross.hardware import Hardware
 from recross.inference import packed
 from recross.inference.affine import LiveAffine, frozen_affine
 from recross.inference.attention import by_group
-from recross.inference.batches import PackedBatch
+from recross.inference.batches import PackedBatch, masked_filler
 from recross.inference.network import Forward
 from recross.inference.tokens import Ints, Item, Sequences, spans, tokenize
 from recross.rerankers.contracts import LateInteractionContract, save_contract
@@ -170,7 +170,7 @@ class LateInteractionNetwork(nn.Module):
             return packed.states(
                 self.model, self._live, documents, dropout=dropout, recompute=recompute
             )
-        tokens, _, mask = documents.padded()
+        tokens, _, mask = documents.padded(masked_filler(self.model.config))
         found = self.model.bert(input_ids=tokens, attention_mask=mask).last_hidden_state
         states: Tensor = found[mask.bool()]
         return states

@@ -19,7 +19,7 @@ from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.inference import packed_t5
 from recross.inference.affine import LiveAffine, frozen_affine
-from recross.inference.batches import PackedBatch
+from recross.inference.batches import PackedBatch, masked_filler
 from recross.inference.network import Forward
 from recross.inference.tokens import Item, Joiner, Sequences, prompt_template
 from recross.rerankers import pretrained
@@ -141,7 +141,7 @@ class T5Network(nn.Module):
         return logits
 
     def _padded(self, batch: PackedBatch) -> Tensor:
-        tokens, _, mask = batch.padded()
+        tokens, _, mask = batch.padded(masked_filler(self.model.config))
         if self.contract.read_out == "head":
             states = self.model.get_encoder()(input_ids=tokens, attention_mask=mask)
             return self._head(states.last_hidden_state[:, 0])

@@ -18,6 +18,7 @@ from recross.tracking.tracker import Log
 from recross.training.data import StepData, planned
 from recross.training.groups import Groups
 from recross.training.in_batch import EncodesApart
+from recross.training.main_module import check_guarded
 from recross.training.module import RankingModule
 from recross.training.progress import LAST_GOOD, Progress, TrainingFolder
 from recross.training.range_search import RangeSearchModule
@@ -100,9 +101,11 @@ def check(recipe: Recipe, network: Any, hardware: Hardware) -> None:
     """Refuse what cannot be trained whatever the groups, before any is made.
 
     Raises:
-        InputError: loss, network and hardware do not go together.
+        InputError: loss, network and hardware do not go together, or a script trains on several
+            devices outside of its guard.
     """
     training, loss = recipe.training, recipe.loss
+    check_guarded(hardware.devices)
     if training.batch_size % hardware.devices:
         raise InputError(
             f"training.batch_size must be a multiple of hardware.devices={hardware.devices},"

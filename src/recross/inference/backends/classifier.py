@@ -13,7 +13,8 @@ from recross.hardware import Hardware
 from recross.inference import packed
 from recross.inference.affine import frozen_affine
 from recross.inference.backends.int8_affine import DOT_PRODUCTS, int8_affine, multiplies_in_int8
-from recross.inference.batches import PackedBatch
+from recross.inference.backends.last_token import reader
+from recross.inference.batches import PackedBatch, masked_filler
 from recross.inference.network import Forward
 
 MakeForward = Callable[[Any, Hardware], Forward]
@@ -31,7 +32,7 @@ def classifier_logits(model: Any, hardware: Hardware) -> Forward:
 
 def padded_inputs(model: Any, batch: PackedBatch) -> dict[str, Tensor]:
     """A batch as keyword arguments of a sequence classifier."""
-    tokens, segments, mask = batch.padded()
+    tokens, segments, mask = batch.padded(masked_filler(model.config))
     inputs = {"input_ids": tokens, "attention_mask": mask}
     if getattr(model.config, "type_vocab_size", 0) > 1:
         inputs["token_type_ids"] = segments
@@ -39,15 +40,15 @@ def padded_inputs(model: Any, batch: PackedBatch) -> dict[str, Tensor]:
 
 
 def padded_logits(model: Any, batch: PackedBatch) -> Tensor:
-    """Logits of the model's own forward, ``(B, labels)``."""
-    logits: Tensor = model(**padded_inputs(model, batch)).logits
+    """Logits of a padded forward, ``(B, labels)``."""
+    logits: Tensor = reader(model)(**padded_inputs(model, batch)).logits
     return logits
 
 
 def _torch(model: Any, hardware: Hardware) -> Forward:
     """Without padding where the structure is known, in the model's own forward elsewhere."""
     if not packed.is_supported(model):
-        return _padded(model, hardware, model)
+        return _padded(model, hardware, reader(model))
     dtype = hardware.dtype
     layers = packed.blocks(model, frozen_affine(dtype, hardware.batch_tokens))
     return lambda batch: packed.forward(model, layers, batch, dtype)
@@ -55,7 +56,7 @@ def _torch(model: Any, hardware: Hardware) -> Forward:
 
 def _torch_compile(model: Any, hardware: Hardware) -> Forward:
     """Padded: a compiled function wants few shapes, and packed batches have all."""
-    return _padded(model, hardware, torch.compile(model.eval(), dynamic=True))
+    return _padded(model, hardware, torch.compile(reader(model).eval(), dynamic=True))
 
 
 def _torch_int8(model: Any, hardware: Hardware) -> Forward:

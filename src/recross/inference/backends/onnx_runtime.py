@@ -14,6 +14,7 @@ import xxhash
 from torch import Tensor, nn
 
 from recross.hardware import Hardware
+from recross.inference.backends.last_token import reader
 from recross.store import Store
 
 FILE = "model.onnx"
@@ -58,7 +59,7 @@ class _Logits(nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        self.model = model
+        self.model = reader(model)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None

@@ -1,0 +1,86 @@
+"""What Python sources document, and its own program: harvested in processes that run nothing else.
+
+Imports the standard library alone, so that a process that runs this file as a script starts at
+once. The caller's main module is never run again, as it is in a pool of spawned processes.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+Source = tuple[str, str]
+"""A module's name and the path of its file."""
+
+
+class Entry(NamedTuple):
+    """One documented name."""
+
+    name: str
+    summary: str
+    body: str
+
+
+def harvest(sources: Sequence[Source], processes: int) -> list[Entry]:
+    """Every documented public name of the sources, in their order, read by several processes."""
+    if not sources:
+        return []
+    processes = min(processes, len(sources))
+    shares = [sources[number::processes] for number in range(processes)]
+    with ThreadPoolExecutor(processes) as pool:
+        found = list(pool.map(_elsewhere, shares))
+    files = (found[number % processes][number // processes] for number in range(len(sources)))
+    return [Entry(*entry) for entries in files for entry in entries]
+
+
+def entries_of_source(module: str, source: str) -> Iterator[Entry]:
+    """Documented public names of one module's source text."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # invalid escapes in other people's docstrings
+        tree = ast.parse(source)
+    yield from _walk(module, tree)
+
+
+def _walk(prefix: str, node: ast.AST) -> Iterator[Entry]:
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        if child.name.startswith("_"):
+            continue
+        name = f"{prefix}.{child.name}"
+        if documentation := ast.get_docstring(child):
+            summary, _, body = documentation.partition("\n\n")
+            yield Entry(name, " ".join(summary.split()), " ".join(body.split()))
+        if isinstance(child, ast.ClassDef):
+            yield from _walk(name, child)
+
+
+def _entries_of_file(module: str, path: str) -> list[Entry]:
+    try:
+        return list(entries_of_source(module, Path(path).read_text(encoding="utf-8")))
+    except (SyntaxError, UnicodeDecodeError):  # templates and fixtures that are not Python
+        return []
+
+
+def _elsewhere(sources: Sequence[Source]) -> list[list[list[str]]]:
+    """The entries of each source as JSON has them, read by a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-I", __file__],
+        input=json.dumps(sources),
+        stdout=subprocess.PIPE,
+        encoding="ascii",
+        check=True,
+    )
+    found: list[list[list[str]]] = json.loads(done.stdout)
+    return found
+
+
+if __name__ == "__main__":
+    json.dump([_entries_of_file(*source) for source in json.load(sys.stdin)], sys.stdout)
