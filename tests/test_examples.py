@@ -15,11 +15,12 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 COMMAND_LINES = re.findall(r"^    recross (.+?)(?:\s{2,}#.*)?$", README, flags=re.MULTILINE)
 
 
-def test_the_python_twin_of_a_command_runs(beir_folder, tmp_path, capsys):
+def test_the_python_twin_of_a_command_runs(tiny_bert, beir_folder, tmp_path, capsys):
     collection = BeirFolder(beir_folder).load()
     run = BM25(store=tmp_path / "store").retrieve(collection, collection.query_ids("test"), 30)
     run.write(tmp_path / "bm25.trec")
-    exec(BLOCKS[0], {"folder": beir_folder, "run_file": tmp_path / "bm25.trec"})
+    given = {"checkpoint": tiny_bert, "folder": beir_folder, "run_file": tmp_path / "bm25.trec"}
+    exec(BLOCKS[0], given)
     assert "'MRR@10': " in capsys.readouterr().out
 
 

@@ -128,6 +128,7 @@ class Experiment:
             return done
         logger.info("%s, seed %d", self.name, self.seed)
         start = time.perf_counter()
+        self._check_networks()
         write_json(self.folder / "environment.json", environment(self.hardware))
         log = self.tracking.open(self.folder, self.study, self.name, describe(self))
         collection = self.collection.load()
@@ -210,10 +211,9 @@ class Experiment:
         A re-ranker without a network to train, and ``training=none``, are left as they are. A
         checkpoint that an equal training left in the store is taken from there.
         """
+        self._check_networks()
         training, reranker = self.training, self.reranker
         teacher = self.teacher if training.enabled else None
-        for part in (*networks(reranker), *networks(teacher)):
-            _ = part.network  # one that is missing or does not fit is an error before any work
         if (
             not isinstance(training, FineTuning)
             or not isinstance(reranker, Trainable)
@@ -226,6 +226,21 @@ class Experiment:
         shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(checkpoint, kept, ignore=shutil.ignore_patterns("manifest.json"))
         return reranker.trained(checkpoint), read_manifest(checkpoint)["training"]
+
+    def _check_networks(self) -> None:
+        """Load what will be asked: one that is missing, does not fit or scores at random is told.
+
+        Raises:
+            InputError: a network cannot be loaded, or has a fresh head that nothing here trains.
+        """
+        stages = [(self.reranker, self.training)]
+        if self.teacher is not None and self.training.enabled:
+            stages.append((self.teacher.reranker, self.teacher.training))
+        for reranker, training in stages:
+            for part in networks(reranker):
+                _ = part.network
+                if not (training.enabled and isinstance(reranker, Trainable)):
+                    part.check_trained()
 
     def _trainer(self, collection: Collection) -> Trainer:
         return Trainer(

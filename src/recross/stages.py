@@ -9,7 +9,7 @@ from recross.collection import CollectionSource
 from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.inference.score_cache import ScoreCache
-from recross.rerankers.reranker import Reranker
+from recross.rerankers.reranker import Reranker, networks
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.retrieval.run_file import candidates_from
 from recross.runs import Run
@@ -58,7 +58,14 @@ class Reranking:
     cache: ScoreCache | None = None
 
     def run(self) -> Path:
-        """Re-rank and write; returns the path of the run file."""
+        """Re-rank and write; returns the path of the run file.
+
+        Raises:
+            InputError: a network has a head that was never trained, or no query is the
+                collection's.
+        """
+        for part in networks(self.reranker):
+            part.check_trained()
         run = Run.read(self.candidates)
         collection = self.collection.load()
         known = [query_id for query_id in run.rankings if query_id in collection.queries]

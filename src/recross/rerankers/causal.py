@@ -41,11 +41,14 @@ class CausalNetwork(nn.Module):
     documents_per_item = 1
     heads = ("score",)
 
-    def __init__(self, model: Any, tokenizer: Any, contract: PromptContract) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, contract: PromptContract, head_is_fresh: bool = False
+    ) -> None:
         super().__init__()
         self.model = model
         self.tokenizer = tokenizer
         self.contract = contract
+        self.head_is_fresh = head_is_fresh
         self._pieces = [piece_id(tokenizer, piece) for piece in contract.pieces]
         self._before = _ids(tokenizer, contract.prefix)
         self._after = _ids(tokenizer, contract.suffix)
@@ -91,8 +94,9 @@ class CausalNetwork(nn.Module):
             recompute_activations(self.model)
 
     def finish_training(self) -> None:
-        """Merge what was added."""
+        """Merge what was added; the head is no longer fresh."""
         merge(self.model)
+        self.head_is_fresh = False
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Scores to train on, ``(B,)``: of two answers the margin, else as they are read."""
@@ -198,7 +202,7 @@ class CausalReranker(NetworkReranker):
                 f"checkpoint must be a causal language model, got {self.checkpoint!r},"
                 f" which is {found.config.model_type}"
             )
-        return CausalNetwork(found.model, found.tokenizer, contract).eval()
+        return CausalNetwork(found.model, found.tokenizer, contract, found.head_is_fresh).eval()
 
     def trained(self, folder: Path) -> CausalReranker:
         """The same re-ranker with the weights and the contract of a folder."""

@@ -37,11 +37,14 @@ class PairNetwork(nn.Module):
 
     heads = ("classifier", "pooler")
 
-    def __init__(self, model: Any, tokenizer: Any, contract: Contract) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, contract: Contract, head_is_fresh: bool = False
+    ) -> None:
         super().__init__()
         self.model = model
         self.tokenizer = tokenizer
         self.contract = contract
+        self.head_is_fresh = head_is_fresh
         self.documents_per_item = contract.documents
         template = (triple_template if contract.compares else pair_template)(tokenizer)
         self._joiner = Joiner(tokenizer, template, contract.max_length, contract.max_query_length)
@@ -65,8 +68,9 @@ class PairNetwork(nn.Module):
             recompute_activations(self.model)
 
     def finish_training(self) -> None:
-        """Merge what was added."""
+        """Merge what was added; the head is no longer fresh."""
         merge(self.model)
+        self.head_is_fresh = False
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Logits to train on, ``(B,)``: of two classes the margin, or the one that is read."""
@@ -147,7 +151,7 @@ class CrossEncoder(NetworkReranker):
             max_length=self.max_length or contract.max_length,
             max_query_length=self.max_query_length or contract.max_query_length,
         )
-        return PairNetwork(found.model, found.tokenizer, contract).eval()
+        return PairNetwork(found.model, found.tokenizer, contract, found.head_is_fresh).eval()
 
     def check(self, contract: Contract) -> None:
         """Accept contracts that read one document only."""

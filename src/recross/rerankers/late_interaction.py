@@ -69,7 +69,9 @@ class LateInteraction(NetworkReranker):
             fresh=pretrained.Fresh(self.head_seed, labels=None) if self.fresh_head else None,
             settings={"dim": contract.dimension},
         )
-        return LateInteractionNetwork(found.model, found.tokenizer, contract).eval()
+        return LateInteractionNetwork(
+            found.model, found.tokenizer, contract, found.head_is_fresh
+        ).eval()
 
     def trained(self, folder: Path) -> LateInteraction:
         """The same re-ranker with the weights and the contract of a folder."""
@@ -113,6 +115,7 @@ class LateInteraction(NetworkReranker):
 
     def token_vectors(self, collection: Collection) -> TokenVectors:
         """The vectors of every document, made first if the store has them not."""
+        self.check_trained()
         storage: Storage = "int8" if self.vectors == "int8" else "fp16"
         known: dict[str, TokenVectors] = self._known
         if collection.texts_fingerprint not in known:

@@ -44,11 +44,18 @@ class LateInteractionNetwork(nn.Module):
     documents_per_item = 1
     heads = ("linear",)
 
-    def __init__(self, model: Any, tokenizer: Any, contract: LateInteractionContract) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        contract: LateInteractionContract,
+        head_is_fresh: bool = False,
+    ) -> None:
         super().__init__()
         self.model = model
         self.tokenizer = tokenizer
         self.contract = contract
+        self.head_is_fresh = head_is_fresh
         self._query_marker = _token(tokenizer, contract.query_marker)
         self._document_marker = _token(tokenizer, contract.document_marker)
         self._skipped = _punctuation(tokenizer) if contract.skip_punctuation else []
@@ -120,8 +127,9 @@ class LateInteractionNetwork(nn.Module):
             recompute_activations(self.model)
 
     def finish_training(self) -> None:
-        """Merge what was added."""
+        """Merge what was added; the head is no longer fresh."""
         merge(self.model)
+        self.head_is_fresh = False
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Scores to train on, ``(B,)``."""

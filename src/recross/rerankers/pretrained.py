@@ -92,6 +92,8 @@ class Pretrained:
 
     model: Any
     tokenizer: Any
+    head_is_fresh: bool = False
+    """Whether weights were drawn because the checkpoint has them not: it scores at random."""
 
     @property
     def config(self) -> Any:
@@ -141,8 +143,10 @@ def load(
         config.num_labels = fresh.labels
     for name, value in (settings or {}).items():
         setattr(config, name, value)
-    model = _read(checkpoint, "weights", lambda: _weights(kind, place, config, fresh, dtype))
-    return Pretrained(model, tokenizer)
+    model, is_fresh = _read(
+        checkpoint, "weights", lambda: _weights(kind, place, config, fresh, dtype)
+    )
+    return Pretrained(model, tokenizer, is_fresh)
 
 
 def family(checkpoint: str) -> str:
@@ -199,7 +203,7 @@ def grown_t5(checkpoint: str, layers: int, seed: int, *, encoder_only: bool = Fa
     with torch.no_grad():
         _graft(source.model, model)
     model.train(False)
-    return Pretrained(model, tokenizer)
+    return Pretrained(model, tokenizer, head_is_fresh=True)
 
 
 def _graft(bert: Any, t5: Any) -> None:
@@ -227,7 +231,10 @@ def _graft(bert: Any, t5: Any) -> None:
     t5.get_encoder().final_layer_norm.weight.copy_(gain)
 
 
-def _weights(kind: str, place: str, config: Any, fresh: Fresh | None, dtype: torch.dtype) -> Any:
+def _weights(
+    kind: str, place: str, config: Any, fresh: Fresh | None, dtype: torch.dtype
+) -> tuple[Any, bool]:
+    """The model, and whether any of its weights had to be drawn."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fresh.seed if fresh else 0)
         model, report = _class(kind, config).from_pretrained(
@@ -242,7 +249,7 @@ def _weights(kind: str, place: str, config: Any, fresh: Fresh | None, dtype: tor
             f"checkpoint {place!r} lacks {', '.join(sorted(report['missing_keys']))};"
             " a freshly initialised head scores at random (fresh_head=true allows it, for training)"
         )
-    return model.eval()
+    return model.eval(), bool(report["missing_keys"])
 
 
 def _class(kind: str, config: Any) -> Any:

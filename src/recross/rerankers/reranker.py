@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
 from recross.collection import Collection
+from recross.errors import InputError
 from recross.hardware import Hardware
 from recross.inference.engine import Engine, Scores
 from recross.inference.score_cache import ScoreCache
@@ -69,6 +70,18 @@ class NetworkReranker(ABC):
         """A short name for runs and tables."""
         return self.alias or Path(self.checkpoint.removeprefix("embedded:")).name
 
+    def check_trained(self) -> None:
+        """Refuse to score with a head that was drawn and not trained: its order is random.
+
+        Raises:
+            InputError: the checkpoint lacks its head.
+        """
+        if getattr(self.network, "head_is_fresh", False):
+            raise InputError(
+                f"reranker must be trained before it scores: {self.checkpoint} has a freshly drawn"
+                " head; train it (recross run, recross train), or name a trained checkpoint"
+            )
+
     def score(self, query: str, documents: Sequence[str]) -> Scores:
         """Score one query's documents, ``(N,)``; higher is more relevant."""
         return self.predict([(query, document) for document in documents])
@@ -88,6 +101,7 @@ class NetworkReranker(ABC):
     @cached_property
     def engine(self) -> Engine:
         """Scores with the weights as they were when first asked."""
+        self.check_trained()
         return Engine(self.network, self.hardware, self.cache)
 
 

@@ -41,11 +41,14 @@ class T5Network(nn.Module):
 
     heads = ("classifier",)
 
-    def __init__(self, model: Any, tokenizer: Any, contract: PromptContract) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, contract: PromptContract, head_is_fresh: bool = False
+    ) -> None:
         super().__init__()
         self.model = model
         self.tokenizer = tokenizer
         self.contract = contract
+        self.head_is_fresh = head_is_fresh
         self.documents_per_item = 2 if contract.compares else 1
         self._pieces = [piece_id(tokenizer, piece) for piece in contract.pieces]
         self._opening = [piece_id(tokenizer, piece) for piece in contract.opening]
@@ -81,8 +84,9 @@ class T5Network(nn.Module):
             recompute_activations(self.model)
 
     def finish_training(self) -> None:
-        """Merge what was added."""
+        """Merge what was added; the head is no longer fresh."""
         merge(self.model)
+        self.head_is_fresh = False
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Scores to train on, ``(B,)``: of two answers the margin, else as they are read."""
@@ -193,7 +197,8 @@ class T5Reranker(NetworkReranker):
             self.checkpoint, self.contract, self.max_length, self.max_query_length
         )
         self.check(contract)
-        return T5Network(*self._weights(contract), contract).eval()
+        found = self._weights(contract)
+        return T5Network(found.model, found.tokenizer, contract, found.head_is_fresh).eval()
 
     def check(self, contract: PromptContract) -> None:
         """Accept contracts that read one document only."""
@@ -211,17 +216,15 @@ class T5Reranker(NetworkReranker):
             fresh_head=False,
         )
 
-    def _weights(self, contract: PromptContract) -> tuple[Any, Any]:
+    def _weights(self, contract: PromptContract) -> pretrained.Pretrained:
         encoder_only = contract.read_out == "head"
         if self.grown_layers is not None:
-            found = pretrained.grown_t5(
+            return pretrained.grown_t5(
                 self.checkpoint, self.grown_layers, self.seed, encoder_only=encoder_only
             )
-        else:
-            kind = "token_classifier" if encoder_only else "sequence_to_sequence"
-            fresh = pretrained.Fresh(self.seed) if self.fresh_head else None
-            found = pretrained.load(kind, self.checkpoint, families=FAMILIES, fresh=fresh)
-        return found.model, found.tokenizer
+        kind = "token_classifier" if encoder_only else "sequence_to_sequence"
+        fresh = pretrained.Fresh(self.seed) if self.fresh_head else None
+        return pretrained.load(kind, self.checkpoint, families=FAMILIES, fresh=fresh)
 
 
 def _end(tokenizer: Any, contract: PromptContract) -> list[int]:
