@@ -32,11 +32,11 @@ import torch
 from rounds import processor_seconds
 from sentence_transformers import SentenceTransformer
 
-from recross.checkpoints import locate
-from recross.collection import Collection
+from recross.checkpoints.location import locate
 from recross.collections.apidocs import Apidocs
+from recross.collections.collection import Collection
 from recross.collections.files import BeirFolder
-from recross.hardware import Hardware, processor_name
+from recross.machine.hardware import Hardware, processor_name
 from recross.retrieval import biencoder, bm25
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.bm25 import BM25

@@ -28,12 +28,12 @@ import numpy as np
 import torch
 from reduced_forms import BUDGET, Form, forms
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.collections.files import BeirFolder
-from recross.hardware import processor_name
+from recross.experiment.quality_gate import Judgments, QualityGate, compare
 from recross.inference.batches import PackedBatch, token_budget
-from recross.inference.quality_gate import Judgments, QualityGate, compare
 from recross.inference.tokens import Sequences
+from recross.machine.hardware import processor_name
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.bm25 import BM25
 from recross.runs import Run

@@ -10,13 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recross.hardware import Hardware
-from recross.inference import packed
-from recross.inference.affine import APPLY, Activation, Affine, MakeAffine, frozen_affine, fused
-from recross.inference.backends import onnx_runtime
-from recross.inference.backends.classifier import padded_inputs
-from recross.inference.backends.int8_affine import int8_affine, quantised_weight
 from recross.inference.batches import PackedBatch
+from recross.inference.encoders import bert as packed
+from recross.inference.encoders.affine import (
+    APPLY,
+    Activation,
+    Affine,
+    MakeAffine,
+    frozen_affine,
+    fused,
+)
+from recross.inference.encoders.backends import onnx_runtime
+from recross.inference.encoders.backends.classifier import padded_inputs
+from recross.inference.encoders.backends.int8_affine import int8_affine, quantised_weight
+from recross.machine.hardware import Hardware
 
 Form = Callable[[PackedBatch], Tensor]
 BUDGET = 2048

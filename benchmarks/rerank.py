@@ -32,9 +32,9 @@ from workload import documents, queries, random_checkpoint
 
 from recross.collections.files import BeirFolder
 from recross.evaluation.measures import evaluate
-from recross.hardware import Hardware, processor_name
-from recross.inference.backends.int8_affine import multiplies_in_int8
+from recross.inference.encoders.backends.int8_affine import multiplies_in_int8
 from recross.inference.engine import Engine
+from recross.machine.hardware import Hardware, processor_name
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.bm25 import BM25
 

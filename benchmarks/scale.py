@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from workload import random_checkpoint, text
 
-from recross.collection import Collection
-from recross.hardware import Hardware
+from recross.collections.collection import Collection
+from recross.machine.hardware import Hardware
 from recross.records import ScoredDoc
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.runs import Run

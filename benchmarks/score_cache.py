@@ -25,10 +25,10 @@ import numpy as np
 from filelock import FileLock
 from xxhash import xxh3_128_digest
 
-from recross.inference.score_cache import ScoreCache
-from recross.inference.score_file import opened
-from recross.inference.score_keys import Keys, Texts
-from recross.inference.score_pages import (
+from recross.inference.cache.score_cache import ScoreCache
+from recross.inference.cache.score_file import opened
+from recross.inference.cache.score_keys import Keys, Texts
+from recross.inference.cache.score_pages import (
     Scores,
     by_page,
     entries_of,

@@ -23,11 +23,11 @@ import torch
 from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 
-from recross.hardware import Hardware
-from recross.inference import packed_t5
-from recross.inference.affine import frozen_affine
 from recross.inference.batches import PackedBatch, token_budget
+from recross.inference.encoders import t5 as packed_t5
+from recross.inference.encoders.affine import frozen_affine
 from recross.inference.tokens import Sequences
+from recross.machine.hardware import Hardware
 
 SIZES = {
     "small": {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8},

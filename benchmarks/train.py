@@ -25,13 +25,13 @@ import torch
 from rounds import processor_seconds
 from workload import documents, queries, random_checkpoint
 
-from recross.collection import Collection
-from recross.hardware import Hardware, processor_name
+from recross.collections.collection import Collection
+from recross.machine.hardware import Hardware, processor_name
 from recross.records import TrainingGroup
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.runs import Run
+from recross.training.data.groups import Groups
 from recross.training.fit import fit
-from recross.training.groups import Groups
 from recross.training.losses.pointwise import Pointwise
 from recross.training.recipe import FineTuning, Recipe
 from recross.training.validation import Validation

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from recross.checkpoints import locate
+from recross.checkpoints.location import locate
 
 VOCABULARY = "embedded:all-minilm-l6-v2"
 SIZES = {

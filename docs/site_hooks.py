@@ -6,8 +6,8 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
-from recross.config import about, config_folder, options, rerankers_of_checkpoints
-from recross.report.contracts_table import contracts_table
+from recross.command.config import about, config_folder, options, rerankers_of_checkpoints
+from recross.report.tables.contracts_table import contracts_table
 
 GROUPS = {
     "collection": "Texts and judgments.",

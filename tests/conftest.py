@@ -22,9 +22,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.collections.files import write_beir
-from recross.inference.backends.int8_affine import multiplies_in_int8
+from recross.inference.encoders.backends.int8_affine import multiplies_in_int8
 from recross.runs import Run
 
 atexit.register(shutil.rmtree, os.environ["IR_DATASETS_HOME"], ignore_errors=True)

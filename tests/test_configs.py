@@ -9,7 +9,7 @@ import pytest
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from recross.config import (
+from recross.command.config import (
     ConfigError,
     about,
     build,
@@ -246,14 +246,14 @@ def stages(**given):
     """A cascade as data."""
     nodes = {
         name: {
-            "_target_": "recross.rerankers.cascade.Stage",
+            "_target_": "recross.rerankers.composed.cascade.Stage",
             "reranker": {"_target_": "recross.rerankers.baselines.Oracle"},
             "depth": 9,
             **changes,
         }
         for name, changes in given.items()
     }
-    return {"_target_": "recross.rerankers.cascade.Cascade", "stages": nodes}
+    return {"_target_": "recross.rerankers.composed.cascade.Cascade", "stages": nodes}
 
 
 def test_a_mapping_of_parts_is_built_in_its_order():
@@ -265,20 +265,20 @@ def test_a_mapping_of_parts_is_built_in_its_order():
 
 def test_problems_inside_a_mapping_of_parts_are_reported_with_their_path():
     passages = {
-        "_target_": "recross.rerankers.passages.LongDocuments",
+        "_target_": "recross.rerankers.composed.passages.LongDocuments",
         "reranker": {"_target_": "recross.rerankers.baselines.Oracle", "colour": "red"},
         "pooling": "median",
     }
     wrong = stages(
         deep={"depth": "many", "reranker": passages},
-        short={"_target_": "recross.hardware.Hardware"},
+        short={"_target_": "recross.machine.hardware.Hardware"},
     )
     problems = list(find_problems("", dict(values(), reranker=wrong)))
     starts = [
         f"{STAGES}.deep.reranker.reranker.colour: unknown; recross.rerankers.baselines.Oracle",
         f"{STAGES}.deep.reranker.pooling: Input should be 'max', 'first' or 'mean_top'",
         f"{STAGES}.deep.depth: Input should be a valid integer",
-        f"{STAGES}.short: must be a Stage, got 'recross.hardware.Hardware'",
+        f"{STAGES}.short: must be a Stage, got 'recross.machine.hardware.Hardware'",
     ]
     assert all(any(problem.startswith(start) for problem in problems) for start in starts)
     assert all(problem.startswith((f"{STAGES}.deep", f"{STAGES}.short")) for problem in problems)
@@ -310,7 +310,7 @@ def test_stages_and_their_re_rankers_are_overrides_that_the_name_tells():
     chosen = values(
         *("reranker=minilm_cascade", "reranker@reranker.stages.fast.reranker=tinybert_l2"),
         *("+reranker@reranker.stages.last.reranker=oracle", f"{STAGES}.accurate.depth=10"),
-        f"+{STAGES}.last={{_target_: recross.rerankers.cascade.Stage, depth: 3}}",
+        f"+{STAGES}.last={{_target_: recross.rerankers.composed.cascade.Stage, depth: 3}}",
     )
     cascade = build(chosen).reranker
     assert cascade.order == ("fast", "accurate", "last")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from recross.cli import main
-from recross.config import options
+from recross.command.cli import main
+from recross.command.config import options
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))

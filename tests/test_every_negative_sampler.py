@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from recross.cli import main
-from recross.config import options
+from recross.command.cli import main
+from recross.command.config import options
 from recross.runs import Run
 from tests.conftest import save_tiny
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from recross.cli import main
-from recross.config import composed, options, resolved
-from recross.rerankers.published import PUBLISHED
+from recross.checkpoints.published import PUBLISHED
+from recross.command.cli import main
+from recross.command.config import composed, options, resolved
 from tests.chat_stub import ChatStub
 from tests.conftest import save_tiny, save_tiny_llama, save_tiny_t5
 from tests.test_configs import MUST_BE_GIVEN

@@ -7,8 +7,8 @@ import pytest
 from ir_datasets.formats import TsvDocPairs
 from ir_datasets.util import LocalDownload
 
-from recross.cli import main
-from recross.config import options
+from recross.command.cli import main
+from recross.command.config import options
 from tests.conftest import save_tiny, toy_collection
 
 TRIPLES = [(f"q{n}", f"d{n}", f"d{(n * 7 + 3) % 96}") for n in range(96) if n % 5 > 1]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recross.collections.files import BeirFolder
-from recross.config import COMMANDS, build, composed, resolved
+from recross.command.config import COMMANDS, build, composed, resolved
 from recross.retrieval.bm25 import BM25
 
 README = (Path(__file__).parents[1] / "README.md").read_text()

@@ -8,7 +8,7 @@ import time
 import pytest
 import yaml
 
-from recross.cli import main
+from recross.command.cli import main
 from recross.runs import Run
 from tests.conftest import save_tiny
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from recross.checkpoints import locate
-from recross.cli import main
+from recross.checkpoints.location import locate
+from recross.command.cli import main
 from tests.conftest import save_tiny, save_tiny_t5
 from tests.miniature_ir_datasets import DEV
 from tests.test_configs import cells

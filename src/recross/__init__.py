@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.evaluation.measures import evaluate
 from recross.runs import Run
 
 if TYPE_CHECKING:
-    from recross.loading import load_reranker
+    from recross.command.loading import load_reranker
 
 __all__ = ["Collection", "Run", "evaluate", "load_reranker"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "load_reranker":  # brings transformers: seconds, paid by those who use it
-        from recross.loading import load_reranker
+        from recross.command.loading import load_reranker
 
         return load_reranker
     raise AttributeError(f"module 'recross' has no attribute {name!r}")

@@ -1,6 +1,6 @@
 """``python -m recross``."""
 
-from recross.cli import main
+from recross.command.cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -17,11 +17,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.collections.docstrings import Entry, harvest
 from recross.collections.files import BeirFolder, write_beir
 from recross.errors import InputError
-from recross.hardware import usable_cores
+from recross.machine.hardware import usable_cores
 from recross.store import DEFAULT_STORE, Store, file_hash, read_manifest
 
 SUMMARY_WORDS = (4, 30)

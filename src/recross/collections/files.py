@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.records import Qrels
 from recross.store import file_hash

@@ -16,7 +16,7 @@ from typing import Any
 import ir_datasets
 from ir_datasets.util import HashVerificationError
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.records import Qrels
 from recross.store import fingerprint

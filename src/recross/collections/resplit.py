@@ -6,7 +6,7 @@ from collections.abc import Collection as Some
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from recross.collection import Collection, CollectionSource
+from recross.collections.collection import Collection, CollectionSource
 from recross.errors import InputError
 from recross.records import Qrels
 from recross.seeding import generator

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.records import Cost
 from recross.runs import Run

@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 
-from recross.hardware import Hardware
+from recross.machine.hardware import Hardware
 
 logger = logging.getLogger(__name__)
 

@@ -15,16 +15,16 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
-from recross.collection import Collection
-from recross.hardware import Hardware, is_out_of_memory
+from recross.collections.collection import Collection
 from recross.inference.batch_size import batch_size
 from recross.inference.batches import PackedBatch, token_budget
-from recross.inference.lanes import Lanes
+from recross.inference.cache.identity import scorer_name
+from recross.inference.cache.score_cache import ScoreCache
+from recross.inference.cache.score_keys import Texts
+from recross.inference.devices import Lanes
 from recross.inference.network import Forward, Network
-from recross.inference.score_cache import ScoreCache
-from recross.inference.score_keys import Texts
-from recross.inference.scorer import scorer_name
 from recross.inference.tokens import Sequences
+from recross.machine.hardware import Hardware, is_out_of_memory
 from recross.records import Cost
 from recross.runs import Run
 

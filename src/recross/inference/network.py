@@ -7,9 +7,9 @@ from typing import Protocol
 
 from torch import Tensor
 
-from recross.hardware import Hardware
 from recross.inference.batches import PackedBatch
 from recross.inference.tokens import Item, Sequences
+from recross.machine.hardware import Hardware
 
 Forward = Callable[[PackedBatch], Tensor]
 """Scores a batch, ``(B,)``, in its order."""

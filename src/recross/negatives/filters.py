@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.rerankers.reranker import Reranker
 from recross.runs import Run

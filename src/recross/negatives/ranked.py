@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.random import Generator
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.negatives.filters import Filter
 from recross.negatives.mining import Window
 from recross.negatives.pool import Pool

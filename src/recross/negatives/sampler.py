@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from numpy.random import Generator
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.store import Store
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from recross.report.alignment import aligned_table
 from recross.report.references import LATENCY, SIZE, ReferenceValue
-from recross.report.rows import INTERPOLATED, Row, make_rows
+from recross.report.tables.alignment import aligned_table
+from recross.report.tables.rows import INTERPOLATED, Row, make_rows
 
 FULL_COLLECTION = "full collection"
 MISSING = "–"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from recross.report.rows import INTERPOLATED, Row
+from recross.report.tables.rows import INTERPOLATED, Row
 
 
 def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:

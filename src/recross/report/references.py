@@ -116,3 +116,20 @@ def _value(line: Mapping[str, str], place: str) -> ReferenceValue:
         )
     except InputError as error:
         raise InputError(f"{place}: {error}") from None
+
+
+def reference_files() -> list[Path]:
+    """Files of reference values shipped with the studies of ``experiments/``."""
+    return sorted(_studies().glob("*/reference.csv"))
+
+
+def reference_file(study: str) -> Path:
+    """Where the reference values of a study stand, or would stand."""
+    return _studies() / study / "reference.csv"
+
+
+def _studies() -> Path:
+    """``experiments/``: the checkout's, or the installed package's own."""
+    package = Path(__file__).parents[1]
+    checkout = package.parents[1] / "experiments"
+    return checkout if checkout.is_dir() else package / "experiments"

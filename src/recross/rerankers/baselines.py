@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from recross.collection import Collection
-from recross.inference.pooled import Vectors
+from recross.collections.collection import Collection
+from recross.inference.encoders.pooled import Vectors
 from recross.records import Cost
 from recross.retrieval.biencoder import BiEncoder, cosines
 from recross.runs import Run

@@ -15,18 +15,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recross.checkpoints import pretrained
+from recross.checkpoints.contracts import Contract, check_precision, save_contract
+from recross.checkpoints.published import known_contract, named_contract
 from recross.errors import InputError
-from recross.hardware import Hardware
-from recross.inference import packed
-from recross.inference.affine import LiveAffine
-from recross.inference.backends.classifier import classifier_logits, padded_logits
 from recross.inference.batches import PackedBatch
+from recross.inference.encoders import bert as packed
+from recross.inference.encoders.affine import LiveAffine
+from recross.inference.encoders.backends.classifier import classifier_logits, padded_logits
 from recross.inference.network import Forward
+from recross.inference.preparation import Preparation, merge, prepare, recompute_activations
 from recross.inference.tokens import Item, Joiner, Sequences, pair_template, triple_template
-from recross.rerankers import pretrained
-from recross.rerankers.contracts import Contract, check_precision, save_contract
-from recross.rerankers.preparation import Preparation, merge, prepare, recompute_activations
-from recross.rerankers.published import known_contract, named_contract
+from recross.machine.hardware import Hardware
 from recross.rerankers.reranker import NetworkReranker
 
 IDENTITY = "torch.nn.modules.linear.Identity"

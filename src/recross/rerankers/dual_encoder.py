@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recross.checkpoints.contracts import BiEncoderContract, save_contract
 from recross.errors import InputError
-from recross.hardware import Hardware
-from recross.inference import packed
-from recross.inference.affine import LiveAffine, frozen_affine
 from recross.inference.batches import PackedBatch
+from recross.inference.encoders import bert as packed
+from recross.inference.encoders.affine import LiveAffine, frozen_affine
+from recross.inference.encoders.pooled import Pool, unit_vectors
 from recross.inference.network import Forward
-from recross.inference.pooled import Pool, unit_vectors
+from recross.inference.preparation import Preparation, merge, prepare
 from recross.inference.tokens import Ints, Item, Joiner, Sequences, Template, text_template
-from recross.rerankers.contracts import BiEncoderContract, save_contract
-from recross.rerankers.preparation import Preparation, merge, prepare
+from recross.machine.hardware import Hardware
 from recross.rerankers.reranker import NetworkReranker
 from recross.retrieval.sentence_encoder import packable, read_model, transformer_of
 

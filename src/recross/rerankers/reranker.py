@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.errors import InputError
-from recross.hardware import Hardware
+from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.engine import Engine, Scores
-from recross.inference.score_cache import ScoreCache
+from recross.machine.hardware import Hardware
 from recross.runs import Run
 from recross.store import READ
 

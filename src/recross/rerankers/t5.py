@@ -15,18 +15,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recross.checkpoints import pretrained
+from recross.checkpoints.contracts import PromptContract, save_contract
+from recross.checkpoints.published import prompt_contract
 from recross.errors import InputError
-from recross.hardware import Hardware
-from recross.inference import packed_t5
-from recross.inference.affine import LiveAffine, frozen_affine
 from recross.inference.batches import PackedBatch, masked_filler
+from recross.inference.encoders import t5 as packed_t5
+from recross.inference.encoders.affine import LiveAffine, frozen_affine
 from recross.inference.network import Forward
+from recross.inference.preparation import Preparation, merge, prepare, recompute_activations
 from recross.inference.tokens import Item, Joiner, Sequences, prompt_template
-from recross.rerankers import pretrained
+from recross.machine.hardware import Hardware
 from recross.rerankers.answers import margin, piece_id, read_out
-from recross.rerankers.contracts import PromptContract, save_contract
-from recross.rerankers.preparation import Preparation, merge, prepare, recompute_activations
-from recross.rerankers.published import prompt_contract
 from recross.rerankers.reranker import NetworkReranker
 
 FAMILIES = frozenset({"t5", "mt5", "umt5"})

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.errors import InputError
-from recross.hardware import Hardware
-from recross.inference.pooled import Vectors
+from recross.inference.encoders.pooled import Vectors
+from recross.machine.hardware import Hardware
 from recross.retrieval.document_vectors import DocumentVectors
 from recross.retrieval.found import Found, run_of
 from recross.retrieval.sentence_encoder import SentenceEncoder, load_encoder

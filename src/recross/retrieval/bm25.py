@@ -19,7 +19,7 @@ import numpy as np
 import Stemmer
 from scipy import sparse
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.retrieval.found import Found, run_of
 from recross.runs import Run

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
-from recross.inference.pooled import Vectors
+from recross.inference.encoders.pooled import Vectors
 from recross.inference.tokens import Ints
 from recross.store import read_manifest, write_json
 

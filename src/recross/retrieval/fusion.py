@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.retrieval.retriever import Retriever
 from recross.runs import Run

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.collections.ir_datasets import asked_queries, scored_documents
 from recross.errors import InputError
 from recross.runs import Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.runs import Run
 from recross.seeding import generator
 

@@ -7,8 +7,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from recross.collection import Collection
-from recross.hardware import Hardware
+from recross.collections.collection import Collection
+from recross.machine.hardware import Hardware
 from recross.runs import Run
 from recross.store import Store
 

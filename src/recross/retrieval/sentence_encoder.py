@@ -10,12 +10,12 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from recross.checkpoints import locate
+from recross.checkpoints.location import locate
 from recross.errors import InputError
-from recross.hardware import Hardware
-from recross.inference import packed
-from recross.inference.pooled import PooledEncoder, Pooling, Vectors
+from recross.inference.encoders import bert as packed
+from recross.inference.encoders.pooled import PooledEncoder, Pooling, Vectors
 from recross.inference.tokens import Ints
+from recross.machine.hardware import Hardware
 
 TEXTS_AT_ONCE = 1_024
 """Texts given to sentence-transformers together, which sorts them by length itself."""

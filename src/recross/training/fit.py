@@ -13,11 +13,11 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
 
 from recross.errors import InputError, RunError
-from recross.hardware import Hardware
+from recross.machine.hardware import Hardware
 from recross.tracking.tracker import Log
-from recross.training.data import StepData, planned
-from recross.training.groups import Groups
-from recross.training.in_batch import EncodesApart
+from recross.training.data.groups import Groups
+from recross.training.data.in_batch import EncodesApart
+from recross.training.data.steps import StepData, planned
 from recross.training.main_module import check_guarded
 from recross.training.module import RankingModule
 from recross.training.progress import LAST_GOOD, Progress, TrainingFolder

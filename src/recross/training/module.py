@@ -14,17 +14,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.errors import RunError
-from recross.hardware import Hardware
 from recross.inference.engine import Engine
+from recross.machine.hardware import Hardware
 from recross.records import TrainingGroup
 from recross.runs import Run
 from recross.seeding import generator
 from recross.tracking.tracker import Log
-from recross.training.data import Step, StepData
-from recross.training.in_batch import InBatchStep
-from recross.training.micro_batches import MicroBatch
+from recross.training.data.in_batch import InBatchStep
+from recross.training.data.micro_batches import MicroBatch
+from recross.training.data.steps import Step, StepData
 from recross.training.optimisation import AveragedWeights
 from recross.training.progress import Progress, TrainingFolder
 from recross.training.recipe import Recipe

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal, Protocol, runtime_checkable
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.errors import InputError
-from recross.hardware import Hardware
+from recross.inference.preparation import Preparation
+from recross.machine.hardware import Hardware
 from recross.records import TrainingGroup
-from recross.rerankers.preparation import Preparation
 from recross.training.losses.loss import Loss
 from recross.training.optimisation import GeometricRise, Optimisation
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from recross.collection import Collection
-from recross.hardware import Hardware
+from recross.collections.collection import Collection
+from recross.machine.hardware import Hardware
 from recross.negatives.ranked import RankWindow
 from recross.negatives.sampler import NegativeSampler
 from recross.retrieval.random_order import RandomOrder
@@ -17,12 +17,12 @@ from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.seeding import generator
 from recross.store import Store
 from recross.tracking.tracker import Log
+from recross.training.data.groups import Groups
+from recross.training.data.leaks import LeakPolicy, find_leaks
+from recross.training.data.training_data import Task, TrainingData, mined_groups
 from recross.training.fit import check, fit
-from recross.training.groups import Groups
-from recross.training.leaks import LeakPolicy, find_leaks
 from recross.training.recipe import FineTuning, Recipe, Teach
 from recross.training.teaching import Teacher, teach
-from recross.training.training_data import Task, TrainingData, mined_groups
 from recross.training.validation import Trainable, Validation
 
 logger = logging.getLogger(__name__)

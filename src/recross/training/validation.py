@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
-from recross.collection import Collection
+from recross.collections.collection import Collection
 from recross.evaluation.measures import evaluate
 from recross.inference.engine import Engine
 from recross.records import Qrels

@@ -1,0 +1,1 @@
+"""The command line: options to configs, configs to objects, objects to jobs."""

@@ -1,0 +1,226 @@
+"""The console script.
+
+Each command imports what it needs when it runs: ``recross options`` shall not wait for torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from recross.command.config import COMMANDS, about, options
+from recross.command.launching import collate, launch
+from recross.errors import InputError, RunError
+
+logger = logging.getLogger("recross")
+USAGE = """usage: recross COMMAND [arguments]
+
+experiments (Hydra overrides; -m sweeps, --config-dir DIR adds your own configs)
+  run        one experiment, or a named study:  recross run experiment=performance_table
+  retrieve   the first stage only, writes a TREC run
+  train      up to the checkpoint
+  rerank     re-rank any TREC run:  recross rerank reranker=minilm_l6 candidates=bm25.trec
+results
+  evaluate   measures of run files, with significance:  recross evaluate RUN... --qrels FILE
+  table      collate finished experiments:  recross table DIR... [--check against references]
+  compare    rows of tables with each other:  recross compare DIR... --rows ROW...
+about
+  options    every group and what it offers
+  contracts  what published checkpoints are asked, how they are read, and their published numbers
+  doctor     what this machine has, and what is missing for which option
+  cache      what the score cache holds; forget it; check it:  recross cache stats|clear|verify
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 done, 1 a check or a cell of a sweep failed, 2 the input was wrong."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    _prepare_output()
+    if not words or words[0] in ("-h", "--help"):
+        _say(USAGE)
+        return 0 if words else 2
+    command, rest = words[0], words[1:]
+    try:
+        if command in COMMANDS:
+            return launch(command, rest)
+        if command in _PLAIN:
+            return _PLAIN[command](rest)
+        raise InputError(
+            f"command must be one of {', '.join([*COMMANDS, *_PLAIN])}, got {command!r}"
+        )
+    except InputError as error:
+        logger.error("recross: %s", error)
+        return 2
+    except RunError as error:
+        logger.error("recross: %s", error)
+        return 1
+    except KeyboardInterrupt:
+        logger.error("recross: interrupted; run the same command again to go on")
+        return 130
+
+
+def _table(words: Sequence[str]) -> int:
+    from recross.report.checking import check, write_reference
+
+    parser = argparse.ArgumentParser(prog="recross table")
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
+    parser.add_argument("--reference", type=Path, help="CSV of reference values")
+    parser.add_argument(
+        "--check", action="store_true", help="exit 1 when a reference value is missed"
+    )
+    parser.add_argument(
+        "--write-reference", action="store_true", help="keep what was measured as reference values"
+    )
+    parser.add_argument(
+        "--tolerance", type=float, default=0.02, help="of the measures that are kept"
+    )
+    asked = parser.parse_args(words)
+    if asked.write_reference:
+        write_reference(asked.folders, asked.tolerance, asked.reference)
+    collate(asked.folders, asked.reference)
+    return 1 if asked.check and not check(asked.folders, asked.reference) else 0
+
+
+def _evaluate(words: Sequence[str]) -> int:
+    from recross.collections.files import read_qrels
+    from recross.evaluation.measures import evaluate
+    from recross.report.tables.comparison import comparison_text, pairs_of, write_per_query
+    from recross.runs import Run
+
+    parser = argparse.ArgumentParser(prog="recross evaluate")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument("--qrels", type=Path, required=True, help="TREC qrels, or BEIR's tsv")
+    parser.add_argument("--measures", nargs="+", default=["MRR@10", "nDCG@10", "R@100"])
+    parser.add_argument("--relevant-from", type=int, default=1, help="smallest relevant grade")
+    parser.add_argument("--all-pairs", action="store_true", help="not only against the first run")
+    parser.add_argument(
+        "--per-query", type=Path, metavar="FILE", help="CSV of every query's values"
+    )
+    asked = parser.parse_args(words)
+    qrels = read_qrels(asked.qrels)
+    evaluations = {
+        str(path): evaluate(Run.read(path), qrels, asked.measures, asked.relevant_from)
+        for path in asked.runs
+    }
+    pairs = pairs_of(list(evaluations), asked.all_pairs)
+    _say(comparison_text(evaluations, asked.measures, pairs))
+    if asked.per_query:
+        write_per_query(asked.per_query, evaluations, asked.measures)
+    return 0
+
+
+def _compare(words: Sequence[str]) -> int:
+    from recross.report.tables.comparison import comparison_text, pairs_of
+    from recross.report.tables.row_evaluations import evaluations_of_rows
+
+    parser = argparse.ArgumentParser(prog="recross compare")
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
+    parser.add_argument("--rows", nargs="+", default=[], metavar="PATTERN", help="labels, or *")
+    parser.add_argument("--measures", nargs="+", default=["MRR@10"])
+    parser.add_argument("--all-pairs", action="store_true", help="not only against the first row")
+    asked = parser.parse_args(words)
+    found = evaluations_of_rows(asked.folders, asked.measures, asked.rows)
+    _say(comparison_text(found, asked.measures, pairs_of(list(found), asked.all_pairs)))
+    return 0
+
+
+def _options(words: Sequence[str]) -> int:
+    argparse.ArgumentParser(prog="recross options").parse_args(words)
+    for group, names in options().items():
+        _say(group)
+        for name in names:
+            _say(f"  {name:<20} {about(group, name)}")
+    return 0
+
+
+def _contracts(words: Sequence[str]) -> int:
+    from recross.command.config import rerankers_of_checkpoints
+    from recross.report.tables.contracts_table import contracts_table
+
+    parser = argparse.ArgumentParser(prog="recross contracts")
+    parser.add_argument(
+        "--check", action="store_true", help="score golden pairs with the checkpoints at hand"
+    )
+    parser.add_argument("--golden", type=Path, help="CSV of golden scores of your own")
+    asked = parser.parse_args(words)
+    if asked.check or asked.golden:
+        return _check_golden(asked.golden)
+    _say(contracts_table(rerankers_of_checkpoints()))
+    return 0
+
+
+def _check_golden(path: Path | None) -> int:
+    from recross.command.golden import GOLDEN, check_golden, golden_table, read_golden
+
+    verdicts = check_golden(read_golden(path or GOLDEN))
+    _say(golden_table(verdicts))
+    return 1 if any(one.verdict == "missed" for one in verdicts) else 0
+
+
+def _doctor(words: Sequence[str]) -> int:
+    from recross.machine.diagnosis import diagnosis
+
+    argparse.ArgumentParser(prog="recross doctor").parse_args(words)
+    _say(diagnosis())
+    return 0
+
+
+def _cache(words: Sequence[str]) -> int:
+    from recross.inference.cache import score_cache
+    from recross.store import DEFAULT_STORE
+
+    parser = argparse.ArgumentParser(prog="recross cache")
+    parser.add_argument("action", choices=["stats", "clear", "verify"])
+    parser.add_argument("path", nargs="?", type=Path, default=DEFAULT_STORE / "scores")
+    parser.add_argument("--repair", action="store_true", help="verify: drop damaged entries")
+    asked = parser.parse_args(words)
+    if asked.action == "stats":
+        found = score_cache.stats(asked.path)
+        _say(f"{asked.path}: {found.entries:,} scores, {found.bytes / 1e6:,.1f} MB")
+        for scorer, entries in found.scorers.items():
+            _say(f"  {scorer}  {entries:,}")
+        return 0
+    if asked.action == "clear":
+        _say(f"{asked.path}: {score_cache.clear(asked.path) / 1e6:,.1f} MB freed")
+        return 0
+    bad = score_cache.verify(asked.path, asked.repair)
+    _say(f"{asked.path}: {bad} damaged entries" + (" dropped" if bad and asked.repair else ""))
+    return 1 if bad and not asked.repair else 0
+
+
+def _prepare_output() -> None:
+    """Messages to stderr, without those of libraries that say much."""
+    if not sys.stderr.isatty():  # a log file wants lines, not bars
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("recross").setLevel(logging.INFO)
+    quiet = (
+        "sentence_transformers",
+        "bm25s",
+        "httpx",
+        "httpx2",
+        "numexpr",
+        "faiss",
+        "faiss.loader",
+    )
+    for noisy in quiet:
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+_PLAIN: dict[str, Callable[[Sequence[str]], int]] = {
+    "evaluate": _evaluate,
+    "table": _table,
+    "compare": _compare,
+    "options": _options,
+    "contracts": _contracts,
+    "doctor": _doctor,
+    "cache": _cache,
+}

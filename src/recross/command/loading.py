@@ -1,0 +1,79 @@
+"""A re-ranker by name, for Python users."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from recross.checkpoints.contracts import (
+    BiEncoderContract,
+    Contract,
+    LateInteractionContract,
+)
+from recross.checkpoints.pretrained import family
+from recross.checkpoints.published import known_contract, named_contract
+from recross.command.config import build, composed, options, resolved
+from recross.errors import InputError
+from recross.machine.hardware import Hardware
+from recross.rerankers.causal import CausalReranker
+from recross.rerankers.comparing.duo import DuoBERT, DuoT5
+from recross.rerankers.cross_encoder import CrossEncoder
+from recross.rerankers.dual_encoder import DualEncoder
+from recross.rerankers.late_interaction.late_interaction import LateInteraction
+from recross.rerankers.reranker import NetworkReranker, Reranker
+from recross.rerankers.t5 import FAMILIES, T5Reranker
+
+
+def load_reranker(
+    name: str | Path,
+    *,
+    contract: str | None = None,
+    max_length: int | None = None,
+    hardware: Hardware = Hardware(),
+) -> NetworkReranker:
+    """Load a re-ranker by folder, option name (``minilm_l6``) or hub id.
+
+    ``contract`` names the scoring contract where the checkpoint does not say; ``max_length``
+    overrides its limit, in tokens.
+
+    Raises:
+        InputError: there is no such checkpoint, the option has no network of its own, or the
+            contract does not fit the checkpoint.
+    """
+    name = str(name)
+    if not Path(name).is_dir() and name in options()["reranker"]:
+        found = reranker_option(name)
+    else:
+        found = _kind(name, contract)(name)
+    if not isinstance(found, NetworkReranker):
+        raise InputError(f"name must be that of a network, got the option {name!r}")
+    changes: dict[str, Any] = {"hardware": hardware}
+    changes |= {"contract": contract} if contract is not None else {}
+    changes |= {"max_length": max_length} if max_length is not None else {}
+    takes = {field.name for field in fields(found)}
+    if unfit := sorted(changes.keys() - takes):
+        raise InputError(f"{unfit[0]} is not an argument of {name!r}, a {type(found).__name__}")
+    reranker = replace(found, **changes)
+    _ = reranker.network  # a wrong name fails here, not at the first score
+    return reranker
+
+
+def reranker_option(name: str) -> Reranker:
+    """Build a shipped option of the group ``reranker``."""
+    reranker: Reranker = build(resolved(composed("run", [f"reranker={name}"]))["reranker"])
+    return reranker
+
+
+def _kind(checkpoint: str, contract: str | None) -> type[NetworkReranker]:
+    """Which class reads a checkpoint: its contract says, and its config."""
+    known = named_contract(contract) if contract is not None else known_contract(checkpoint)
+    if isinstance(known, LateInteractionContract):
+        return LateInteraction
+    if isinstance(known, BiEncoderContract):
+        return DualEncoder
+    if known is None or isinstance(known, Contract):
+        return DuoBERT if known is not None and known.compares else CrossEncoder
+    if family(checkpoint) not in FAMILIES:
+        return CausalReranker
+    return DuoT5 if known.compares else T5Reranker

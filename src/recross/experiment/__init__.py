@@ -1,0 +1,1 @@
+"""An experiment: its pipeline, its commands, its results."""

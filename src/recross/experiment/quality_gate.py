@@ -1,0 +1,200 @@
+"""Whether a reduced form of a network may stand for it: compared on development queries first."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import kendalltau
+
+from recross.collections.collection import Collection
+from recross.errors import InputError, RunError
+from recross.evaluation.measures import evaluate
+from recross.inference.cache.score_cache import ScoreCache
+from recross.inference.engine import Engine
+from recross.machine.hardware import Hardware
+from recross.records import Qrels
+from recross.runs import Run
+from recross.seeding import generator
+
+logger = logging.getLogger(__name__)
+
+TOP = 10
+Floats = npt.NDArray[np.float64]
+
+
+class Scored(Protocol):
+    """A re-ranker whose network any engine can score with."""
+
+    @property
+    def name(self) -> str:
+        """What its runs are called."""
+
+    @property
+    def network(self) -> Any:
+        """The network, loaded once for both forms."""
+
+    @property
+    def hardware(self) -> Hardware:
+        """The form that is asked for."""
+
+    @property
+    def cache(self) -> ScoreCache | None:
+        """Where scores of both forms are kept."""
+
+    def rerank(self, candidates: Run, collection: Collection) -> Run:
+        """Re-rank in the form that is asked for."""
+
+    def rerank_with(self, engine: Engine, candidates: Run, collection: Collection) -> Run:
+        """Re-rank through an engine of the network."""
+
+
+@dataclass(frozen=True)
+class Judgments:
+    """Queries to compare two forms on, and the measure that decides."""
+
+    qrels: Qrels
+    measure: str
+    relevant_from: int = 1
+
+
+@dataclass(frozen=True)
+class QualityGate:
+    """Tolerances that a reduced precision or another back-end must keep before a study uses it.
+
+    ``queries`` judged development queries are re-ranked in the form asked for and in the reference,
+    single precision with torch. Their orders must agree to a mean Kendall's tau-b of
+    ``least_tau``. The mean of the first measure may differ by ``most_measure_difference``, beyond
+    twice the standard error of the difference: on few queries one exchange at the top moves it by
+    more than any tolerance of use. ``on_failure="record"`` goes on and leaves the verdict in the
+    record.
+    """
+
+    queries: int = 50
+    least_tau: float = 0.98
+    most_measure_difference: float = 0.002
+    on_failure: Literal["refuse", "record"] = "refuse"
+
+    def __post_init__(self) -> None:
+        if self.queries < 1:
+            raise InputError(f"queries must be at least 1, got {self.queries}")
+        if not -1 <= self.least_tau <= 1:
+            raise InputError(f"least_tau must lie in [-1, 1], got {self.least_tau}")
+        if self.most_measure_difference < 0:
+            raise InputError(
+                f"most_measure_difference must not be negative, got {self.most_measure_difference}"
+            )
+
+    def sample(self, query_ids: Sequence[str]) -> list[str]:
+        """The queries that are compared: always the same ones of the same list."""
+        order = generator(0, "quality_gate").permutation(len(query_ids))
+        return [query_ids[number] for number in sorted(order[: self.queries].tolist())]
+
+    def check(
+        self, reranker: Scored, candidates: Run, collection: Collection, judgments: Judgments
+    ) -> dict[str, Any] | None:
+        """Compare both forms on the candidates; ``None`` where the form is the reference itself.
+
+        Returns:
+            A flat record: largest score difference, Kendall's tau (mean, least), overlap of the
+            best ten, difference of the measure with its standard error, and what is beyond.
+
+        Raises:
+            RunError: a tolerance is not kept, unless ``on_failure`` is ``record``.
+        """
+        hardware = reranker.hardware
+        if hardware.is_reference:
+            return None
+        logger.info("quality gate: %d queries, in both forms", len(candidates))
+        engine = Engine(reranker.network, hardware.reference, reranker.cache)
+        reference = reranker.rerank_with(engine, candidates, collection)
+        asked = reranker.rerank(candidates, collection)
+        found = {
+            "network": reranker.name,
+            "precision": hardware.effective_precision,
+            "backend": hardware.backend,
+            **compare(asked, reference, judgments),
+        }
+        failures = self.failures(found)
+        if failures and self.on_failure == "refuse":
+            raise RunError(
+                f"quality_gate: {reranker.name} with precision={found['precision']} and"
+                f" backend={found['backend']} strays from fp32 on {found['queries']} queries:"
+                f" {'; '.join(failures)}. quality_gate.on_failure=record goes on and records it"
+            )
+        for failure in failures:
+            logger.warning("quality gate: %s", failure)
+        return {**found, "failures": failures, "passed": not failures}
+
+    def failures(self, found: Mapping[str, Any]) -> list[str]:
+        """Which tolerances a comparison does not keep, in words."""
+        failures = []
+        if found["tau_mean"] < self.least_tau:
+            failures.append(f"least_tau must be {self.least_tau}, got {found['tau_mean']:.4f}")
+        difference = found["measure_difference"]
+        sure = abs(difference) - 2 * found["measure_difference_error"]
+        if sure > self.most_measure_difference:
+            failures.append(
+                f"most_measure_difference must be {self.most_measure_difference}, got"
+                f" {difference:+.4f} (standard error {found['measure_difference_error']:.4f})"
+                f" in {found['measure']}"
+            )
+        return failures
+
+
+def compare(asked: Run, reference: Run, judgments: Judgments) -> dict[str, Any]:
+    """How far the scores, the order and the measure of one run stray from another's."""
+    pairs = [_aligned(asked, reference, query_id) for query_id in reference.rankings]
+    taus = [kendalls_tau(ours, theirs) for ours, theirs in pairs]
+    overlaps = [_overlap(asked, reference, query_id) for query_id in reference.rankings]
+    ours, theirs = (_per_query(run, judgments) for run in (asked, reference))
+    differences = ours - theirs
+    return {
+        "queries": len(pairs),
+        "score_difference": max(
+            (float(np.abs(one - other).max()) for one, other in pairs if len(one)), default=0.0
+        ),
+        "tau_mean": float(np.mean(taus)),
+        "tau_min": float(np.min(taus)),
+        "top_10_overlap": float(np.mean(overlaps)),
+        "measure": judgments.measure,
+        "measure_reference": float(theirs.mean()),
+        "measure_difference": float(differences.mean()),
+        "measure_difference_error": _standard_error(differences),
+    }
+
+
+def kendalls_tau(ours: Floats, theirs: Floats) -> float:
+    """Kendall's tau-b of two scores of the same documents; 1 where neither has an order."""
+    tau = float(kendalltau(ours, theirs).statistic) if len(ours) > 1 else math.nan
+    if not math.isnan(tau):
+        return tau
+    return float(len(set(ours.tolist())) < 2 and len(set(theirs.tolist())) < 2)
+
+
+def _aligned(asked: Run, reference: Run, query_id: str) -> tuple[Floats, Floats]:
+    theirs = {doc.doc_id: doc.score for doc in reference.rankings[query_id]}
+    ours = {doc.doc_id: doc.score for doc in asked.rankings[query_id]}
+    return np.array([ours[doc_id] for doc_id in theirs]), np.array(list(theirs.values()))
+
+
+def _overlap(asked: Run, reference: Run, query_id: str) -> float:
+    best = set(reference.doc_ids(query_id)[:TOP])
+    return len(best & set(asked.doc_ids(query_id)[:TOP])) / len(best) if best else 1.0
+
+
+def _per_query(run: Run, judgments: Judgments) -> Floats:
+    judged = {query_id: judgments.qrels[query_id] for query_id in run.rankings}
+    found = evaluate(run, judged, [judgments.measure], judgments.relevant_from)
+    return np.array(list(found.per_query[judgments.measure].values()))
+
+
+def _standard_error(differences: Floats) -> float:
+    if len(differences) < 2:
+        return 0.0
+    return float(differences.std(ddof=1) / math.sqrt(len(differences)))

@@ -1,0 +1,193 @@
+"""The files of one finished experiment, and the flat record that tables are made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from recross.collections.collection import Collection
+from recross.evaluation.latency import Latency, peak_memory_mb
+from recross.evaluation.measures import Evaluation, account, evaluate
+from recross.evaluation.significance import bootstrap_interval, paired_p_value
+from recross.records import Cost
+from recross.rerankers.composed.interpolation import Interpolation
+from recross.runs import Run
+from recross.store import write_json
+
+RESULT = "result.json"
+TEXTS = "texts.json"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an experiment produced, before it is judged."""
+
+    candidates: Run
+    reranked: Run
+    interpolated: Run | None
+    interpolation: Interpolation | None
+    training: Mapping[str, Any]
+    latency: Latency | None
+    first_stage_ms: Mapping[str, float]
+    parameters: int | None
+    seconds: float
+    quality_gate: Mapping[str, Any] | None = None
+
+    @property
+    def runs(self) -> list[Run]:
+        """Every run that is kept."""
+        mixed = [self.interpolated] if self.interpolated else []
+        return [self.candidates, self.reranked, *mixed]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The outcome's runs evaluated over one split."""
+
+    first_stage: Evaluation
+    reranked: Evaluation
+    interpolated: Evaluation | None
+
+    @classmethod
+    def of(
+        cls, outcome: Outcome, collection: Collection, split: str, measures: Sequence[str]
+    ) -> Judged:
+        """Evaluate every run of the outcome."""
+        qrels, relevant_from = collection.qrels(split), collection.relevant_grade(split)
+
+        def judge(run: Run) -> Evaluation:
+            return evaluate(run, qrels, measures, relevant_from)
+
+        mixed = outcome.interpolated
+        return cls(
+            judge(outcome.candidates), judge(outcome.reranked), judge(mixed) if mixed else None
+        )
+
+
+def record(
+    names: Mapping[str, Any],
+    outcome: Outcome,
+    judged: Judged,
+    collection: Collection,
+    split: str,
+    depth: int,
+) -> dict[str, Any]:
+    """The flat record; ``names`` says which parts were combined."""
+    cost, latency = outcome.reranked.cost, outcome.latency
+    asked = collection.query_ids(split)
+    return {
+        **names,
+        "measures": judged.reranked.mean,
+        "intervals": _intervals(judged.reranked),
+        "first_stage_measures": judged.first_stage.mean,
+        "p_values": _p_values(judged.reranked, judged.first_stage),
+        "interpolation": _interpolation(outcome, judged),
+        "latency_ms_per_100": _latency(latency),
+        "first_stage_ms": dict(outcome.first_stage_ms),
+        "pairs_per_second": latency.pairs_per_second if latency else None,
+        "tokens_per_second": latency.tokens_per_second if latency else None,
+        "parameters": outcome.parameters,
+        "size_mb": outcome.parameters * 4 / 1e6 if outcome.parameters else None,
+        "peak_memory_mb": peak_memory_mb(),
+        "training": dict(outcome.training),
+        "quality_gate": outcome.quality_gate,
+        "queries": account(outcome.reranked, collection.qrels(split), asked, depth),
+        "truncation": _truncation(cost),
+        "cache": {"hits": cost.cache_hits, "misses": cost.cache_misses},
+        "cost": asdict(cost),
+        "seconds": outcome.seconds,
+        "status": "done",
+    }
+
+
+def write_files(
+    folder: Path,
+    outcome: Outcome,
+    judged: Judged,
+    texts: Mapping[str, Any],
+    result: Mapping[str, Any],
+) -> None:
+    """Write runs, measures and texts, and last of all the record that marks the folder finished."""
+    outcome.candidates.write(folder / "candidates.trec")
+    outcome.reranked.write(folder / "reranked.trec")
+    evaluations = {"reranked": judged.reranked, "first_stage": judged.first_stage}
+    if outcome.interpolated is not None and judged.interpolated is not None:
+        outcome.interpolated.write(folder / "interpolated.trec")
+        evaluations["interpolated"] = judged.interpolated
+    measures = {
+        name: {
+            "mean": evaluation.mean,
+            "interval_95": _intervals(evaluation),
+            "per_query": evaluation.per_query,
+        }
+        for name, evaluation in evaluations.items()
+    }
+    write_json(folder / "measures.json", measures)
+    write_json(folder / TEXTS, texts)
+    write_json(folder / RESULT, result)
+
+
+def write_failure(folder: Path, names: Mapping[str, Any], error: Exception) -> None:
+    """Mark a folder as failed, with the reason."""
+    reason = f"{type(error).__name__}: {error}"
+    write_json(folder / RESULT, {**names, "status": "failed", "error": reason})
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The record of a folder, if it has one."""
+    path = folder / RESULT
+    if not path.is_file():
+        return None
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result
+
+
+def finished(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+    """The record of an experiment with this fingerprint, if the folder holds it complete."""
+    result = read_result(folder)
+    if result and result["status"] == "done" and result["fingerprint"] == fingerprint:
+        return result
+    return None
+
+
+def _intervals(evaluation: Evaluation) -> dict[str, tuple[float, float]]:
+    return {
+        name: bootstrap_interval(list(values.values()))
+        for name, values in evaluation.per_query.items()
+    }
+
+
+def _p_values(system: Evaluation, baseline: Evaluation) -> dict[str, float]:
+    return {
+        name: paired_p_value(values, baseline.per_query[name])
+        for name, values in system.per_query.items()
+    }
+
+
+def _interpolation(outcome: Outcome, judged: Judged) -> dict[str, Any] | None:
+    if judged.interpolated is None or outcome.interpolation is None:
+        return None
+    return {
+        **asdict(outcome.interpolation),
+        "measures": judged.interpolated.mean,
+        "intervals": _intervals(judged.interpolated),
+        "p_values": _p_values(judged.interpolated, judged.first_stage),
+    }
+
+
+def _latency(latency: Latency | None) -> dict[str, float] | None:
+    if latency is None:
+        return None
+    return {name: getattr(latency, name) for name in ("p50", "p95", "tokenize", "forward")}
+
+
+def _truncation(cost: Cost) -> dict[str, float]:
+    whole = cost.tokens + cost.cut_tokens
+    return {
+        "queries": cost.cut_queries,
+        "documents": cost.cut_documents,
+        "tokens_lost_share": cost.cut_tokens / whole if whole else 0.0,
+    }

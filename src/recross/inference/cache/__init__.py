@@ -1,0 +1,1 @@
+"""Scores that are kept by (query, document) and by what computed them."""

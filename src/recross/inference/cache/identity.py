@@ -1,0 +1,49 @@
+"""What a score depends on besides the texts, as one name."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from typing import Any
+
+import torch
+import xxhash
+
+from recross.machine.hardware import Hardware
+from recross.store import describe
+
+SCHEMA = 3
+"""Raised when the engine or a forward changes a score."""
+
+
+def scorer_name(network: Any, hardware: Hardware) -> str:
+    """A name that differs when weights, tokenizer, contract, precision or code differ.
+
+    Weights are hashed as they are in memory, so that a folder that was overwritten, or training
+    that goes on, is never taken for what it was.
+    """
+    digest = xxhash.xxh3_128()
+    settings = {
+        "schema": SCHEMA,
+        "recross": importlib.metadata.version("recross"),
+        "network": type(network).__qualname__,
+        "contract": describe(network.contract),
+        "precision": hardware.effective_precision,
+        "backend": getattr(hardware, "backend", "torch"),
+    }
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    digest.update(_tokenizer(network.tokenizer))
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return str(digest.hexdigest())
+
+
+def _tokenizer(tokenizer: Any) -> bytes:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return repr(sorted(tokenizer.get_vocab().items())).encode()
+    backend.no_truncation()  # state that a call leaves behind, and no part of what it is
+    backend.no_padding()
+    text: str = backend.to_str()
+    return text.encode()

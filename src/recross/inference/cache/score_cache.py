@@ -1,0 +1,171 @@
+"""Scores that were computed once, kept by content, shared by every process of a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from recross.errors import InputError
+from recross.inference.cache import score_file
+from recross.inference.cache.score_file import opened
+from recross.inference.cache.score_keys import DIGEST_BYTES, Keys, Texts
+from recross.inference.cache.score_pages import (
+    Scores,
+    by_page,
+    entry_count,
+    is_intact,
+    look_up,
+    written_at,
+)
+
+LEAST_BYTES = 1 << 20
+DEFAULT_BYTES = 4 << 30
+
+
+_off: ContextVar[bool] = ContextVar("score cache off", default=False)
+
+
+def caches_are_off() -> bool:
+    """Whether this is within ``caches_off``."""
+    return _off.get()
+
+
+@contextmanager
+def caches_off() -> Iterator[None]:
+    """Neither read nor write any score within: for timing."""
+    token = _off.set(True)
+    try:
+        yield
+    finally:
+        _off.reset(token)
+
+
+@dataclass(frozen=True)
+class ScoreCache:
+    """Scores by content: who scored, the query's text and the documents' texts in their order.
+
+    ``scorer`` is the caller's name for everything else that a score depends on: weights, template,
+    limits, read-out, precision, back-end. Nothing is filed under an id, so a text under another id
+    is known and a changed text is not.
+
+    Any number of processes of one machine may read and write at once (LMDB: one writer at a time,
+    readers never wait); a killed process leaves what it had committed and nothing else. The folder
+    must not lie on a network file system. It is opened at the first use, anew in every process. The
+    file stays below ``max_bytes``; about half of it is scores, and the oldest written go first.
+    """
+
+    path: Path
+    max_bytes: int = DEFAULT_BYTES
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        if self.max_bytes < LEAST_BYTES:
+            raise InputError(f"max_bytes must be at least {LEAST_BYTES}, got {self.max_bytes}")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether scores are read and written now."""
+        return self.enabled and not caches_are_off()
+
+    def read(self, scorer: str, items: Sequence[Texts]) -> Scores:
+        """Scores of the items, ``(B,)``, as they were written; NaN where there is none.
+
+        Raises:
+            InputError: an item holds no document, or the folder cannot be used.
+        """
+        scores = np.full(len(items), np.nan, dtype=np.float32)
+        if not self.is_on or not items:
+            return scores
+        keys = Keys.of(scorer, items)
+        with opened(self.path, self.max_bytes) as file, file.reading() as transaction:
+            for generation in file.newest_first(transaction):
+                pages = [transaction.get(key, db=generation) for key in keys.pages]
+                scores = np.where(np.isnan(scores), look_up(keys, pages), scores)
+        return scores
+
+    def write(self, scorer: str, items: Sequence[Texts], scores: npt.ArrayLike) -> None:
+        """Keep one score per item; on return they outlast the process.
+
+        Raises:
+            InputError: a score is missing or not finite, an item holds no document, or the folder
+                cannot be used.
+        """
+        values = _checked(items, scores)
+        if not self.is_on or not items:
+            return
+        keys = Keys.of(scorer, items)
+        with opened(self.path, self.max_bytes) as file:
+            file.put(keys.scorer, scorer, by_page(keys, values), self.max_bytes)
+
+
+@dataclass(frozen=True)
+class CacheStats:
+    """What a cache holds; times in seconds since 1970, None in an empty cache."""
+
+    entries: int
+    bytes: int
+    scorers: dict[str, int]
+    """Entries of each scorer."""
+    oldest: float | None
+    newest: float | None
+
+
+def stats(path: Path) -> CacheStats:
+    """Count what a cache holds; a cache that does not exist holds nothing."""
+    counts: dict[bytes, int] = {}
+    times: list[int] = []
+    names: dict[bytes, str] = {}
+    if score_file.exists(path):
+        with opened(path, LEAST_BYTES) as file, file.reading() as transaction:
+            names = file.names(transaction)
+            for _, key, page in file.pages(transaction):
+                if is_intact(key, page):
+                    scorer = key[:DIGEST_BYTES]
+                    counts[scorer] = counts.get(scorer, 0) + entry_count(page)
+                    times.append(written_at(page))
+    return CacheStats(
+        entries=sum(counts.values()),
+        bytes=score_file.file_bytes(path),
+        scorers={names.get(scorer, scorer.hex()): count for scorer, count in counts.items()},
+        oldest=min(times) / 1e9 if times else None,
+        newest=max(times) / 1e9 if times else None,
+    )
+
+
+def clear(path: Path) -> int:
+    """Forget everything; returns the bytes given back. Other processes go on with an empty one."""
+    freed = score_file.file_bytes(path)
+    if freed:
+        score_file.remove(path)
+    return freed
+
+
+def verify(path: Path, repair: bool = False) -> int:
+    """Count the entries of damaged pages, told by their length, their checksum and their scores.
+
+    They are never read in any case; ``repair`` drops them.
+    """
+    if not score_file.exists(path):
+        return 0
+    with opened(path, LEAST_BYTES) as file:
+        with file.reading() as transaction:
+            bad = [page for page in file.pages(transaction) if not is_intact(*page[1:])]
+        if repair and bad:
+            file.delete(bad)
+    return sum(entry_count(page) for _, _, page in bad)
+
+
+def _checked(items: Sequence[Texts], scores: npt.ArrayLike) -> Scores:
+    values = np.asarray(scores, dtype=np.float32)
+    if values.shape != (len(items),):
+        raise InputError(f"scores must be one for each of {len(items)} items, got {values.shape}")
+    wrong = values[~np.isfinite(values)]
+    if len(wrong):
+        raise InputError(f"scores must be finite, got {wrong[0]} ({len(wrong)} such scores)")
+    return values

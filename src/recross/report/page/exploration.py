@@ -1,0 +1,235 @@
+"""What every system made of some queries: for the page's explorer."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recross.experiment.results import TEXTS
+from recross.experiment.texts import EXPLORED, SHOWN_DEPTH, sampled
+from recross.report.tables.rows import INTERPOLATED, Finished
+from recross.runs import Run
+
+KINDS = {"first_stage": "first stage", "reranked": "re-ranker", "interpolated": "interpolated"}
+TIE = 1e-6
+"""Values nearer than this are equal: the page shows fewer digits."""
+
+
+@dataclass(frozen=True)
+class System:
+    """What ranked: a first stage, a re-ranker or both mixed.
+
+    Systems of one ``group`` share a collection and a measure, so that their queries compare.
+    ``values`` are the first measure of every judged query; ``run`` holds the sampled queries alone,
+    and is ``None`` where the file is gone. ``first_stage`` says what was re-ranked.
+    """
+
+    label: str
+    kind: str
+    first_stage: str
+    group: str
+    values: Mapping[str, float]
+    run: Run | None
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What experiments of a group kept for the reader; empty in folders of old versions."""
+
+    queries: Mapping[str, str]
+    relevant: Mapping[str, Sequence[str]]
+    documents: Mapping[str, str]
+
+
+def find_systems(finished: Sequence[Finished], order: Sequence[str]) -> list[System]:
+    """First stages, then what re-ranks them in this order of labels; of several seeds the first."""
+    by_label: dict[str, Finished] = {}
+    for one in finished:
+        by_label.setdefault(one.record["label"], one)
+    seeds = Counter(one.record["label"] for one in finished)
+
+    def name(one: Finished) -> str:
+        label = str(one.record["label"])
+        return label if seeds[label] == 1 else f"{label}, seed {one.record['seed']}"
+
+    ordered = sorted(by_label.values(), key=lambda one: _place(one.record["label"], order))
+    alone = [one for one in ordered if not _reranks(one)]
+    reranking = [one for one in ordered if _reranks(one)]
+    systems = [_system(one, "reranked", name(one)) for one in alone]
+    known = {_first_stage(one) for one in alone}
+    for one in reranking:
+        if (stage := _first_stage(one)) not in known:
+            known.add(stage)
+            taken = {system.label for system in systems if system}
+            systems.append(_system(one, "first_stage", _unused(_stage_name(one), taken)))
+    for one in reranking:
+        systems.append(_system(one, "reranked", name(one)))
+        if one.record.get("interpolation"):
+            systems.append(_system(one, "interpolated", name(one) + INTERPOLATED))
+    return [system for system in systems if system]
+
+
+def read_texts(finished: Iterable[Finished]) -> dict[str, Texts]:
+    """Texts of each group, of all its experiments together."""
+    found: dict[str, Texts] = {}
+    for one in finished:
+        kept = _read_json(one, TEXTS)
+        texts = found.setdefault(_group(one), Texts({}, {}, {}))
+        found[_group(one)] = Texts(
+            queries={**texts.queries, **kept.get("queries", {})},
+            relevant={**texts.relevant, **kept.get("relevant", {})},
+            documents={**texts.documents, **kept.get("documents", {})},
+        )
+    return found
+
+
+def explore(
+    systems: Sequence[System], texts: Mapping[str, Texts], size: int = EXPLORED
+) -> dict[str, Any]:
+    """Queries, documents and rankings as plain values; at most ``size`` queries of all groups.
+
+    A system's ``values`` and ``rankings`` follow the queries of its group, a ranking's ``ranks``
+    (0: not ranked) the documents of its query; ``scores`` are those of its first documents.
+    ``outcomes[a][b]`` says how many judged queries ``b`` wins, ties and loses against ``a``.
+    """
+    names = list(dict.fromkeys(system.group for system in systems))
+    groups = {
+        name: _explored_group(
+            [system for system in systems if system.group == name],
+            texts.get(name, Texts({}, {}, {})),
+            size // len(names),
+        )
+        for name in names
+    }
+    return {
+        "groups": list(groups.values()),
+        "systems": [
+            _explored_system(system, groups[system.group], names.index(system.group))
+            for system in systems
+        ],
+        "first_stages": [_position(systems, system.first_stage) for system in systems],
+        "outcomes": [[outcome(one.values, two.values) for two in systems] for one in systems],
+    }
+
+
+def outcome(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[int, int, int]:
+    """Queries in which ``after`` is better, equal and worse, of those that both have."""
+    gaps = [after[query_id] - value for query_id, value in before.items() if query_id in after]
+    wins, losses = sum(gap > TIE for gap in gaps), sum(gap < -TIE for gap in gaps)
+    return wins, len(gaps) - wins - losses, losses
+
+
+def _explored_group(systems: Sequence[System], texts: Texts, size: int) -> dict[str, Any]:
+    judged = {query_id for system in systems for query_id in system.values}
+    queries: list[dict[str, Any]] = [
+        {
+            "id": query_id,
+            "text": texts.queries.get(query_id),
+            "relevant": texts.relevant.get(query_id),
+            "documents": _documents(systems, query_id, texts),
+        }
+        for query_id in sampled(judged, size)
+    ]
+    shown = dict.fromkeys(doc_id for query in queries for doc_id in query["documents"])
+    return {
+        "measure": json.loads(systems[0].group)[1],
+        "judged": len(judged),
+        "queries": queries,
+        "texts": {doc_id: texts.documents[doc_id] for doc_id in shown if doc_id in texts.documents},
+    }
+
+
+def _documents(systems: Sequence[System], query_id: str, texts: Texts) -> list[str]:
+    """What stands in the first ranks of a system, and relevant documents wherever they are."""
+    shown: dict[str, None] = {}
+    for system in systems:
+        ranking = system.run.rankings.get(query_id, ()) if system.run else ()
+        shown |= dict.fromkeys(doc.doc_id for doc in ranking[:SHOWN_DEPTH])
+    return list(shown | dict.fromkeys(texts.relevant.get(query_id, ())[:SHOWN_DEPTH]))
+
+
+def _explored_system(system: System, group: Mapping[str, Any], number: int) -> dict[str, Any]:
+    values = [system.values.get(query["id"]) for query in group["queries"]]
+    return {
+        "label": system.label,
+        "kind": system.kind,
+        "group": number,
+        "mean": sum(system.values.values()) / len(system.values),
+        "values": [None if value is None else round(value, 6) for value in values],
+        "rankings": None
+        if system.run is None
+        else [_ranking(system.run, query) for query in group["queries"]],
+    }
+
+
+def _ranking(run: Run, query: Mapping[str, Any]) -> dict[str, list[float]]:
+    ranking = run.rankings.get(query["id"], ())
+    ranks = {doc.doc_id: rank for rank, doc in enumerate(ranking, start=1)}
+    return {
+        "ranks": [ranks.get(doc_id, 0) for doc_id in query["documents"]],
+        "scores": [float(f"{doc.score:.5g}") for doc in ranking[:SHOWN_DEPTH]],
+    }
+
+
+def _system(one: Finished, part: str, label: str) -> System | None:
+    """``None`` where the folder has no measures of this part."""
+    per_query = _read_json(one, "measures.json").get(part, {}).get("per_query", {})
+    values = per_query.get(_measure(one))
+    if not values:
+        return None
+    path = one.folder / f"{'candidates' if part == 'first_stage' else part}.trec"
+    run = Run.read(path, sampled(values)) if path.is_file() else None
+    kind = KINDS[part] if _reranks(one) else KINDS["first_stage"]
+    return System(label, kind, _first_stage(one), _group(one), values, run)
+
+
+def _position(systems: Sequence[System], first_stage: str) -> int | None:
+    """Where the first stage stands among the systems, unless its measures are gone."""
+    found = (
+        number
+        for number, system in enumerate(systems)
+        if system.first_stage == first_stage and system.kind == KINDS["first_stage"]
+    )
+    return next(found, None)
+
+
+def _read_json(one: Finished, name: str) -> dict[str, Any]:
+    path = one.folder / name
+    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return found
+
+
+def _measure(one: Finished) -> str:
+    return str(next(iter(one.record["measures"])))
+
+
+def _group(one: Finished) -> str:
+    return json.dumps([one.record.get("collection"), _measure(one)], sort_keys=True)
+
+
+def _first_stage(one: Finished) -> str:
+    return json.dumps([one.record.get("retriever"), one.record.get("depth"), _group(one)])
+
+
+def _stage_name(one: Finished) -> str:
+    retriever = one.record.get("retriever") or {}
+    return "first stage: " + str(retriever.get("class", "unknown")).rpartition(".")[2]
+
+
+def _unused(label: str, taken: set[str]) -> str:
+    number = 2
+    unused = label
+    while unused in taken:
+        unused, number = f"{label} ({number})", number + 1
+    return unused
+
+
+def _reranks(one: Finished) -> bool:
+    return bool(one.record["reranker"]["class"].rpartition(".")[2] != "FirstStage")
+
+
+def _place(label: str, order: Sequence[str]) -> int:
+    return order.index(label) if label in order else len(order)

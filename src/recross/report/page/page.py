@@ -1,0 +1,93 @@
+"""One page per study that needs nothing but a browser: no network, no other file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from recross.experiment.texts import EXPLORED
+from recross.report.page.exploration import explore, find_systems, read_texts
+from recross.report.page.page_data import study_data
+from recross.report.tables.rows import Finished, Row
+
+PAGE = "table.html"
+LIMIT_BYTES = 3_000_000
+SCRIPTS = ("elements", "sorting", "results", "quality", "curves", "rankings", "explorer", "start")
+
+
+def write_page(rows: Sequence[Row], finished: Sequence[Finished], folder: Path) -> Path:
+    """Write ``table.html``; returns its path."""
+    path = folder / PAGE
+    path.write_text(render(page_data(rows, finished)), encoding="utf-8", errors="replace")
+    return path
+
+
+def page_data(
+    rows: Sequence[Row], finished: Sequence[Finished], limit_bytes: int = LIMIT_BYTES
+) -> dict[str, Any]:
+    """Everything that the page shows; fewer queries are explored where it grew too large."""
+    systems = find_systems(finished, [row.label for row in rows])
+    texts, data = read_texts(finished), study_data(rows, finished)
+    size, rest = EXPLORED, _bytes(data)
+    exploration = explore(systems, texts, size)
+    while size and rest + _bytes(exploration) > limit_bytes:
+        size //= 2
+        exploration = explore(systems, texts, size)
+    return {**data, "exploration": exploration}
+
+
+def render(data: Mapping[str, Any]) -> str:
+    """The page with its data; a content policy lets it run its own script and nothing else."""
+    parts = files("recross.report.page") / "parts"
+    script = "".join(_read(parts / f"{name}.js") for name in SCRIPTS)
+    style = _read(parts / "page.css")
+    filled = {
+        "style": style,
+        "style_hash": _hash(style),
+        "script": script,
+        "script_hash": _hash(script),
+        "title": _escaped(", ".join(data["studies"])),
+        "data": embedded(data),
+    }
+    places = re.split(r"\{\{ (\w+) \}\}", _read(parts / "page.html"))
+    return "".join(filled[part] if odd % 2 else part for odd, part in enumerate(places))
+
+
+def embedded(data: Any) -> str:
+    """JSON that may stand in a ``script`` element, whatever texts hold; no number is infinite."""
+    text = json.dumps(_finite(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for special in "<>&\u2028\u2029":
+        text = text.replace(special, f"\\u{ord(special):04x}")
+    return text
+
+
+def _bytes(data: Any) -> int:
+    return len(embedded(data).encode("utf-8", "replace"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+
+
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _read(part: Traversable) -> str:
+    return part.read_text(encoding="utf-8")

@@ -1,0 +1,215 @@
+"""Everything that a study's page shows, as plain values."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recross.report.tables.rows import INTERPOLATED, Finished, Row
+from recross.report.tables.table import MISSING, NOTE, table_columns
+
+CURVE_POINTS = 300
+OVERRIDE = re.compile(r"\.(?=[^.=]+=)")
+NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
+
+
+def study_data(rows: Sequence[Row], finished: Sequence[Finished]) -> dict[str, Any]:
+    """The table, the points of the plot, learning curves, machines and commands."""
+    return {
+        "studies": sorted({one.record["study"] for one in finished}),
+        "summary": _summary(rows, finished),
+        "table": _table(rows),
+        "points": _points(rows),
+        "curves": [curve for one in finished if (curve := _curve(one))],
+        "environment": _environment(finished),
+        "commands": _commands(finished),
+    }
+
+
+def _summary(rows: Sequence[Row], finished: Sequence[Finished]) -> list[str]:
+    asked = sorted({one.record["queries"].get("asked", 0) for one in finished})
+    seeds = len({one.record["seed"] for one in finished})
+    collections = {(one.record.get("collection") or {}).get("class", "") for one in finished}
+    names = sorted(name.rpartition(".")[2] for name in collections if name)
+    measures = list(dict.fromkeys(name for row in rows for name in row.measures))
+    return [
+        _counted(len(finished), "experiment"),
+        _counted(seeds, "seed"),
+        " or ".join(f"{number:,}" for number in asked) + " test queries",
+        "collection " + ", ".join(names),
+        "first measure " + measures[0] if measures else "",
+    ]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("s" if number != 1 else "")
+
+
+def _table(rows: Sequence[Row]) -> dict[str, Any]:
+    columns = table_columns(rows)
+    shown = [[show(row) for _, show in columns] for row in rows]
+    is_number = [
+        number > 0 and all(line[number] == MISSING or NUMBER.match(line[number]) for line in shown)
+        for number in range(len(columns))
+    ]
+    return {
+        "columns": [
+            {"name": name, "numeric": numeric}
+            for (name, _), numeric in zip(columns, is_number, strict=True)
+        ],
+        "rows": [
+            [
+                [cell, _number(cell) if numeric else None]
+                for cell, numeric in zip(line, is_number, strict=True)
+            ]
+            for line in shown
+        ],
+        "note": NOTE,
+        "sources": [f"{row.label}: {row.reference.source}" for row in rows if row.reference],
+    }
+
+
+def _number(cell: str) -> float | None:
+    found = NUMBER.match(cell)
+    return float(found[0].replace(",", "")) if found else None
+
+
+def short_names(labels: Sequence[str]) -> list[str]:
+    """Labels without the overrides at their ends that all share, such as those of a sweep."""
+    bases = [label.partition(INTERPOLATED)[0] for label in labels]
+    words = [OVERRIDE.split(base) for base in bases]
+    while len(set(bases)) > 1 and min(map(len, words)) > 1 and len({w[-1] for w in words}) == 1:
+        words = [own[:-1] for own in words]
+    short = [".".join(own) for own in words]
+    return [
+        name + label[len(base) :] for name, base, label in zip(short, bases, labels, strict=True)
+    ]
+
+
+def _points(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    points = [point for row in rows if (point := _point(row))]
+    short = short_names([point["label"] for point in points])
+    return [{**point, "short": name} for point, name in zip(points, short, strict=True)]
+
+
+def _point(row: Row) -> dict[str, Any] | None:
+    latency = row.latency["p50"] if row.latency else row.first_stage_ms
+    if not row.measures or not latency:
+        return None
+    name, value = next(iter(row.measures.items()))
+    reranks = row.difference is not None
+    return {
+        "label": row.label,
+        "kind": "first stage"
+        if not reranks
+        else "interpolated"
+        if INTERPOLATED in row.label
+        else "re-ranker",
+        "measure": name,
+        "value": value.mean,
+        "low": value.low,
+        "high": value.high,
+        "latency": latency,
+        "size_mb": row.size_mb,
+        "mark": row.mark,
+    }
+
+
+def _curve(one: Finished) -> dict[str, Any] | None:
+    """Losses and dev measures by step; ``None`` where this run trained nothing itself."""
+    path = one.folder / "log.jsonl"
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    steps = [record for record in map(json.loads, lines) if "step" in record]
+    loss = [(record["step"], record["loss"]) for record in steps if "loss" in record]
+    names = dict.fromkeys(name for record in steps for name in record if name.startswith("dev "))
+    if not loss and not names:
+        return None
+    return {
+        "label": one.record["label"],
+        "seed": one.record["seed"],
+        "loss": thinned(loss, CURVE_POINTS),
+        "dev": {
+            name: [(record["step"], record[name]) for record in steps if name in record]
+            for name in names
+        },
+        "best_step": (one.record.get("training") or {}).get("best_step"),
+    }
+
+
+def thinned(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:
+    """At most ``most`` points: means of neighbours, at the last of their steps."""
+    width = math.ceil(len(points) / most) or 1
+    parts = [points[start : start + width] for start in range(0, len(points), width)]
+    return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in parts]
+
+
+def _environment(finished: Sequence[Finished]) -> dict[str, Any]:
+    """What all experiments share, and what differs with each."""
+    known = [(one, found) for one in finished if (found := _flat(one))]
+    names = list(dict.fromkeys(name for _, found in known for name in found))
+    differing = [
+        name for name in names if len({found.get(name, MISSING) for _, found in known}) > 1
+    ]
+    return {
+        "shared": [[name, known[0][1][name]] for name in names if name not in differing],
+        "columns": ["experiment", *differing],
+        "own": [
+            [_title(one), *(found.get(name, MISSING) for name in differing)]
+            for one, found in known
+            if differing
+        ],
+        "missing": len(finished) - len(known),
+    }
+
+
+def _flat(one: Finished) -> dict[str, str]:
+    found = _read_environment(one)
+    parts: dict[str, Any] = {}
+    for name, value in found.items():
+        if isinstance(value, Mapping):
+            prefix = "" if name == "packages" else f"{name} "
+            parts |= {f"{prefix}{key}": part for key, part in value.items()}
+        elif name != "command":
+            parts[name.replace("_", " ")] = value
+    packages = found.get("packages", {})
+    ordered = sorted(parts.items(), key=lambda item: item[0] in packages)
+    return {name: _said(value) for name, value in ordered}
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return MISSING if value is None else str(value)
+
+
+def _commands(finished: Sequence[Finished]) -> list[dict[str, Any]]:
+    made: dict[str, list[str]] = {}
+    for one in finished:
+        if words := _read_environment(one).get("command"):
+            made.setdefault(_command(words), []).append(_title(one))
+    return [{"command": command, "experiments": names} for command, names in made.items()]
+
+
+def _command(words: Sequence[str]) -> str:
+    program = Path(words[0]).name
+    rest = list(words[1:])
+    if program == "recross" and rest[:1] != ["run"]:  # records of 2026 left the word out
+        rest.insert(0, "run")
+    return shlex.join([program, *rest])
+
+
+def _read_environment(one: Finished) -> dict[str, Any]:
+    path = one.folder / "environment.json"
+    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return found
+
+
+def _title(one: Finished) -> str:
+    return f"{one.record['label']}, seed {one.record['seed']}"

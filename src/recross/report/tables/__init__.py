@@ -1,0 +1,1 @@
+"""Tables of finished experiments and of checkpoints."""

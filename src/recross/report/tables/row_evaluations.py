@@ -1,0 +1,69 @@
+"""The rows of a table as evaluations, query by query, so that they can be compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from recross.errors import InputError
+from recross.evaluation.measures import Evaluation
+from recross.report.tables.rows import INTERPOLATED, Finished, find_finished
+
+FIRST_STAGE = "first stage of "
+
+
+def evaluations_of_rows(
+    folders: Sequence[Path], measures: Sequence[str], patterns: Collection[str] = ()
+) -> dict[str, Evaluation]:
+    """Rows by label, each query's value averaged over the row's seeds.
+
+    A row has its re-ranker alone, mixed with the first stage (``LABEL, interpolated``), and its
+    ``first stage of LABEL``. Of these those that match one of the shell ``patterns`` are given, in
+    the patterns' order; without a pattern all. A first stage is given where a pattern begins so.
+
+    Raises:
+        InputError: a folder is missing, a measure was not evaluated, or nothing matches.
+    """
+    seeds: dict[str, list[Evaluation]] = {}
+    for one in find_finished(folders):
+        for label, evaluation in _parts(one, measures).items():
+            seeds.setdefault(label, []).append(evaluation)
+    chosen = [label for one in patterns or ["*"] for label in seeds if _matches(label, one)]
+    if not chosen:
+        raise InputError(f"rows must match one of {', '.join(seeds) or 'none'}, got {patterns}")
+    return {label: _averaged(seeds[label], measures) for label in dict.fromkeys(chosen)}
+
+
+def _matches(label: str, pattern: str) -> bool:
+    asks_for_first = pattern.startswith(FIRST_STAGE)
+    return fnmatchcase(label, pattern) and label.startswith(FIRST_STAGE) == asks_for_first
+
+
+def _parts(one: Finished, measures: Sequence[str]) -> Mapping[str, Evaluation]:
+    own = one.record["label"]
+    labels = {
+        "reranked": own,
+        "interpolated": f"{own}{INTERPOLATED}",
+        "first_stage": f"{FIRST_STAGE}{own}",
+    }
+    found = json.loads((one.folder / "measures.json").read_text(encoding="utf-8"))
+    missing = [measure for measure in measures if measure not in found["reranked"]["per_query"]]
+    if missing:
+        known = ", ".join(found["reranked"]["per_query"])
+        raise InputError(f"measures must be among {known}, got {missing[0]!r}")
+    return {
+        label: Evaluation(found[part]["per_query"])
+        for part, label in labels.items()
+        if found.get(part)
+    }
+
+
+def _averaged(seeds: Sequence[Evaluation], measures: Sequence[str]) -> Evaluation:
+    per_query = {}
+    for measure in measures:
+        values = [seed.per_query[measure] for seed in seeds]
+        shared = [query_id for query_id in values[0] if all(query_id in one for one in values)]
+        per_query[measure] = {q: sum(one[q] for one in values) / len(values) for q in shared}
+    return Evaluation(per_query)

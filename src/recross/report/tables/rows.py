@@ -1,0 +1,240 @@
+"""Finished experiments as rows: seeds averaged, significance corrected, references beside."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recross.errors import InputError
+from recross.evaluation.significance import holm
+from recross.experiment.results import RESULT, read_result
+from recross.report.references import LATENCY, SIZE, ReferenceValue, read_values
+
+SIGNIFICANT = 0.05
+INTERPOLATED = ", interpolated"
+
+
+@dataclass(frozen=True)
+class Value:
+    """A measure over the queries: its mean, 95 % interval, and spread over seeds."""
+
+    mean: float
+    low: float
+    high: float
+    sd: float | None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What others say of a row: the user's own table, and published values with their source."""
+
+    label: str
+    given: float | None
+    given_latency_ms: float | None
+    given_size_mb: float | None
+    published: float | None
+    source: str
+
+    @classmethod
+    def of(cls, label: str, values: Sequence[ReferenceValue]) -> Reference:
+        """The values of one row, the first measure of each kind."""
+
+        def given(measure: str) -> float | None:
+            return next((v.value for v in own if v.measure == measure), None)
+
+        own = [value for value in values if value.kind == "given"]
+        published = [value for value in values if value.kind == "published"]
+        measures = [value.value for value in own if value.measure not in (LATENCY, SIZE)]
+        return cls(
+            label=label,
+            given=measures[0] if measures else None,
+            given_latency_ms=given(LATENCY),
+            given_size_mb=given(SIZE),
+            published=published[0].value if published else None,
+            source="; ".join(dict.fromkeys(v.source for v in published if v.source)),
+        )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; ``p_value`` is adjusted for the number of rows (Holm).
+
+    ``form`` is the back-end with its precision, ``gate`` what the quality gate found of it.
+    """
+
+    label: str
+    seeds: int
+    measures: Mapping[str, Value]
+    p_value: float | None = None
+    difference: float | None = None
+    latency: Mapping[str, float] | None = None
+    first_stage_ms: float | None = None
+    pairs_per_second: float | None = None
+    passes_per_query: float | None = None
+    tokens_per_query: float | None = None
+    form: str = ""
+    gate: Mapping[str, Any] | None = None
+    parameters: int | None = None
+    size_mb: float | None = None
+    reference: Reference | None = None
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the difference from the first stage is more than chance."""
+        return self.p_value is not None and self.p_value < SIGNIFICANT
+
+    @property
+    def mark(self) -> str:
+        """``▲`` or ``▼`` where the row is significantly better or worse than its first stage."""
+        if not self.is_significant:
+            return ""
+        return "▲" if (self.difference or 0.0) > 0 else "▼"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished experiment: where its files lie, and its record."""
+
+    folder: Path
+    record: Mapping[str, Any]
+
+
+def find_finished(folders: Sequence[Path]) -> list[Finished]:
+    """Every finished experiment under the folders.
+
+    Raises:
+        InputError: a folder does not exist.
+    """
+    finished = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"table needs folders of experiments, got {str(folder)!r}")
+        found = ((path.parent, read_result(path.parent)) for path in sorted(folder.rglob(RESULT)))
+        finished += [Finished(at, one) for at, one in found if one and one["status"] == "done"]
+    return finished
+
+
+def read_references(paths: Iterable[Path], studies: Collection[str]) -> dict[str, Reference]:
+    """What these studies' tables show of others by label: given and published values.
+
+    Raises:
+        InputError: a file is missing or wrong.
+    """
+    by_label: dict[str, list[ReferenceValue]] = {}
+    for value in read_values(paths, studies):
+        if value.kind != "measured":
+            by_label.setdefault(value.label, []).append(value)
+    return {label: Reference.of(label, values) for label, values in by_label.items()}
+
+
+def make_rows(
+    results: Iterable[Mapping[str, Any]], references: Mapping[str, Reference]
+) -> list[Row]:
+    """One row per label, and one more where it was interpolated; first stages come first.
+
+    Several seeds of a label are averaged; of their p-values the largest counts.
+    """
+    by_label: dict[str, list[Mapping[str, Any]]] = {}
+    for result in results:
+        by_label.setdefault(result["label"], []).append(result)
+    rows = [row for runs in by_label.values() for row in _rows(runs, references)]
+    missing = [label for label in references if label not in by_label]
+    rows += [_unmeasured(references[label]) for label in missing]
+    compared = [row for row in rows if row.p_value is not None]
+    adjusted = iter(holm([row.p_value for row in compared if row.p_value is not None]))
+    order = list(references)
+    final = [_with_p(row, next(adjusted)) if row.p_value is not None else row for row in rows]
+    return sorted(final, key=lambda row: _place(row, order))
+
+
+def _rows(runs: Sequence[Mapping[str, Any]], references: Mapping[str, Reference]) -> list[Row]:
+    reference = references.get(runs[0]["label"])
+    rows = [_row(runs[0]["label"], runs, runs, reference)]
+    mixed = [run["interpolation"] for run in runs if run.get("interpolation")]
+    if len(mixed) == len(runs):
+        weights = ", ".join(f"{part['weight']:.2f}" for part in mixed)
+        rows.append(_row(f"{runs[0]['label']}{INTERPOLATED} ({weights})", mixed, runs, None))
+    return rows
+
+
+def _row(
+    label: str,
+    judged: Sequence[Mapping[str, Any]],
+    runs: Sequence[Mapping[str, Any]],
+    reference: Reference | None,
+) -> Row:
+    first = next(iter(judged[0]["measures"]))
+    latency = [run["latency_ms_per_100"] for run in runs if run["latency_ms_per_100"]]
+    search = [run["first_stage_ms"]["p50"] for run in runs if run["first_stage_ms"]]
+    reranks = runs[0]["reranker"]["class"].rpartition(".")[2] != "FirstStage"
+    means = [part["measures"][first] for part in judged]
+    before = [run["first_stage_measures"][first] for run in runs]
+    return Row(
+        label=label,
+        seeds=len(runs),
+        measures={name: _value(name, judged) for name in judged[0]["measures"]},
+        p_value=max(part["p_values"][first] for part in judged) if reranks else None,
+        difference=statistics.mean(means) - statistics.mean(before) if reranks else None,
+        latency={k: statistics.median(part[k] for part in latency) for k in latency[0]}
+        if latency
+        else None,
+        first_stage_ms=statistics.median(search) if search else None,
+        pairs_per_second=_median([run["pairs_per_second"] for run in runs]),
+        passes_per_query=_per_query(runs[0], "forward_passes"),
+        tokens_per_query=_per_query(runs[0], "tokens"),
+        form=f"{runs[0].get('backend', 'torch')} {runs[0]['precision']}",
+        gate=_worst_gate(runs),
+        parameters=runs[0]["parameters"],
+        size_mb=runs[0]["size_mb"],
+        reference=reference,
+    )
+
+
+def _value(name: str, judged: Sequence[Mapping[str, Any]]) -> Value:
+    means = [part["measures"][name] for part in judged]
+    lows, highs = zip(*(part["intervals"][name] for part in judged), strict=True)
+    return Value(
+        statistics.mean(means),
+        statistics.mean(lows),
+        statistics.mean(highs),
+        statistics.stdev(means) if len(means) > 1 else None,
+    )
+
+
+def _worst_gate(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    gates = [run["quality_gate"] for run in runs if run.get("quality_gate")]
+    return min(gates, key=lambda gate: gate.get("tau_mean", 1.0), default=None)
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def _per_query(run: Mapping[str, Any], name: str) -> float | None:
+    """Mean cost of a query without a cache; ``None`` where none was measured."""
+    cost, queries = run["cost"], run["queries"]["scored"]
+    computed = cost.get("forward_passes", 0)
+    if not computed or not queries:
+        return None
+    whole = (computed + cost.get("cache_hits", 0)) / computed
+    return float(cost[name] * whole / queries)
+
+
+def _with_p(row: Row, p_value: float) -> Row:
+    return Row(**{**vars(row), "p_value": p_value})
+
+
+def _unmeasured(reference: Reference) -> Row:
+    return Row(label=reference.label, seeds=0, measures={}, reference=reference)
+
+
+def _place(row: Row, order: Sequence[str]) -> tuple[int, int, float, str]:
+    listed = order.index(row.label) if row.label in order else len(order)
+    first = next(iter(row.measures.values()), None)
+    if row.difference is None:  # a first stage: the weaker before the stronger
+        return (listed, 0, first.mean if first else 0.0, row.label)
+    return (listed, 1, float(row.parameters or 0), row.label)

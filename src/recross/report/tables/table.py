@@ -1,0 +1,198 @@
+"""Rows as Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from recross.report.tables.alignment import aligned_table
+from recross.report.tables.rows import Row, Value
+
+Column = tuple[str, Callable[[Row], str]]
+MISSING = "–"
+LATEX = {"▲": "$^\\uparrow$", "▼": "$^\\downarrow$", "±": "$\\pm$", MISSING: "--"}
+NOTE = (
+    "Brackets: 95 % bootstrap interval over queries (± sd over seeds). ▲ better, ▼ worse than its"
+    " own first stage, p < .05 (paired randomisation test on the first measure, Holm-corrected over"
+    " rows)."
+    " Latency: one query at a time, warm, cache off, per 100 documents; of a first stage: one"
+    " search for 100 documents. Interpolated rows: weight of the re-ranker, chosen on dev."
+)
+
+
+def write_table(rows: Sequence[Row], folder: Path) -> list[Path]:
+    """Write ``table.md``, ``table.csv`` and ``table.tex``; returns their paths."""
+    texts = {"md": markdown(rows), "csv": comma_separated(rows), "tex": latex(rows)}
+    paths = []
+    for suffix, text in texts.items():
+        path = folder / f"table.{suffix}"
+        path.write_text(text, encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """A table in Markdown with aligned columns and a note that explains its marks."""
+    columns = table_columns(rows)
+    lines = aligned_table(
+        [name for name, _ in columns], [[show(row) for _, show in columns] for row in rows]
+    )
+    return "\n".join([*lines, "", NOTE, *_sources(rows)]) + "\n"
+
+
+def latex(rows: Sequence[Row]) -> str:
+    """A ``tabular`` for the booktabs package."""
+    columns = table_columns(rows)
+    lines = [" & ".join(_escaped(name) for name, _ in columns) + " \\\\\n\\midrule"]
+    lines += [" & ".join(_escaped(show(row)) for _, show in columns) + " \\\\" for row in rows]
+    body = "\n".join(lines)
+    form = "l" + "r" * (len(columns) - 1)
+    return f"\\begin{{tabular}}{{{form}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
+
+
+def comma_separated(rows: Sequence[Row]) -> str:
+    """Plain numbers, one column each."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = list(dict.fromkeys(name for row in rows for name in row.measures))
+    spread = [f"{name} {part}" for name in names for part in ("mean", "low", "high", "sd")]
+    fixed = ["p_value", "p50_ms", "p95_ms", "tokenize_ms", "forward_ms", "first_stage_ms"]
+    more = [
+        "pairs_per_second",
+        "passes_per_query",
+        "tokens_per_query",
+        "form",
+        "gate_tau",
+        "gate_passed",
+        "size_mb",
+        "parameters",
+        "given",
+        "published",
+    ]
+    writer.writerow(["label", "seeds", *spread, *fixed, *more])
+    for row in rows:
+        values = [row.measures.get(name) for name in names]
+        quality = [part for v in values for part in (_parts(v) if v else (None,) * 4)]
+        latency = row.latency or {}
+        times = [latency.get(name) for name in ("p50", "p95", "tokenize", "forward")]
+        reference = row.reference
+        writer.writerow(
+            [
+                row.label,
+                row.seeds,
+                *quality,
+                row.p_value,
+                *times,
+                row.first_stage_ms,
+                row.pairs_per_second,
+                row.passes_per_query,
+                row.tokens_per_query,
+                row.form,
+                (row.gate or {}).get("tau_mean"),
+                (row.gate or {}).get("passed"),
+                row.size_mb,
+                row.parameters,
+                reference.given if reference else None,
+                reference.published if reference else None,
+            ]
+        )
+    return text.getvalue()
+
+
+def table_columns(rows: Sequence[Row]) -> list[Column]:
+    """Names of the columns that these rows need, and what each shows of a row."""
+    names = list(dict.fromkeys(name for row in rows for name in row.measures))
+    columns: list[Column] = [("model", lambda row: row.label)]
+    if any(row.reference for row in rows):
+        columns += _reference_columns()
+    for name in names or ["MRR@10"]:
+        columns.append((name, _measure(name, marked=name == names[0] if names else False)))
+    return [
+        *columns,
+        *_cost_columns(rows),
+        *_form_columns(rows),
+        ("p50 ms/100", lambda row: _number((row.latency or {}).get("p50", row.first_stage_ms))),
+        ("p95", lambda row: _number((row.latency or {}).get("p95"))),
+        ("tokenise", lambda row: _number((row.latency or {}).get("tokenize"))),
+        ("forward", lambda row: _number((row.latency or {}).get("forward"))),
+        ("pairs/s", lambda row: _number(row.pairs_per_second)),
+        ("size MB", lambda row: _number(row.size_mb)),
+        ("params M", lambda row: _number(row.parameters and row.parameters / 1000000.0)),
+    ]
+
+
+def _cost_columns(rows: Sequence[Row]) -> list[Column]:
+    """Forward passes and tokens of a query, where rows differ in how many documents they read."""
+    passes = {round(row.passes_per_query, 1) for row in rows if row.passes_per_query}
+    if len(passes) < 2:
+        return []
+    return [
+        ("passes/query", lambda row: _number(row.passes_per_query)),
+        ("tokens/query", lambda row: _number(row.tokens_per_query)),
+    ]
+
+
+def _form_columns(rows: Sequence[Row]) -> list[Column]:
+    """Back-end and precision, and how near they come to fp32, where rows differ in them."""
+    if len({row.form for row in rows if row.measures}) < 2:
+        return []
+
+    def gate(row: Row) -> str:
+        if row.gate is None or "tau_mean" not in row.gate:
+            return MISSING
+        return f"{row.gate['tau_mean']:.4f} {'passes' if row.gate['passed'] else 'fails'}"
+
+    return [("back-end", lambda row: row.form), ("tau to fp32, gate", gate)]
+
+
+def _reference_columns() -> list[Column]:
+    def from_reference(name: str, form: str) -> Callable[[Row], str]:
+        def show(row: Row) -> str:
+            value = getattr(row.reference, name, None)
+            return MISSING if value is None else format(value, form)
+
+        return show
+
+    return [
+        ("given", from_reference("given", ".3f")),
+        ("given ms/100", from_reference("given_latency_ms", ",.0f")),
+        ("given MB", from_reference("given_size_mb", ",.0f")),
+        ("published", from_reference("published", ".4f")),
+    ]
+
+
+def _measure(name: str, marked: bool) -> Callable[[Row], str]:
+    def show(row: Row) -> str:
+        value = row.measures.get(name)
+        if value is None:
+            return MISSING
+        spread = f" ± {value.sd:.4f}" if value.sd is not None else ""
+        mark = row.mark if marked else ""
+        return f"{value.mean:.4f}{mark}{spread} [{value.low:.3f}, {value.high:.3f}]"
+
+    return show
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return MISSING
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _parts(value: Value) -> tuple[float | None, ...]:
+    return value.mean, value.low, value.high, value.sd
+
+
+def _sources(rows: Sequence[Row]) -> list[str]:
+    said = [f"- {row.label}: {row.reference.source}" for row in rows if row.reference]
+    return ["", "Published values:", *said] if said else []
+
+
+def _escaped(text: str) -> str:
+    for special in "&%_#":
+        text = text.replace(special, "\\" + special)
+    for special, command in LATEX.items():
+        text = text.replace(special, command)
+    return text

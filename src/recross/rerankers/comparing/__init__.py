@@ -1,0 +1,1 @@
+"""Re-rankers that compare two documents at a time."""

@@ -1,0 +1,1 @@
+"""Re-rankers made of other re-rankers."""

@@ -1,0 +1,150 @@
+"""Long documents: split into passages, each scored by any re-ranker, the scores pooled."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from recross.collections.collection import Collection
+from recross.errors import InputError
+from recross.inference.engine import Engine
+from recross.rerankers.reranker import Reranker
+from recross.runs import Run
+from recross.store import fingerprint
+
+WORD = re.compile(r"\S+")
+SEPARATOR = "#"
+"""Between a document's identifier and a passage's number; the last one counts, so that
+identifiers may hold it themselves."""
+
+
+@dataclass(frozen=True)
+class LongDocuments:
+    """Scores the passages of each document and pools their scores (Dai & Callan 2019).
+
+    Passages are windows of ``words`` words, one every ``stride`` words, of which the first
+    ``max_passages`` are read (``None``: all). ``pooling`` is ``max`` (MaxP: the best passage),
+    ``first`` (FirstP: only the first passage is scored at all) or ``mean_top`` (mean of the best
+    ``top`` passages, or of all where there are fewer). A document of one passage is scored as it
+    is. In the paper 150 words with stride 75, and at most 30 passages a document.
+
+    Training is that of the inner network, on whole documents that its own token limit cuts: FirstP
+    training; validation ranks as here, by pooled scores. Over a re-ranker that has no network
+    ``network`` is ``None`` and there is nothing to train.
+    """
+
+    reranker: Reranker
+    words: int = 150
+    stride: int = 75
+    pooling: Literal["max", "first", "mean_top"] = "max"
+    top: int = 3
+    max_passages: int | None = 30
+    alias: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("words", "top", "max_passages"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, got {value}")
+        if not 1 <= self.stride <= self.words:
+            raise InputError(f"stride must lie in [1, words={self.words}], got {self.stride}")
+
+    def rerank(self, candidates: Run, collection: Collection) -> Run:
+        """Order every query's candidates by the pooled scores of their passages.
+
+        The cost is that of the passages: ``pairs`` says how many were scored, and a document
+        whose last words are in no passage counts among ``cut_documents``.
+        """
+        return self._pooled(self.reranker.rerank, candidates, collection)
+
+    @property
+    def network(self) -> Any:
+        """The inner re-ranker's network, ``None`` where it has none."""
+        return getattr(self.reranker, "network", None)
+
+    def trained(self, folder: Path) -> LongDocuments:
+        """The same over the inner re-ranker with the weights of a folder."""
+        inner: Any = self.reranker
+        return replace(self, reranker=inner.trained(folder))
+
+    def rerank_with(self, engine: Engine, candidates: Run, collection: Collection) -> Run:
+        """Re-rank through an engine of the inner network, in the middle of training."""
+        inner: Any = self.reranker
+
+        def score(passages: Run, texts: Collection) -> Run:
+            reranked: Run = inner.rerank_with(engine, passages, texts)
+            return reranked
+
+        return self._pooled(score, candidates, collection)
+
+    def _pooled(
+        self, score: Callable[[Run, Collection], Run], candidates: Run, collection: Collection
+    ) -> Run:
+        start = time.perf_counter()
+        distinct = dict.fromkeys(d.doc_id for r in candidates.rankings.values() for d in r)
+        windows = {d: self._windows(collection.documents[d]) for d in distinct}
+        limit = 1 if self.pooling == "first" else self.max_passages
+        read = {doc_id: passages[:limit] for doc_id, passages in windows.items()}
+        scored = score(_passage_run(candidates, read), self._collection(collection, read))
+        cut = sum(
+            len(windows[doc.doc_id]) > len(read[doc.doc_id])
+            for ranking in candidates.rankings.values()
+            for doc in ranking
+        )
+        pooled = {query_id: self._pool(scored, query_id) for query_id in candidates.rankings}
+        cost = replace(
+            scored.cost,
+            cut_documents=scored.cost.cut_documents + cut,
+            total_seconds=time.perf_counter() - start,
+        )
+        return Run.from_scores(self.alias or f"{scored.name}-{self.pooling}", pooled, cost)
+
+    def _windows(self, document: str) -> list[str]:
+        """Windows up to the first that reaches the last word; spaces within are the document's."""
+        spans = [word.span() for word in WORD.finditer(document)]
+        if len(spans) <= self.words:
+            return [document]
+        starts = range(0, len(spans) - self.words + self.stride, self.stride)
+        within = [spans[start : start + self.words] for start in starts]
+        return [document[window[0][0] : window[-1][1]] for window in within]
+
+    def _pool(self, scored: Run, query_id: str) -> dict[str, float]:
+        passages: dict[str, list[float]] = {}  # a document's own, best first as in the run
+        for passage_id, score in scored.rankings[query_id]:
+            passages.setdefault(passage_id.rpartition(SEPARATOR)[0], []).append(score)
+        top = self.top if self.pooling == "mean_top" else 1
+        return {d: statistics.fmean(own[:top]) for d, own in passages.items()}
+
+    def _collection(self, collection: Collection, read: Mapping[str, Sequence[str]]) -> Collection:
+        """Passages instead of documents; judgments are of documents, so there are none."""
+        texts = {
+            _passage_id(doc_id, number): text
+            for doc_id, passages in read.items()
+            for number, text in enumerate(passages)
+        }
+        identity = (collection.texts_fingerprint, self.words, self.stride, sorted(texts))
+        return replace(
+            collection, documents=texts, split_qrels={}, fingerprint=fingerprint(*identity)
+        )
+
+
+def _passage_run(candidates: Run, read: Mapping[str, Sequence[str]]) -> Run:
+    """Every candidate's passages, each with the score of its document."""
+    scores = {
+        query_id: {
+            _passage_id(doc.doc_id, number): doc.score
+            for doc in ranking
+            for number in range(len(read[doc.doc_id]))
+        }
+        for query_id, ranking in candidates.rankings.items()
+    }
+    return Run.from_scores(candidates.name, scores)
+
+
+def _passage_id(doc_id: str, number: int) -> str:
+    return f"{doc_id}{SEPARATOR}{number}"

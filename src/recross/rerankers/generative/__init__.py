@@ -1,0 +1,1 @@
+"""Re-rankers that ask a language model and read its words."""

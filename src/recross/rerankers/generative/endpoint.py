@@ -1,0 +1,243 @@
+"""Answers from an OpenAI-compatible server: a hosted model, or vLLM, llama.cpp and the like."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from recross.errors import InputError
+from recross.inference.cache.score_cache import caches_are_off
+from recross.records import Cost
+from recross.rerankers.generative.chat_server import ChatServer, EndpointError, Patience, Reply
+from recross.rerankers.generative.generators import Conversation, progress
+from recross.rerankers.generative.kept_answers import KeptAnswer, KeptAnswers
+from recross.store import DEFAULT_STORE, fingerprint
+
+BYTES_PER_TOKEN = 3
+"""A guess on the safe side for English, which has about 4.5."""
+
+
+class BudgetError(EndpointError):
+    """The tokens that may be spent are spent; the message names the budget and the use."""
+
+
+class TokenBudget:
+    """Tokens that may be spent, counted by all threads; those of open requests are set aside."""
+
+    def __init__(self, budget: int | None) -> None:
+        self._budget = budget
+        self._used = 0
+        self._set_aside = 0
+        self._changed = threading.Condition()
+
+    def set_aside(self, tokens: int) -> None:
+        """Set tokens aside for a request, once those under way leave room for it.
+
+        Raises:
+            BudgetError: they leave none.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._set_aside == 0 or self._leaves(tokens))
+            if not self._leaves(tokens):
+                raise BudgetError(
+                    f"token_budget is {self._budget:,}, {self._used:,} are used and the next"
+                    f" request may take {tokens:,}; with reuse_answers finished answers are kept,"
+                    " and the same command goes on from them"
+                )
+            self._set_aside += tokens
+
+    def settle(self, set_aside: int, used: int) -> None:
+        """Put what a request used in the place of what was set aside for it."""
+        with self._changed:
+            self._set_aside -= set_aside
+            self._used += used
+            self._changed.notify_all()
+
+    def _leaves(self, tokens: int) -> bool:
+        return self._budget is None or self._used + self._set_aside + tokens <= self._budget
+
+
+@dataclass(frozen=True)
+class EndpointGenerator:
+    """The chat completions of a server, ``max_concurrent`` requests at a time.
+
+    Answers are kept in the store as they come, by server, model and all that is sent, so that a run
+    that was interrupted pays for none twice; ``reuse_answers=False`` neither reads nor writes them,
+    and while latency is measured none is read. ``token_budget`` bounds prompt and generated tokens
+    that this object spends, by the server's own count, and by a guess from the number of bytes for
+    requests under way and servers that do not count: what may pass it is not sent.
+    ``temperature=None`` and ``length_field="max_completion_tokens"`` are for models that refuse the
+    usual ones, and ``extra_body`` is sent as it is. The API key is read from the environment
+    variable ``api_key_variable`` at the first request, and kept nowhere.
+    """
+
+    base_url: str
+    model: str
+    temperature: float | None = 0.0
+    length_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    api_key_variable: str | None = field(default="OPENAI_API_KEY", compare=False)
+    timeout_seconds: float = field(default=120.0, compare=False)
+    max_retries: int = field(default=6, compare=False)
+    backoff_seconds: float = field(default=1.0, compare=False)
+    max_concurrent: int = field(default=8, compare=False)
+    token_budget: int | None = field(default=None, compare=False)
+    reuse_answers: bool = field(default=True, compare=False)
+    store: Path = field(default=DEFAULT_STORE, compare=False)
+
+    def __post_init__(self) -> None:
+        address = urlsplit(self.base_url)
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise InputError(f"base_url must begin with http:// or https://, got {self.base_url!r}")
+        if address.username or address.password or address.query:
+            raise InputError(
+                "base_url must hold no user, password or query, which would be written into"
+                " results; put the key into the variable that api_key_variable names"
+            )
+        for name in ("max_concurrent", "token_budget"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, got {value}")
+        _ = self._patience
+
+    @property
+    def name(self) -> str:
+        """The model's own name."""
+        return self.model.rpartition("/")[2]
+
+    def fits(self, conversation: Conversation, max_new_tokens: int) -> bool:
+        """Assume so: only the server knows, and refuses what is too long."""
+        return True
+
+    def generate(
+        self, conversations: Sequence[Conversation], max_new_tokens: int
+    ) -> tuple[list[str], Cost]:
+        """Answer each conversation; what an earlier run has paid for is not asked again.
+
+        Raises:
+            EndpointError: the server gave no answer; others that it gave are kept.
+            BudgetError: the next request might pass the budget.
+        """
+        start = time.perf_counter()
+        reuses = self.reuse_answers and not caches_are_off()
+        keys: list[str] = []
+        answers: dict[str, KeptAnswer] = {}
+        unanswered: dict[str, Mapping[str, Any]] = {}
+        for conversation in conversations:
+            request = self._request(conversation, max_new_tokens)
+            keys.append(fingerprint(self.base_url, request))
+            if reuses and (found := self._kept.get(keys[-1])):
+                answers[keys[-1]] = found
+            else:
+                unanswered[keys[-1]] = request
+        replies = self._ask_all(unanswered)
+        answers |= {key: reply.answer for key, reply in replies.items()}
+        fresh = [reply.answer for reply in replies.values()]
+        cost = Cost(
+            tokens=sum(answer.prompt_tokens or 0 for answer in fresh),
+            forward_passes=len(fresh),
+            forward_seconds=time.perf_counter() - start,
+            cache_hits=len(conversations) - len(fresh),
+            cache_misses=len(fresh) if reuses else 0,
+            requests=len(fresh),
+            generated_tokens=sum(answer.generated_tokens or 0 for answer in fresh),
+            retries=sum(reply.retries for reply in replies.values()),
+        )
+        return [answers[key].text for key in keys], cost
+
+    @property
+    def _patience(self) -> Patience:
+        return Patience(self.timeout_seconds, self.max_retries, self.backoff_seconds)
+
+    @cached_property
+    def _server(self) -> ChatServer:
+        """Kept from call to call, as its connections take longer to open than a short answer."""
+        return ChatServer(self.base_url, self.api_key_variable, self._patience)
+
+    @cached_property
+    def _budget(self) -> TokenBudget:
+        return TokenBudget(self.token_budget)
+
+    @cached_property
+    def _kept(self) -> KeptAnswers:
+        name = fingerprint(self.base_url, self.model)
+        return KeptAnswers(self.store / "answers" / f"{name}.jsonl")
+
+    def _request(self, conversation: Conversation, max_new_tokens: int) -> dict[str, Any]:
+        request = {
+            "model": self.model,
+            "messages": list(conversation),
+            self.length_field: max_new_tokens,
+            "extra_body": dict(self.extra_body),
+        }
+        return request if self.temperature is None else {**request, "temperature": self.temperature}
+
+    def _ask_all(self, requests: Mapping[str, Mapping[str, Any]]) -> dict[str, Reply]:
+        """Ask for all; at the first failure let those under way finish, and send no more."""
+        if not requests:
+            return {}
+        _ = self._server, self._budget  # made once, not by several threads
+        stop = threading.Event()
+        replies: dict[str, Reply] = {}
+        with (
+            ThreadPoolExecutor(min(self.max_concurrent, len(requests))) as pool,
+            progress(len(requests), self.name, "request") as bar,
+        ):
+            asked = {
+                pool.submit(self._ask, key, request, stop): key for key, request in requests.items()
+            }
+            try:
+                for done in as_completed(asked):
+                    if reply := done.result():
+                        replies[asked[done]] = reply
+                    bar.update()
+            finally:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+        return replies
+
+    def _ask(self, key: str, request: Mapping[str, Any], stop: threading.Event) -> Reply | None:
+        """Ask and keep the answer; ``None`` where another request has failed meanwhile."""
+        try:
+            reply = self._within_budget(request, stop)
+            if reply and self.reuse_answers:
+                self._kept.add(key, reply.answer)
+            return reply
+        except BaseException:
+            stop.set()
+            raise
+
+    def _within_budget(self, request: Mapping[str, Any], stop: threading.Event) -> Reply | None:
+        prompt = _guess(json.dumps(request["messages"], ensure_ascii=False))
+        set_aside = prompt + int(request[self.length_field])
+        used = 0
+        self._budget.set_aside(set_aside)
+        try:
+            if stop.is_set():
+                return None
+            reply = self._server.ask(request, stop)
+            used = _used(reply.answer, prompt)
+            return reply
+        finally:
+            self._budget.settle(set_aside, used)
+
+
+def _used(answer: KeptAnswer, prompt: int) -> int:
+    """Tokens of a request by the server's count, or a guess where it has none."""
+    written = answer.generated_tokens
+    return (prompt if answer.prompt_tokens is None else answer.prompt_tokens) + (
+        _guess(answer.text) if written is None else written
+    )
+
+
+def _guess(text: str) -> int:
+    """About how many tokens a text is, rather too many than too few."""
+    return len(text.encode(errors="replace")) // BYTES_PER_TOKEN + 1

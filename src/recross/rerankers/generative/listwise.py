@@ -1,0 +1,158 @@
+"""Listwise re-ranking with a language model that writes an order (RankGPT, Sun et al. 2023)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from recross.collections.collection import Collection
+from recross.errors import InputError
+from recross.inference.engine import Scores
+from recross.records import Cost
+from recross.rerankers.generative.generators import TextGenerator, longest_fitting
+from recross.rerankers.generative.listwise_prompts import ListwisePrompt, named_prompt
+from recross.rerankers.generative.permutation import parse
+from recross.runs import Run
+
+TOKENS_PER_PLACE = 8
+"""Room in the answer for one of ``[12] > ``: six pieces where digits are single tokens."""
+
+Window = tuple[int, int]
+"""First place, and the one after the last."""
+
+Texts = tuple[str, Sequence[str]]
+"""A query and its documents."""
+
+
+@dataclass(frozen=True)
+class ListwiseReranker:
+    """Orders ``window`` documents at a time, from the bottom of each ranking to its top.
+
+    Windows are ``step`` places apart, so that the best ``window - step`` of each move on into the
+    next one; several ``passes`` sort further down. The same window of all queries is asked
+    together. Texts are cut to ``passage_words`` words, and to fewer where the model has no room for
+    the prompt; a model that thinks before it answers wants ``thinking_tokens`` besides. An answer
+    that is no permutation is mended and counted. Scores are ordinal, the number of documents ranked
+    below: their differences mean nothing.
+    """
+
+    generator: TextGenerator
+    prompt: str | ListwisePrompt = "rankgpt"
+    window: int = 20
+    step: int = 10
+    passes: int = 1
+    passage_words: int = 300
+    thinking_tokens: int = 0
+    alias: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        named_prompt(self.prompt)
+        if self.window < 2:
+            raise InputError(f"window must be at least 2, got {self.window}")
+        if not 1 <= self.step <= self.window:
+            raise InputError(f"step must lie in [1, window={self.window}], got {self.step}")
+        for name, least in (("passes", 1), ("passage_words", 1), ("thinking_tokens", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+
+    @property
+    def name(self) -> str:
+        """A short name for runs and tables."""
+        return self.alias or f"listwise-{self.generator.name}"
+
+    @property
+    def parts(self) -> tuple[TextGenerator]:
+        """Where the parameters are."""
+        return (self.generator,)
+
+    @property
+    def answer_tokens(self) -> int:
+        """How long an answer may be."""
+        return TOKENS_PER_PLACE * (self.window + 1) + self.thinking_tokens
+
+    def score(self, query: str, documents: Sequence[str]) -> Scores:
+        """Score one query's documents against each other, ``(N,)``."""
+        orders, _ = self._order({"": (query, documents)})
+        scores = np.empty(len(documents), dtype=np.float32)
+        scores[orders[""]] = np.arange(len(documents))[::-1]
+        return scores
+
+    def rerank(self, candidates: Run, collection: Collection) -> Run:
+        """Reorder every candidate of every query.
+
+        Raises:
+            InputError: the model has no room for a window of passages of one word each.
+        """
+        start = time.perf_counter()
+        texts = {
+            query_id: (
+                collection.queries[query_id],
+                [collection.documents[doc.doc_id] for doc in ranking],
+            )
+            for query_id, ranking in candidates.rankings.items()
+        }
+        orders, cost = self._order(texts)
+        scores = {}
+        for query_id, order in orders.items():
+            doc_ids = candidates.doc_ids(query_id)
+            scores[query_id] = {
+                doc_ids[place]: float(len(order) - rank) for rank, place in enumerate(order, 1)
+            }
+        cost = replace(cost, total_seconds=time.perf_counter() - start)
+        return Run.from_scores(self.name, scores, cost)
+
+    def windows(self, count: int) -> list[Window]:
+        """Windows over ``count`` documents in the order they are asked, the last at the top."""
+        if count < 2:
+            return []
+        one_pass = []
+        start, stop = max(count - self.window, 0), count
+        while True:
+            one_pass.append((start, stop))
+            if start == 0:
+                return one_pass * self.passes
+            start, stop = max(start - self.step, 0), stop - self.step
+
+    def _order(self, texts: Mapping[str, Texts]) -> tuple[dict[str, list[int]], Cost]:
+        """Places of each query's documents, best first."""
+        orders = {
+            query_id: list(range(len(documents))) for query_id, (_, documents) in texts.items()
+        }
+        plans = {query_id: self.windows(len(order)) for query_id, order in orders.items()}
+        cost = Cost(pairs=sum(map(len, orders.values())))
+        for number in range(max(map(len, plans.values()), default=0)):
+            due = {q: plan[number] for q, plan in plans.items() if number < len(plan)}
+            cost += self._one_round(due, texts, orders)
+        return orders, cost
+
+    def _one_round(
+        self,
+        due: Mapping[str, Window],
+        texts: Mapping[str, Texts],
+        orders: Mapping[str, list[int]],
+    ) -> Cost:
+        """Ask for one window of each query that is due, and reorder it in ``orders``."""
+        conversations, cost = [], Cost()
+        for query_id, (start, stop) in due.items():
+            query, documents = texts[query_id]
+            shown = [documents[place] for place in orders[query_id][start:stop]]
+            conversation, cuts = longest_fitting(
+                self.generator,
+                named_prompt(self.prompt).conversation,
+                (query, shown),
+                self.passage_words,
+                self.answer_tokens,
+            )
+            conversations.append(conversation)
+            cost += cuts
+        answers, spent = self.generator.generate(conversations, self.answer_tokens)
+        malformed = 0
+        for (query_id, (start, stop)), answer in zip(due.items(), answers, strict=True):
+            given = orders[query_id][start:stop]
+            found = parse(answer, len(given))
+            orders[query_id][start:stop] = [given[place] for place in found.order]
+            malformed += found.malformed
+        return cost + spent + Cost(malformed=malformed)

@@ -1,0 +1,111 @@
+"""What a listwise model is asked.
+
+Permutation generation (RankGPT, Sun et al. 2023): the model reads numbered passages and writes
+their numbers, best first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from recross.errors import InputError
+from recross.rerankers.generative.generators import Conversation, Message
+
+
+@dataclass(frozen=True)
+class ListwisePrompt:
+    """Texts of a conversation, with ``{count}``, ``{query}``, ``{rank}`` and ``{passage}`` to fill.
+
+    Opening, passages and closing are one message, a line each; with replies given, opening and
+    passages are messages of their own that the assistant has already confirmed.
+    """
+
+    system: str
+    opening: str
+    closing: str
+    passage: str = "[{rank}] {passage}"
+    opening_reply: str = ""
+    passage_reply: str = ""
+
+    def __post_init__(self) -> None:
+        if "{rank}" not in self.passage or "{passage}" not in self.passage:
+            raise InputError(f"passage must contain {{rank}} and {{passage}}, got {self.passage!r}")
+        if "{query}" not in self.opening + self.closing:
+            raise InputError("opening or closing must contain {query}, got neither")
+        if bool(self.opening_reply) != bool(self.passage_reply):
+            raise InputError("opening_reply and passage_reply must be given both or neither")
+        try:
+            self.conversation("query", ["passage"])
+        except (LookupError, ValueError) as error:
+            raise InputError(
+                "opening and closing may contain {count} and {query}, passage {rank} and {passage},"
+                f" passage_reply {{rank}}, and no other braces; got {error!r}"
+            ) from None
+
+    def conversation(self, query: str, passages: Sequence[str]) -> Conversation:
+        """The conversation that ends where the model is to answer."""
+        facts = {"count": len(passages), "query": _plain(query)}
+        turns = [(self.opening.format(**facts), self.opening_reply)]
+        for rank, passage in enumerate(map(_plain, passages), start=1):
+            shown = self.passage.format(rank=rank, passage=passage)
+            turns.append((shown, self.passage_reply.format(rank=rank)))
+        turns.append((self.closing.format(**facts), ""))
+        if not self.opening_reply:
+            turns = [("\n".join(text for text, _ in turns), "")]
+        messages = [Message(role="system", content=self.system)]
+        for text, reply in turns:
+            messages.append(Message(role="user", content=text))
+            if reply:
+                messages.append(Message(role="assistant", content=reply))
+        return messages
+
+
+def _plain(text: str) -> str:
+    """One line in which no bracketed number, such as a citation, can pass for a passage's."""
+    return re.sub(r"\[(\d+)\]", r"(\1)", " ".join(text.split()))
+
+
+PROMPTS = {
+    # Sun et al. 2023, appendix; the conversation of several turns is that of their code.
+    "rankgpt": ListwisePrompt(
+        system="You are RankGPT, an intelligent assistant that can rank passages based on their"
+        " relevancy to the query.",
+        opening="I will provide you with {count} passages, each indicated by number identifier"
+        " [].\n"
+        "Rank the passages based on their relevance to query: {query}.",
+        opening_reply="Okay, please provide the passages.",
+        passage_reply="Received passage [{rank}].",
+        closing="Search Query: {query}.\n"
+        "Rank the {count} passages above based on their relevance to the search query. The passages"
+        " should be listed in descending order using identifiers. The most relevant passages should"
+        " be listed first. The output format should be [] > [], e.g., [1] > [2]. Only response the"
+        " ranking results, do not say any word or explain.",
+    ),
+    # What RankVicuna and RankZephyr (Pradeep et al. 2023) were trained on, as rank_llm asks it.
+    "rankzephyr": ListwisePrompt(
+        system="You are RankLLM, an intelligent assistant that can rank passages based on their"
+        " relevancy to the query",
+        opening="I will provide you with {count} passages, each indicated by a numerical identifier"
+        " []. Rank the passages based on their relevance to the search query: {query}.",
+        closing="Search Query: {query}.\n"
+        "Rank the {count} passages above based on their relevance to the search query. All the"
+        " passages should be included and listed using identifiers, in descending order of"
+        " relevance. The output format should be [] > [], e.g., [2] > [1], Answer concisely and"
+        " directly and only respond with the ranking results, do not say any word or explain.",
+    ),
+}
+
+
+def named_prompt(prompt: str | ListwisePrompt) -> ListwisePrompt:
+    """A prompt of ``PROMPTS`` by name; a prompt stays as it is.
+
+    Raises:
+        InputError: the name is unknown.
+    """
+    if isinstance(prompt, ListwisePrompt):
+        return prompt
+    if prompt not in PROMPTS:
+        raise InputError(f"prompt must be one of {', '.join(PROMPTS)}, got {prompt!r}")
+    return PROMPTS[prompt]

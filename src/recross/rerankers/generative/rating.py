@@ -1,0 +1,125 @@
+"""Pointwise re-ranking by grades that a language model writes (Zhuang et al. 2023).
+
+For models whose logits cannot be read, such as those behind a server. ``causal.CausalReranker``
+reads logits, which tell documents of one grade apart.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field, replace
+
+from recross.collections.collection import Collection
+from recross.errors import InputError
+from recross.records import Cost
+from recross.rerankers.generative.generators import (
+    Conversation,
+    Message,
+    TextGenerator,
+    longest_fitting,
+)
+from recross.rerankers.generative.permutation import without_thoughts
+from recross.runs import Run
+
+PROMPT = (
+    "From a scale of 0 to {highest}, judge the relevance between the query and the document."
+    " Answer with the number alone.\nQuery: {query}\nDocument: {document}\nOutput:"
+)
+ANSWER_TOKENS = 8
+GRADE = re.compile(r"\d+")
+LONGEST_NUMBER = 9
+
+
+@dataclass(frozen=True)
+class RatingReranker:
+    """Asks for a grade of each document alone, 0 to ``highest``, and orders by it.
+
+    The rating scale of Zhuang et al. (2023), read as text. Within a grade the first stage's order
+    stays. An answer without a grade is taken for 0 and counted as malformed. Texts are cut to
+    ``document_words`` words, and to fewer where the model has no room for the prompt; a model that
+    thinks before it answers wants ``thinking_tokens`` besides.
+    """
+
+    generator: TextGenerator
+    highest: int = 4
+    document_words: int = 300
+    thinking_tokens: int = 0
+    prompt: str = PROMPT
+    alias: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        for name, least in (("highest", 1), ("document_words", 1), ("thinking_tokens", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        missing = [n for n in ("{query}", "{document}") if n not in self.prompt]
+        if missing:
+            raise InputError(f"prompt must contain {missing[0]}, got {self.prompt!r}")
+        try:
+            self._conversation("query", ["document"])
+        except (LookupError, ValueError) as error:
+            raise InputError(
+                "prompt may contain {query}, {document}, {highest} and no other braces,"
+                f" got {error!r}"
+            ) from None
+
+    @property
+    def name(self) -> str:
+        """A short name for runs and tables."""
+        return self.alias or f"rating-{self.generator.name}"
+
+    @property
+    def parts(self) -> tuple[TextGenerator]:
+        """Where the parameters are."""
+        return (self.generator,)
+
+    def rerank(self, candidates: Run, collection: Collection) -> Run:
+        """Order every query's candidates by their grades.
+
+        Raises:
+            InputError: the model has no room for a query and a document of one word each.
+        """
+        start = time.perf_counter()
+        room = ANSWER_TOKENS + self.thinking_tokens
+        conversations: list[Conversation] = []
+        cost = Cost()
+        for query_id, ranking in candidates.rankings.items():
+            query = collection.queries[query_id]
+            for doc in ranking:
+                texts = (query, [collection.documents[doc.doc_id]])
+                conversation, cuts = longest_fitting(
+                    self.generator, self._conversation, texts, self.document_words, room
+                )
+                conversations.append(conversation)
+                cost += cuts
+        answers, spent = self.generator.generate(conversations, room)
+        grades = [grade_of(answer, self.highest) for answer in answers]
+        left = iter(grades)
+        scores = {
+            query_id: {
+                doc.doc_id: (next(left) or 0) + 1 - rank / len(ranking)
+                for rank, doc in enumerate(ranking, start=1)
+            }
+            for query_id, ranking in candidates.rankings.items()
+        }
+        cost = replace(
+            cost + spent,
+            pairs=len(grades),
+            malformed=grades.count(None),
+            total_seconds=time.perf_counter() - start,
+        )
+        return Run.from_scores(self.name, scores, cost)
+
+    def _conversation(self, query: str, documents: list[str]) -> Conversation:
+        (document,) = documents
+        text = self.prompt.format(query=query, document=document, highest=self.highest)
+        return [Message(role="user", content=text)]
+
+
+def grade_of(answer: str, highest: int) -> int | None:
+    """The first number of an answer, thoughts aside; ``None`` where it is no grade."""
+    found = GRADE.search(without_thoughts(answer))
+    if found is None or len(found[0]) > LONGEST_NUMBER:
+        return None
+    grade = int(found[0])
+    return grade if grade <= highest else None

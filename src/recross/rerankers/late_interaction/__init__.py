@@ -1,0 +1,1 @@
+"""Late interaction: queries and documents as vectors of their tokens."""

@@ -1,0 +1,190 @@
+"""Late interaction (ColBERT, Khattab & Zaharia 2020): query and document encoded apart.
+
+Every token becomes a vector; a query token's score is its best cosine among the document's tokens,
+and the document's score their sum (MaxSim).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from recross.checkpoints import pretrained
+from recross.checkpoints.contracts import LateInteractionContract
+from recross.checkpoints.published import known_contract, named_contract
+from recross.collections.collection import Collection
+from recross.errors import InputError
+from recross.inference.batches import PackedBatch, token_budget
+from recross.inference.tokens import Ints
+from recross.machine.hardware import Hardware
+from recross.records import Cost
+from recross.rerankers.late_interaction.network import LateInteractionNetwork
+from recross.rerankers.late_interaction.token_vectors import Floats, Storage, TokenVectors
+from recross.rerankers.reranker import NetworkReranker
+from recross.runs import Run
+from recross.store import DEFAULT_STORE, Store
+
+DOCUMENTS_AT_ONCE = 5_000
+"""Documents tokenised and sorted together when a collection is encoded."""
+
+
+@dataclass(frozen=True)
+class LateInteraction(NetworkReranker):
+    """ColBERT as a re-ranker of candidates.
+
+    Documents are encoded once per collection and kept in the store, in half precision or in int8
+    with one scale per token; ``vectors="none"`` encodes candidates as they come. ``fresh_head``
+    allows a checkpoint without the linear layer, to be trained, drawn from ``head_seed``.
+    """
+
+    contract: str | LateInteractionContract | None = None
+    vectors: Literal["fp16", "int8", "none"] = "fp16"
+    layers: int | None = None
+    fresh_head: bool = False
+    head_seed: int = 0
+    store: Path = field(default=DEFAULT_STORE, compare=False)
+    _: KW_ONLY
+
+    def __post_init__(self) -> None:
+        if self.layers is not None and self.layers < 1:
+            raise InputError(f"layers must be at least 1, got {self.layers}")
+
+    def load(self) -> LateInteractionNetwork:
+        """Load the network."""
+        contract = self._contract()
+        found = pretrained.load(
+            "late_interaction",
+            self.checkpoint,
+            families={"bert"},
+            layers=self.layers,
+            fresh=pretrained.Fresh(self.head_seed, labels=None) if self.fresh_head else None,
+            settings={"dim": contract.dimension},
+        )
+        return LateInteractionNetwork(
+            found.model, found.tokenizer, contract, found.head_is_fresh
+        ).eval()
+
+    def trained(self, folder: Path) -> LateInteraction:
+        """The same re-ranker with the weights and the contract of a folder."""
+        return replace(
+            self,
+            checkpoint=str(folder),
+            alias=self.name,
+            contract=None,
+            layers=None,
+            fresh_head=False,
+        )
+
+    def rerank(self, candidates: Run, collection: Collection) -> Run:
+        """Order every query's candidates by MaxSim, from the collection's stored vectors."""
+        if self.vectors == "none":
+            return self.rerank_with(self.engine, candidates, collection)
+        stored = self.token_vectors(collection)
+        start = time.perf_counter()
+        query_ids = list(candidates.rankings)
+        asked = self.network.query_tokens([collection.queries[q] for q in query_ids])
+        cuts = Cost()
+        scores: dict[str, dict[str, float]] = {}
+        for number, query_id in enumerate(query_ids):
+            vectors = self._query(asked.tokens[number], int(asked.own[number]))
+            own = candidates.doc_ids(query_id)
+            scores[query_id] = dict(zip(own, stored.max_sim(vectors, own).tolist(), strict=True))
+            lost, lost_here = stored.lost(own), int(asked.lost[number])
+            cuts += Cost(
+                cut_queries=len(own) * (lost_here > 0),
+                cut_documents=int((lost > 0).sum()),
+                cut_tokens=int(lost.sum()) + len(own) * lost_here,
+            )
+        cost = cuts + Cost(
+            pairs=sum(map(len, scores.values())),
+            tokens=asked.tokens.size,
+            forward_passes=len(query_ids),
+            batches=len(query_ids),
+            total_seconds=time.perf_counter() - start,
+        )
+        return Run.from_scores(self.name, scores, cost)
+
+    def token_vectors(self, collection: Collection) -> TokenVectors:
+        """The vectors of every document, made first if the store has them not."""
+        self.check_trained()
+        storage: Storage = "int8" if self.vectors == "int8" else "fp16"
+        known: dict[str, TokenVectors] = self._known
+        if collection.texts_fingerprint not in known:
+            identity = {
+                "reranker": self,
+                "collection": collection.texts_fingerprint,
+                "precision": self.hardware.effective_precision,
+            }
+            folder = Store(self.store).artefact(
+                "token_vectors",
+                identity,
+                lambda folder: TokenVectors.write(
+                    folder, self._encoded(collection), list(collection.documents), storage
+                ),
+            )
+            known[collection.texts_fingerprint] = TokenVectors.open(folder)
+        return known[collection.texts_fingerprint]
+
+    @cached_property
+    def _known(self) -> dict[str, TokenVectors]:
+        return {}
+
+    def _query(self, tokens: Ints, size: int) -> Floats:
+        device = self.hardware.device
+        own = torch.arange(len(tokens), device=device) < size
+        with torch.inference_mode():
+            found = self.network.query_vectors(torch.from_numpy(tokens).to(device)[None], own[None])
+        vectors: Floats = found[0].float().cpu().numpy()
+        return vectors
+
+    def _encoded(self, collection: Collection) -> Iterator[tuple[Floats, int]]:
+        """What ``encode_documents`` says of the collection's documents, in its order."""
+        return encode_documents(self.network, list(collection.documents.values()), self.hardware)
+
+    def _contract(self) -> LateInteractionContract:
+        contract = self.contract or known_contract(self.checkpoint)
+        if isinstance(contract, str):
+            contract = named_contract(contract)
+        if contract is None and self.fresh_head:
+            contract = LateInteractionContract("fresh")
+        if not isinstance(contract, LateInteractionContract):
+            found = contract.name if contract else None
+            raise InputError(
+                f"contract must be that of late interaction, such as colbertv2, got {found!r}"
+                f" for {self.checkpoint!r}"
+            )
+        return contract
+
+
+def encode_documents(
+    network: LateInteractionNetwork, documents: Sequence[str], hardware: Hardware
+) -> Iterator[tuple[Floats, int]]:
+    """Yield each document's vectors ``(tokens, dimension)`` and how many tokens were cut off it."""
+    hardware.prepare()
+    encode = network.document_encoder(hardware)
+    shown = sys.stderr.isatty()  # a log file wants lines, not a bar
+    bar = tqdm(total=len(documents), desc="encoding", unit="document", disable=not shown)
+    for begin in range(0, len(documents), DOCUMENTS_AT_ONCE):
+        texts, lost = network.document_tokens(documents[begin : begin + DOCUMENTS_AT_ONCE])
+        found: list[Floats] = [np.empty(0, np.float32)] * len(texts)
+        with torch.inference_mode():
+            for which in token_budget(texts.lengths, hardware.batch_tokens):
+                batch = PackedBatch.of(texts.take(which), hardware.device)
+                vectors = network.document_vectors(batch, encode).float().cpu().numpy()
+                kept = network.is_kept(batch.tokens).cpu().numpy()
+                ends = np.cumsum(texts.lengths[which])
+                for number, end, size in zip(which, ends, texts.lengths[which], strict=True):
+                    rows = slice(end - size, end)
+                    found[number] = vectors[rows][kept[rows]]
+                bar.update(len(which))
+        yield from zip(found, lost.tolist(), strict=True)
+    bar.close()

@@ -1,0 +1,53 @@
+"""Pairs of documents that a dataset of ir_datasets offers to train from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar
+
+from recross.collections.ir_datasets import document_pairs
+from recross.errors import InputError
+from recross.negatives.sampler import NegativeSampler
+from recross.training.data.files.line_groups import groups_by_id
+from recross.training.data.files.lines import TEXT, TextFile
+from recross.training.data.files.triples import TripleLines, check_lines_per_group, triple
+from recross.training.data.training_data import Phases, Task
+
+
+@dataclass(frozen=True)
+class DocPairs:
+    """The ``docpairs`` of an ir_datasets id, such as ``msmarco-passage/train/triples-small``.
+
+    They are copied into the store once, ids only, ``limit`` of them or all: ir_datasets has no way
+    to the pair of a number. Up to ``lines_per_group`` consecutive pairs of one query and positive
+    become one group.
+    """
+
+    dataset: str
+    limit: int | None = None
+    lines_per_group: int = 1
+    reads_judgments: ClassVar[bool] = False
+    may_be_taught: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_lines_per_group(self.lines_per_group)
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"limit must be at least 1 or null, got {self.limit}")
+
+    def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
+        """The dataset's groups; negatives are its own."""
+        identity = {"docpairs": self.dataset, "limit": self.limit}
+        folder = task.store.artefact("lines", identity, lambda folder: self._copy(folder / TEXT))
+        file = TextFile(f"docpairs of {self.dataset}", folder / TEXT)
+        return groups_by_id(self, file, TripleLines(triple, self.lines_per_group), task)
+
+    def _copy(self, path: Path) -> Mapping[str, Any]:
+        count = 0
+        with path.open("w", encoding="utf-8") as lines:
+            for pair in islice(document_pairs(self.dataset), self.limit):
+                lines.write("\t".join(pair) + "\n")
+                count += 1
+        return {"pairs": count}

@@ -1,0 +1,148 @@
+"""JSON lines of texts, as sentence-transformers and FlagEmbedding keep them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from recross.errors import InputError
+from recross.negatives.sampler import NegativeSampler
+from recross.training.data.files.examples import Example, finite
+from recross.training.data.files.line_groups import groups_of_texts
+from recross.training.data.files.lines import TextFile
+from recross.training.data.training_data import Phases, Task
+
+Record = Mapping[str, Any]
+POSITIVE, NEGATIVE = ("positive", "pos"), ("negative", "neg")
+NUMBERED = "negative_"
+SCORES = ("scores", "score", "labels", "label")
+OF_POSITIVES, OF_NEGATIVES = "pos_scores", "neg_scores"
+Scores = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """An object a line: ``query``, ``positive`` or ``pos``, ``negative`` or ``neg``.
+
+    The last two are a text or a list of texts; ``negative_1``, ``negative_2``, ... are negatives,
+    too. Each positive becomes a group with all negatives of its line. A teacher's scores, on every
+    line or on none, are ``pos_scores`` with ``neg_scores`` (FlagEmbedding), or, beside a single
+    positive, ``scores`` or ``label``: one for each document, or one for each negative, which is
+    then the positive's margin over it (sentence-transformers). Other keys are not read.
+    """
+
+    path: Path
+    reads_judgments: ClassVar[bool] = False
+    may_be_taught: ClassVar[bool] = True
+
+    def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
+        """The file's groups; negatives are its own."""
+        return groups_of_texts(self, TextFile.at(self.path, task.store), JsonFormat(), task)
+
+
+@dataclass(frozen=True)
+class JsonFormat:
+    """Each line says everything of its query."""
+
+    keeps_queries_together: ClassVar[bool] = False
+
+    def parse(self, line: str) -> list[Example]:
+        """One example for each positive."""
+        record = _record(line)
+        query = record.get("query")
+        if not isinstance(query, str) or not query.strip():
+            raise InputError(f"query must be a text that is not empty, got {query!r:.60}")
+        positives, negatives = _texts(record, POSITIVE), _negatives(record)
+        labels = (1.0, *(0.0 for _ in negatives))
+        return [
+            Example(query, (positive, *negatives), labels, scores)
+            for positive, scores in zip(
+                positives, _scores(record, len(positives), len(negatives)), strict=True
+            )
+        ]
+
+    def joins(self, lines: Sequence[list[Example]], line: list[Example]) -> bool:
+        """Never."""
+        return False
+
+    def examples(self, lines: Sequence[list[Example]]) -> list[Example]:
+        """Those of the line."""
+        return lines[0]
+
+
+def _record(line: str) -> Record:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"expected a JSON object ({error}), got {line!r:.60}") from None
+    if not isinstance(record, dict):
+        raise InputError(f"expected a JSON object, got {line!r:.60}")
+    return record
+
+
+def _given(record: Record, names: Sequence[str]) -> tuple[str, Any]:
+    """The one of these keys that has a value, and the value; ``None``: none has."""
+    given = [(name, record[name]) for name in names if record.get(name) is not None]
+    if len(given) > 1:
+        raise InputError(
+            f"only one of {', '.join(names)} may be given, got {' and '.join(dict(given))}"
+        )
+    return given[0] if given else (names[0], None)
+
+
+def _texts(record: Record, names: Sequence[str]) -> tuple[str, ...]:
+    name, value = _given(record, names)
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(t, str) and t.strip() for t in texts):
+        raise InputError(
+            f"{' or '.join(names)} must be a text or a list of texts that are not empty,"
+            f" got {name}={value!r:.60}"
+        )
+    return tuple(texts)
+
+
+def _negatives(record: Record) -> tuple[str, ...]:
+    keys: list[Sequence[str]] = [(name,) for name in record if name.startswith(NUMBERED)]
+    if not keys or any(name in record for name in NEGATIVE):
+        keys = [NEGATIVE, *keys]
+    return tuple(text for names in keys for text in _texts(record, names))
+
+
+def _scores(record: Record, positives: int, negatives: int) -> list[Scores | None]:
+    """The scores of each positive and its negatives."""
+    name, value = _given(record, SCORES)
+    by_kind = [_numbers(record, key) for key in (OF_POSITIVES, OF_NEGATIVES)]
+    if value is not None and any(by_kind):
+        raise InputError(f"scores must be given once, got {name} beside those of positives")
+    if value is not None:
+        return [_of_one_positive(name, value, positives, negatives)]
+    if not any(by_kind):
+        return [None] * positives
+    of_positives, of_negatives = by_kind
+    if (len(of_positives), len(of_negatives)) != (positives, negatives):
+        raise InputError(
+            f"{OF_POSITIVES} and {OF_NEGATIVES} must hold one score per document"
+            f" ({positives} and {negatives}), got {len(of_positives)} and {len(of_negatives)}"
+        )
+    return [(score, *of_negatives) for score in of_positives]
+
+
+def _of_one_positive(name: str, value: Any, positives: int, negatives: int) -> Scores:
+    given = value if isinstance(value, list) else [value]
+    scores = tuple(finite(name, one) for one in given)
+    if positives != 1 or len(scores) not in (negatives, negatives + 1):
+        raise InputError(
+            f"{name} must stand beside one positive, one for each document or for each negative"
+            f" ({negatives}), got {len(scores)} beside {positives} positives"
+        )
+    return scores if len(scores) > negatives else (0.0, *(-margin for margin in scores))
+
+
+def _numbers(record: Record, name: str) -> Scores:
+    value = record.get(name)
+    if not isinstance(value, list | None):
+        raise InputError(f"{name} must be a list of numbers, got {value!r:.60}")
+    return tuple(finite(name, one) for one in value or ())

@@ -1,0 +1,96 @@
+"""Training groups: each query's positive with its negatives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from recross.collections.collection import Collection, Texts
+from recross.errors import InputError
+from recross.negatives.sampler import Mined
+from recross.records import TrainingGroup
+from recross.seeding import generator
+from recross.training.data.leaks import Leaks
+from recross.training.data.refresh import Refresh
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Training groups, what was left out of them, and what mining dropped, by reason.
+
+    Groups may be read from disk one by one: where they are ``alike``, all have a teacher's scores
+    or none has. ``texts`` are those of theirs that no collection holds. With ``refresh`` a group
+    is a pool, of which a step learns from what the network then finds hardest.
+    """
+
+    groups: Sequence[TrainingGroup]
+    left_out: Mapping[str, int]
+    mined: Mapping[str, Any] = field(default_factory=dict)
+    alike: bool = False
+    texts: Texts | None = None
+    refresh: Refresh | None = None
+
+    @property
+    def untaught(self) -> int:
+        """How many lack a teacher's scores."""
+        if self.alike:
+            return 0 if self.groups[0].teacher_scores is not None else len(self.groups)
+        return sum(group.teacher_scores is None for group in self.groups)
+
+    def texts_over(self, collection: Collection) -> Collection:
+        """The collection, which then knows all texts of these groups."""
+        return collection if self.texts is None else collection.with_texts(self.texts)
+
+
+def make_groups(
+    mined: Mined,
+    collection: Collection,
+    split: str,
+    negatives: int,
+    seed: int,
+    leaks: Leaks = Leaks(),
+) -> Groups:
+    """One group for each relevant document of each query of ``split``, labelled with its grade.
+
+    Every draw depends on (seed, query_id, document) alone. A query that leaks from an evaluation
+    split is left out, and so is one without a relevant document or without negatives.
+
+    Raises:
+        InputError: nothing is left to train on.
+    """
+    judged = collection.qrels(split)
+    groups: list[TrainingGroup] = []
+    left_out = dict.fromkeys(("in_evaluation_split", "without_positive", "without_negatives"), 0)
+    for query_id in collection.query_ids(split):
+        relevant = collection.relevant(split, query_id)
+        known = sorted(doc_id for doc_id in relevant if doc_id in collection.documents)
+        if query_id in leaks.queries:
+            left_out["in_evaluation_split"] += 1
+        elif not known:
+            left_out["without_positive"] += 1
+        else:
+            graded = {doc_id: judged[query_id][doc_id] for doc_id in known}
+            own = _groups_of(query_id, graded, mined, negatives, seed)
+            left_out["without_negatives"] += len(known) - len(own)
+            groups += own
+    if not groups:
+        raise InputError(
+            f"split {split!r} must hold queries with a relevant document and negatives,"
+            f" got none ({left_out})"
+        )
+    return Groups(tuple(groups), left_out, mined.counts)
+
+
+def _groups_of(
+    query_id: str, positives: Mapping[str, int], mined: Mined, size: int, seed: int
+) -> list[TrainingGroup]:
+    groups = []
+    for positive, grade in positives.items():
+        rng = generator(seed, "negatives", f"{query_id} {positive}")
+        if drawn := mined.draw(query_id, positive, size, rng):
+            doc_ids = (positive, *drawn)
+            labels = (float(grade), *(0.0 for _ in drawn))
+            first = mined.first_stage_scores(query_id, doc_ids)
+            groups.append(TrainingGroup(query_id, doc_ids, labels, first_stage_scores=first))
+    return groups

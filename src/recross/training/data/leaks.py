@@ -1,0 +1,136 @@
+"""What training and evaluation share: queries, relevant documents, and queries nearly equal."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from recross.collections.collection import Collection
+from recross.errors import InputError
+from recross.negatives.copies import folded
+
+logger = logging.getLogger(__name__)
+
+LeakPolicy = Literal["leave_out", "refuse"]
+LEAST_SHARED, OF_UNION = 4, 5
+"""Near-duplicates share four fifths of their words; in whole numbers, which round nowhere."""
+
+Words = frozenset[str]
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """``queries`` are training queries whose text an evaluation split asks, too.
+
+    ``shared_positives`` counts documents that are relevant in training and in evaluation,
+    ``near_duplicates`` training queries that share most words with an evaluation query. ``asked``
+    are the evaluation queries' texts, folded.
+    """
+
+    queries: frozenset[str] = frozenset()
+    shared_positives: int = 0
+    near_duplicates: int = 0
+    asked: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+
+    def asks(self, text: str) -> bool:
+        """Whether an evaluation split asks a query of this text."""
+        return folded(text) in self.asked
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Numbers for the record."""
+        return {
+            "queries": len(self.queries),
+            "shared_positives": self.shared_positives,
+            "near_duplicates": self.near_duplicates,
+        }
+
+    def check(self, policy: LeakPolicy) -> None:
+        """Refuse equal queries and shared relevant documents, if that is asked for.
+
+        Raises:
+            InputError: the policy is ``refuse`` and there is something to refuse.
+        """
+        if policy == "refuse" and (self.queries or self.shared_positives):
+            raise InputError(
+                "leaks must be leave_out where training and evaluation share queries or relevant"
+                f" documents, got 'refuse' with {len(self.queries)} queries and"
+                f" {self.shared_positives} documents"
+            )
+
+
+def find_leaks(
+    collection: Collection, split: str | None, evaluation_splits: Sequence[str]
+) -> Leaks:
+    """Compare a training split with evaluation splits, of which those that are not there are empty.
+
+    Without a training split (``None``) it is only told what evaluation asks.
+    """
+    asked = {
+        query_id: collection.queries[query_id]
+        for evaluation in evaluation_splits
+        for query_id in collection.split_queries.get(evaluation, ())
+    }
+    texts = frozenset(folded(text) for text in asked.values())
+    if split is None:
+        return Leaks(asked=texts)
+    training = {query_id: collection.queries[query_id] for query_id in collection.query_ids(split)}
+    leaked = frozenset(query_id for query_id, text in training.items() if folded(text) in texts)
+    others = {query_id: text for query_id, text in training.items() if query_id not in leaked}
+    near = dict(near_duplicates(others, asked))
+    if near:
+        query_id, other_id = next(iter(near.items()))
+        logger.warning(
+            "%d %s queries nearly equal evaluation queries, such as %r and %r",
+            *(len(near), split, training[query_id], asked[other_id]),
+        )
+    evaluated = {
+        doc_id
+        for evaluation in evaluation_splits
+        for query_id in collection.split_qrels.get(evaluation, ())
+        for doc_id in collection.relevant(evaluation, query_id)
+    }
+    positives = {doc_id for query_id in others for doc_id in collection.relevant(split, query_id)}
+    return Leaks(leaked, len(positives & evaluated), len(near), texts)
+
+
+def near_duplicates(
+    texts: Mapping[str, str], others: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Of each text that nearly equals another one, its id and the other's.
+
+    Two texts nearly equal each other where the Jaccard index of their sets of words is .8 or more.
+    Such sets must share one of their rarest words (prefix filtering, Chaudhuri et al. 2006), so
+    that only texts that do are compared.
+    """
+    words = {name: _words(text) for name, text in texts.items()}
+    other_words = {name: _words(text) for name, text in others.items()}
+    uses = Counter(word for part in (words, other_words) for own in part.values() for word in own)
+    index: defaultdict[str, list[str]] = defaultdict(list)
+    for name, own in other_words.items():
+        for word in _prefix(own, uses):
+            index[word].append(name)
+    for name, own in words.items():
+        for other in dict.fromkeys(o for word in _prefix(own, uses) for o in index.get(word, ())):
+            if _is_near(own, other_words[other]):
+                yield name, other
+                break
+
+
+def _words(text: str) -> Words:
+    return frozenset(re.findall(r"\w+", text.casefold()))
+
+
+def _prefix(words: Words, uses: Mapping[str, int]) -> list[str]:
+    """The rarest words, one more than near-duplicates may lack."""
+    rarest = sorted(words, key=lambda word: (uses[word], word))
+    return rarest[: len(words) * (OF_UNION - LEAST_SHARED) // OF_UNION + 1] if words else []
+
+
+def _is_near(one: Words, other: Words) -> bool:
+    shared = len(one & other)
+    return shared * OF_UNION >= (len(one) + len(other) - shared) * LEAST_SHARED

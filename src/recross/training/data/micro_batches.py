@@ -1,0 +1,158 @@
+"""Groups as micro-batches that fit in memory, each group whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recross.collections.collection import Collection
+from recross.inference.batches import PackedBatch, by_length
+from recross.inference.network import Network
+from recross.inference.tokens import Ints, Sequences
+from recross.records import TrainingGroup
+from recross.training.losses.loss import ABSENT
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Whole groups whose tokens fit the budget.
+
+    ``places`` ``(B,)`` says where in the flattened ``(Q, N)`` lists each score belongs; ``share``
+    is this micro-batch's part of the step's groups, so that losses add up to the step's mean.
+    """
+
+    batch: PackedBatch
+    places: Tensor
+    labels: Tensor  # (Q, N), ABSENT where a list is shorter; N counts what is scored once
+    teacher_scores: Tensor  # (Q, N), ABSENT where a list is shorter or has no teacher
+    first_stage_scores: Tensor  # (Q, N)
+    share: float
+
+    def to(self, device: torch.device) -> MicroBatch:
+        """The same micro-batch on another device."""
+        return MicroBatch(
+            self.batch.to(device),
+            self.places.to(device),
+            self.labels.to(device),
+            self.teacher_scores.to(device),
+            self.first_stage_scores.to(device),
+            self.share,
+        )
+
+    def lists(self, scores: Tensor) -> Tensor:
+        """Scores ``(B,)`` of the batch as lists ``(Q, N)``; further dimensions stay."""
+        flat = scores.new_zeros(self.labels.numel(), *scores.shape[1:])
+        return flat.index_copy(0, self.places, scores).view(*self.labels.shape, *scores.shape[1:])
+
+
+class TrainableNetwork(Network, Protocol):
+    """A network that groups can be turned into sequences for."""
+
+    @property
+    def documents_per_item(self) -> int:
+        """1 where documents are scored alone, 2 where two are compared."""
+
+
+def micro_batches(
+    groups: Sequence[TrainingGroup], collection: Collection, network: TrainableNetwork, budget: int
+) -> Iterator[MicroBatch]:
+    """Pack groups, in order, into micro-batches of at most ``budget`` tokens, each group whole."""
+    lists = [_listed(group, network.documents_per_item) for group in groups]
+    sequences = _encode(groups, lists, collection, network)
+    ends = np.cumsum([0, *(len(listed.items) for listed in lists)])
+    tokens = np.diff(sequences.offsets[ends])
+    for first, last in _spans(tokens.tolist(), budget):
+        own = sequences.take(np.arange(ends[first], ends[last]))
+        yield _micro_batch(lists[first:last], own, (last - first) / len(groups))
+
+
+class _Listed(NamedTuple):
+    """What of a group is scored: positions of documents, and what is known of each."""
+
+    items: list[tuple[int, ...]]
+    labels: list[float]
+    teacher_scores: list[float]
+    first_stage_scores: list[float]
+
+
+def _listed(group: TrainingGroup, documents_per_item: int) -> _Listed:
+    """Documents one by one, or every ordered pair of documents with different labels.
+
+    A pair's label is 1 where its first document is the more relevant, else 0; its scores, the
+    teacher's and the first stage's, are by how much its first document is ahead.
+    """
+    count = len(group.doc_ids)
+    first = group.first_stage_scores or (0.0,) * count
+    teacher = group.teacher_scores
+    if documents_per_item == 1:
+        items: list[tuple[int, ...]] = [(n,) for n in range(count)]
+        return _Listed(items, list(group.labels), list(teacher or (ABSENT,) * count), list(first))
+    pairs = [
+        (one, other)
+        for one, label in enumerate(group.labels)
+        for other, other_label in enumerate(group.labels)
+        if label != other_label
+    ]
+    return _Listed(
+        [*pairs],
+        [float(group.labels[one] > group.labels[other]) for one, other in pairs],
+        [teacher[one] - teacher[other] if teacher else ABSENT for one, other in pairs],
+        [first[one] - first[other] for one, other in pairs],
+    )
+
+
+def _encode(
+    groups: Sequence[TrainingGroup],
+    lists: Sequence[_Listed],
+    collection: Collection,
+    network: TrainableNetwork,
+) -> Sequences:
+    query_ids = list(dict.fromkeys(group.query_id for group in groups))
+    doc_ids = list(dict.fromkeys(doc_id for group in groups for doc_id in group.doc_ids))
+    query_number = {query_id: number for number, query_id in enumerate(query_ids)}
+    doc_number = {doc_id: number for number, doc_id in enumerate(doc_ids)}
+    return network.encode(
+        [collection.queries[query_id] for query_id in query_ids],
+        [collection.documents[doc_id] for doc_id in doc_ids],
+        [
+            (query_number[group.query_id], *(doc_number[group.doc_ids[n]] for n in item))
+            for group, listed in zip(groups, lists, strict=True)
+            for item in listed.items
+        ],
+    )
+
+
+def _spans(tokens: Sequence[int], budget: int) -> Iterator[tuple[int, int]]:
+    first, held = 0, 0
+    for number, size in enumerate(tokens):
+        if number > first and held + size > budget:
+            yield first, number
+            first, held = number, 0
+        held += size
+    yield first, len(tokens)
+
+
+def _micro_batch(lists: Sequence[_Listed], own: Sequences, share: float) -> MicroBatch:
+    sizes = [len(listed.items) for listed in lists]
+    longest = max(sizes)
+    places: Ints = np.concatenate([row * longest + np.arange(n) for row, n in enumerate(sizes)])
+    order = by_length(own.lengths)
+
+    def filled(values: Sequence[Sequence[float]], empty: float) -> Tensor:
+        flat = np.full(len(lists) * longest, empty, dtype=np.float32)
+        flat[places] = [value for row in values for value in row]
+        return torch.from_numpy(flat).view(len(lists), longest)
+
+    return MicroBatch(
+        batch=PackedBatch.of(own.take(order), torch.device("cpu")),
+        places=torch.from_numpy(places[order]),
+        labels=filled([listed.labels for listed in lists], ABSENT),
+        teacher_scores=filled([listed.teacher_scores for listed in lists], ABSENT),
+        first_stage_scores=filled([listed.first_stage_scores for listed in lists], 0.0),
+        share=share,
+    )

@@ -1,0 +1,84 @@
+"""Golden scores: the published ones where the checkpoint is at hand, and the check itself."""
+
+import csv
+
+import pytest
+
+from recross.checkpoints.location import is_at_hand
+from recross.checkpoints.published import PUBLISHED
+from recross.command.cli import main
+from recross.command.golden import COLUMNS, check_golden, golden_table, read_golden
+from recross.errors import InputError
+from recross.rerankers.cross_encoder import CrossEncoder
+from tests.conftest import save_tiny
+
+SCORES = read_golden()
+
+
+@pytest.mark.parametrize("checkpoint", sorted({one.checkpoint for one in SCORES}))
+def test_a_published_checkpoint_gives_its_published_scores(checkpoint):
+    verdicts = check_golden([one for one in SCORES if one.checkpoint == checkpoint])
+    if all(one.measured is None for one in verdicts):
+        pytest.skip(f"{checkpoint} is not in the hub's cache, and nothing is downloaded here")
+    assert [one.verdict for one in verdicts] == ["met"] * len(verdicts), golden_table(verdicts)
+
+
+def test_the_file_has_ten_pairs_of_one_checkpoint_and_a_source_for_every_score():
+    assert all(one.source and one.tolerance > 0 for one in SCORES)
+    assert {one.checkpoint for one in SCORES} <= PUBLISHED.keys()
+    own = [one for one in SCORES if one.checkpoint == "cross-encoder/ms-marco-MiniLM-L6-v2"]
+    assert len({(one.query, one.document) for one in own}) == 10
+    best = max(own, key=lambda one: one.score)
+    assert best.document.startswith("The urban area of Berlin comprised about 4.1 million")
+
+
+@pytest.fixture
+def golden(tmp_path):
+    """The scores of a tiny checkpoint, and one of a checkpoint that nobody has."""
+    folder = str(save_tiny(tmp_path / "tiny"))
+    documents = ["here lives a red cat", "here lives a blue dog"]
+    scores = CrossEncoder(folder).score("red cat", documents)
+    lines = [
+        (folder, "red cat", document, float(score), 0.001, "here")
+        for document, score in zip(documents, scores, strict=True)
+    ]
+    path = tmp_path / "golden.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *lines, ("no/body", "a", "b", 1.0, 0.1, "nowhere")])
+    return path
+
+
+def test_scores_are_met_missed_or_skipped_with_the_reason(golden):
+    scores = read_golden(golden)
+    assert [one.verdict for one in check_golden(scores)] == ["met", "met", "skipped"]
+    text = golden.read_text().splitlines()
+    first = text[1].split(",")
+    first[3] = str(float(first[3]) + 0.002)
+    golden.write_text("\n".join([text[0], ",".join(first), *text[2:]]))
+    verdicts = check_golden(read_golden(golden))
+    assert [one.verdict for one in verdicts] == ["missed", "met", "skipped"]
+    assert "skipped: not in the hub's cache" in golden_table(verdicts)
+
+
+def test_the_command_exits_with_one_where_a_score_is_missed(golden, capsys):
+    assert main(["contracts", "--check", "--golden", str(golden)]) == 0
+    assert capsys.readouterr().out.count(" met |") == 2
+    golden.write_text(golden.read_text().replace(",0.001,", ",-1,"))
+    assert main(["contracts", "--check", "--golden", str(golden)]) == 1
+    assert capsys.readouterr().out.count(" missed |") == 2
+
+
+def test_a_folder_is_at_hand_and_an_unknown_id_is_not(tmp_path):
+    assert is_at_hand(str(tmp_path))
+    assert not is_at_hand("no/body")
+
+
+def test_a_file_that_is_wrong_is_refused(tmp_path):
+    with pytest.raises(InputError, match="must be a file"):
+        read_golden(tmp_path / "gone.csv")
+    (tmp_path / "x.csv").write_text("checkpoint\nx\n")
+    with pytest.raises(InputError, match="must have the columns"):
+        read_golden(tmp_path / "x.csv")
+    (tmp_path / "x.csv").write_text(",".join(COLUMNS) + "\na,b,c,much,.1,d\n")
+    with pytest.raises(InputError, match=r"x.csv:2: could not convert .*'much'"):
+        read_golden(tmp_path / "x.csv")

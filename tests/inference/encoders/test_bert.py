@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from transformers import AutoModelForSequenceClassification
+
+from recross.inference.batches import PackedBatch, by_length
+from recross.inference.encoders import affine
+from recross.inference.encoders import bert as packed
+from recross.inference.encoders.affine import LiveAffine, frozen_affine
+from recross.inference.tokens import Sequences
+from tests.conftest import save_tiny
+
+
+def random_batch(seed: int = 0, count: int = 24) -> PackedBatch:
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(3, 30, count)
+    tokens = rng.integers(5, 40, lengths.sum())
+    segments = rng.integers(0, 2, lengths.sum())
+    sequences = Sequences(tokens, segments, np.concatenate([[0], lengths.cumsum()]))
+    return PackedBatch.of(sequences.take(by_length(sequences.lengths)), torch.device("cpu"))
+
+
+def padded_logits(model, batch):
+    tokens, segments, mask = batch.padded(0)
+    return model(input_ids=tokens, token_type_ids=segments, attention_mask=mask).logits
+
+
+@pytest.fixture(params=["bert", "electra", "roberta"])
+def model(request, tmp_path):
+    folder = save_tiny(tmp_path, request.param, labels=2)
+    return AutoModelForSequenceClassification.from_pretrained(folder).eval()
+
+
+def test_the_packed_forward_equals_hugging_faces_padded_one(model):
+    batch = random_batch()
+    assert packed.is_supported(model)
+    with torch.inference_mode():
+        expected = padded_logits(model, batch)
+        frozen = packed.blocks(model, frozen_affine(torch.float32, 512))
+        live = packed.blocks(model, LiveAffine)
+        torch.testing.assert_close(
+            packed.forward(model, frozen, batch), expected, atol=1e-4, rtol=0
+        )
+        torch.testing.assert_close(packed.forward(model, live, batch), expected, atol=1e-4, rtol=0)
+
+
+def assert_gradients_close(ours, theirs):
+    """Equal but for the order of sums, which is each processor's own.
+
+    Sums of terms of a parameter's size round by some 1e-6 of it; a key's bias has a gradient of
+    zero, whose terms are of the size of other parameters' gradients.
+    """
+    assert ours.keys() == theirs.keys()
+    largest = max(float(gradient.abs().max()) for gradient in theirs.values())
+    for name, gradient in theirs.items():
+        bound = 5e-5 * float(gradient.abs().max()) + 1e-6 * largest
+        torch.testing.assert_close(ours[name], gradient, atol=bound, rtol=0, msg=name)
+
+
+def test_its_gradients_equal_the_padded_ones(model):
+    batch = random_batch(1)
+    live = packed.blocks(model, LiveAffine)
+    weights = torch.linspace(-1, 1, len(batch))[:, None]
+
+    def gradients(logits):
+        model.zero_grad()
+        (logits * weights).sum().backward()
+        return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+    assert_gradients_close(
+        gradients(packed.forward(model, live, batch)), gradients(padded_logits(model, batch))
+    )
+
+
+def test_bf16_keeps_the_order_and_its_scores_do_not_depend_on_neighbours(model):
+    batch = random_batch(count=40)
+    with torch.inference_mode():
+        exact = packed.forward(
+            model, packed.blocks(model, frozen_affine(torch.float32, 512)), batch
+        )
+        layers = packed.blocks(model, frozen_affine(torch.bfloat16, 512))
+        rough = packed.forward(model, layers, batch, torch.bfloat16)
+        last = int(batch.starts[-1])
+        alone = PackedBatch(
+            batch.tokens[last:],
+            batch.segments[last:],
+            batch.positions[last:],
+            torch.tensor([0]),
+            [(1, len(batch.tokens) - last)],
+        )
+        single = packed.forward(model, layers, alone, torch.bfloat16)
+    assert stats.kendalltau(exact[:, 1], rough[:, 1]).statistic > 0.9
+    torch.testing.assert_close(single[0], rough[-1], atol=0.02, rtol=0)
+
+
+@pytest.fixture
+def without_half_products(monkeypatch):
+    """Let oneDNN refuse half precision, as it does on a processor with AVX2 only."""
+    block = torch.ops.mkldnn._reorder_linear_weight
+
+    def refuse_half(weight, rows):
+        if weight.dtype != torch.float32:
+            raise RuntimeError("bf16 path needs the cpu support avx_ne_convert or avx512bw")
+        return block(weight, rows)
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", refuse_half)
+    affine._multiplies_blocked.cache_clear()
+    yield
+    affine._multiplies_blocked.cache_clear()
+
+
+@pytest.mark.usefixtures("without_half_products")
+def test_a_processor_without_half_products_computes_bf16_by_ordinary_ones(model, monkeypatch):
+    def logits():
+        layers = packed.blocks(model, frozen_affine(torch.bfloat16, 512))
+        return packed.forward(model, layers, random_batch(), torch.bfloat16)
+
+    with torch.inference_mode():
+        found = logits()
+        assert affine._multiplies_blocked(torch.float32)
+        monkeypatch.setattr(affine, "_has_blocked_linear", lambda: False)
+        assert torch.equal(found, logits())
+
+
+def test_without_the_blocked_operators_the_result_is_the_same(model, monkeypatch):
+    monkeypatch.setattr(affine, "_has_blocked_linear", lambda: False)
+    batch = random_batch()
+    with torch.inference_mode():
+        layers = packed.blocks(model, frozen_affine(torch.float32, 512))
+        expected = padded_logits(model, batch)
+        torch.testing.assert_close(
+            packed.forward(model, layers, batch), expected, atol=1e-4, rtol=0
+        )
+
+
+def test_another_activation_is_not_claimed_to_be_supported(tmp_path):
+    model = AutoModelForSequenceClassification.from_pretrained(
+        save_tiny(tmp_path, hidden_act="relu")
+    )
+    assert not packed.is_supported(model)

@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import (
+    Dense,
+    Normalize,
+    Pooling,
+    Transformer,
+)
+
+from recross.errors import InputError
+from recross.machine.hardware import Hardware
+from recross.retrieval.biencoder import BiEncoder
+from recross.retrieval.sentence_encoder import load_encoder, packable
+from tests.conftest import save_tiny
+
+TEXTS = [
+    "a red cat lives here",
+    "",
+    "bee",
+    "here lives a green owl and more words " * 20,  # longer than any limit below
+    "a red cat lives here",
+    "here lives a white eel and more words",
+]
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """Random encoders in sentence-transformers' layout, by kind and pooling, made when asked."""
+    folder = tmp_path_factory.mktemp("encoders")
+
+    def made(kind="bert", pooling="mean", *more):
+        own = folder / "-".join([kind, pooling, *(type(module).__name__ for module in more)])
+        if not own.is_dir():
+            transformer = Transformer(str(save_tiny(folder / f"plain-{kind}", kind)))
+            modules = [transformer, Pooling(32, pooling_mode=pooling), *more]
+            SentenceTransformer(modules=modules, device="cpu").save(str(own))
+        return own
+
+    return made
+
+
+def theirs(folder, texts, max_length):
+    peer = SentenceTransformer(str(folder), device="cpu")
+    peer.max_seq_length = max_length
+    return peer.encode(texts, normalize_embeddings=True, show_progress_bar=False)
+
+
+@pytest.mark.parametrize("kind", ["bert", "electra", "roberta"])
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("max_length", [8, 40])
+def test_vectors_are_those_of_sentence_transformers(checkpoints, kind, pooling, max_length):
+    folder = checkpoints(kind, pooling)
+    encoder = BiEncoder(str(folder), max_length=max_length)
+    assert load_encoder(str(folder), max_length, Hardware()).packed.pooling == pooling
+    found = encoder.encode(TEXTS)
+    assert np.abs(found - theirs(folder, TEXTS, max_length)).max() < 1e-5
+    assert np.linalg.norm(found, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_texts_are_cut_at_max_length(checkpoints):
+    folder = str(checkpoints())
+    short, whole = (BiEncoder(folder, max_length=size).encode(TEXTS) for size in (8, 40))
+    changed = np.abs(short - whole).max(axis=1) > 1e-3
+    assert changed.tolist() == [False, False, False, True, False, True]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_a_vector_does_not_depend_on_its_batch(checkpoints, pooling):
+    folder = str(checkpoints("bert", pooling))
+    together = BiEncoder(folder, max_length=40).encode(TEXTS)
+    alone = np.concatenate([BiEncoder(folder, max_length=40).encode([text]) for text in TEXTS])
+    small = BiEncoder(folder, max_length=40, hardware=Hardware(tokens_per_batch=8)).encode(TEXTS)
+    assert np.abs(together - alone).max() < 1e-6
+    assert np.abs(together - small).max() < 1e-6
+    assert (together[0] == together[4]).all()
+
+
+@pytest.mark.parametrize("kind, positions", [("bert", 80), ("roberta", 79)])
+def test_a_limit_beyond_the_encoders_positions_is_refused(checkpoints, kind, positions):
+    folder = str(checkpoints(kind))
+    assert len(BiEncoder(folder, max_length=positions).encode(["bee " * 100])) == 1
+    with pytest.raises(InputError, match=f"must not exceed the {positions} positions of .*, got"):
+        BiEncoder(folder, max_length=positions + 1).encode(["bee"])
+
+
+def test_no_texts_give_no_vectors(checkpoints):
+    assert len(BiEncoder(str(checkpoints()), max_length=40).encode([])) == 0
+
+
+def test_a_normalisation_in_the_checkpoint_changes_nothing(checkpoints):
+    normalised = checkpoints("bert", "mean", Normalize())
+    encoder = load_encoder(str(normalised), 40, Hardware())
+    assert encoder.packed is not None
+    plain = BiEncoder(str(checkpoints()), max_length=40).encode(TEXTS)
+    found = BiEncoder(str(normalised), max_length=40).encode(TEXTS)
+    assert np.abs(found - plain).max() < 1e-6
+
+
+@pytest.mark.parametrize("pooling, more", [("max", 0), ("mean", 1)])
+def test_what_is_not_known_goes_through_sentence_transformers(checkpoints, pooling, more):
+    folder = checkpoints("bert", pooling, *[Dense(32, 8)] * more)
+    assert load_encoder(str(folder), 40, Hardware()).packed is None
+    found = BiEncoder(str(folder), max_length=40).encode(TEXTS)
+    assert np.abs(found - theirs(folder, TEXTS, 40)).max() < 1e-6
+
+
+def test_prompts_and_cut_dimensions_are_left_to_sentence_transformers(checkpoints):
+    model = SentenceTransformer(str(checkpoints()), device="cpu")
+    assert packable(model) == "mean"
+    model.truncate_dim = 8
+    assert packable(model) is None
+    model.truncate_dim = None
+    model.prompts, model.default_prompt_name = {"query": "here "}, "query"
+    assert packable(model) is None
+
+
+def test_weights_in_half_precision_are_computed_in_single(checkpoints, tmp_path):
+    model = SentenceTransformer(str(checkpoints()), device="cpu").half()
+    model.save(str(tmp_path / "half"))
+    found = BiEncoder(str(tmp_path / "half"), max_length=40).encode(TEXTS)
+    model.float().max_seq_length = 40
+    expected = model.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
+    assert np.abs(found - expected).max() < 1e-5
+
+
+def test_bf16_moves_vectors_by_little_and_by_something(checkpoints, monkeypatch):
+    monkeypatch.setattr(Hardware, "_multiplies_in_bf16", lambda _: True)
+    folder = str(checkpoints())
+    exact = BiEncoder(folder, max_length=40).encode(TEXTS)
+    hardware = Hardware(precision="bf16")
+    half = BiEncoder(folder, max_length=40, hardware=hardware).encode(TEXTS)
+    cosines = (exact * half).sum(axis=1)
+    assert cosines.min() > 0.995
+    assert np.abs(exact - half).max() > 1e-5
+
+
+def test_the_number_of_threads_is_that_of_the_hardware(checkpoints):
+    before = torch.get_num_threads()
+    try:
+        BiEncoder(str(checkpoints()), max_length=40, hardware=Hardware(threads=2)).encode(["bee"])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_biencoder_refuses_bad_arguments():
+    with pytest.raises(InputError, match="max_length must be at least 1, got 0"):
+        BiEncoder("x", max_length=0)
+    with pytest.raises(InputError, match="ivf_probes must not exceed ivf_lists=2, got 3"):
+        BiEncoder("x", ivf_lists=2, ivf_probes=3)

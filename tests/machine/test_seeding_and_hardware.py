@@ -1,0 +1,69 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from recross.errors import InputError
+from recross.machine import hardware
+from recross.machine.hardware import Hardware
+from recross.seeding import generator
+from recross.training.module import RankingModule
+
+
+def test_a_generator_depends_on_seed_purpose_and_name_alone():
+    draw = generator(1, "negatives", "q1").integers(1 << 30)
+    assert draw == generator(1, "negatives", "q1").integers(1 << 30)
+    others = [(2, "negatives", "q1"), (1, "order", "q1"), (1, "negatives", "q2")]
+    assert all(generator(*other).integers(1 << 30) != draw for other in others)
+
+
+def test_bf16_falls_back_where_the_processor_lacks_it(monkeypatch):
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset({"avx2"}))
+    assert Hardware(precision="bf16").effective_precision == "fp32"
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
+    assert Hardware(precision="bf16").dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("faster, expected", [(True, "bf16"), (False, "fp32")])
+def test_fastest_takes_what_the_probe_finds(monkeypatch, faster, expected):
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
+    monkeypatch.setattr(hardware, "bf16_is_faster", lambda: faster)
+    assert Hardware(precision="fastest").effective_precision == expected
+
+
+def test_a_gpu_that_is_not_there_is_refused():
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(InputError, match="accelerator must be one this machine has"):
+        _ = Hardware(accelerator="gpu").device
+
+
+@pytest.fixture
+def attention_of_cudnn():
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    yield torch.backends.cuda.cudnn_sdp_enabled
+    torch.backends.cuda.enable_cudnn_sdp(before)
+
+
+def test_preparing_a_gpu_switches_cudnns_attention_off_and_a_processor_leaves_it(
+    attention_of_cudnn,
+):
+    Hardware().prepare()
+    assert attention_of_cudnn()
+    Hardware(accelerator="gpu").prepare()
+    assert not attention_of_cudnn()
+
+
+def test_each_process_of_a_training_prepares_its_own(attention_of_cudnn):
+    """Spawned processes begin with torch's defaults, whatever the first one has set."""
+    gpu, untrained = Hardware(accelerator="gpu"), SimpleNamespace(network=nn.Linear(1, 1))
+    module = RankingModule(untrained, None, gpu, None, None, None, None)
+    module.setup("fit")
+    assert not attention_of_cudnn()
+
+
+def test_budgets_must_be_positive():
+    with pytest.raises(InputError, match="tokens_per_batch must be at least 1, got 0"):
+        Hardware(tokens_per_batch=0)

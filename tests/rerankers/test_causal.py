@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
+
+from recross.checkpoints.published import BY_NAME
+from recross.errors import InputError
+from recross.machine.hardware import Hardware
+from recross.rerankers.causal import CausalReranker
+from tests.conftest import save_tiny_llama
+from tests.rerankers.test_cross_encoder import mixed_pairs
+
+PAIRS = mixed_pairs(20)
+QWEN3, RANKLLAMA = BY_NAME["qwen3-reranker"], BY_NAME["rankllama"]
+
+
+def body(contract, query, document):
+    return contract.template.format(query=query, document=document)
+
+
+def test_yes_and_no_are_read_as_generate_gives_them_one_by_one(tiny_llama):
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama).eval()
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
+    expected = []
+    for query, document in PAIRS:
+        parts = (QWEN3.prefix, body(QWEN3, query, document), QWEN3.suffix)
+        ids = [tokenizer(part, add_special_tokens=False)["input_ids"] for part in parts]
+        out = model.generate(
+            torch.tensor([[*ids[0], *ids[1], *ids[2]]]),
+            max_new_tokens=1,
+            do_sample=False,
+            output_scores=True,
+            return_dict_in_generate=True,
+        )
+        answers = out.scores[0][0, tokenizer.convert_tokens_to_ids(["no", "yes"])]
+        expected.append(float(answers.log_softmax(dim=0)[1]))
+    assert np.std(expected) > 0.01
+    found = CausalReranker(str(tiny_llama), contract="qwen3-reranker").predict(PAIRS)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_linear_head_is_read_at_the_last_token(tmp_path):
+    folder = save_tiny_llama(tmp_path, head=True)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    expected = []
+    for query, document in PAIRS:
+        ids = tokenizer("<s>" + body(RANKLLAMA, query, document), add_special_tokens=False)
+        with torch.no_grad():
+            expected.append(float(model(torch.tensor([ids["input_ids"]])).logits[0, 0]))
+    assert np.std(expected) > 0.01
+    found = CausalReranker(str(folder), contract="rankllama").predict(PAIRS)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_scores_do_not_change_with_batches_order_or_padding(tiny_llama):
+    found = [
+        CausalReranker(
+            str(tiny_llama),
+            contract="qwen3-reranker",
+            hardware=Hardware(tokens_per_batch=budget),
+        ).predict(PAIRS)
+        for budget in (1, 500, 10**6)
+    ]
+    turned = CausalReranker(str(tiny_llama), contract="qwen3-reranker").predict(PAIRS[::-1])[::-1]
+    for other in (*found[1:], turned):
+        np.testing.assert_allclose(other, found[0], atol=1e-4)
+
+
+def test_logits_that_are_more_than_a_product_are_read_whole(tmp_path):
+    folder = save_tiny_llama(tmp_path, kind="Granite", logits_scaling=7.0)
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    reranker = CausalReranker(str(folder), contract="qwen3-reranker")
+    assert not reranker.network._rows_are_enough
+    network = reranker.network
+    sequence = network.encode(["red cat"], ["a red owl"], [(0, 0)])
+    with torch.no_grad():
+        logits = model(torch.from_numpy(sequence.tokens)[None]).logits[0, -1]
+    no, yes = network.tokenizer.convert_tokens_to_ids(["no", "yes"])
+    expected = float(logits[[no, yes]].log_softmax(dim=0)[1])
+    assert reranker.predict([("red cat", "a red owl")])[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_what_is_too_long_loses_the_end_of_its_document_and_keeps_the_template(tiny_llama):
+    reranker = CausalReranker(str(tiny_llama), contract="qwen3-reranker", max_length=300)
+    network = reranker.network
+    found = network.encode(["red cat"], ["first " + "owl " * 5000], [(0, 0)])
+    text = network.tokenizer.decode(found.tokens)
+    assert len(found.tokens) == 300
+    assert text.startswith("<|im_start|>system\nJudge whether")
+    assert "<Query>: red cat\n<Document>: first owl owl" in text
+    assert text.endswith("<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
+    assert (found.cut_queries, found.cut_documents) == (0, 1)
+
+
+def test_a_query_loses_tokens_only_when_its_document_has_none_left(tiny_llama):
+    reranker = CausalReranker(str(tiny_llama), contract="qwen3-reranker", max_length=300)
+    network = reranker.network
+    found = network.encode(["red " * 900], ["owl owl"], [(0, 0)])
+    assert len(found.tokens) == 300
+    assert (found.cut_queries, found.cut_documents) == (1, 1)
+    assert "<Document>:" in network.tokenizer.decode(found.tokens)
+
+
+def test_a_saved_network_keeps_its_contract_and_its_scores(tmp_path, tiny_llama):
+    first = CausalReranker(str(tiny_llama), contract="qwen3-reranker", max_length=400)
+    first.network.save(tmp_path / "saved")
+    again = CausalReranker(str(tmp_path / "saved"))
+    np.testing.assert_allclose(again.predict(PAIRS), first.predict(PAIRS), atol=1e-5)
+
+
+def test_weights_in_bf16_take_half_the_memory_and_keep_the_scores_near(tiny_llama):
+    whole = CausalReranker(str(tiny_llama), contract="qwen3-reranker")
+    half = CausalReranker(str(tiny_llama), contract="qwen3-reranker", weights="bf16")
+    assert {p.dtype for p in half.network.parameters()} == {torch.bfloat16}
+    assert np.abs(half.predict(PAIRS) - whole.predict(PAIRS)).max() < 0.3
+
+
+def test_a_missing_head_and_another_architecture_are_refused(tiny_llama, tiny_t5):
+    with pytest.raises(InputError, match=r"lacks score.weight"):
+        _ = CausalReranker(str(tiny_llama), contract="rankllama").network
+    with pytest.raises(InputError, match="checkpoint must be"):
+        _ = CausalReranker(str(tiny_t5), contract="qwen3-reranker").network

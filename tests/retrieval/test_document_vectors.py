@@ -1,0 +1,188 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recross.collections.files import BeirFolder
+from recross.evaluation.measures import evaluate
+from recross.machine.hardware import Hardware
+from recross.rerankers.baselines import BiEncoderScore
+from recross.retrieval import biencoder, document_vectors
+from recross.retrieval.biencoder import BiEncoder, cosines, search
+from recross.retrieval.document_vectors import DocumentVectors
+from recross.store import Store
+
+EMBEDDED = "embedded:all-minilm-l6-v2"
+DIMENSION = 6
+
+
+def vector(text):
+    """A unit vector that depends on the text alone."""
+    drawn = np.random.default_rng(sum(map(ord, text))).normal(size=DIMENSION)
+    return (drawn / np.linalg.norm(drawn)).astype(np.float32)
+
+
+class Encoder:
+    """Yields batches of two in reverse order, and loses power at a text if told to."""
+
+    def __init__(self, dies_at=None):
+        self.dies_at = dies_at
+        self.seen = []
+
+    def __call__(self, texts):
+        for rows in np.array_split(np.arange(len(texts))[::-1], -(-len(texts) // 2)):
+            own = [texts[row] for row in rows]
+            if self.dies_at in own:
+                raise KeyboardInterrupt
+            self.seen += own
+            yield rows, np.stack([vector(text) for text in own])
+
+
+@pytest.fixture
+def documents():
+    return {f"d{number}": f"text {number}" for number in range(23)}
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(document_vectors, "DOCUMENTS_AT_ONCE", 5)
+    monkeypatch.setattr(document_vectors, "ROWS_AT_ONCE", 4)
+
+
+def stored(folder, documents, encode):
+    def make(path):
+        return DocumentVectors.write(path, documents, encode)
+
+    return DocumentVectors.open(Store(folder).artefact("vectors", {"x": 1}, make, resumable=True))
+
+
+def test_vectors_stand_in_the_order_of_the_documents_in_half_precision(tmp_path, documents):
+    found = stored(tmp_path, documents, Encoder())
+    expected = np.stack([vector(text) for text in documents.values()])
+    assert isinstance(found.vectors, np.memmap)
+    assert found.vectors.dtype == np.float16
+    assert (np.asarray(found.vectors) == expected.astype(np.float16)).all()
+    assert found.doc_ids == list(documents)
+    assert (found.of(["d7", "d0"]) == expected[[7, 0]].astype(np.float16)).all()
+
+
+@pytest.mark.parametrize("death, lost", [("text 3", 0), ("text 12", 2), ("text 22", 4)])
+def test_an_interrupted_encoding_goes_on_at_its_last_finished_chunk(
+    tmp_path, documents, death, lost
+):
+    first = Encoder(dies_at=death)
+    with pytest.raises(KeyboardInterrupt):
+        stored(tmp_path, documents, first)
+    second = Encoder()
+    found = stored(tmp_path, documents, second)
+    assert sorted(second.seen) == sorted(list(documents.values())[5 * lost :])
+    whole = stored(tmp_path / "other", documents, Encoder())
+    assert (np.asarray(found.vectors) == np.asarray(whole.vectors)).all()
+
+
+def test_bytes_behind_the_last_finished_chunk_are_not_trusted(tmp_path, documents):
+    with pytest.raises(KeyboardInterrupt):
+        stored(tmp_path, documents, Encoder(dies_at="text 12"))
+    (partial,) = (tmp_path / "vectors").glob(".*.partial")
+    with (partial / "vectors.bin").open("ab") as file:
+        file.write(b"half of a chunk")
+    found = stored(tmp_path, documents, Encoder())
+    expected = np.stack([vector(text) for text in documents.values()]).astype(np.float16)
+    assert (np.asarray(found.vectors) == expected).all()
+
+
+def test_what_is_said_to_be_written_is_on_the_disk_by_then(tmp_path, documents, monkeypatch):
+    def checked(path, value):
+        if path.name == "written.json":
+            size = (path.parent / "vectors.bin").stat().st_size
+            assert size == value["documents"] * DIMENSION * 2
+        return path.write_text(json.dumps(value))
+
+    monkeypatch.setattr(document_vectors, "write_json", checked)
+    assert len(stored(tmp_path, documents, Encoder())) == len(documents)
+
+
+@pytest.mark.parametrize("depth", [1, 7, 23, 40])
+def test_search_block_by_block_is_exact(tmp_path, documents, depth, monkeypatch):
+    monkeypatch.setattr(biencoder, "QUERIES_AT_ONCE", 2)
+    found = stored(tmp_path, documents, Encoder())
+    queries = np.stack([vector(f"query {number}") for number in range(5)])
+    products = queries @ np.asarray(found.vectors, dtype=np.float32).T
+    for (rows, scores), expected in zip(search(found, queries, depth), products, strict=True):
+        lowest = np.sort(expected)[::-1][:depth][-1]  # some texts share a vector: they tie
+        assert sorted(rows.tolist()) == np.flatnonzero(expected > lowest - 1e-6).tolist()
+        assert np.abs(scores - expected[rows]).max() < 1e-6
+
+
+def test_documents_that_tie_at_the_depth_are_all_found_in_whichever_block(tmp_path, documents):
+    same = ["d1", "d2", "d9", "d14", "d22"]
+    found = stored(tmp_path, documents | dict.fromkeys(same, "one text"), Encoder())
+    ((rows, scores),) = search(found, vector("one text")[None], 3)
+    assert sorted(rows.tolist()) == [1, 2, 9, 14, 22]
+    assert len(set(scores.tolist())) == 1
+
+
+def test_a_sample_is_spread_over_the_collection(tmp_path, documents):
+    found = stored(tmp_path, documents, Encoder())
+    assert (found.sample(8) == np.asarray(found.vectors)[::3].astype(np.float32)).all()
+    assert len(found.sample(1000)) == len(documents)
+
+
+def test_all_queries_are_searched_in_one_call(tmp_path, collection, monkeypatch):
+    asked = []
+
+    def counted(documents, queries, depth):
+        asked.append(len(queries))
+        return search(documents, queries, depth)
+
+    monkeypatch.setattr(biencoder, "search", counted)
+    run = BiEncoder(EMBEDDED, store=tmp_path).retrieve(collection, list(collection.queries), 5)
+    assert asked == [96]
+    assert {len(ranking) for ranking in run.rankings.values()} == {5}
+    assert len(BiEncoder(EMBEDDED, store=tmp_path).retrieve(collection, [], 5)) == 0
+
+
+@pytest.mark.parametrize("queries", [1, 3, 96])
+def test_equal_documents_have_equal_cosines_wherever_they_stand(queries):
+    rng = np.random.default_rng(0)
+    asked, one = rng.normal(size=(queries, 384)), rng.normal(size=384)
+    found = []
+    for size in (1, 3, 22, 64, 100, 333, 1400):
+        documents = rng.normal(size=(size, 384)).astype(np.float32)
+        documents[[0, size // 2, size - 1]] = one
+        found.append(cosines(asked.astype(np.float32), documents)[:, [0, size // 2, size - 1]])
+    together = np.concatenate(found, axis=1)
+    assert (together == together[:, :1]).all()
+
+
+def test_ties_at_the_depth_fall_by_document_id(tmp_path, collection):
+    texts = {f"d{number}": "a red cat" for number in (3, 1, 4, 5, 2)} | {"d0": "a blue dog"}
+    same = replace(collection, documents=texts, queries={"q": "red cat"}, fingerprint="same")
+    run = BiEncoder(EMBEDDED, store=tmp_path).retrieve(same, ["q"], 3)
+    assert run.doc_ids("q") == ["d5", "d4", "d3"]
+
+
+def test_vectors_of_another_precision_are_others(tmp_path, collection, monkeypatch):
+    exact = BiEncoder(EMBEDDED, store=tmp_path)
+    monkeypatch.setattr(Hardware, "_multiplies_in_bf16", lambda _: True)
+    half = replace(exact, hardware=Hardware(precision="bf16"))
+    one, two = (encoder.document_vectors(collection).vectors for encoder in (exact, half))
+    assert one.filename != two.filename
+
+
+@pytest.mark.slow
+def test_stored_in_half_precision_the_biencoder_reaches_its_known_figures(
+    shared_collections, tmp_path, monkeypatch
+):
+    monkeypatch.undo()  # chunks of their own size
+    real = BeirFolder(shared_collections / "cranfield").load()
+    encoder = BiEncoder(EMBEDDED, store=tmp_path)
+    run = encoder.retrieve(real, real.query_ids("test"), 100)
+    found = evaluate(run, real.qrels("test"), ["nDCG@10", "R@100"]).mean
+    assert found["nDCG@10"] == pytest.approx(0.3736, abs=0.0005)
+    assert found["R@100"] > 0.77
+    again = BiEncoderScore(encoder).rerank(run, real)
+    assert evaluate(again, real.qrels("test"), ["nDCG@10"]).mean["nDCG@10"] == pytest.approx(
+        found["nDCG@10"], abs=1e-4
+    )

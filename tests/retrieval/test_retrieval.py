@@ -1,0 +1,260 @@
+import math
+from dataclasses import dataclass, field
+
+import bm25s
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recross.collections.collection import Collection
+from recross.collections.files import BeirFolder
+from recross.errors import InputError
+from recross.evaluation.measures import evaluate
+from recross.machine.hardware import Hardware
+from recross.rerankers.baselines import BiEncoderScore, FirstStage, Oracle
+from recross.retrieval.biencoder import BiEncoder
+from recross.retrieval.bm25 import BM25, search
+from recross.retrieval.fusion import ReciprocalRankFusion, fuse
+from recross.retrieval.random_order import RandomOrder
+from recross.retrieval.retriever import retrieve_once
+from recross.retrieval.run_file import RunFile
+from recross.runs import Run
+from recross.store import Store
+
+EMBEDDED = "embedded:all-minilm-l6-v2"
+
+
+def small(texts, query):
+    return Collection(
+        "small", texts, {"q": query}, {"test": ("q",)}, {"test": {"q": {"d1": 1}}}, query
+    )
+
+
+def test_bm25_by_hand(tmp_path):
+    texts = {"d1": "cat cat dog", "d2": "dog", "d3": "bird bird bird bird"}
+    run = BM25(k1=0.9, b=0.4, store=tmp_path).retrieve(small(texts, "cats"), ["q"], 3)
+    average = (3 + 1 + 4) / 3
+    idf = math.log(1 + (3 - 1 + 0.5) / (1 + 0.5))
+    expected = idf * 2 / (2 + 0.9 * (1 - 0.4 + 0.4 * 3 / average))
+    ((doc_id, score),) = run.rankings["q"]  # documents without the term are not returned
+    assert doc_id == "d1"
+    assert score == pytest.approx(expected, rel=1e-5)
+
+
+def test_bm25s_index_is_reused_from_the_store(tmp_path, collection):
+    first = BM25(store=tmp_path).retrieve(collection, ["q0", "q5"], 5)
+    (index,) = [path for path in (tmp_path / "bm25").iterdir() if path.is_dir()]
+    stamp = (index / "manifest.json").stat().st_mtime_ns
+    assert BM25(store=tmp_path).retrieve(collection, ["q0", "q5"], 5) == first
+    assert (index / "manifest.json").stat().st_mtime_ns == stamp
+    assert first.doc_ids("q5")[0] == "d5"
+
+
+WORDS = [f"w{number}" for number in range(12)]
+
+
+@given(
+    documents=st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=9), min_size=2),
+    queries=st.lists(st.lists(st.sampled_from([*WORDS, "never"]), max_size=12), min_size=1),
+    depth=st.integers(1, 12),
+    method=st.sampled_from(["lucene", "robertson", "atire", "bm25+", "bm25l"]),
+)
+def test_bm25_finds_the_scores_of_bm25s_to_the_last_bit(documents, queries, depth, method):
+    index = bm25s.BM25(method=method)
+    index.index(documents, show_progress=False)
+    for query, (rows, scores) in zip(queries, search(index, queries, depth), strict=True):
+        every = index.get_scores(query) if query else np.zeros(len(documents), np.float32)
+        shares = np.array([bool(set(query) & set(document)) for document in documents])
+        possible = np.where(shares & (every > 0), every, 0)
+        lowest = np.sort(possible)[::-1][:depth][-1]
+        expected = np.flatnonzero((possible >= lowest) & (possible > 0))
+        assert sorted(rows.tolist()) == expected.tolist()
+        assert (scores == every[rows]).all()
+
+
+def test_documents_that_tie_at_the_depth_fall_by_their_id(tmp_path):
+    texts = {f"d{number}": "cat" for number in (3, 1, 4, 5, 2)} | {"d0": "dog"}
+    run = BM25(store=tmp_path).retrieve(small(texts, "cat"), ["q"], 3)
+    assert run.doc_ids("q") == ["d5", "d4", "d3"]
+
+
+def test_a_query_without_known_terms_finds_nothing(tmp_path):
+    run = BM25(store=tmp_path).retrieve(small({"d1": "cat", "d2": "dog"}, "the of"), ["q"], 3)
+    assert run.doc_ids("q") == []
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"b": 2.0}, r"b must lie in \[0, 1\], got 2.0"),
+        ({"k1": -1.0}, "k1 must not be negative, got -1.0"),
+        ({"method": "tfidf"}, "method must be one of lucene, .* got 'tfidf'"),
+        ({"stemmer": "klingon"}, "stemmer must be one of .* got 'klingon'"),
+    ],
+)
+def test_bm25_refuses_bad_arguments(arguments, message):
+    with pytest.raises(InputError, match=message):
+        BM25(**arguments)
+
+
+def cosine_run(collection, query_id):
+    from sentence_transformers import SentenceTransformer
+
+    from recross.checkpoints.location import locate
+
+    peer = SentenceTransformer(locate(EMBEDDED), device="cpu")
+    documents = peer.encode(list(collection.documents.values()), normalize_embeddings=True)
+    query = peer.encode([collection.queries[query_id]], normalize_embeddings=True)[0]
+    return dict(zip(collection.documents, (documents @ query).tolist(), strict=True))
+
+
+def test_the_biencoder_ranks_by_the_cosine_of_sentence_transformers(tmp_path, collection):
+    encoder = BiEncoder(EMBEDDED, store=tmp_path)
+    assert encoder.parameters == 22_713_216  # all-MiniLM-L6-v2
+    run = encoder.retrieve(collection, ["q3"], 96)
+    expected = cosine_run(collection, "q3")
+    found = dict(run.rankings["q3"])
+    assert found.keys() == expected.keys()
+    assert all(found[doc_id] == pytest.approx(expected[doc_id], abs=1e-4) for doc_id in found)
+
+
+@pytest.mark.parametrize("index", ["HNSW", "IVF"])
+def test_approximate_indexes_searched_wide_agree_with_the_exact_one(tmp_path, collection, index):
+    exact = BiEncoder(EMBEDDED, store=tmp_path).retrieve(collection, ["q0", "q1"], 10)
+    wide = BiEncoder(EMBEDDED, index=index, ivf_lists=4, ivf_probes=4, store=tmp_path)
+    approximate = wide.retrieve(collection, ["q0", "q1"], 10)
+    for query_id in ("q0", "q1"):
+        assert len(set(exact.doc_ids(query_id)) & set(approximate.doc_ids(query_id))) >= 9
+
+
+@pytest.mark.parametrize("index", ["HNSW", "IVF"])
+def test_approximate_indexes_keep_the_vectors_as_stored_in_half_precision(
+    tmp_path, collection, index
+):
+    encoder = BiEncoder(EMBEDDED, index=index, ivf_lists=4, ivf_probes=4, store=tmp_path)
+    found = encoder.retrieve(collection, ["q0", "q1"], 10)
+    exact = BiEncoderScore(encoder).rerank(found, collection)
+    for query_id in ("q0", "q1"):
+        assert dict(found.rankings[query_id]) == pytest.approx(
+            dict(exact.rankings[query_id]), abs=1e-6
+        )
+    (file,) = (tmp_path / "faiss").glob("*/index.faiss")
+    links = 100_000 if index == "HNSW" else 20_000
+    assert file.stat().st_size < 96 * 384 * 2 + links
+
+
+def test_the_biencoder_as_reranker_agrees_with_itself_as_retriever(tmp_path, collection):
+    encoder = BiEncoder(EMBEDDED, store=tmp_path)
+    retrieved = encoder.retrieve(collection, ["q0", "q5"], 20)
+    shuffled = Run.from_scores(
+        "any",
+        {q: {d: float(n % 7) for n, d in enumerate(retrieved.doc_ids(q))} for q in ("q0", "q5")},
+    )
+    again = BiEncoderScore(encoder).rerank(shuffled, collection)
+    for query_id in ("q0", "q5"):
+        assert [d.score for d in again.rankings[query_id]] == pytest.approx(
+            [d.score for d in retrieved.rankings[query_id]], abs=1e-5
+        )
+
+
+def test_reciprocal_rank_fusion_by_hand():
+    one = Run.from_scores("one", {"q": {"a": 3.0, "b": 2.0}})
+    two = Run.from_scores("two", {"q": {"b": 9.0, "c": 1.0}})
+    fused = dict(fuse([one, two], k=60).rankings["q"])
+    assert fused["a"] == pytest.approx(1 / 61)
+    assert fused["b"] == pytest.approx(1 / 62 + 1 / 61)
+    assert fused["c"] == pytest.approx(1 / 62)
+
+
+def test_fusion_needs_two_and_keeps_the_depth(collection):
+    with pytest.raises(InputError, match="retrievers must hold at least two, got 1"):
+        ReciprocalRankFusion((RandomOrder(),))
+    fused = ReciprocalRankFusion((RandomOrder(0), RandomOrder(1))).retrieve(collection, ["q0"], 7)
+    assert len(fused.rankings["q0"]) == 7
+
+
+def test_a_run_file_serves_as_first_stage(tmp_path, collection):
+    Run.from_scores("x", {"q0": {"d1": 1.0, "d0": 2.0, "d2": 0.0}}).write(tmp_path / "x.trec")
+    run = RunFile(tmp_path / "x.trec").retrieve(collection, ["q0", "q5"], 2)
+    assert run.doc_ids("q0") == ["d0", "d1"]
+    assert run.doc_ids("q5") == []
+
+
+@pytest.mark.parametrize(
+    "scores, message",
+    [
+        ({"q0": {"zzz": 1.0}}, r"must name documents of 'toy', got 'zzz' \(1 unknown of 1\)"),
+        ({"other": {"d0": 1.0}}, "must rank documents for the queries of 'toy'"),
+    ],
+)
+def test_a_run_that_does_not_fit_the_collection_is_refused(tmp_path, collection, scores, message):
+    Run.from_scores("x", scores).write(tmp_path / "x.trec")
+    with pytest.raises(InputError, match=message):
+        RunFile(tmp_path / "x.trec").retrieve(collection, ["q0"], 10)
+
+
+def test_a_retriever_is_asked_once_for_the_same_queries(tmp_path, collection):
+    class Counting(RandomOrder):
+        asked = 0
+
+        def retrieve(self, *arguments):
+            Counting.asked += 1
+            return super().retrieve(*arguments)
+
+    runs = [
+        retrieve_once(Counting(), collection, ["q0", "q5"], 5, Store(tmp_path)) for _ in range(3)
+    ]
+    assert Counting.asked == 1
+    assert runs[0].rankings == runs[2].rankings
+
+
+def test_a_run_made_in_another_precision_is_another_run(tmp_path, collection, monkeypatch):
+    monkeypatch.setattr(Hardware, "_multiplies_in_bf16", lambda _: True)
+    asked = []
+
+    @dataclass(frozen=True)
+    class Recording(RandomOrder):
+        hardware: Hardware = field(default=Hardware(), compare=False)
+
+        def retrieve(self, *arguments):
+            asked.append(self.hardware.precision)
+            return super().retrieve(*arguments)
+
+    for precision in ("fp32", "bf16", "fp32", "bf16"):
+        first = Recording(0, Hardware(precision=precision))
+        fused = ReciprocalRankFusion((first, RandomOrder(1)))
+        retrieve_once(fused, collection, ["q0"], 5, Store(tmp_path))
+    assert asked == ["fp32", "bf16"]
+
+
+def test_the_oracle_is_the_ceiling_and_no_reranker_is_the_floor(collection):
+    run = RandomOrder().retrieve(collection, collection.query_ids("test"), 96)
+    qrels = collection.qrels("test")
+    assert evaluate(Oracle().rerank(run, collection), qrels, ["MRR@10"]).mean["MRR@10"] == 1.0
+    assert FirstStage().rerank(run, collection) is run
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [("scifact", (0.6762, 0.6413, 0.9127)), ("cranfield", (0.3432, 0.5056, 0.7221))],
+)
+def test_bm25_reaches_the_figures_known_for_real_collections(
+    shared_collections, tmp_path, name, expected
+):
+    real = BeirFolder(shared_collections / name).load()
+    run = BM25(store=tmp_path).retrieve(real, real.query_ids("test"), 100)
+    found = evaluate(run, real.qrels("test"), ["nDCG@10", "MRR@10", "R@100"]).mean
+    assert list(found.values()) == pytest.approx(expected, abs=0.01)
+
+
+def test_the_biencoder_as_reranker_may_encode_the_candidates_alone(tmp_path, collection):
+    encoder = BiEncoder(EMBEDDED, store=tmp_path)
+    candidates = RandomOrder().retrieve(collection, ["q0", "q1", "q2"], 5)
+    alone = BiEncoderScore(encoder, stored=False).rerank(candidates, collection)
+    assert not list(tmp_path.rglob("vectors"))
+    whole = BiEncoderScore(encoder).rerank(candidates, collection)
+    for query_id in candidates.rankings:
+        scores = dict(alone.rankings[query_id])
+        for doc_id, score in whole.rankings[query_id]:
+            assert scores[doc_id] == pytest.approx(score, abs=1e-3)
