@@ -9,10 +9,10 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import Field, dataclass, fields, is_dataclass
+from dataclasses import Field, dataclass, field, fields, is_dataclass
 from multiprocessing import current_process
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from filelock import FileLock, Timeout
 
@@ -22,18 +22,42 @@ DEFAULT_STORE = Path("outputs/store")
 MANIFEST = "manifest.json"
 READ = {"read": True}
 """Metadata of a field that names a hub id or a folder that will be read."""
+HANDED_OVER = {"handed_over": True}
+"""Metadata of a field that is filled from the session when work begins, never from a config."""
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class ChangesScores(Protocol):
+    """A value handed over to a part that knows what of it changes what the part computes."""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What changes scores, by name."""
+
+
+def handed_over(default: T) -> T:
+    """A field of a part for something that the session has: ``hardware``, ``store``, ``cache``."""
+    declared: T = field(default=default, metadata=HANDED_OVER)
+    return declared
 
 
 def describe(value: Any) -> Any:
     """What a value is, in JSON: a dataclass by its class and the fields that make it what it is.
 
-    Fields declared ``compare=False`` (where it is stored, which hardware it runs on) are left out.
+    Fields declared ``compare=False`` are left out; of what the session hands over, only what says
+    that it changes scores (hardware: its precision and back-end) is described.
     Files and folders that are read, paths and fields declared with ``metadata=READ``, are described
     with the state of their content, so that nothing made from an older state is taken for theirs.
     """
     if is_dataclass(value) and not isinstance(value, type):
         kind = type(value)
-        named = {f.name: _field(f, getattr(value, f.name)) for f in fields(value) if f.compare}
+        named = {
+            declared.name: _field(declared, getattr(value, declared.name))
+            for declared in fields(value)
+            if declared.compare and _tells(declared, getattr(value, declared.name))
+        }
         return {"class": f"{kind.__module__}.{kind.__qualname__}", **named}
     if isinstance(value, Mapping):
         return {str(key): describe(item) for key, item in value.items()}
@@ -48,7 +72,18 @@ def describe(value: Any) -> Any:
     raise TypeError(f"cannot describe a {type(value).__name__}: {value!r}")
 
 
+def is_handed_over(declared: Field[Any]) -> bool:
+    """Whether a field is filled from the session."""
+    return bool(declared.metadata.get("handed_over"))
+
+
+def _tells(declared: Field[Any], value: Any) -> bool:
+    return not is_handed_over(declared) or isinstance(value, ChangesScores)
+
+
 def _field(declared: Field[Any], value: Any) -> Any:
+    if is_handed_over(declared):
+        return describe(value.identity)
     return _with_state(Path(value)) if declared.metadata.get("read") else describe(value)
 
 

@@ -12,7 +12,7 @@ import importlib.metadata
 import importlib.util
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from recross.collections.docstrings import Entry, harvest
 from recross.collections.files import BeirFolder, write_beir
 from recross.errors import InputError
 from recross.machine.hardware import usable_cores
-from recross.store import DEFAULT_STORE, Store, file_hash, read_manifest
+from recross.store import DEFAULT_STORE, Store, file_hash, handed_over, read_manifest
 
 SUMMARY_WORDS = (4, 30)
 BODY_WORDS = 15
@@ -43,7 +43,7 @@ class Apidocs:
     body_words: int | None = 50
     test_share: float = 0.15
     dev_share: float = 0.06
-    store: Path = field(default=DEFAULT_STORE, compare=False)
+    store: Path = handed_over(DEFAULT_STORE)
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 10:

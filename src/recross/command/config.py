@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from recross.errors import InputError
-from recross.store import fingerprint
+from recross.store import fingerprint, is_handed_over
 
 PACKAGE = "recross."
 TARGET = "_target_"
@@ -37,6 +37,7 @@ UNNAMED = frozenset(
 LONGEST_NAME = 120
 UNNAMED_BELOW = ("tracking.", "cache.", "hydra.", "hydra/")
 PLAIN_WITH_SIGN = re.compile(r"""^([^=\s]+)=([^'"\[\]{}$,\s=]*=[^'"\[\]{}$,\s]*)$""")
+CLASS_IN_MODULE = re.compile(r"(?<=_target_:)[\w.]*\.")
 Node = Mapping[str, Any]
 
 
@@ -50,7 +51,8 @@ def _name() -> str:
         group, _, inside = key.partition("@")
         if inside or (group not in UNNAMED and not group.startswith(UNNAMED_BELOW)):
             part = inside.removesuffix(f".{group}") or group  # a re-ranker's place in another one
-            parts.append(f"{part.rpartition('.')[2]}={value.rpartition('/')[2]}")
+            value = CLASS_IN_MODULE.sub("", value.rpartition("/")[2])
+            parts.append(f"{part.rpartition('.')[2]}={value}")
     name = ".".join(part for part in parts if part).replace(" ", "")
     if len(name) > LONGEST_NAME:  # a folder's name has an end
         name = f"{name[:LONGEST_NAME]}-{fingerprint(name)[:8]}"
@@ -182,7 +184,7 @@ def find_problems(path: str, node: Node) -> Iterator[str]:
     if target is None:
         yield f"{prefix}{TARGET}: must name a class of {PACKAGE[:-1]}, got {name!r}"
         return
-    parameters = inspect.signature(target).parameters
+    parameters = _parameters(target)
     hints = _hints(target)
     arguments = {key: value for key, value in node.items() if key != TARGET}
     for key in arguments.keys() - parameters.keys():
@@ -248,6 +250,13 @@ def _target(name: Any) -> Any:
     except Exception:  # noqa: BLE001  (whatever an import may raise, the name is no target)
         return None
     return found if inspect.isclass(found) else None
+
+
+def _parameters(target: Any) -> dict[str, inspect.Parameter]:
+    """What a config may name: every parameter but those that the session hands over."""
+    handed_over = {name for name, declared in _fields(target).items() if is_handed_over(declared)}
+    every = inspect.signature(target).parameters
+    return {name: parameter for name, parameter in every.items() if name not in handed_over}
 
 
 def _hints(target: Any) -> dict[str, Any]:

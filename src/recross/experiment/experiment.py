@@ -20,6 +20,7 @@ from recross.experiment.quality_gate import Judgments, QualityGate
 from recross.experiment.results import Judged, Outcome, finished, record, write_files
 from recross.experiment.texts import texts_to_show
 from recross.inference.cache.score_cache import ScoreCache, caches_off
+from recross.inference.session import Session
 from recross.machine.environment import environment, typed_command
 from recross.machine.hardware import Hardware
 from recross.negatives.sampler import NegativeSampler
@@ -39,6 +40,12 @@ from recross.training.trainer import Trainer
 from recross.training.validation import Trainable
 
 logger = logging.getLogger(__name__)
+
+NAMED = (
+    *("collection", "retriever", "reranker", "training_data", "negatives", "loss"),
+    *("validation_retriever", "teacher"),
+)
+"""Fields that a record describes as parts, and that work in the experiment's session."""
 
 UNCOMPARED = {"passed": None, "failures": ["no network whose scores could be compared"]}
 """The gate's record of a reduced form that answers in words, or elsewhere."""
@@ -91,6 +98,7 @@ class Experiment:
     reuse: bool = field(default=True, compare=False)
 
     def __post_init__(self) -> None:
+        self.session.settle(self, NAMED)
         if self.depth < 1:
             raise InputError(f"depth must be at least 1, got {self.depth}")
         if self.latency_queries < 0:
@@ -110,6 +118,11 @@ class Experiment:
             needs = "a teacher" if learns else "no teacher (teacher=null)"
             found = "none" if self.teacher is None else type(self.teacher.reranker).__name__
             raise InputError(f"loss {type(self.loss).__name__} needs {needs}, got {found}")
+
+    @property
+    def session(self) -> Session:
+        """Where the parts of this experiment run, and where what they make is kept."""
+        return Session(self.hardware, self.store, self.cache)
 
     @property
     def folder(self) -> Path:
@@ -163,17 +176,13 @@ class Experiment:
     @property
     def names(self) -> dict[str, Any]:
         """Which parts are combined, for the record."""
-        parts = (
-            *("collection", "retriever", "reranker", "training_data", "negatives", "loss"),
-            *("validation_retriever", "teacher", "hardware"),
-        )
         return {
             "study": self.study,
             "name": self.name,
             "label": self.label or self.name,
             "seed": self.seed,
             "depth": self.depth,
-            **{part: describe(getattr(self, part)) for part in parts},
+            **{part: describe(getattr(self, part)) for part in (*NAMED, "hardware")},
             "recipe": describe(self.training),
             "precision": self.hardware.effective_precision,
             "backend": self.hardware.backend,
@@ -252,9 +261,8 @@ class Experiment:
             training_data=self.training_data,
             negatives=self.negatives,
             leaks=self.leaks,
-            hardware=self.hardware,
+            session=self.session,
             seed=self.seed,
-            store=self.store,
         )
 
     def _pass_gate(self, reranker: Reranker, collection: Collection) -> Mapping[str, Any] | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from recross.collections.collection import CollectionSource
 from recross.errors import InputError
 from recross.inference.cache.score_cache import ScoreCache
+from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.rerankers.reranker import Reranker, networks
 from recross.retrieval.retriever import Retriever, retrieve_once
@@ -28,6 +29,10 @@ class Retrieval:
     output: Path = Path("outputs")
     run_file: Path = Path("retrieved.trec")
     store: Path = DEFAULT_STORE
+
+    def __post_init__(self) -> None:
+        session = Session(self.hardware, self.store)
+        session.settle(self, ("collection", "retriever"))
 
     def run(self) -> Path:
         """Retrieve and write; returns the path of the run file."""
@@ -56,6 +61,10 @@ class Reranking:
     run_file: Path = Path("reranked.trec")
     store: Path = DEFAULT_STORE
     cache: ScoreCache | None = None
+
+    def __post_init__(self) -> None:
+        session = Session(self.hardware, self.store, self.cache)
+        session.settle(self, ("collection", "reranker"))
 
     def run(self) -> Path:
         """Re-rank and write; returns the path of the run file.

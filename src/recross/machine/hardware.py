@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.util import find_spec
@@ -77,6 +78,11 @@ class Hardware:
                 f"backend must be installed, got {self.backend!r} without {', '.join(missing)};"
                 f" pip install 'recross[{self.backend}]'"
             )
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What of a target changes scores: precision and back-end."""
+        return {"precision": self.effective_precision, "backend": self.backend}
 
     @property
     def is_reference(self) -> bool:

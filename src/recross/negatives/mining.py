@@ -15,7 +15,6 @@ from recross.negatives.copies import Copies
 from recross.negatives.filters import Filter
 from recross.negatives.pool import Pool
 from recross.records import ScoredDoc
-from recross.rerankers.reranker import networks
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.runs import Run
 from recross.store import Store
@@ -51,7 +50,6 @@ class Window:
         return Pool.read(folder)
 
     def _identity(self, collection: Collection, split: str) -> Mapping[str, Any]:
-        judges = [part for rule in self.filters.values() for part in networks(rule)]
         return {
             "collection": collection.fingerprint,
             "split": split,
@@ -59,9 +57,6 @@ class Window:
             "source": self.source,
             "window": {"depth": self.depth, "skip": self.skip},
             "filters": [{"name": name, "filter": rule} for name, rule in self.filters.items()],
-            "precision": [
-                [judge.hardware.effective_precision, judge.hardware.backend] for judge in judges
-            ],
         }
 
     def _make(

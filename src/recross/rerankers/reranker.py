@@ -15,7 +15,7 @@ from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.engine import Engine, Scores
 from recross.machine.hardware import Hardware
 from recross.runs import Run
-from recross.store import READ
+from recross.store import READ, handed_over
 
 
 @runtime_checkable
@@ -48,8 +48,8 @@ class NetworkReranker(ABC):
 
     checkpoint: str = field(metadata=READ)
     _: KW_ONLY
-    hardware: Hardware = field(default=Hardware(), compare=False)
-    cache: ScoreCache | None = field(default=None, compare=False)
+    hardware: Hardware = handed_over(Hardware())
+    cache: ScoreCache | None = handed_over(None)
     alias: str | None = field(default=None, compare=False)
 
     @abstractmethod

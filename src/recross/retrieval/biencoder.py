@@ -24,7 +24,7 @@ from recross.retrieval.document_vectors import DocumentVectors
 from recross.retrieval.found import Found, run_of
 from recross.retrieval.sentence_encoder import SentenceEncoder, load_encoder
 from recross.runs import Run
-from recross.store import DEFAULT_STORE, READ, Store, describe
+from recross.store import DEFAULT_STORE, READ, Store, handed_over
 
 TRAINED_PER_LIST = 256
 """Vectors that faiss's clustering looks at for each cell; more are thrown away by it."""
@@ -54,8 +54,8 @@ class BiEncoder:
     hnsw_search: int = 128
     ivf_lists: int = 64
     ivf_probes: int = 16
-    store: Path = field(default=DEFAULT_STORE, compare=False)
-    hardware: Hardware = field(default=Hardware(), compare=False)
+    store: Path = handed_over(DEFAULT_STORE)
+    hardware: Hardware = handed_over(Hardware())
 
     def __post_init__(self) -> None:
         for name in ("max_length", "hnsw_links", "hnsw_search", "ivf_lists", "ivf_probes"):
@@ -100,7 +100,7 @@ class BiEncoder:
         def make(folder: Path) -> Mapping[str, Any]:
             return DocumentVectors.write(folder, collection.documents, self._encoder.encode)
 
-        encoder = describe(BiEncoder(self.checkpoint, max_length=self.max_length))
+        encoder = BiEncoder(self.checkpoint, max_length=self.max_length, hardware=self.hardware)
         identity = {"encoder": encoder, **self._made_from(collection)}
         return _open(Store(self.store).artefact("vectors", identity, make, resumable=True))
 
@@ -111,7 +111,6 @@ class BiEncoder:
     def _made_from(self, collection: Collection) -> Mapping[str, Any]:
         return {
             "collection": collection.texts_fingerprint,
-            "precision": self.hardware.effective_precision,
             "storage": "fp16",
         }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain, pairwise
 from pathlib import Path
@@ -23,7 +23,7 @@ from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.retrieval.found import Found, run_of
 from recross.runs import Run
-from recross.store import DEFAULT_STORE, Store
+from recross.store import DEFAULT_STORE, Store, handed_over
 
 QUERIES_AT_ONCE = 32
 """Queries multiplied together: bounds the memory for the scores of all documents they touch."""
@@ -44,7 +44,7 @@ class BM25:
     method: str = "lucene"
     stemmer: str = "english"
     stopwords: str = "en"
-    store: Path = field(default=DEFAULT_STORE, compare=False)
+    store: Path = handed_over(DEFAULT_STORE)
 
     def __post_init__(self) -> None:
         if self.k1 < 0:

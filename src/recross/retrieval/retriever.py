@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from recross.collections.collection import Collection
-from recross.machine.hardware import Hardware
 from recross.runs import Run
 from recross.store import Store
 
@@ -30,7 +28,6 @@ def retrieve_once(
         "collection": collection.texts_fingerprint,
         "query_ids": list(query_ids),
         "depth": depth,
-        "precisions": list(_precisions(retriever)),
     }
 
     def make(folder: Path) -> Mapping[str, Any]:
@@ -42,15 +39,3 @@ def retrieve_once(
     path = folder / "run.trec"
     run = Run.read(path) if path.stat().st_size else Run("empty", {})
     return run.restrict(query_ids)
-
-
-def _precisions(part: Any) -> Iterator[str]:
-    """What a retriever's hardware, which is no part of its description, changes in its scores."""
-    if isinstance(part, Hardware):
-        yield part.effective_precision
-    elif isinstance(part, list | tuple):
-        for item in part:
-            yield from _precisions(item)
-    elif is_dataclass(part):
-        for declared in fields(part):
-            yield from _precisions(getattr(part, declared.name))

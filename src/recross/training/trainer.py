@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recross.collections.collection import Collection
-from recross.machine.hardware import Hardware
+from recross.inference.session import Session
 from recross.negatives.ranked import RankWindow
 from recross.negatives.sampler import NegativeSampler
 from recross.retrieval.random_order import RandomOrder
@@ -46,9 +46,8 @@ class Trainer:
     training_data: TrainingData
     negatives: NegativeSampler
     leaks: LeakPolicy
-    hardware: Hardware
+    session: Session
     seed: int
-    store: Path
 
     def train(
         self,
@@ -58,8 +57,9 @@ class Trainer:
         log: Log | None = None,
     ) -> Path:
         """The folder of the checkpoint with its manifest, trained unless the store has it."""
+        hardware = recipe.training.hardware(self.session.hardware)
         identity = {
-            "reranker": reranker,
+            "reranker": replace(self.session, hardware=hardware).over(reranker),
             "collection": self.collection.fingerprint,
             "splits": [self.train_split, self.dev_split, self.test_split],
             "leaks": self.leaks,
@@ -68,7 +68,6 @@ class Trainer:
             "negatives": self.negatives,
             "loss": recipe.loss,
             "training": recipe.training,
-            "precision": recipe.training.hardware(self.hardware).effective_precision,
             "seed": recipe.seed,
             **({"teacher": teacher} if teacher is not None else {}),
         }
@@ -77,7 +76,7 @@ class Trainer:
             teach = self._teach(teacher) if teacher is not None else None
             return self._fit(reranker, replace(recipe, teach=teach), folder, log)
 
-        return Store(self.store).artefact("checkpoints", identity, make, resumable=True)
+        return Store(self.session.store).artefact("checkpoints", identity, make, resumable=True)
 
     def _teach(self, teacher: Teacher) -> Teach:
         """Train the teacher first, where it is to be."""
@@ -95,12 +94,12 @@ class Trainer:
         folder: Path,
         log: Log | None,
     ) -> Mapping[str, Any]:
-        check(recipe, reranker.network, recipe.training.hardware(self.hardware))
+        check(recipe, reranker.network, recipe.training.hardware(self.session.hardware))
         phases, record = self._phases(recipe.training)
         count = len(phases[-1][0].groups)
         logger.info("training on %d groups, %d steps", count, recipe.training.steps)
         validation = self._validation(recipe.training)
-        took = fit(reranker, phases, recipe, self.hardware, validation, folder, log)
+        took = fit(reranker, phases, recipe, self.session.hardware, validation, folder, log)
         return {"training": {**took, **record}}
 
     def _phases(self, training: FineTuning) -> tuple[list[tuple[Groups, float]], Mapping[str, Any]]:
@@ -112,7 +111,7 @@ class Trainer:
         leaks.check(self.leaks)
         task = Task(
             *(self.collection, self.train_split, training.negatives_per_positive, self.seed),
-            *(leaks, self.leaks, Store(self.store)),
+            *(leaks, self.leaks, Store(self.session.store)),
         )
         stages = [("easy", mined_groups(EASY, task), easy)] if easy else []
         for name, (groups, share) in self.training_data.phases(self.negatives, task).items():
@@ -130,8 +129,9 @@ class Trainer:
         chosen = sorted(order[: training.validation_queries].tolist())
         query_ids = [list(judged)[number] for number in chosen]
         every = self.collection.query_ids(self.dev_split)
+        store = Store(self.session.store)
         candidates = retrieve_once(
-            self.retriever, self.collection, every, training.validation_depth, Store(self.store)
+            self.retriever, self.collection, every, training.validation_depth, store
         )
         return Validation(
             candidates=candidates.restrict(query_ids),

@@ -19,7 +19,7 @@ from recross.records import Cost
 from recross.rerankers.generative.chat_server import ChatServer, EndpointError, Patience, Reply
 from recross.rerankers.generative.generators import Conversation, progress
 from recross.rerankers.generative.kept_answers import KeptAnswer, KeptAnswers
-from recross.store import DEFAULT_STORE, fingerprint
+from recross.store import DEFAULT_STORE, fingerprint, handed_over
 
 BYTES_PER_TOKEN = 3
 """A guess on the safe side for English, which has about 4.5."""
@@ -91,7 +91,7 @@ class EndpointGenerator:
     max_concurrent: int = field(default=8, compare=False)
     token_budget: int | None = field(default=None, compare=False)
     reuse_answers: bool = field(default=True, compare=False)
-    store: Path = field(default=DEFAULT_STORE, compare=False)
+    store: Path = handed_over(DEFAULT_STORE)
 
     def __post_init__(self) -> None:
         address = urlsplit(self.base_url)

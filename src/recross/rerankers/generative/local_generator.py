@@ -20,7 +20,7 @@ from recross.inference.tokens import Ints
 from recross.machine.hardware import Hardware
 from recross.records import Cost
 from recross.rerankers.generative.generators import Conversation, Message, progress
-from recross.store import READ
+from recross.store import READ, handed_over
 
 GREEDY = {
     "do_sample": False,
@@ -46,7 +46,7 @@ class LocalGenerator:
     weights: Literal["fp32", "bf16"] = "fp32"
     context_tokens: int | None = None
     chat_options: Mapping[str, bool | int | str] = field(default_factory=dict)
-    hardware: Hardware = field(default=Hardware(), compare=False)
+    hardware: Hardware = handed_over(Hardware())
 
     def __post_init__(self) -> None:
         if self.context_tokens is not None and self.context_tokens < 2:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -31,7 +31,7 @@ from recross.rerankers.late_interaction.network import LateInteractionNetwork
 from recross.rerankers.late_interaction.token_vectors import Floats, Storage, TokenVectors
 from recross.rerankers.reranker import NetworkReranker
 from recross.runs import Run
-from recross.store import DEFAULT_STORE, Store
+from recross.store import DEFAULT_STORE, Store, handed_over
 
 DOCUMENTS_AT_ONCE = 5_000
 """Documents tokenised and sorted together when a collection is encoded."""
@@ -51,7 +51,7 @@ class LateInteraction(NetworkReranker):
     layers: int | None = None
     fresh_head: bool = False
     head_seed: int = 0
-    store: Path = field(default=DEFAULT_STORE, compare=False)
+    store: Path = handed_over(DEFAULT_STORE)
     _: KW_ONLY
 
     def __post_init__(self) -> None:
@@ -122,7 +122,6 @@ class LateInteraction(NetworkReranker):
             identity = {
                 "reranker": self,
                 "collection": collection.texts_fingerprint,
-                "precision": self.hardware.effective_precision,
             }
             folder = Store(self.store).artefact(
                 "token_vectors",
