@@ -37,7 +37,7 @@ UNNAMED = frozenset(
 LONGEST_NAME = 120
 UNNAMED_BELOW = ("tracking.", "cache.", "hydra.", "hydra/")
 PLAIN_WITH_SIGN = re.compile(r"""^([^=\s]+)=([^'"\[\]{}$,\s=]*=[^'"\[\]{}$,\s]*)$""")
-CLASS_IN_MODULE = re.compile(r"(?<=_target_:)[\w.]*\.")
+MODULE_OF_CLASS = re.compile(r"(_target_:)\s*[\w.]*\.")
 Node = Mapping[str, Any]
 
 
@@ -51,7 +51,7 @@ def _name() -> str:
         group, _, inside = key.partition("@")
         if inside or (group not in UNNAMED and not group.startswith(UNNAMED_BELOW)):
             part = inside.removesuffix(f".{group}") or group  # a re-ranker's place in another one
-            value = CLASS_IN_MODULE.sub("", value.rpartition("/")[2])
+            value = MODULE_OF_CLASS.sub(r"\1", value.rpartition("/")[2])
             parts.append(f"{part.rpartition('.')[2]}={value}")
     name = ".".join(part for part in parts if part).replace(" ", "")
     if len(name) > LONGEST_NAME:  # a folder's name has an end
