@@ -20,8 +20,8 @@ from recross.command.config import (
     quoted,
     resolved,
 )
+from recross.parts.identity import is_handed_over
 from recross.rerankers.baselines import Oracle
-from recross.store import is_handed_over
 
 GROUPS = [g for g in options() if g not in ("experiment", "row")]
 OPTIONS = [(group, name) for group in GROUPS for name in options()[group]]
@@ -183,13 +183,13 @@ def test_all_problems_are_reported_at_once_with_key_rule_and_value():
         build(bad)
     problems = sorted(caught.value.problems)
     assert len(problems) == 4
-    assert problems[0].startswith("negatives.depth: Input should be a valid integer")
+    assert problems[0].startswith("negatives.depth: must be a whole number, got")
     assert problems[0].endswith("got 'ten'")
     assert problems[1].startswith(
         "retriever.colour: unknown; recross.retrieval.biencoder.BiEncoder"
     )
-    assert problems[2] == "retriever.index: Input should be 'Flat', 'HNSW' or 'IVF', got 'Tree'"
-    assert problems[3].startswith("seed: Input should be a valid integer")
+    assert problems[2] == "retriever.index: must be Flat, HNSW or IVF, got 'Tree'"
+    assert problems[3].startswith("seed: must be a whole number, got")
 
 
 def test_rules_of_constructors_are_reported_with_their_group():
@@ -278,8 +278,8 @@ def test_problems_inside_a_mapping_of_parts_are_reported_with_their_path():
     problems = list(find_problems("", dict(values(), reranker=wrong)))
     starts = [
         f"{STAGES}.deep.reranker.reranker.colour: unknown; recross.rerankers.baselines.Oracle",
-        f"{STAGES}.deep.reranker.pooling: Input should be 'max', 'first' or 'mean_top'",
-        f"{STAGES}.deep.depth: Input should be a valid integer",
+        f"{STAGES}.deep.reranker.pooling: must be max, first or mean_top",
+        f"{STAGES}.deep.depth: must be a whole number",
         f"{STAGES}.short: must be a Stage, got 'recross.machine.hardware.Hardware'",
     ]
     assert all(any(problem.startswith(start) for problem in problems) for start in starts)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from recross.machine.hardware import Hardware
-from recross.store import READ, Store, describe, file_hash, fingerprint, read_manifest
+from recross.parts.identity import READ, describe, fingerprint
+from recross.store import Store, file_hash, read_manifest
 
 
 @dataclass(frozen=True)

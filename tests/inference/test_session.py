@@ -9,11 +9,11 @@ from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.negatives.ranked import RankWindow
+from recross.parts.identity import fingerprint
 from recross.rerankers.composed.cascade import Cascade, Stage
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.bm25 import BM25
-from recross.store import fingerprint
 
 COMPILED = Session(Hardware(backend="torch_compile", threads=1), Path("elsewhere"))
 

@@ -16,11 +16,12 @@ from recross.negatives.filters import Denoising, Margin
 from recross.negatives.mining import Sieve, known_positives
 from recross.negatives.pool import POOL
 from recross.negatives.ranked import FromPool, RankWindow, TopK, hardest_first, uniform
+from recross.parts.identity import fingerprint
 from recross.rerankers.baselines import Oracle
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
 from recross.seeding import generator
-from recross.store import Store, fingerprint, read_manifest
+from recross.store import Store, read_manifest
 from tests.conftest import Ranking
 
 SOURCE = RandomOrder()

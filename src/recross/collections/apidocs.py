@@ -22,7 +22,8 @@ from recross.collections.docstrings import Entry, harvest
 from recross.collections.files import BeirFolder, write_beir
 from recross.errors import InputError
 from recross.machine.hardware import usable_cores
-from recross.store import DEFAULT_STORE, Store, file_hash, handed_over, read_manifest
+from recross.parts.identity import handed_over
+from recross.store import DEFAULT_STORE, Store, file_hash, read_manifest
 
 SUMMARY_WORDS = (4, 30)
 BODY_WORDS = 15

@@ -18,8 +18,8 @@ from ir_datasets.util import HashVerificationError
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
+from recross.parts.identity import fingerprint
 from recross.records import Qrels
-from recross.store import fingerprint
 
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError)
 

@@ -20,10 +20,10 @@ from hydra.errors import HydraException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from recross.errors import InputError
-from recross.store import fingerprint, is_handed_over
+from recross.parts import bounds
+from recross.parts.identity import fingerprint, is_handed_over
 
 PACKAGE = "recross."
 TARGET = "_target_"
@@ -207,12 +207,8 @@ def _value_problems(path: str, value: Any, hint: Any) -> Iterator[str]:
     elif _is_part(hint) or _is_part(_element(hint)):
         yield f"{path}: must be {_plain_name(hint)}, got {value!r}"
     else:
-        try:
-            _adapter(hint).validate_python(value)
-        except ValidationError as error:
-            for problem in error.errors():
-                where = "".join(f".{step}" for step in problem["loc"] if isinstance(step, str))
-                yield f"{path}{where}: {problem['msg']}, got {value!r}"
+        for where, problem in bounds.find_problems(hint, value):
+            yield f"{path}{where}: {problem}"
 
 
 def _construct(path: str, node: Node) -> Any:
@@ -238,7 +234,7 @@ def _construct_value(path: str, value: Any, hint: Any) -> Any:
         inner = _element(hint)
         parts = [_construct_value(f"{path}{step}", item, inner) for step, item in items.items()]
         return dict(zip(value, parts, strict=True)) if isinstance(value, Mapping) else tuple(parts)
-    return _adapter(hint).validate_python(value)
+    return bounds.adapter(hint).validate_python(value)
 
 
 def _target(name: Any) -> Any:
@@ -260,14 +256,7 @@ def _parameters(target: Any) -> dict[str, inspect.Parameter]:
 
 
 def _hints(target: Any) -> dict[str, Any]:
-    return get_type_hints(target)
-
-
-@cache
-def _adapter(hint: Any) -> TypeAdapter[Any]:
-    if inspect.isclass(hint) and hasattr(hint, "__dataclass_fields__"):
-        return TypeAdapter(hint)
-    return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+    return get_type_hints(target, include_extras=True)
 
 
 def _is_node(value: Any) -> bool:

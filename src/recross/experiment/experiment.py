@@ -24,12 +24,13 @@ from recross.inference.session import Session
 from recross.machine.environment import environment, typed_command
 from recross.machine.hardware import Hardware
 from recross.negatives.sampler import NegativeSampler
+from recross.parts.identity import describe, fingerprint
 from recross.rerankers.baselines import FirstStage
 from recross.rerankers.composed.interpolation import Interpolation, choose_interpolation
 from recross.rerankers.reranker import Reranker, networks, parameters
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.runs import Run
-from recross.store import DEFAULT_STORE, Store, describe, fingerprint, read_manifest, write_json
+from recross.store import DEFAULT_STORE, Store, read_manifest, write_json
 from recross.tracking.tracker import Log, Tracker
 from recross.training.data.leaks import LeakPolicy
 from recross.training.data.training_data import MinedNegatives, TrainingData

@@ -86,7 +86,7 @@ def _base_model(result: Mapping[str, Any]) -> str:
 
 def _said(part: Mapping[str, Any]) -> str:
     """A part in one line: its class and the values that make it what it is."""
-    return f"`{part['class'].rpartition('.')[2]}` {_values(part)}"
+    return f"`{part['class']}` {_values(part)}"
 
 
 def _values(part: Mapping[str, Any]) -> str:

@@ -9,7 +9,8 @@ from typing import Any, TypeVar, cast
 
 from recross.inference.cache.score_cache import ScoreCache
 from recross.machine.hardware import Hardware
-from recross.store import DEFAULT_STORE, is_handed_over
+from recross.parts.identity import is_handed_over
+from recross.store import DEFAULT_STORE
 
 Part = TypeVar("Part")
 

@@ -119,14 +119,14 @@ def candidate_set(record: Record) -> str:
     unless its rankings were somebody else's.
     """
     retriever = record["retriever"]
-    is_first_stage = record["reranker"]["class"].endswith(".FirstStage")
+    is_first_stage = record["reranker"]["class"] == "FirstStage"
     if is_first_stage and not {"path", "datasets"} & retriever.keys():
         return FULL_COLLECTION
     return f"{_first_stage(retriever)} top {record['depth']}"
 
 
 def _first_stage(retriever: Record) -> str:
-    name = retriever["class"].rpartition(".")[2]
+    name = retriever["class"]
     if parts := retriever.get("retrievers"):
         return f"{name} of {' and '.join(map(_first_stage, parts))}"
     if name == "BM25":

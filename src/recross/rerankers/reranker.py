@@ -14,8 +14,8 @@ from recross.errors import InputError
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.engine import Engine, Scores
 from recross.machine.hardware import Hardware
+from recross.parts.identity import READ, handed_over
 from recross.runs import Run
-from recross.store import READ, handed_over
 
 
 @runtime_checkable

@@ -20,11 +20,12 @@ from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.inference.encoders.pooled import Vectors
 from recross.machine.hardware import Hardware
+from recross.parts.identity import READ, handed_over
 from recross.retrieval.document_vectors import DocumentVectors
 from recross.retrieval.found import Found, run_of
 from recross.retrieval.sentence_encoder import SentenceEncoder, load_encoder
 from recross.runs import Run
-from recross.store import DEFAULT_STORE, READ, Store, handed_over
+from recross.store import DEFAULT_STORE, Store
 
 TRAINED_PER_LIST = 256
 """Vectors that faiss's clustering looks at for each cell; more are thrown away by it."""

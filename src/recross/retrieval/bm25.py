@@ -21,9 +21,10 @@ from scipy import sparse
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
+from recross.parts.identity import handed_over
 from recross.retrieval.found import Found, run_of
 from recross.runs import Run
-from recross.store import DEFAULT_STORE, Store, handed_over
+from recross.store import DEFAULT_STORE, Store
 
 QUERIES_AT_ONCE = 32
 """Queries multiplied together: bounds the memory for the scores of all documents they touch."""

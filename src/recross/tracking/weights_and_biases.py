@@ -14,7 +14,8 @@ from typing import Any, Literal
 import wandb
 
 from recross.errors import InputError
-from recross.store import fingerprint, write_json
+from recross.parts.identity import fingerprint
+from recross.store import write_json
 from recross.tracking.tracker import JsonLines, JsonLinesLog
 
 Mode = Literal["offline", "online"]

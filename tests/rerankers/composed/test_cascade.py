@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recross.errors import InputError
+from recross.parts.identity import fingerprint
 from recross.records import Cost
 from recross.rerankers.baselines import FirstStage
 from recross.rerankers.composed.cascade import Cascade, Stage
 from recross.rerankers.composed.interpolation import Interpolated
 from recross.runs import Run
-from recross.store import fingerprint
 from recross.training.validation import Trainable
 from tests.conftest import toy_collection
 

@@ -6,13 +6,13 @@ import pytest
 
 from recross.errors import InputError
 from recross.inference.cache.score_cache import caches_off
+from recross.parts.identity import describe, fingerprint
 from recross.rerankers.generative.chat_server import ChatServer, EndpointError, Patience
 from recross.rerankers.generative.endpoint import BudgetError, EndpointGenerator
 from recross.rerankers.generative.kept_answers import KeptAnswer, KeptAnswers
 from recross.rerankers.generative.listwise import ListwiseReranker
 from recross.rerankers.reranker import parameters
 from recross.retrieval.bm25 import BM25
-from recross.store import describe, fingerprint
 from tests.chat_stub import ChatStub, slowly, words
 
 KEY = "sk-very-secret"

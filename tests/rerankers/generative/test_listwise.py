@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
+from recross.parts.identity import fingerprint
 from recross.records import Cost
 from recross.rerankers.generative.generators import longest_fitting
 from recross.rerankers.generative.listwise import ListwiseReranker
 from recross.rerankers.generative.listwise_prompts import named_prompt
 from recross.runs import Run
-from recross.store import fingerprint
 
 PASSAGE = re.compile(r"^\[(\d+)\] (\S+)", re.MULTILINE)
 

@@ -8,11 +8,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recross.errors import InputError
 from recross.machine.hardware import Hardware
+from recross.parts.identity import fingerprint
 from recross.rerankers.generative.listwise import ListwiseReranker
 from recross.rerankers.generative.local_generator import LocalGenerator
 from recross.rerankers.reranker import parameters
 from recross.retrieval.bm25 import BM25
-from recross.store import fingerprint
 from tests.conftest import toy_collection
 
 TEMPLATE = (

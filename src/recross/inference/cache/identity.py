@@ -10,7 +10,7 @@ import torch
 import xxhash
 
 from recross.machine.hardware import Hardware
-from recross.store import describe
+from recross.parts.identity import describe
 
 SCHEMA = 3
 """Raised when the engine or a forward changes a score."""

@@ -228,7 +228,7 @@ def _unused(label: str, taken: set[str]) -> str:
 
 
 def _reranks(one: Finished) -> bool:
-    return bool(one.record["reranker"]["class"].rpartition(".")[2] != "FirstStage")
+    return bool(one.record["reranker"]["class"] != "FirstStage")
 
 
 def _place(label: str, order: Sequence[str]) -> int:

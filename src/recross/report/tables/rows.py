@@ -169,7 +169,7 @@ def _row(
     first = next(iter(judged[0]["measures"]))
     latency = [run["latency_ms_per_100"] for run in runs if run["latency_ms_per_100"]]
     search = [run["first_stage_ms"]["p50"] for run in runs if run["first_stage_ms"]]
-    reranks = runs[0]["reranker"]["class"].rpartition(".")[2] != "FirstStage"
+    reranks = runs[0]["reranker"]["class"] != "FirstStage"
     means = [part["measures"][first] for part in judged]
     before = [run["first_stage_measures"][first] for run in runs]
     return Row(

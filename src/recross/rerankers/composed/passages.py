@@ -13,9 +13,9 @@ from typing import Any, Literal
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.inference.engine import Engine
+from recross.parts.identity import fingerprint
 from recross.rerankers.reranker import Reranker
 from recross.runs import Run
-from recross.store import fingerprint
 
 WORD = re.compile(r"\S+")
 SEPARATOR = "#"

@@ -18,9 +18,9 @@ from recross.errors import InputError
 from recross.inference.batches import token_budget
 from recross.inference.tokens import Ints
 from recross.machine.hardware import Hardware
+from recross.parts.identity import READ, handed_over
 from recross.records import Cost
 from recross.rerankers.generative.generators import Conversation, Message, progress
-from recross.store import READ, handed_over
 
 GREEDY = {
     "do_sample": False,

@@ -26,12 +26,13 @@ from recross.errors import InputError
 from recross.inference.batches import PackedBatch, token_budget
 from recross.inference.tokens import Ints
 from recross.machine.hardware import Hardware
+from recross.parts.identity import handed_over
 from recross.records import Cost
 from recross.rerankers.late_interaction.network import LateInteractionNetwork
 from recross.rerankers.late_interaction.token_vectors import Floats, Storage, TokenVectors
 from recross.rerankers.reranker import NetworkReranker
 from recross.runs import Run
-from recross.store import DEFAULT_STORE, Store, handed_over
+from recross.store import DEFAULT_STORE, Store
 
 DOCUMENTS_AT_ONCE = 5_000
 """Documents tokenised and sorted together when a collection is encoded."""

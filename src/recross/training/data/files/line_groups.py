@@ -10,8 +10,9 @@ from typing import Any, overload
 
 from recross.collections.collection import Texts
 from recross.errors import InputError
+from recross.parts.identity import fingerprint
 from recross.records import TrainingGroup
-from recross.store import fingerprint, read_manifest
+from recross.store import read_manifest
 from recross.training.data.files.examples import (
     CollectionIds,
     Example,

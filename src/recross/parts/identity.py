@@ -1,0 +1,97 @@
+"""What makes a part what it is: its description, and the fingerprint it is kept under."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import Field, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+READ = {"read": True}
+"""Metadata of a field that names a hub id or a folder that will be read."""
+HANDED_OVER = {"handed_over": True}
+"""Metadata of a field that is filled from the session when work begins, never from a config."""
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class ChangesScores(Protocol):
+    """A value handed over to a part that knows what of it changes what the part computes."""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What changes scores, by name."""
+
+
+def handed_over(default: T) -> T:
+    """A field of a part for something that the session has: ``hardware``, ``store``, ``cache``."""
+    declared: T = field(default=default, metadata=HANDED_OVER)
+    return declared
+
+
+def describe(value: Any) -> Any:
+    """What a value is, in JSON: a dataclass by its class and the fields that make it what it is.
+
+    Fields declared ``compare=False`` are left out; of what the session hands over, only what says
+    that it changes scores (hardware: its precision and back-end) is described.
+    Files and folders that are read, paths and fields declared with ``metadata=READ``, are described
+    with the state of their content, so that nothing made from an older state is taken for theirs.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        kind = type(value)
+        named = {
+            declared.name: _field(declared, getattr(value, declared.name))
+            for declared in fields(value)
+            if declared.compare and _tells(declared, getattr(value, declared.name))
+        }
+        return {"class": class_name(kind), **named}
+    if isinstance(value, Mapping):
+        return {str(key): describe(item) for key, item in value.items()}
+    if isinstance(value, frozenset | set):
+        return sorted(describe(item) for item in value)
+    if isinstance(value, list | tuple):
+        return [describe(item) for item in value]
+    if isinstance(value, Path):
+        return _with_state(value)
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise TypeError(f"cannot describe a {type(value).__name__}: {value!r}")
+
+
+def class_name(kind: type) -> str:
+    """The class's own name, wherever its module stands; with its module if it is not ours."""
+    ours = kind.__module__.startswith("recross.")
+    return kind.__qualname__ if ours else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def is_handed_over(declared: Field[Any]) -> bool:
+    """Whether a field is filled from the session."""
+    return bool(declared.metadata.get("handed_over"))
+
+
+def _tells(declared: Field[Any], value: Any) -> bool:
+    return not is_handed_over(declared) or isinstance(value, ChangesScores)
+
+
+def _field(declared: Field[Any], value: Any) -> Any:
+    if is_handed_over(declared):
+        return describe(value.identity)
+    return _with_state(Path(value)) if declared.metadata.get("read") else describe(value)
+
+
+def _with_state(path: Path) -> str:
+    """The path and, where it exists, a digest of the names, sizes and times of its files."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    states = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]
+    if not states:
+        return str(path)
+    return f"{path} ({hashlib.sha256(repr(states).encode()).hexdigest()[:16]})"
+
+
+def fingerprint(*parts: Any) -> str:
+    """Sixteen hexadecimal digits that differ when any described part differs."""
+    text = json.dumps(describe(parts), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
