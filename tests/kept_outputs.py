@@ -1,7 +1,7 @@
 """What a change must not change: record the outputs of small runs before and after, and compare.
 
-    python tests/kept_outputs.py record FOLDER [--only NAME ...]
-    python tests/kept_outputs.py compare BEFORE AFTER
+    python -m tests.kept_outputs record FOLDER [--only NAME ...]
+    python -m tests.kept_outputs compare BEFORE AFTER
 
 Every configuration is a command of recross on a toy collection, with seeded random checkpoints of
 the real classes; ``scores`` are those of the Python API. Kept are runs, records without times,
