@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kept_inputs import CONFIGURATIONS, SCORED, make_inputs
+from tests.kept_inputs import CONFIGURATIONS, SCORED, make_inputs
 
 ROOT = Path(__file__).parents[1]
 ALONE = {
@@ -190,7 +190,6 @@ def main() -> int:
     if given.command == "compare":
         return 0 if compare(given.before, given.after) else 1
     os.environ.update(ALONE)
-    sys.path.insert(0, str(ROOT))
     record(given.folder.resolve(), given.only)
     return 0
 
