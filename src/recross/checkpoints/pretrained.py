@@ -13,6 +13,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -83,6 +84,7 @@ KINDS: dict[str, Any] = {
     "token_classifier": AutoModelForTokenClassification,
     "sequence_to_sequence": AutoModelForSeq2SeqLM,
     "causal_lm": AutoModelForCausalLM,
+    "masked_lm": AutoModelForMaskedLM,
 }
 
 
