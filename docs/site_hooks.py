@@ -6,7 +6,12 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
-from recross.command.config import about, config_folder, options, rerankers_of_checkpoints
+from recross.command.catalogue import (
+    find_config_folder,
+    group_rerankers_by_checkpoint,
+    list_options,
+    read_summary,
+)
 from recross.report.tables.contracts_table import contracts_table
 
 GROUPS = {
@@ -35,17 +40,18 @@ def on_files(files: Files, config: Any) -> Files:
 def options_page() -> str:
     """One section per group, one block per option."""
     lines = ["# Every option", "", "One folder of `conf/` per group, one file per option.", ""]
-    found = options()
+    found = list_options()
     for group in [*GROUPS, *sorted(found.keys() - GROUPS.keys())]:
         names = found[group]
         lines += [f"## {group}", "", GROUPS.get(group, ""), ""]
         lines += ["| option | what it is |", "|---|---|"]
         lines += [
-            f"| [`{name}`](#{anchor(group, name)}) | {about(group, name)} |" for name in names
+            f"| [`{name}`](#{anchor(group, name)}) | {read_summary(group, name)} |"
+            for name in names
         ]
         lines.append("")
         for name in names:
-            text = (config_folder() / group / f"{name}.yaml").read_text(encoding="utf-8")
+            text = (find_config_folder() / group / f"{name}.yaml").read_text(encoding="utf-8")
             lines += [f"### {group}={name} {{ #{anchor(group, name)} }}", ""]
             lines += ["```yaml", text.rstrip(), "```", ""]
     return "\n".join(lines)
@@ -56,7 +62,9 @@ def contracts_page() -> str:
     intro = (
         "What published checkpoints are asked, how their answer is read, and what others measured."
     )
-    return f"# Published checkpoints\n\n{intro}\n\n{contracts_table(rerankers_of_checkpoints())}"
+    return (
+        f"# Published checkpoints\n\n{intro}\n\n{contracts_table(group_rerankers_by_checkpoint())}"
+    )
 
 
 def anchor(group: str, name: str) -> str:

@@ -9,22 +9,16 @@ import pytest
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from recross.command.config import (
-    ConfigError,
-    about,
-    build,
-    composed,
-    config_folder,
-    find_problems,
-    options,
-    quoted,
-    resolved,
-)
+from recross.command.building import build
+from recross.command.catalogue import find_config_folder, list_options, read_summary
+from recross.command.checking import find_config_problems
+from recross.command.composition import compose_config, compose_values, quote_override
+from recross.errors import ConfigError
 from recross.parts.identity import is_handed_over
 from recross.rerankers.baselines import Oracle
 
-GROUPS = [g for g in options() if g not in ("experiment", "row")]
-OPTIONS = [(group, name) for group in GROUPS for name in options()[group]]
+GROUPS = [g for g in list_options() if g not in ("experiment", "row")]
+OPTIONS = [(group, name) for group in GROUPS for name in list_options()[group]]
 MUST_BE_GIVEN = {
     ("collection", "files"): ["collection.folder=somewhere"],
     ("collection", "folds"): ["collection.source.folder=somewhere"],
@@ -61,15 +55,15 @@ for teacher in ("biencoder", "embedded_l6", "reranker"):
 
 
 def values(*overrides):
-    return resolved(composed("run", list(overrides)))
+    return compose_values("run", list(overrides))
 
 
 def cells(experiment):
     """Every cell of a study, as data."""
-    params = composed("run", [f"experiment={experiment}"]).hydra.sweeper.params or {}
+    params = compose_config("run", [f"experiment={experiment}"]).hydra.sweeper.params or {}
     choices = [[f"{key}={one}" for one in str(value).split(",")] for key, value in params.items()]
     for chosen in product(*choices):
-        yield resolved(composed("run", [f"experiment={experiment}", *chosen]))
+        yield compose_values("run", [f"experiment={experiment}", *chosen])
 
 
 @pytest.mark.parametrize("group, name", OPTIONS)
@@ -93,7 +87,7 @@ def nodes(node):
 @cache
 def composed_option(group, name):
     """What a file states, itself and through its defaults list."""
-    return OmegaConf.to_container(composed("run", [f"{group}={name}"])[group])
+    return OmegaConf.to_container(compose_config("run", [f"{group}={name}"])[group])
 
 
 @pytest.mark.parametrize("group, name", OPTIONS)
@@ -113,39 +107,39 @@ def test_a_file_states_every_argument_that_a_user_may_want_to_set(group, name):
         assert stated - silent <= raw.keys()
 
 
-@pytest.mark.parametrize("group, name", [(g, n) for g in options() for n in options()[g]])
+@pytest.mark.parametrize("group, name", [(g, n) for g in list_options() for n in list_options()[g]])
 def test_every_option_says_what_it_is(group, name):
-    assert len(about(group, name)) > 10
+    assert len(read_summary(group, name)) > 10
 
 
-@pytest.mark.parametrize("row", options()["row"])
+@pytest.mark.parametrize("row", list_options()["row"])
 def test_every_row_builds_and_has_a_label(row):
     assert build(values(f"row={row}", "training=smoke")).label
 
 
-@pytest.mark.parametrize("experiment", options()["experiment"])
+@pytest.mark.parametrize("experiment", list_options()["experiment"])
 def test_every_named_study_composes_into_cells_that_build(experiment):
-    cfg = composed("run", [f"experiment={experiment}"])
+    cfg = compose_config("run", [f"experiment={experiment}"])
     params = cfg.hydra.sweeper.params or {}
     first = [f"{key}={str(value).split(',')[0]}" for key, value in params.items()]
-    built = build(resolved(composed("run", [f"experiment={experiment}", *first])))
+    built = build(compose_values("run", [f"experiment={experiment}", *first]))
     assert built.study == experiment
 
 
 STUDIES_OF_ROWS = [
     experiment
-    for experiment in options()["experiment"]
-    if "row" in (composed("run", [f"experiment={experiment}"]).hydra.sweeper.params or {})
+    for experiment in list_options()["experiment"]
+    if "row" in (compose_config("run", [f"experiment={experiment}"]).hydra.sweeper.params or {})
 ]
 
 
 @pytest.mark.parametrize("experiment", STUDIES_OF_ROWS)
 def test_a_row_has_the_last_word_over_its_study(experiment):
-    rows = composed("run", [f"experiment={experiment}"]).hydra.sweeper.params.row.split(",")
+    rows = compose_config("run", [f"experiment={experiment}"]).hydra.sweeper.params.row.split(",")
     for row in rows:
-        file = OmegaConf.load(config_folder() / "row" / f"{row}.yaml")
+        file = OmegaConf.load(find_config_folder() / "row" / f"{row}.yaml")
         asked = [item for one in file.get("defaults", []) for item in one.items()]
-        found = composed("run", [f"experiment={experiment}", f"row={row}"])
+        found = compose_config("run", [f"experiment={experiment}", f"row={row}"])
         for key, option in asked:
             group = key.removeprefix("override /")
             assert found.hydra.runtime.choices[group] == option, (row, group)
@@ -172,8 +166,8 @@ def test_every_row_of_a_study_has_a_folder_and_a_label_of_its_own(experiment):
     ],
 )
 def test_a_path_with_an_equals_sign_needs_no_quotes(word, found):
-    assert quoted(word) == found
-    cfg = composed("run", ["study=outputs/x/seed=0/checkpoint"])
+    assert quote_override(word) == found
+    cfg = compose_config("run", ["study=outputs/x/seed=0/checkpoint"])
     assert cfg.study == "outputs/x/seed=0/checkpoint"
 
 
@@ -207,11 +201,15 @@ def test_targets_that_are_no_class_of_the_package_are_refused(target):
 
 def test_a_part_of_the_wrong_kind_is_refused():
     wrong = dict(values(), retriever={"_target_": "recross.training.losses.listwise.Listwise"})
-    assert any("retriever: must be a Retriever" in problem for problem in find_problems("", wrong))
+    assert any(
+        "retriever: must be a Retriever" in problem for problem in find_config_problems(wrong)
+    )
     wrong = dict(values(), retriever="bm25")
-    assert any("retriever: must be a Retriever" in problem for problem in find_problems("", wrong))
+    assert any(
+        "retriever: must be a Retriever" in problem for problem in find_config_problems(wrong)
+    )
     wrong = dict(values(), loss={"_target_": "recross.retrieval.bm25.BM25"})
-    assert any(problem.startswith("loss: must be") for problem in find_problems("", wrong))
+    assert any(problem.startswith("loss: must be") for problem in find_config_problems(wrong))
 
 
 def test_missing_values_are_all_named():
@@ -275,7 +273,7 @@ def test_problems_inside_a_mapping_of_parts_are_reported_with_their_path():
         deep={"depth": "many", "reranker": passages},
         short={"_target_": "recross.machine.hardware.Hardware"},
     )
-    problems = list(find_problems("", dict(values(), reranker=wrong)))
+    problems = list(find_config_problems(dict(values(), reranker=wrong)))
     starts = [
         f"{STAGES}.deep.reranker.reranker.colour: unknown; recross.rerankers.baselines.Oracle",
         f"{STAGES}.deep.reranker.pooling: must be max, first or mean_top",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from recross.command.catalogue import list_options
 from recross.command.cli import main
-from recross.command.config import options
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
@@ -95,7 +95,7 @@ def test_the_site_builds_without_a_warning_and_has_every_option(tmp_path, caplog
         build(config)
     assert [record.message for record in caplog.records if record.name.startswith("mkdocs")] == []
     page = (tmp_path / "site" / "reference" / "options.html").read_text(encoding="utf-8")
-    for group, names in options().items():
+    for group, names in list_options().items():
         for name in names:
             assert f"{group}={name}" in page
     assert "https://fonts" not in page

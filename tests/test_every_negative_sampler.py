@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from recross.command.catalogue import list_options
 from recross.command.cli import main
-from recross.command.config import options
 from recross.runs import Run
 from tests.conftest import save_tiny
 
@@ -33,7 +33,7 @@ def pools_of(counts):
     return [counts] if "kept" in counts else list(counts.values())
 
 
-@pytest.mark.parametrize("name", options()["negatives"])
+@pytest.mark.parametrize("name", list_options()["negatives"])
 def test_it_trains_and_what_it_mined_is_kept_for_other_seeds(name, words, tmp_path):
     assert main([*words, f"negatives={name}"]) == 0
     record = training_of(tmp_path)

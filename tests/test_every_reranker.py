@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from recross.checkpoints.published import PUBLISHED
+from recross.command.catalogue import list_options
 from recross.command.cli import main
-from recross.command.config import composed, options, resolved
+from recross.command.composition import compose_values
 from tests.chat_stub import ChatStub
 from tests.conftest import save_tiny, save_tiny_llama, save_tiny_t5
 from tests.test_configs import MUST_BE_GIVEN
@@ -67,10 +68,10 @@ def stub_override(node, backbones):
         yield f"reranker.generator.base_url={backbones['endpoint']}"
 
 
-@pytest.mark.parametrize("name", options()["reranker"])
+@pytest.mark.parametrize("name", list_options()["reranker"])
 def test_it_trains_where_it_can_and_reranks(name, backbones, beir_folder, tmp_path):
     given = MUST_BE_GIVEN.get(("reranker", name), [])
-    node = resolved(composed("run", [f"reranker={name}", *given]))["reranker"]
+    node = compose_values("run", [f"reranker={name}", *given])["reranker"]
     words = [
         *("run", f"reranker={name}", *given, *small_overrides(node, backbones)),
         *stub_override(node, backbones),

@@ -7,8 +7,8 @@ import pytest
 from ir_datasets.formats import TsvDocPairs
 from ir_datasets.util import LocalDownload
 
+from recross.command.catalogue import list_options
 from recross.command.cli import main
-from recross.command.config import options
 from tests.conftest import save_tiny, toy_collection
 
 TRIPLES = [(f"q{n}", f"d{n}", f"d{(n * 7 + 3) % 96}") for n in range(96) if n % 5 > 1]
@@ -80,7 +80,7 @@ def training_of(tmp_path):
     return json.loads(path.read_text())["training"]
 
 
-@pytest.mark.parametrize("name", options()["training_data"])
+@pytest.mark.parametrize("name", list_options()["training_data"])
 def test_it_trains_without_the_queries_of_evaluation(name, words, given, tmp_path):
     loss = LEARNS_FROM_TEACHER.get(name, "listwise")
     assert main([*words, f"training_data={name}", f"loss={loss}", *given(name)]) == 0

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from recross.collections.files import BeirFolder
-from recross.command.config import COMMANDS, build, composed, resolved
+from recross.command.building import build
+from recross.command.catalogue import COMMANDS
+from recross.command.composition import compose_values
 from recross.retrieval.bm25 import BM25
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -35,7 +37,7 @@ def test_the_readmes_commands_compose_and_build(line):
     command, *words = shlex.split(line)
     swept = [word for word in words if word != "-m"]
     first = [re.sub(r"^([a-z_.]+=[^,]+),.*", r"\1", word) for word in swept]
-    assert build(resolved(composed(command, first)))
+    assert build(compose_values(command, first))
 
 
 def test_the_readme_shows_enough_commands():

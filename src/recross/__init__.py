@@ -9,9 +9,10 @@ from recross.evaluation.measures import evaluate
 from recross.runs import Run
 
 if TYPE_CHECKING:
+    from recross.command.building import load_experiment
     from recross.command.loading import load_reranker
 
-__all__ = ["Collection", "Run", "evaluate", "load_reranker"]
+__all__ = ["Collection", "Run", "evaluate", "load_experiment", "load_reranker"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,4 +20,8 @@ def __getattr__(name: str) -> Any:
         from recross.command.loading import load_reranker
 
         return load_reranker
+    if name == "load_experiment":
+        from recross.command.building import load_experiment
+
+        return load_experiment
     raise AttributeError(f"module 'recross' has no attribute {name!r}")

@@ -13,8 +13,8 @@ from recross.checkpoints.contracts import (
 )
 from recross.checkpoints.published import PUBLISHED
 from recross.checkpoints.published_numbers import NUMBERS, OFFICIAL, Published
+from recross.command.catalogue import group_rerankers_by_checkpoint, list_options
 from recross.command.cli import main
-from recross.command.config import options, rerankers_of_checkpoints
 from recross.errors import InputError
 from recross.report.references import read_values, reference_file
 from recross.rerankers.cross_encoder import CrossEncoder
@@ -26,7 +26,7 @@ PAIR = ("red cat", ["here lives a red cat", "here lives a blue dog and more word
 def test_every_number_is_of_a_checkpoint_with_a_contract_and_of_a_collection_that_is_there():
     assert NUMBERS.keys() <= PUBLISHED.keys()
     for numbers in NUMBERS.values():
-        assert {one.collection for one in numbers} <= set(options()["collection"])
+        assert {one.collection for one in numbers} <= set(list_options()["collection"])
 
 
 def test_both_spellings_of_an_id_are_one_checkpoint():
@@ -107,7 +107,7 @@ def test_the_command_prints_every_checkpoint_with_its_option_and_numbers(capsys)
 
 
 def test_the_papers_checkpoints_have_options():
-    offered = rerankers_of_checkpoints()
+    offered = group_rerankers_by_checkpoint()
     for checkpoint in NUMBERS:
         is_old = "-L-" in checkpoint or "TinyBERT-L" in checkpoint.removesuffix("-v2")[-11:]
         assert checkpoint in offered or is_old, checkpoint
@@ -115,7 +115,7 @@ def test_the_papers_checkpoints_have_options():
 
 def test_the_references_of_the_official_study_are_the_published_numbers_of_its_options():
     checkpoints = {
-        option: name for name, found in rerankers_of_checkpoints().items() for option in found
+        option: name for name, found in group_rerankers_by_checkpoint().items() for option in found
     }
     values = read_values([reference_file("official_top1000")])
     assert len(values) >= 10

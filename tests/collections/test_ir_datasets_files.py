@@ -12,7 +12,8 @@ from ir_datasets.formats import TrecQrels, TsvDocs, TsvQueries
 from ir_datasets.util import DownloadConfig, GzipExtract, _DownloadConfig
 
 from recross.collections.ir_datasets import IrDatasets
-from recross.command.config import build, composed, resolved
+from recross.command.building import build
+from recross.command.composition import compose_values
 from recross.errors import InputError
 from recross.evaluation.measures import evaluate
 from recross.retrieval.bm25 import BM25
@@ -22,7 +23,7 @@ from tests.miniature_ir_datasets import DEV, DL19, DL20, PASSAGES, passage_of
 
 
 def option(name):
-    return build(resolved(composed("run", [f"collection={name}", "reranker=none"]))).collection
+    return build(compose_values("run", [f"collection={name}", "reranker=none"])).collection
 
 
 @pytest.mark.usefixtures("ir_datasets_home")
@@ -86,7 +87,7 @@ def test_official_candidates_are_the_lists_that_the_benchmark_publishes():
 def test_official_candidates_have_no_order_that_a_smaller_depth_could_keep(caplog):
     loaded = option("trec_dl_2019").load()
     official = build(
-        resolved(composed("run", ["collection=trec_dl_2019", "retriever=official"]))
+        compose_values("run", ["collection=trec_dl_2019", "retriever=official"])
     ).retriever
     assert official == OfficialCandidates({"test": "msmarco-passage/trec-dl-2019/judged"})
     whole = official.retrieve(loaded, loaded.query_ids("test"), 12)

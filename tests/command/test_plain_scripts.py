@@ -4,10 +4,10 @@ import subprocess
 import sys
 
 SCRIPT = """
-from recross.command.config import build, composed, resolved
+from recross import load_experiment
 
-experiment = build(
-    resolved(composed("run", {arguments}))
+experiment = load_experiment(
+    *{arguments}
 )
 print(experiment.run()["measures"])
 """

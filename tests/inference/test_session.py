@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from recross.command.config import ConfigError, build, composed, resolved
+from recross.command.building import build
+from recross.command.composition import compose_values
+from recross.errors import ConfigError
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
@@ -52,14 +54,14 @@ def test_what_changes_no_score_changes_no_fingerprint(tmp_path):
 
 
 def test_a_config_cannot_give_what_the_session_hands_over():
-    values = resolved(composed("run", ["retriever=bm25", "reranker=none", "+retriever.store=x"]))
+    values = compose_values("run", ["retriever=bm25", "reranker=none", "+retriever.store=x"])
     with pytest.raises(ConfigError, match=r"retriever\.store: unknown"):
         build(values)
 
 
 def test_an_experiment_hands_its_hardware_and_its_store_to_all_of_its_parts():
     words = ["retriever=hybrid", "negatives=biencoder", "hardware.threads=1", "output=there"]
-    experiment = build(resolved(composed("run", words)))
+    experiment = build(compose_values("run", words))
     stores = {experiment.collection.store, *(p.store for p in experiment.retriever.retrievers)}
     assert stores == {Path("there/store")}
     assert experiment.negatives.source.hardware.threads == 1

@@ -2,8 +2,8 @@
 
 import pytest
 
+from recross.command.catalogue import list_options
 from recross.command.cli import main
-from recross.command.config import options
 from recross.errors import InputError
 from recross.report.parity import candidate_set, judge, parity_table
 from recross.report.references import ReferenceValue, read_values, reference_file
@@ -156,7 +156,7 @@ def test_a_study_of_which_nothing_can_be_compared_does_not_pass(study, tmp_path,
 
 
 def test_shipped_references_are_of_shipped_studies():
-    studies = options()["experiment"]
+    studies = list_options()["experiment"]
     shipped = [study for study in studies if reference_file(study).is_file()]
     assert "performance_table" in shipped
     for study in shipped:

@@ -1,6 +1,6 @@
 """The console script.
 
-Each command imports what it needs when it runs: ``recross options`` shall not wait for torch.
+Each command imports what it needs when it runs, so that ``recross options`` imports no torch.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from recross.command.config import COMMANDS, about, options
-from recross.command.launching import collate, launch
+from recross.command.catalogue import COMMANDS, list_options, read_summary
 from recross.errors import InputError, RunError
 
 logger = logging.getLogger("recross")
@@ -46,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, rest = words[0], words[1:]
     try:
         if command in COMMANDS:
+            from recross.command.launching import launch
+
             return launch(command, rest)
         if command in _PLAIN:
             return _PLAIN[command](rest)
@@ -64,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _table(words: Sequence[str]) -> int:
+    from recross.command.launching import collate
     from recross.report.checking import check, write_reference
 
     parser = argparse.ArgumentParser(prog="recross table")
@@ -130,15 +132,15 @@ def _compare(words: Sequence[str]) -> int:
 
 def _options(words: Sequence[str]) -> int:
     argparse.ArgumentParser(prog="recross options").parse_args(words)
-    for group, names in options().items():
+    for group, names in list_options().items():
         _say(group)
         for name in names:
-            _say(f"  {name:<20} {about(group, name)}")
+            _say(f"  {name:<20} {read_summary(group, name)}")
     return 0
 
 
 def _contracts(words: Sequence[str]) -> int:
-    from recross.command.config import rerankers_of_checkpoints
+    from recross.command.catalogue import group_rerankers_by_checkpoint
     from recross.report.tables.contracts_table import contracts_table
 
     parser = argparse.ArgumentParser(prog="recross contracts")
@@ -149,7 +151,7 @@ def _contracts(words: Sequence[str]) -> int:
     asked = parser.parse_args(words)
     if asked.check or asked.golden:
         return _check_golden(asked.golden)
-    _say(contracts_table(rerankers_of_checkpoints()))
+    _say(contracts_table(group_rerankers_by_checkpoint()))
     return 0
 
 

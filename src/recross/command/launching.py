@@ -16,17 +16,17 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from recross.command.config import (
-    ConfigError,
-    build,
-    composed,
-    config_folder,
-    find_problems,
-    quoted,
-    resolved,
+from recross.command.building import build
+from recross.command.catalogue import find_config_folder
+from recross.command.checking import find_config_problems
+from recross.command.composition import (
+    compose_config,
+    compose_values,
+    quote_override,
+    resolve_config,
     save_config,
 )
-from recross.errors import InputError, RunError
+from recross.errors import ConfigError, InputError, RunError
 from recross.experiment.results import read_result, write_failure
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def launch(command: str, words: Sequence[str]) -> int:
 
     Returns the exit code: 1 when a cell failed.
     """
-    words = [quoted(word) for word in words]
+    words = [quote_override(word) for word in words]
     flags = argparse.ArgumentParser(prog=f"recross {command}", add_help=False)
     flags.add_argument("--multirun", "-m", action="store_true")
     flags.add_argument("--config-dir", "-cd")
@@ -58,7 +58,7 @@ def _checked_cells(
     """Compose and check every cell of the sweep before the first one starts."""
     parsed = _parsed(overrides)
     fixed = [word for o, word in zip(parsed, overrides, strict=True) if not o.is_sweep_override()]
-    first = composed(command, fixed, extra_folder)
+    first = compose_config(command, fixed, extra_folder)
     swept = multirun or str(first.hydra.mode).endswith("MULTIRUN")
     given = list(overrides)
     if swept:
@@ -66,8 +66,8 @@ def _checked_cells(
         params = first.hydra.sweeper.get("params") or {}
         given = [f"{k}={v}" for k, v in params.items() if k not in named] + given
     combinations = _combinations(given) if swept else [given]
-    cells = [resolved(composed(command, cell, extra_folder)) for cell in combinations]
-    problems = [problem for cell in cells for problem in find_problems("", cell)]
+    cells = [compose_values(command, cell, extra_folder) for cell in combinations]
+    problems = [problem for cell in cells for problem in find_config_problems(cell)]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     for cell in cells:
@@ -145,7 +145,7 @@ def _run_hydra(command: str, words: Sequence[str], job: Callable[[DictConfig], N
     sys.argv = [f"recross {command}", *words]
     try:
         decorate = hydra.main(
-            version_base="1.3", config_path=str(config_folder()), config_name=command
+            version_base="1.3", config_path=str(find_config_folder()), config_name=command
         )
         decorate(job)()
     except SystemExit as stop:
@@ -157,7 +157,7 @@ def _run_hydra(command: str, words: Sequence[str], job: Callable[[DictConfig], N
 
 def _job(cfg: DictConfig) -> None:
     """One job: build the experiment and run it."""
-    values = resolved(cfg)
+    values = resolve_config(cfg)
     if "study" in values:
         save_config(values, _folder(values) / "config.yaml")
     done = build(values).run()
@@ -170,7 +170,7 @@ def _job(cfg: DictConfig) -> None:
 
 def _train(cfg: DictConfig) -> None:
     """One job of ``recross train``: stop at the checkpoint."""
-    experiment: Any = build(resolved(cfg))
+    experiment: Any = build(resolve_config(cfg))
     logger.info("wrote %s", experiment.train_only())
 
 
@@ -189,7 +189,7 @@ def _guarded(job: Callable[[DictConfig], None], cfg: DictConfig) -> None:
     try:
         job(cfg)
     except Exception as error:
-        values = resolved(cfg)
+        values = resolve_config(cfg)
         names = {key: values.get(key) for key in ("study", "name", "label", "seed")}
         logger.debug("cell failed", exc_info=error)
         if "study" in values:

@@ -13,7 +13,9 @@ from recross.checkpoints.contracts import (
 )
 from recross.checkpoints.pretrained import family
 from recross.checkpoints.published import known_contract, named_contract
-from recross.command.config import build, composed, options, resolved
+from recross.command.building import build
+from recross.command.catalogue import list_options
+from recross.command.composition import compose_values
 from recross.errors import InputError
 from recross.machine.hardware import Hardware
 from recross.rerankers.causal import CausalReranker
@@ -42,7 +44,7 @@ def load_reranker(
             contract does not fit the checkpoint.
     """
     name = str(name)
-    if not Path(name).is_dir() and name in options()["reranker"]:
+    if not Path(name).is_dir() and name in list_options()["reranker"]:
         found = reranker_option(name)
     else:
         found = _kind(name, contract)(name)
@@ -61,7 +63,7 @@ def load_reranker(
 
 def reranker_option(name: str) -> Reranker:
     """Build a shipped option of the group ``reranker``."""
-    reranker: Reranker = build(resolved(composed("run", [f"reranker={name}"]))["reranker"])
+    reranker: Reranker = build(compose_values("run", [f"reranker={name}"])["reranker"])
     return reranker
 
 

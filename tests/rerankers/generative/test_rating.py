@@ -2,7 +2,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from recross.command.config import build, composed, resolved
+from recross.command.building import build
+from recross.command.composition import compose_values
 from recross.errors import InputError
 from recross.records import Cost
 from recross.rerankers.generative.endpoint import EndpointGenerator
@@ -98,7 +99,7 @@ def test_grades_come_over_http(collection, tmp_path):
 
 def test_the_shipped_option_states_the_prompt_of_the_class():
     given = MUST_BE_GIVEN["reranker", "rating_endpoint"]
-    built = build(resolved(composed("run", ["reranker=rating_endpoint", *given])))
+    built = build(compose_values("run", ["reranker=rating_endpoint", *given]))
     assert built.reranker.prompt == PROMPT
 
 

@@ -1,0 +1,61 @@
+"""Every problem of a config, found before anything is built: key, rule and value of each."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from recross.command.signatures import (
+    PACKAGE,
+    TARGET,
+    Hint,
+    Node,
+    element_of,
+    find_class,
+    is_node,
+    is_part,
+    list_items,
+    list_parameters,
+    read_hints,
+    serves,
+)
+from recross.parts import bounds
+
+
+def find_config_problems(node: Node, path: str = "") -> Iterator[str]:
+    """Every problem of a node, which stands at ``path``, and of the nodes below it."""
+    prefix = f"{path}." if path else ""
+    name = node.get(TARGET)
+    target = find_class(name)
+    if target is None:
+        yield f"{prefix}{TARGET}: must name a class of {PACKAGE}, got {name!r}"
+        return
+    parameters, hints = list_parameters(target), read_hints(target)
+    arguments = {key: value for key, value in node.items() if key != TARGET}
+    for key in arguments.keys() - parameters.keys():
+        yield f"{prefix}{key}: unknown; {name} takes {', '.join(parameters)}"
+    for key, parameter in parameters.items():
+        if key in arguments:
+            yield from _find_value_problems(f"{prefix}{key}", arguments[key], hints.get(key, Any))
+        elif parameter.default is inspect.Parameter.empty:
+            yield f"{prefix}{key}: missing; {name} needs it"
+
+
+def _find_value_problems(path: str, value: object, hint: Hint) -> Iterator[str]:
+    if is_node(value):
+        yield from find_config_problems(value, path)
+        if (target := find_class(value[TARGET])) and not serves(target, hint):
+            yield f"{path}: must be {_say_kind(hint)}, got {value[TARGET]!r}"
+    elif (items := list_items(value, hint)) is not None:
+        for step, item in items.items():
+            yield from _find_value_problems(f"{path}{step}", item, element_of(hint))
+    elif is_part(hint) or is_part(element_of(hint)):
+        yield f"{path}: must be {_say_kind(hint)}, got {value!r}"
+    else:
+        for where, problem in bounds.find_problems(hint, value):
+            yield f"{path}{where}: {problem}"
+
+
+def _say_kind(hint: Hint) -> str:
+    return f"a {hint.__name__}" if inspect.isclass(hint) else str(hint)

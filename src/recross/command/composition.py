@@ -1,0 +1,93 @@
+"""From overrides to values: a command's config composed by Hydra, resolved, saved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from recross.command.catalogue import find_config_folder
+from recross.command.naming import name_combination
+from recross.command.signatures import Node
+from recross.errors import ConfigError
+
+OmegaConf.register_new_resolver("recross.name", name_combination, replace=True)
+
+PLAIN_WITH_SIGN = re.compile(r"""^([^=\s]+)=([^'"\[\]{}$,\s=]*=[^'"\[\]{}$,\s]*)$""")
+
+
+def quote_override(word: str) -> str:
+    """Quote an override whose value contains ``=``, because Hydra cannot parse it otherwise.
+
+    Paths of our own folders do: ``retriever.checkpoint=outputs/…/seed=0/checkpoint``.
+    """
+    return PLAIN_WITH_SIGN.sub(r'\1="\2"', word)
+
+
+def compose_values(
+    command: str, overrides: Sequence[str] = (), extra_folder: str | None = None
+) -> dict[str, Any]:
+    """Compose a command's config and resolve it: all its values, as data.
+
+    Raises:
+        ConfigError: as ``compose_config`` and ``resolve_config`` do.
+    """
+    return resolve_config(compose_config(command, overrides, extra_folder))
+
+
+def compose_config(
+    command: str, overrides: Sequence[str] = (), extra_folder: str | None = None
+) -> DictConfig:
+    """Compose a command's config, ``hydra`` node included.
+
+    Raises:
+        ConfigError: an option or key is unknown, or an override cannot be parsed.
+    """
+    GlobalHydra.instance().clear()
+    more = [f"hydra.searchpath=[file://{Path(extra_folder).resolve()}]"] if extra_folder else []
+    words = [*map(quote_override, overrides), *more]
+    try:
+        with initialize_config_dir(str(find_config_folder()), version_base="1.3"):
+            return compose(command, words, return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = f" ({error.__cause__})" if isinstance(error.__cause__, HydraException) else ""
+        raise ConfigError([_shorten(f"{error}{cause}")]) from None
+
+
+def resolve_config(cfg: DictConfig) -> dict[str, Any]:
+    """The config's values with every interpolation resolved, without the ``hydra`` node.
+
+    Raises:
+        ConfigError: a mandatory value (``???``) is missing (all of them are named), or one refers
+            to a value that is not there, as of another option.
+    """
+    if "hydra" in cfg:  # inside a job Hydra has taken its own node out already
+        HydraConfig.instance().set_config(cfg)
+    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    try:
+        if missing := sorted(OmegaConf.missing_keys(own)):
+            raise ConfigError([f"{key}: must be given, got nothing" for key in missing])
+        return cast(dict[str, Any], OmegaConf.to_container(own, resolve=True))
+    except OmegaConfBaseException as error:
+        raise ConfigError([f"{error.full_key}: {str(error).splitlines()[0]}"]) from None
+
+
+def save_config(values: Node, path: Path) -> None:
+    """Write a resolved config as YAML."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(OmegaConf.create(dict(values)), path)
+
+
+def _shorten(message: str) -> str:
+    """Hydra's message without its search path, which helps nobody who mistyped an option."""
+    return "\n".join(
+        line for line in message.partition("Config search path:")[0].splitlines() if line.strip()
+    )

@@ -1,0 +1,44 @@
+"""The folder name of a combination: readable, without time stamps, from what was chosen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from hydra.core.hydra_config import HydraConfig
+
+from recross.parts.identity import fingerprint
+
+UNNAMED = frozenset(
+    (
+        *("retriever", "reranker", "row", "experiment", "study", "name", "label"),
+        *("seed", "output", "store", "reuse", "tracking", "latency_queries", "cache"),
+    )
+)
+"""Keys that do not tell combinations apart, or that stand in the name by their value alone."""
+UNNAMED_BELOW = ("tracking.", "cache.", "hydra.", "hydra/")
+LONGEST_NAME = 120
+MODULE_OF_CLASS = re.compile(r"(_target_:)\s*[\w.]*\.")
+
+
+def name_combination() -> str:
+    """Name what Hydra composed last: first stage, re-ranker, and whatever else was asked for."""
+    hydra = HydraConfig.get()
+    choices = hydra.runtime.choices
+    parts = [choices.get("retriever", ""), choices.get("reranker", "")]
+    for override in sorted(hydra.overrides.task):
+        parts.extend(_name_override(override))
+    name = ".".join(part for part in parts if part).replace(" ", "")
+    if len(name) > LONGEST_NAME:  # file systems limit the names of folders
+        name = f"{name[:LONGEST_NAME]}-{fingerprint(name)[:8]}"
+    return name
+
+
+def _name_override(override: str) -> Iterator[str]:
+    """``training.steps=8`` is ``steps=8``; a part inside another one is named by its place."""
+    key, _, value = override.lstrip("+~").partition("=")
+    group, _, inside = key.partition("@")
+    if inside or (group not in UNNAMED and not group.startswith(UNNAMED_BELOW)):
+        place = inside.removesuffix(f".{group}") or group
+        value = MODULE_OF_CLASS.sub(r"\1", value.rpartition("/")[2])
+        yield f"{place.rpartition('.')[2]}={value}"

@@ -1,0 +1,89 @@
+"""Classes that a config names by ``_target_``, and what each argument of theirs takes."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeGuard, get_args, get_origin, get_type_hints
+
+from recross.parts.identity import is_handed_over
+
+PACKAGE = "recross"
+TARGET = "_target_"
+Node: TypeAlias = Mapping[str, object]
+"""A part as data: its class under ``_target_``, and its arguments."""
+Hint: TypeAlias = Any
+"""An annotation, for which Python has no type."""
+
+
+def find_class(name: object) -> type | None:
+    """The class that a config names, if it is one of the package."""
+    if not isinstance(name, str) or not name.startswith(f"{PACKAGE}."):
+        return None
+    module, _, own_name = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), own_name)
+    except Exception:  # noqa: BLE001  (whatever an import may raise, the name is no target)
+        return None
+    return found if inspect.isclass(found) else None
+
+
+def list_parameters(target: type) -> dict[str, inspect.Parameter]:
+    """What a config may give: every parameter but those that the session hands over."""
+    handed_over = {name for name, declared in _fields(target).items() if is_handed_over(declared)}
+    every = inspect.signature(target).parameters
+    return {name: parameter for name, parameter in every.items() if name not in handed_over}
+
+
+def read_hints(target: type) -> Mapping[str, Hint]:
+    """The annotations of a class's arguments, bounds included."""
+    return get_type_hints(target, include_extras=True)
+
+
+def is_node(value: object) -> TypeGuard[Node]:
+    """Whether a value describes a part."""
+    return isinstance(value, Mapping) and TARGET in value
+
+
+def list_items(value: object, hint: Hint) -> dict[str, object] | None:
+    """What a list or a mapping of parts holds, by its step in a path; ``None``: it is neither."""
+    if isinstance(value, list):
+        items = {f"[{number}]": item for number, item in enumerate(value)}
+    elif isinstance(value, Mapping):
+        items = {f".{key}": item for key, item in value.items()}
+    else:
+        return None
+    return items if is_part(element_of(hint)) or any(map(is_node, items.values())) else None
+
+
+def element_of(hint: Hint) -> Hint:
+    """The annotation of what a list or a mapping of this kind holds."""
+    origin: object = get_origin(hint)
+    if not inspect.isclass(origin) or not issubclass(origin, Sequence | Mapping):
+        return Any
+    arguments = [argument for argument in get_args(hint) if argument is not Ellipsis]
+    return arguments[-1 if issubclass(origin, Mapping) else 0]
+
+
+def is_part(hint: Hint) -> bool:
+    """Whether an argument takes one of the package's own classes."""
+    return inspect.isclass(hint) and hint.__module__.startswith(f"{PACKAGE}.")
+
+
+def serves(target: type, hint: Hint) -> bool:
+    """Whether an instance of ``target`` can stand where ``hint`` is asked for."""
+    origin: object = get_origin(hint)
+    if origin is Callable:
+        return "__call__" in vars(target)
+    if not inspect.isclass(hint):
+        return True
+    if getattr(hint, "_is_protocol", False):
+        members = [member for member in vars(hint) if not member.startswith("_")]
+        return all(hasattr(target, m) or m in _fields(target) for m in members)
+    return issubclass(target, hint)
+
+
+def _fields(target: type) -> Mapping[str, Any]:
+    fields: Mapping[str, Any] = getattr(target, "__dataclass_fields__", {})
+    return fields
