@@ -182,7 +182,7 @@ def test_all_problems_are_reported_at_once_with_key_rule_and_value():
     assert problems[1].startswith(
         "retriever.colour: unknown; recross.retrieval.biencoder.BiEncoder"
     )
-    assert problems[2] == "retriever.index: must be Flat, HNSW or IVF, got 'Tree'"
+    assert problems[2] == "retriever.index: must be a VectorIndex, got 'Tree'"
     assert problems[3].startswith("seed: must be a whole number, got")
 
 

@@ -8,9 +8,10 @@ from recross.collections.files import BeirFolder
 from recross.evaluation.measures import evaluate
 from recross.machine.hardware import Hardware
 from recross.rerankers.baselines import BiEncoderScore
-from recross.retrieval import biencoder, document_vectors
-from recross.retrieval.biencoder import BiEncoder, cosines, search
+from recross.retrieval import document_vectors, vector_index
+from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.document_vectors import DocumentVectors
+from recross.retrieval.vector_index import cosines, search
 from recross.store import Store
 
 EMBEDDED = "embedded:all-minilm-l6-v2"
@@ -105,7 +106,7 @@ def test_what_is_said_to_be_written_is_on_the_disk_by_then(tmp_path, documents, 
 
 @pytest.mark.parametrize("depth", [1, 7, 23, 40])
 def test_search_block_by_block_is_exact(tmp_path, documents, depth, monkeypatch):
-    monkeypatch.setattr(biencoder, "QUERIES_AT_ONCE", 2)
+    monkeypatch.setattr(vector_index, "QUERIES_AT_ONCE", 2)
     found = stored(tmp_path, documents, Encoder())
     queries = np.stack([vector(f"query {number}") for number in range(5)])
     products = queries @ np.asarray(found.vectors, dtype=np.float32).T
@@ -136,7 +137,7 @@ def test_all_queries_are_searched_in_one_call(tmp_path, collection, monkeypatch)
         asked.append(len(queries))
         return search(documents, queries, depth)
 
-    monkeypatch.setattr(biencoder, "search", counted)
+    monkeypatch.setattr(vector_index, "search", counted)
     run = BiEncoder(EMBEDDED, store=tmp_path).retrieve(collection, list(collection.queries), 5)
     assert asked == [96]
     assert {len(ranking) for ranking in run.rankings.values()} == {5}

@@ -1,5 +1,5 @@
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import bm25s
 import numpy as np
@@ -12,13 +12,16 @@ from recross.collections.files import BeirFolder
 from recross.errors import InputError
 from recross.evaluation.measures import evaluate
 from recross.machine.hardware import Hardware
+from recross.parts.identity import handed_over
 from recross.rerankers.baselines import BiEncoderScore, FirstStage, Oracle
+from recross.retrieval.approximate_index import HNSW, IVF
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.bm25 import BM25, search
 from recross.retrieval.fusion import ReciprocalRankFusion, fuse
 from recross.retrieval.random_order import RandomOrder
 from recross.retrieval.retriever import retrieve_once
 from recross.retrieval.run_file import RunFile
+from recross.retrieval.vector_index import Exact
 from recross.runs import Run
 from recross.store import Store
 
@@ -89,7 +92,7 @@ def test_a_query_without_known_terms_finds_nothing(tmp_path):
     [
         ({"b": 2.0}, r"b must lie in \[0, 1\], got 2.0"),
         ({"k1": -1.0}, "k1 must not be negative, got -1.0"),
-        ({"method": "tfidf"}, "method must be one of lucene, .* got 'tfidf'"),
+        ({"method": "tfidf"}, "method must be lucene, .* or bm25l, got 'tfidf'"),
         ({"stemmer": "klingon"}, "stemmer must be one of .* got 'klingon'"),
     ],
 )
@@ -119,20 +122,20 @@ def test_the_biencoder_ranks_by_the_cosine_of_sentence_transformers(tmp_path, co
     assert all(found[doc_id] == pytest.approx(expected[doc_id], abs=1e-4) for doc_id in found)
 
 
-@pytest.mark.parametrize("index", ["HNSW", "IVF"])
+@pytest.mark.parametrize("index", [HNSW(), IVF(lists=4, probes=4)])
 def test_approximate_indexes_searched_wide_agree_with_the_exact_one(tmp_path, collection, index):
     exact = BiEncoder(EMBEDDED, store=tmp_path).retrieve(collection, ["q0", "q1"], 10)
-    wide = BiEncoder(EMBEDDED, index=index, ivf_lists=4, ivf_probes=4, store=tmp_path)
+    wide = BiEncoder(EMBEDDED, index, store=tmp_path)
     approximate = wide.retrieve(collection, ["q0", "q1"], 10)
     for query_id in ("q0", "q1"):
         assert len(set(exact.doc_ids(query_id)) & set(approximate.doc_ids(query_id))) >= 9
 
 
-@pytest.mark.parametrize("index", ["HNSW", "IVF"])
+@pytest.mark.parametrize("index", [HNSW(), IVF(lists=4, probes=4)])
 def test_approximate_indexes_keep_the_vectors_as_stored_in_half_precision(
     tmp_path, collection, index
 ):
-    encoder = BiEncoder(EMBEDDED, index=index, ivf_lists=4, ivf_probes=4, store=tmp_path)
+    encoder = BiEncoder(EMBEDDED, index, store=tmp_path)
     found = encoder.retrieve(collection, ["q0", "q1"], 10)
     exact = BiEncoderScore(encoder).rerank(found, collection)
     for query_id in ("q0", "q1"):
@@ -140,8 +143,34 @@ def test_approximate_indexes_keep_the_vectors_as_stored_in_half_precision(
             dict(exact.rankings[query_id]), abs=1e-6
         )
     (file,) = (tmp_path / "faiss").glob("*/index.faiss")
-    links = 100_000 if index == "HNSW" else 20_000
+    links = 100_000 if isinstance(index, HNSW) else 20_000
     assert file.stat().st_size < 96 * 384 * 2 + links
+
+
+def test_a_wider_search_of_an_index_reads_the_same_vectors_and_the_same_index(tmp_path, collection):
+    found = []
+    for index in (IVF(lists=8, probes=1), IVF(lists=8, probes=8), Exact()):
+        encoder = BiEncoder(EMBEDDED, index, store=tmp_path)
+        found.append(encoder.retrieve(collection, ["q0", "q1", "q2"], 10))
+    narrow, wide, exact = (
+        sum(len(set(run.doc_ids(q)) & set(found[-1].doc_ids(q))) for q in ("q0", "q1", "q2"))
+        for run in found
+    )
+    assert narrow < wide == exact == 30
+    assert len(list((tmp_path / "vectors").glob("*/manifest.json"))) == 1
+    assert len(list((tmp_path / "faiss").glob("*/manifest.json"))) == 1
+
+
+@pytest.mark.parametrize(
+    "kind, arguments, message",
+    [
+        (HNSW, {"links": 0}, "links must be at least 1, got 0"),
+        (IVF, {"probes": 65}, "probes must not exceed lists=64, got 65"),
+    ],
+)
+def test_an_index_refuses_bad_arguments(kind, arguments, message):
+    with pytest.raises(InputError, match=message):
+        kind(**arguments)
 
 
 def test_the_biencoder_as_reranker_agrees_with_itself_as_retriever(tmp_path, collection):
@@ -215,7 +244,7 @@ def test_a_run_made_in_another_precision_is_another_run(tmp_path, collection, mo
 
     @dataclass(frozen=True)
     class Recording(RandomOrder):
-        hardware: Hardware = field(default=Hardware(), compare=False)
+        hardware: Hardware = handed_over(Hardware())
 
         def retrieve(self, *arguments):
             asked.append(self.hardware.precision)

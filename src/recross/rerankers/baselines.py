@@ -10,7 +10,8 @@ from itertools import chain
 from recross.collections.collection import Collection
 from recross.inference.encoders.pooled import Vectors
 from recross.records import Cost
-from recross.retrieval.biencoder import BiEncoder, cosines
+from recross.retrieval.biencoder import BiEncoder
+from recross.retrieval.vector_index import cosines
 from recross.runs import Run
 
 

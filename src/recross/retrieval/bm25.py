@@ -1,7 +1,6 @@
 """BM25 (Robertson et al. 1994) in the variant of Lucene; the only home of bm25s.
 
-bm25s tokenises, weighs and stores; the search is a product of sparse matrices in scipy, which
-visits only documents that share a term with a query.
+bm25s tokenises, weighs and stores; the search is the product of the sparse index.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import bm25s
 import numpy as np
@@ -21,18 +20,18 @@ from scipy import sparse
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
+from recross.parts.bounds import Ge, Le, checked
 from recross.parts.identity import handed_over
-from recross.retrieval.found import Found, run_of
+from recross.retrieval.matches import Matches, make_run
+from recross.retrieval.sparse_index import SparseIndex
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store
-
-QUERIES_AT_ONCE = 32
-"""Queries multiplied together: bounds the memory for the scores of all documents they touch."""
 
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
 
 
 @dataclass(frozen=True)
+@checked
 class BM25:
     """Lexical retrieval: Snowball stems, English stop words, scores of ``method``.
 
@@ -40,25 +39,18 @@ class BM25:
     share no term with the query are not returned, so a ranking may be short.
     """
 
-    k1: float = 0.9
-    b: float = 0.4
-    method: str = "lucene"
+    k1: Annotated[float, Ge(0)] = 0.9
+    b: Annotated[float, Ge(0), Le(1)] = 0.4
+    method: Literal["lucene", "robertson", "atire", "bm25+", "bm25l"] = "lucene"
     stemmer: str = "english"
     stopwords: str = "en"
     store: Path = handed_over(DEFAULT_STORE)
 
     def __post_init__(self) -> None:
-        if self.k1 < 0:
-            raise InputError(f"k1 must not be negative, got {self.k1}")
-        if not 0 <= self.b <= 1:
-            raise InputError(f"b must lie in [0, 1], got {self.b}")
         if self.stemmer not in Stemmer.algorithms():
             raise InputError(
                 f"stemmer must be one of {', '.join(Stemmer.algorithms())}, got {self.stemmer!r}"
             )
-        methods = ("lucene", "robertson", "atire", "bm25+", "bm25l")
-        if self.method not in methods:
-            raise InputError(f"method must be one of {', '.join(methods)}, got {self.method!r}")
 
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
         """Search the whole collection for each query."""
@@ -66,7 +58,7 @@ class BM25:
         index, doc_ids = _load(folder)
         queries = self._tokenize([collection.queries[query_id] for query_id in query_ids])
         found = zip(query_ids, search(index, queries, depth), strict=True)
-        return run_of("bm25", doc_ids, found, depth)
+        return make_run("bm25", doc_ids, found, depth)
 
     def _index(self, collection: Collection) -> Path:
         def make(folder: Path) -> Mapping[str, Any]:
@@ -91,25 +83,20 @@ class BM25:
         return tokens
 
 
-def search(index: Any, queries: Sequence[Sequence[str]], depth: int) -> Iterator[Found]:
+def search(index: Any, queries: Sequence[Sequence[str]], depth: int) -> Iterator[Matches]:
     """Yield each query's best ``depth`` documents and those that tie with the last of them.
 
     A query is a list of terms; scores are those of ``bm25s.BM25.get_scores``, to the last bit,
     and all above zero.
     """
     terms = [index.get_tokens_ids(query) for query in queries]
-    weights = _postings(index)  # (terms, documents)
-    for start in range(0, len(terms), QUERIES_AT_ONCE):
-        part = terms[start : start + QUERIES_AT_ONCE]
-        products = _counts(part, weights) @ weights  # (Q, documents)
-        for query, (begin, end) in zip(part, pairwise(products.indptr), strict=True):
-            scores = products.data[begin:end]
-            if index.nonoccurrence_array is not None:
-                scores += index.nonoccurrence_array[query].sum()
-            yield Found(products.indices[begin:end], scores).where(scores > 0).best(depth)
+    weights = _map_postings(index)
+    without = index.nonoccurrence_array  # what BM25+ and BM25L give a document that lacks the term
+    added = None if without is None else np.array([without[query].sum() for query in terms])
+    return SparseIndex(weights).search(_count_terms(terms, weights), depth, added)
 
 
-def _postings(index: Any) -> sparse.csr_array:
+def _map_postings(index: Any) -> sparse.csr_array:
     """The weight of every term in every document, over the memory-mapped arrays themselves."""
     data, rows = index.scores["data"], index.scores["indices"]
     starts = index.scores["indptr"].astype(rows.dtype)
@@ -117,7 +104,7 @@ def _postings(index: Any) -> sparse.csr_array:
     return sparse.csr_array((data, rows, starts), shape=shape)
 
 
-def _counts(queries: Sequence[Sequence[int]], weights: sparse.csr_array) -> sparse.csr_array:
+def _count_terms(queries: Sequence[Sequence[int]], weights: sparse.csr_array) -> sparse.csr_array:
     """Queries as rows; a term that is twice in a query stands twice, so that sums are bm25s'."""
     terms = np.fromiter(chain.from_iterable(queries), dtype=weights.indices.dtype)
     starts = np.cumsum([0, *map(len, queries)]).astype(weights.indices.dtype)

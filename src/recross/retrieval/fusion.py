@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
+from recross.parts.bounds import Ge, checked
 from recross.retrieval.retriever import Retriever
 from recross.runs import Run
 
 
 @dataclass(frozen=True)
+@checked
 class ReciprocalRankFusion:
     """Sum of ``1 / (k + rank)`` over retrievers (Cormack et al. 2009)."""
 
     retrievers: tuple[Retriever, ...]
-    k: int = 60
+    k: Annotated[int, Ge(0)] = 60
 
     def __post_init__(self) -> None:
         if len(self.retrievers) < 2:
             raise InputError(f"retrievers must hold at least two, got {len(self.retrievers)}")
-        if self.k < 0:
-            raise InputError(f"k must not be negative, got {self.k}")
 
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
         """Fuse the retrievers' best ``depth`` documents and keep the best ``depth``."""

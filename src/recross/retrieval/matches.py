@@ -1,0 +1,43 @@
+"""What a search matches: numbers of documents with their scores, and the run they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from recross.runs import Run
+
+
+class Matches(NamedTuple):
+    """Documents that one query matched, in no order."""
+
+    rows: npt.NDArray[np.integer[Any]]  # (n,) numbers of documents
+    scores: npt.NDArray[np.float32]  # (n,)
+
+    def keep_best(self, depth: int) -> Matches:
+        """Keep the best ``depth`` documents, and those that tie with the last of them."""
+        if len(self.scores) <= depth:
+            return self
+        lowest = np.partition(self.scores, -depth)[-depth]
+        return self.select(self.scores >= lowest)
+
+    def select(self, kept: npt.NDArray[np.bool_]) -> Matches:
+        """Keep the documents marked ``(n,)``."""
+        return Matches(self.rows[kept], self.scores[kept])
+
+
+def make_run(
+    name: str, doc_ids: Sequence[str], matches: Iterable[tuple[str, Matches]], depth: int
+) -> Run:
+    """Make a run of each query's matches, cut where a run's own order of ties says."""
+    scores = {
+        query_id: {
+            doc_ids[row]: score
+            for row, score in zip(own.rows.tolist(), own.scores.tolist(), strict=True)
+        }
+        for query_id, own in matches
+    }
+    return Run.from_scores(name, scores).cut(depth)

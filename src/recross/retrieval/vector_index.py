@@ -1,0 +1,77 @@
+"""How the nearest vectors are found: what an index is, and the exact one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from recross.inference.encoders.pooled import Vectors
+from recross.retrieval.document_vectors import DocumentVectors
+from recross.retrieval.matches import Matches
+
+QUERIES_AT_ONCE = 256
+"""Queries multiplied with a block together: bounds the memory for their products."""
+
+TILE = 64
+"""Rows are multiplied in multiples of it: those of a part of a tile are summed in another order."""
+
+NOTHING = Matches(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
+
+Make = Callable[[Path], Mapping[str, Any]]
+Keep = Callable[[Mapping[str, Any], Make], Path]
+"""Files once what is made from the documents' vectors with some settings; returns its folder."""
+
+
+@runtime_checkable
+class VectorIndex(Protocol):
+    """A way to find the documents whose vectors are nearest to a query's."""
+
+    def find(
+        self, documents: DocumentVectors, queries: Vectors, depth: int, keep: Keep
+    ) -> list[Matches]:
+        """Return each query's best documents; what the search is prepared with is kept once."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Compares every query with every document, straight from the disk."""
+
+    def find(
+        self, documents: DocumentVectors, queries: Vectors, depth: int, keep: Keep
+    ) -> list[Matches]:
+        """Return each query's best ``depth`` documents and those that tie with the last of them."""
+        return search(documents, queries, depth)
+
+
+def search(documents: DocumentVectors, queries: Vectors, depth: int) -> list[Matches]:
+    """Compare all queries with one block of documents after the other."""
+    found = [NOTHING] * len(queries)
+    for start, block in documents.blocks():
+        for first in range(0, len(queries), QUERIES_AT_ONCE):
+            products = cosines(queries[first : first + QUERIES_AT_ONCE], block)
+            for number, scores in enumerate(products, first):
+                found[number] = _add_block(found[number], start, scores, depth)
+    return found
+
+
+def cosines(queries: Vectors, documents: Vectors) -> Vectors:
+    """Products of unit vectors ``(Q, N)``; equal documents have equal ones, to the last bit."""
+    asked, rows = torch.from_numpy(queries), torch.from_numpy(documents)
+    whole = len(rows) // TILE * TILE
+    last = F.pad(rows[whole:], (0, 0, 0, -len(rows) % TILE))
+    products = torch.cat([asked @ rows[:whole].T, asked @ last.T], dim=1)
+    found: Vectors = products[:, : len(rows)].numpy()
+    return found
+
+
+def _add_block(found: Matches, start: int, scores: Vectors, depth: int) -> Matches:
+    lowest = found.scores.min() if len(found.scores) >= depth else -np.inf
+    near = np.flatnonzero(scores >= lowest)
+    rows = np.concatenate([found.rows, near + start])
+    return Matches(rows, np.concatenate([found.scores, scores[near]])).keep_best(depth)
