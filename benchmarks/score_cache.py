@@ -27,7 +27,7 @@ from xxhash import xxh3_128_digest
 
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.cache.score_file import opened
-from recross.inference.cache.score_keys import Keys, Texts
+from recross.inference.cache.score_keys import Keys
 from recross.inference.cache.score_pages import (
     Scores,
     by_page,
@@ -37,6 +37,7 @@ from recross.inference.cache.score_pages import (
     merged,
     packed,
 )
+from recross.inference.items import TextItem
 
 DEPTH = 100
 DOCUMENTS = 20_000
@@ -210,7 +211,7 @@ def pair_keys(keys: Keys) -> list[bytes]:
     ]
 
 
-def made_items(entries: int, start: int = 0) -> list[Texts]:
+def made_items(entries: int, start: int = 0) -> list[TextItem]:
     """Pairs of made-up texts, 100 documents of 20,000 for each query."""
     rng = random.Random(1)
     texts = [
@@ -265,7 +266,7 @@ def writers(kind: str, folder: Path, entries: int) -> float:
     return seconds
 
 
-def measure(kind: str, items: Sequence[Texts], repeat: int, root: Path) -> dict[str, float]:
+def measure(kind: str, items: Sequence[TextItem], repeat: int, root: Path) -> dict[str, float]:
     """Microseconds per entry of each use, and bytes of disk per entry."""
     per_entry = 1e6 / len(items)
     scores = np.random.default_rng(1).normal(size=len(items)).astype(np.float32)
@@ -285,7 +286,7 @@ def measure(kind: str, items: Sequence[Texts], repeat: int, root: Path) -> dict[
     }
 
 
-def measure_cache(items: Sequence[Texts], repeat: int, root: Path) -> dict[str, float]:
+def measure_cache(items: Sequence[TextItem], repeat: int, root: Path) -> dict[str, float]:
     """Microseconds per entry of the whole of ``ScoreCache``, and of hashing, which it includes."""
     per_entry = 1e6 / len(items)
     cache = ScoreCache(root / "cache", ROOM)

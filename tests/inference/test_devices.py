@@ -8,7 +8,7 @@ import torch
 
 from recross import load_reranker
 from recross.errors import InputError
-from recross.inference.devices import Lanes
+from recross.inference.devices import make_for_each_device, share_jobs
 from recross.inference.engine import Engine
 from recross.machine.hardware import Hardware
 from tests.inference.test_engine import SumNetwork, expected
@@ -79,8 +79,7 @@ def test_results_come_in_the_order_of_the_jobs_and_few_jobs_are_drawn_ahead():
             drawn.append(number)
             yield number
 
-    lanes = Lanes(SumNetwork(), Hardware(devices=2))
-    results = lanes.each(lambda _, job: job, jobs())
+    results = share_jobs(Hardware(devices=2), ["one", "two"], lambda job, _: job, jobs())
     assert next(results) == 0
     assert len(drawn) == 4
     assert list(results) == list(range(1, 20))
@@ -89,4 +88,4 @@ def test_results_come_in_the_order_of_the_jobs_and_few_jobs_are_drawn_ahead():
 def test_more_gpus_than_there_are_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(InputError, match=r"devices must be at most .* \(1\), got 8"):
-        Lanes(SumNetwork(), Hardware(accelerator="gpu", devices=8, precision="bf16"))
+        make_for_each_device(Hardware(accelerator="gpu", devices=8), SumNetwork(), lambda net: net)

@@ -261,7 +261,7 @@ def test_caches_are_off_while_something_is_timed(tmp_path):
 
 
 def test_an_interrupted_run_goes_on_from_what_was_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("recross.inference.engine.SECONDS_BETWEEN_WRITES", 0.0)
+    monkeypatch.setattr("recross.inference.cache.kept_scores.SECONDS_BETWEEN_WRITES", 0.0)
     pairs = [("q", "x" * n) for n in range(1, 11)]
 
     broken = Counting()

@@ -12,7 +12,8 @@ from typing import Any, Protocol, Self, runtime_checkable
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.inference.cache.score_cache import ScoreCache
-from recross.inference.engine import Engine, Scores
+from recross.inference.engine import Engine
+from recross.inference.items import Scores
 from recross.machine.hardware import Hardware
 from recross.parts.identity import READ, handed_over
 from recross.runs import Run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from tqdm import tqdm
 
 from recross.inference.encoders.pooled import Vectors
+from recross.inference.progress import Bar, progress
 from recross.inference.tokens import Ints
 from recross.store import read_manifest, write_json
 
@@ -55,7 +54,7 @@ class DocumentVectors:
         texts = islice(documents.values(), done, None)
         with (
             (folder / VECTORS).open("ab") as file,
-            _progress(len(documents), done) as bar,
+            progress(len(documents), "encoding", "document", done) as bar,
         ):
             file.truncate(done * dimension * np.float16().itemsize)
             while chunk := list(islice(texts, DOCUMENTS_AT_ONCE)):
@@ -105,18 +104,6 @@ def _single(vectors: npt.NDArray[np.float16]) -> Vectors:
     return found
 
 
-def _progress(total: int, done: int) -> tqdm:
-    shown = sys.stderr.isatty()  # a log file wants lines, not a bar
-    return tqdm(
-        total=total,
-        initial=done,
-        desc="encoding",
-        unit="document",
-        disable=not shown,
-        leave=False,
-    )
-
-
 def _written(folder: Path) -> tuple[int, int]:
     """How many documents an interrupted encoding has finished, and of which dimension."""
     if not (folder / WRITTEN).is_file():
@@ -126,7 +113,7 @@ def _written(folder: Path) -> tuple[int, int]:
 
 
 def _in_order(
-    count: int, batches: Iterator[tuple[Ints, Vectors]], bar: tqdm
+    count: int, batches: Iterator[tuple[Ints, Vectors]], bar: Bar
 ) -> npt.NDArray[np.float16]:
     vectors = np.empty((0, 0), dtype=np.float16)
     for rows, found in batches:

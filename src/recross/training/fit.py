@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
 
 from recross.errors import InputError, RunError
+from recross.inference.progress import is_watched
 from recross.machine.hardware import Hardware
 from recross.tracking.tracker import Log
 from recross.training.data.groups import Groups
@@ -166,7 +166,7 @@ def _train(module: RankingModule, hardware: Hardware) -> None:
         num_sanity_val_steps=0,
         logger=False,
         enable_checkpointing=False,
-        callbacks=[TQDMProgressBar(refresh_rate=1 if sys.stderr.isatty() else 0)],
+        callbacks=[TQDMProgressBar(refresh_rate=1 if is_watched() else 0)],
         enable_model_summary=False,
         use_distributed_sampler=False,
         deterministic=True,

@@ -1,3 +1,6 @@
+import threading
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,7 @@ from sentence_transformers.sentence_transformer.modules import (
 )
 
 from recross.errors import InputError
+from recross.inference.encoders import pooled
 from recross.machine.hardware import Hardware
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.sentence_encoder import load_encoder, packable
@@ -150,3 +154,48 @@ def test_the_biencoder_refuses_bad_arguments():
         BiEncoder("x", max_length=0)
     with pytest.raises(InputError, match="ivf_probes must not exceed ivf_lists=2, got 3"):
         BiEncoder("x", ivf_lists=2, ivf_probes=3)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("not enough memory: 8 bytes")],
+    ids=["gpu", "processor"],
+)
+def test_a_batch_that_does_not_fit_in_memory_is_halved_and_gives_the_same_vectors(
+    checkpoints, monkeypatch, error
+):
+    folder = str(checkpoints())
+    expected = BiEncoder(folder, max_length=40).encode(TEXTS)
+    unit_vectors, tried = pooled.unit_vectors, []
+
+    def limited(pool, batch, *more):
+        tried.append(len(batch))
+        if len(batch) > 2:
+            raise error
+        return unit_vectors(pool, batch, *more)
+
+    monkeypatch.setattr(pooled, "unit_vectors", limited)
+    load_encoder.cache_clear()  # the runner remembers what did not fit
+    small = BiEncoder(folder, max_length=40)
+    np.testing.assert_allclose(small.encode(TEXTS), expected, atol=1e-6)
+    assert tried == [6, 3, 2, 1, 3, 2, 1]
+
+
+def test_devices_share_the_encoding_of_a_collection(checkpoints, monkeypatch):
+    folder = str(checkpoints())
+    texts = [f"{text} {number}" for number in range(8) for text in TEXTS]
+    one = Hardware(threads=1, tokens_per_batch=100)
+    expected = BiEncoder(folder, max_length=40, hardware=one).encode(texts)
+    unit_vectors, threads, together = pooled.unit_vectors, set(), threading.Barrier(2, timeout=20)
+
+    def meeting(*given):
+        with suppress(threading.BrokenBarrierError):  # the last batch may be alone
+            together.wait(timeout=20 if len(threads) < 2 else 0.1)
+        threads.add(threading.get_ident())
+        return unit_vectors(*given)
+
+    monkeypatch.setattr(pooled, "unit_vectors", meeting)
+    two = Hardware(threads=1, tokens_per_batch=100, devices=2)
+    found = BiEncoder(folder, max_length=40, hardware=two).encode(texts)
+    np.testing.assert_array_equal(found, expected)
+    assert len(threads) == 2

@@ -1,4 +1,7 @@
 import json
+import sys
+import threading
+from functools import partial
 
 import pytest
 import tokenizers
@@ -182,16 +185,24 @@ def test_the_first_token_is_there_once_whether_the_template_or_the_tokenizer_wri
     assert LocalGenerator(str(folder)).generate(asked, 8)[0] == one_by_one(folder, prompts, 8)
 
 
-def test_a_batch_that_does_not_fit_in_memory_is_halved_and_none_is_lost(tiny_chat, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError, partial(RuntimeError, "DefaultCPUAllocator: can't allocate memory")],
+    ids=["gpu", "processor"],
+)
+def test_a_batch_that_does_not_fit_in_memory_is_halved_and_none_is_lost(
+    tiny_chat, monkeypatch, error
+):
     asked = conversations()
     expected, _ = LocalGenerator(str(tiny_chat)).generate(asked, 6)
     generator = LocalGenerator(str(tiny_chat), hardware=Hardware(tokens_per_batch=10**6))
     generate, sizes = generator.network.generate, []
 
     def small_memory(input_ids, **more):
+        assert sys.exception() is None  # the failed attempt, with all it allocated, is gone
         sizes.append(len(input_ids))
         if len(input_ids) > 2:
-            raise torch.OutOfMemoryError
+            raise error()
         return generate(input_ids=input_ids, **more)
 
     monkeypatch.setattr(generator.network, "generate", small_memory)
@@ -199,6 +210,25 @@ def test_a_batch_that_does_not_fit_in_memory_is_halved_and_none_is_lost(tiny_cha
     assert found == expected
     assert sizes[0] == 9
     assert cost.batches == sum(size <= 2 for size in sizes)
+
+
+def test_devices_share_the_prompts(tiny_chat, monkeypatch):
+    asked = conversations(16)
+    one = LocalGenerator(str(tiny_chat), hardware=Hardware(threads=1, tokens_per_batch=80))
+    expected, _ = one.generate(asked, 6)
+    two = LocalGenerator(
+        str(tiny_chat), hardware=Hardware(threads=1, tokens_per_batch=80, devices=2)
+    )
+    generate, threads = two.network.generate, set()
+
+    def watched(**given):
+        threads.add(threading.get_ident())
+        return generate(**given)
+
+    monkeypatch.setattr(two.network, "generate", watched)
+    assert two.generate(asked, 6)[0] == expected
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 def test_what_exceeds_the_context_does_not_fit(tiny_chat):

@@ -1,4 +1,5 @@
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from transformers import AutoTokenizer, BertModel
 from recross.checkpoints.contracts import LateInteractionContract
 from recross.errors import InputError
 from recross.machine.hardware import Hardware
-from recross.rerankers.late_interaction.late_interaction import LateInteraction
+from recross.rerankers.late_interaction.late_interaction import LateInteraction, encode_documents
 from recross.rerankers.late_interaction.token_vectors import TokenVectors
 from recross.runs import Run
 from tests.conftest import save_tiny
@@ -126,6 +127,47 @@ def test_stored_vectors_give_the_scores_of_the_network(
         expected = exact.score(collection.queries[query_id], texts)
         np.testing.assert_allclose([doc.score for doc in ranking], expected, atol=tolerance)
     assert reranked.cost.pairs == 3 * 13
+
+
+def test_documents_are_halved_where_memory_is_too_small_and_give_the_same_vectors(
+    colbert, collection, monkeypatch
+):
+    documents = list(collection.documents.values())
+    network = LateInteraction(str(colbert), contract=CONTRACT).network
+    expected = list(encode_documents(network, documents, Hardware(tokens_per_batch=200)))
+    document_vectors, tried = network.document_vectors, []
+
+    def limited(batch, encode):
+        tried.append(len(batch))
+        if len(batch) > 4:
+            raise RuntimeError("DefaultCPUAllocator: not enough memory")
+        return document_vectors(batch, encode)
+
+    monkeypatch.setattr(network, "document_vectors", limited)
+    found = list(encode_documents(network, documents, Hardware(tokens_per_batch=200)))
+    assert max(tried) > 4
+    for (vectors, lost), (same, same_lost) in zip(found, expected, strict=True):
+        np.testing.assert_allclose(vectors, same, atol=1e-5)
+        assert lost == same_lost
+
+
+def test_devices_share_the_documents(colbert, collection, monkeypatch):
+    documents = list(collection.documents.values())
+    network = LateInteraction(str(colbert), contract=CONTRACT).network
+    one, two = (Hardware(threads=1, tokens_per_batch=100, devices=n) for n in (1, 2))
+    expected = list(encode_documents(network, documents, one))
+    is_kept, threads = network.is_kept, set()
+
+    def watched(tokens):
+        threads.add(threading.get_ident())
+        return is_kept(tokens)
+
+    monkeypatch.setattr(network, "is_kept", watched)
+    found = list(encode_documents(network, documents, two))
+    for (vectors, _), (same, _) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(vectors, same)
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 def test_a_collection_is_encoded_once(tmp_path, collection, colbert, monkeypatch):

@@ -14,15 +14,15 @@ import numpy.typing as npt
 from recross.errors import InputError
 from recross.inference.cache import score_file
 from recross.inference.cache.score_file import opened
-from recross.inference.cache.score_keys import DIGEST_BYTES, Keys, Texts
+from recross.inference.cache.score_keys import DIGEST_BYTES, Keys
 from recross.inference.cache.score_pages import (
-    Scores,
     by_page,
     entry_count,
     is_intact,
     look_up,
     written_at,
 )
+from recross.inference.items import Scores, TextItem
 
 LEAST_BYTES = 1 << 20
 DEFAULT_BYTES = 4 << 30
@@ -73,7 +73,7 @@ class ScoreCache:
         """Whether scores are read and written now."""
         return self.enabled and not caches_are_off()
 
-    def read(self, scorer: str, items: Sequence[Texts]) -> Scores:
+    def read(self, scorer: str, items: Sequence[TextItem]) -> Scores:
         """Scores of the items, ``(B,)``, as they were written; NaN where there is none.
 
         Raises:
@@ -89,7 +89,7 @@ class ScoreCache:
                 scores = np.where(np.isnan(scores), look_up(keys, pages), scores)
         return scores
 
-    def write(self, scorer: str, items: Sequence[Texts], scores: npt.ArrayLike) -> None:
+    def write(self, scorer: str, items: Sequence[TextItem], scores: npt.ArrayLike) -> None:
         """Keep one score per item; on return they outlast the process.
 
         Raises:
@@ -161,7 +161,7 @@ def verify(path: Path, repair: bool = False) -> int:
     return sum(entry_count(page) for _, _, page in bad)
 
 
-def _checked(items: Sequence[Texts], scores: npt.ArrayLike) -> Scores:
+def _checked(items: Sequence[TextItem], scores: npt.ArrayLike) -> Scores:
     values = np.asarray(scores, dtype=np.float32)
     if values.shape != (len(items),):
         raise InputError(f"scores must be one for each of {len(items)} items, got {values.shape}")

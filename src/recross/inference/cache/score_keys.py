@@ -12,10 +12,9 @@ import numpy.typing as npt
 from xxhash import xxh3_128_digest
 
 from recross.errors import InputError
+from recross.inference.items import TextItem
 
 DIGEST_BYTES = 16
-Texts = tuple[str, ...]
-"""A query and the document or documents that are scored with it, in the order they are read."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Keys:
     """The digest of each item's documents in two halves, ``(B, 2)``."""
 
     @classmethod
-    def of(cls, scorer: str, items: Sequence[Texts]) -> Keys:
+    def of(cls, scorer: str, items: Sequence[TextItem]) -> Keys:
         """Digest the texts of the items.
 
         Raises:
@@ -70,7 +69,7 @@ def digest(text: str) -> bytes:
     return xxh3_128_digest(text.encode("utf-8", "surrogatepass"))
 
 
-def _documents(items: Sequence[Texts], only_pairs: bool) -> bytes:
+def _documents(items: Sequence[TextItem], only_pairs: bool) -> bytes:
     if only_pairs:
         documents = list(map(itemgetter(1), items))
         digests = _digests(documents)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from xxhash import xxh3_64_digest
 
 from recross.inference.cache.score_keys import Keys
+from recross.inference.items import Scores
 
 LAYOUT = 1
 """Part of every checksum: pages laid out otherwise are not intact, hence not read."""
@@ -16,7 +17,6 @@ ENTRY = np.dtype([("high", "<u8"), ("low", "<u8"), ("score", "<f4")])
 HEADER_BYTES = 16
 """Checksum, then the time of writing in nanoseconds, eight bytes each; entries follow."""
 
-Scores = npt.NDArray[np.float32]
 Entries = npt.NDArray[np.void]
 
 

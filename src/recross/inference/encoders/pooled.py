@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recross.inference.batches import PackedBatch, token_budget
+from recross.inference.batches import PackedBatch
 from recross.inference.encoders import bert as packed
 from recross.inference.encoders.affine import frozen_affine
 from recross.inference.encoders.attention import by_group
-from recross.inference.tokens import Ints, Joiner, text_template
+from recross.inference.runner import Runner
+from recross.inference.tokens import Ints, Joiner, Sequences, text_template
 from recross.machine.hardware import Hardware
 
 Vectors = npt.NDArray[np.float32]
@@ -70,14 +71,22 @@ class PooledEncoder:
         """Yield numbers of texts, longest first, and their vectors ``(B, D)``, batch by batch."""
         joiner = Joiner(self.tokenizer, text_template(self.tokenizer), self.max_length)
         sequences = joiner.encode(texts, [], [(number,) for number in range(len(texts))])
-        for which in token_budget(sequences.lengths, self.hardware.batch_tokens):
-            batch = PackedBatch.of(sequences.take(which), self.hardware.device)
-            with torch.inference_mode():
-                vectors = unit_vectors(self._pool, batch, self.hardware.dtype)
-            yield which, vectors.cpu().numpy()
+        return self._runner.run(sequences)
 
     @cached_property
-    def _pool(self) -> Pool:
-        make = frozen_affine(self.hardware.dtype, self.hardware.batch_tokens)
-        layers = packed.blocks(self.model, make, first_only=self.pooling == "cls")
-        return Pool(self.model, layers, self.pooling)
+    def _runner(self) -> Runner[Sequences, Vectors]:
+        return Runner(self.hardware, self.model, self._encoding_on_one_device)
+
+    def _encoding_on_one_device(self, model: Any) -> partial[Vectors]:
+        hardware = self.hardware
+        make = frozen_affine(hardware.dtype, hardware.batch_tokens)
+        layers = packed.blocks(model.to(hardware.device), make, first_only=self.pooling == "cls")
+        pool = Pool(model, layers, self.pooling)
+        return partial(_encode_batch, pool, hardware.device, hardware.dtype)
+
+
+def _encode_batch(
+    pool: Pool, device: torch.device, dtype: torch.dtype, texts: Sequences
+) -> Vectors:
+    vectors: Vectors = unit_vectors(pool, PackedBatch.of(texts, device), dtype).cpu().numpy()
+    return vectors

@@ -12,7 +12,8 @@ import numpy as np
 from recross.checkpoints.contracts import Contract, PromptContract
 from recross.collections.collection import Collection
 from recross.errors import InputError
-from recross.inference.engine import Engine, Scores
+from recross.inference.engine import Engine
+from recross.inference.items import Scores
 from recross.records import Cost
 from recross.rerankers.comparing.pairwise import (
     AllPairs,

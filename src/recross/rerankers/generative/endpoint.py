@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 
 from recross.errors import InputError
 from recross.inference.cache.score_cache import caches_are_off
+from recross.inference.progress import progress
 from recross.parts.identity import fingerprint, handed_over
 from recross.records import Cost
 from recross.rerankers.generative.chat_server import ChatServer, EndpointError, Patience, Reply
-from recross.rerankers.generative.generators import Conversation, progress
+from recross.rerankers.generative.generators import Conversation
 from recross.rerankers.generative.kept_answers import KeptAnswer, KeptAnswers
 from recross.store import DEFAULT_STORE
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, TypedDict, runtime_checkable
-
-from tqdm import tqdm
 
 from recross.errors import InputError
 from recross.records import Cost
@@ -73,9 +70,3 @@ def longest_fitting(
                 " many"
             )
         words = max(int(words * WORDS_KEPT), 1)
-
-
-def progress(total: int, description: str, unit: str) -> tqdm:
-    """A bar on a terminal; a log file gets none."""
-    shown = total > 1 and sys.stderr.isatty()
-    return tqdm(total=total, desc=description, unit=unit, disable=not shown, leave=False)

@@ -10,7 +10,7 @@ import numpy as np
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
-from recross.inference.engine import Scores
+from recross.inference.items import Scores
 from recross.records import Cost
 from recross.rerankers.generative.generators import TextGenerator, longest_fitting
 from recross.rerankers.generative.listwise_prompts import ListwisePrompt, named_prompt

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,12 +15,13 @@ from jinja2 import TemplateError
 
 from recross.checkpoints import pretrained
 from recross.errors import InputError
-from recross.inference.batches import token_budget
+from recross.inference.progress import progress
+from recross.inference.runner import Runner
 from recross.inference.tokens import Ints
 from recross.machine.hardware import Hardware
 from recross.parts.identity import READ, handed_over
 from recross.records import Cost
-from recross.rerankers.generative.generators import Conversation, Message, progress
+from recross.rerankers.generative.generators import Conversation, Message
 
 GREEDY = {
     "do_sample": False,
@@ -30,6 +31,23 @@ GREEDY = {
     "top_k": None,
     "repetition_penalty": 1.0,  # some checkpoints set one, which forbids what a list is made of
 }
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompts as tokens, each to be answered with at most so many more."""
+
+    tokens: Sequence[list[int]]
+    max_new_tokens: int
+
+    @property
+    def lengths(self) -> Ints:
+        """Tokens of each prompt with its longest answer, ``(N,)``."""
+        return np.array([len(ids) + self.max_new_tokens for ids in self.tokens], dtype=np.int64)
+
+    def take(self, which: Ints) -> Prompts:
+        """These prompts, in this order."""
+        return Prompts([self.tokens[row] for row in which], self.max_new_tokens)
 
 
 @dataclass(frozen=True)
@@ -78,22 +96,20 @@ class LocalGenerator:
         self, conversations: Sequence[Conversation], max_new_tokens: int
     ) -> tuple[list[str], Cost]:
         """Answer each conversation with its most probable tokens."""
-        self.hardware.prepare()
         start = time.perf_counter()
         prompts = [self._encode(conversation) for conversation in conversations]
-        lengths = np.array([len(prompt) + max_new_tokens for prompt in prompts], dtype=np.int64)
+        asked = Prompts(prompts, max_new_tokens)
         tokenized = time.perf_counter()
         answers: list[list[int]] = [[]] * len(prompts)
         padding, batches = 0, 0
         with progress(len(prompts), self.name, "answer") as bar:
-            for which in token_budget(lengths, self.hardware.batch_tokens):
-                for rows, found in self._fitting(prompts, which, max_new_tokens):
-                    for row, answer in zip(rows, found, strict=True):
-                        answers[row] = answer
-                    own = [len(prompts[row]) for row in rows]
-                    padding += max(own) * len(own) - sum(own)
-                    batches += 1
-                    bar.update(len(rows))
+            for rows, texts in self._runner.run(asked):
+                for row, answer in zip(rows, texts, strict=True):
+                    answers[row] = answer
+                sizes = [len(prompts[row]) for row in rows]
+                padding += max(sizes) * len(sizes) - sum(sizes)
+                batches += 1
+                bar.update(len(rows))
         decode = self._loaded.tokenizer.decode
         return [decode(answer, skip_special_tokens=True) for answer in answers], Cost(
             tokens=sum(map(len, prompts)),
@@ -147,22 +163,16 @@ class LocalGenerator:
         )
         return text
 
-    def _fitting(
-        self, prompts: Sequence[list[int]], which: Ints, max_new_tokens: int
-    ) -> Iterator[tuple[Ints, list[list[int]]]]:
-        """Answers of a batch, which is halved until it fits in memory."""
-        try:
-            yield which, self._answer([prompts[row] for row in which], max_new_tokens)
-        except torch.OutOfMemoryError:
-            if len(which) == 1:
-                raise
-            torch.cuda.empty_cache()
-            for half in np.array_split(which, 2):
-                yield from self._fitting(prompts, half, max_new_tokens)
+    @cached_property
+    def _runner(self) -> Runner[Prompts, list[list[int]]]:
+        return Runner(self.hardware, self.network, self._answering_on_one_device)
 
-    def _answer(self, prompts: Sequence[list[int]], max_new_tokens: int) -> list[list[int]]:
+    def _answering_on_one_device(self, model: Any) -> partial[list[list[int]]]:
+        return partial(self._answer, model.to(self.hardware.device))
+
+    def _answer(self, model: Any, batch: Prompts) -> list[list[int]]:
         """Tokens that a batch of prompts is answered with, without the end's own."""
-        model, tokenizer, device = self.network, self._loaded.tokenizer, self.hardware.device
+        prompts, tokenizer, device = batch.tokens, self._loaded.tokenizer, self.hardware.device
         ends = model.generation_config.eos_token_id
         ends = set(ends if isinstance(ends, list) else [ends])
         padding = tokenizer.pad_token_id
@@ -180,7 +190,7 @@ class LocalGenerator:
             written = model.generate(
                 input_ids=tokens.to(device),
                 attention_mask=mask.to(device),
-                max_new_tokens=max_new_tokens,
+                max_new_tokens=batch.max_new_tokens,
                 pad_token_id=padding,
                 **GREEDY,
             )

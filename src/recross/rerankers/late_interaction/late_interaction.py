@@ -6,29 +6,30 @@ and the document's score their sum (MaxSim).
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import LateInteractionContract
 from recross.checkpoints.published import known_contract, named_contract
 from recross.collections.collection import Collection
 from recross.errors import InputError
-from recross.inference.batches import PackedBatch, token_budget
-from recross.inference.tokens import Ints
+from recross.inference.batches import PackedBatch
+from recross.inference.progress import progress
+from recross.inference.runner import Runner
+from recross.inference.tokens import Ints, Sequences
 from recross.machine.hardware import Hardware
 from recross.parts.identity import handed_over
 from recross.records import Cost
-from recross.rerankers.late_interaction.network import LateInteractionNetwork
+from recross.rerankers.late_interaction.network import Encode, LateInteractionNetwork
 from recross.rerankers.late_interaction.token_vectors import Floats, Storage, TokenVectors
 from recross.rerankers.reranker import NetworkReranker
 from recross.runs import Run
@@ -169,22 +170,30 @@ def encode_documents(
     network: LateInteractionNetwork, documents: Sequence[str], hardware: Hardware
 ) -> Iterator[tuple[Floats, int]]:
     """Yield each document's vectors ``(tokens, dimension)`` and how many tokens were cut off it."""
-    hardware.prepare()
-    encode = network.document_encoder(hardware)
-    shown = sys.stderr.isatty()  # a log file wants lines, not a bar
-    bar = tqdm(total=len(documents), desc="encoding", unit="document", disable=not shown)
-    for begin in range(0, len(documents), DOCUMENTS_AT_ONCE):
-        texts, lost = network.document_tokens(documents[begin : begin + DOCUMENTS_AT_ONCE])
-        found: list[Floats] = [np.empty(0, np.float32)] * len(texts)
-        with torch.inference_mode():
-            for which in token_budget(texts.lengths, hardware.batch_tokens):
-                batch = PackedBatch.of(texts.take(which), hardware.device)
-                vectors = network.document_vectors(batch, encode).float().cpu().numpy()
-                kept = network.is_kept(batch.tokens).cpu().numpy()
-                ends = np.cumsum(texts.lengths[which])
-                for number, end, size in zip(which, ends, texts.lengths[which], strict=True):
-                    rows = slice(end - size, end)
-                    found[number] = vectors[rows][kept[rows]]
-                bar.update(len(which))
-        yield from zip(found, lost.tolist(), strict=True)
-    bar.close()
+    runner = Runner(hardware, network, partial(_encoding_on_one_device, hardware=hardware))
+    with progress(len(documents), "encoding", "document") as bar:
+        for begin in range(0, len(documents), DOCUMENTS_AT_ONCE):
+            texts, lost = network.document_tokens(documents[begin : begin + DOCUMENTS_AT_ONCE])
+            vectors: list[Floats] = [np.empty(0, np.float32)] * len(texts)
+            for rows, encoded in runner.run(texts):
+                for row, of_document in zip(rows, encoded, strict=True):
+                    vectors[row] = of_document
+                bar.update(len(rows))
+            yield from zip(vectors, lost.tolist(), strict=True)
+
+
+def _encoding_on_one_device(
+    network: LateInteractionNetwork, hardware: Hardware
+) -> partial[list[Floats]]:
+    return partial(_encode_batch, network, network.document_encoder(hardware), hardware.device)
+
+
+def _encode_batch(
+    network: LateInteractionNetwork, encode: Encode, device: torch.device, documents: Sequences
+) -> list[Floats]:
+    """The vectors of each document of a batch, without those of tokens that are skipped."""
+    batch = PackedBatch.of(documents, device)
+    vectors = network.document_vectors(batch, encode).float().cpu().numpy()
+    is_kept = network.is_kept(batch.tokens).cpu().numpy()
+    spans = [slice(*ends) for ends in pairwise(documents.offsets.tolist())]
+    return [vectors[span][is_kept[span]] for span in spans]

@@ -1,0 +1,94 @@
+"""How batches run: sequences and a piece of work, in batches that fit in memory, on all devices.
+
+Everything that asks a model goes through here: scoring, the bi-encoder, ColBERT's documents and
+language models on this machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+
+from recross.inference.batch_size import batch_size
+from recross.inference.batches import token_budget
+from recross.inference.devices import make_for_each_device, share_jobs
+from recross.inference.tokens import Ints
+from recross.machine.hardware import Hardware, is_out_of_memory
+
+Network = TypeVar("Network")
+Batch = TypeVar("Batch")
+BatchOut = TypeVar("BatchOut", covariant=True)
+Result = TypeVar("Result")
+
+
+class Divisible(Protocol[BatchOut]):
+    """Sequences of which any can be taken as one batch."""
+
+    @property
+    def lengths(self) -> Ints:
+        """What each sequence counts for in a batch, in tokens, ``(N,)``."""
+
+    def take(self, which: Ints) -> BatchOut:
+        """These sequences, in this order."""
+
+
+class Runner(Generic[Batch, Result]):
+    """Runs one piece of work over any sequences, with the weights as they are at its making.
+
+    Sequences are sorted by length into batches of at most ``hardware.tokens_per_batch`` tokens. A
+    batch that does not fit in memory is halved, and so is every later one of its size. Several
+    devices share the batches; ``make`` returns the work of one device, given the network there.
+    """
+
+    def __init__(
+        self,
+        hardware: Hardware,
+        network: Network,
+        make: Callable[[Network], Callable[[Batch], Result]],
+    ) -> None:
+        hardware.prepare()
+        self._hardware = hardware
+        self._size = batch_size(hardware)
+        self._works = make_for_each_device(hardware, network, make)
+
+    def run(self, sequences: Divisible[Batch]) -> Iterator[tuple[Ints, Result]]:
+        """Yield numbers of sequences, the longest first, and the result of the work on them."""
+        batches = token_budget(sequences.lengths, self._size)
+        if len(self._works) == 1:
+            for rows in batches:
+                yield from self._run_halving(sequences, rows, self._works[0])
+            return
+        run_batch = partial(self._run_halving, sequences)
+        for results in share_jobs(self._hardware, self._works, run_batch, batches):
+            yield from results
+
+    def _run_halving(
+        self, sequences: Divisible[Batch], rows: Ints, work: Callable[[Batch], Result]
+    ) -> list[tuple[Ints, Result]]:
+        """Run a batch, or the parts that fit in memory, in their order."""
+        results: list[tuple[Ints, Result]] = []
+        waiting = [rows]
+        while waiting:
+            rows = waiting.pop()
+            tokens = int(sequences.lengths[rows].sum())
+            fits = len(rows) == 1 or tokens < self._size.too_many
+            if fits:
+                try:
+                    start = time.perf_counter()
+                    with torch.inference_mode():
+                        results.append((rows, work(sequences.take(rows))))
+                    self._size.took(tokens, time.perf_counter() - start)
+                except (RuntimeError, MemoryError) as error:
+                    if len(rows) == 1 or not is_out_of_memory(error):
+                        raise
+                    self._size.does_not_fit(tokens)
+                    fits = False
+            if not fits:  # not where the error was caught: it keeps what the attempt allocated
+                torch.cuda.empty_cache()
+                waiting.extend(reversed(np.array_split(rows, 2)))
+        return results
