@@ -4,7 +4,8 @@ import traceback
 from pathlib import Path
 
 import recross
-from recross.command.config import build, composed, resolved
+from recross.command.building import build
+from recross.command.composition import compose_values
 from recross.rerankers.cross_encoder import PairNetwork
 
 OURS = str(Path(recross.__file__).parent)
@@ -36,6 +37,6 @@ def test_few_functions_lie_between_an_experiment_and_the_forward(
         *("reranker=cross_encoder", f"reranker.checkpoint={tiny_bert}", "training=none"),
         *("depth=5", "latency_queries=0", "interpolate=false", f"output={tmp_path}"),
     ]
-    build(resolved(composed("run", words))).run()
+    build(compose_values("run", words)).run()
     assert stacks[0][0] == "run"
     assert len(stacks[0]) <= 8, " > ".join(stacks[0])
