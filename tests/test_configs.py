@@ -70,7 +70,8 @@ def cells(experiment):
 def test_every_option_builds(group, name):
     given = MUST_BE_GIVEN.get((group, name), [])
     experiment = build(values(f"{group}={name}", *given))
-    assert getattr(experiment, group) is not None
+    owner = experiment.training_data if group == "negatives" else experiment
+    assert getattr(owner, group) is not None
 
 
 def nodes(node):
@@ -184,6 +185,12 @@ def test_all_problems_are_reported_at_once_with_key_rule_and_value():
     )
     assert problems[2] == "retriever.index: must be a VectorIndex, got 'Tree'"
     assert problems[3].startswith("seed: must be a whole number, got")
+
+
+def test_negatives_are_checked_where_a_file_brings_its_own():
+    wrong = values("training_data=triples", "training_data.path=x", "negatives.depth=ten")
+    with pytest.raises(ConfigError, match="^negatives.depth: must be a whole number, got 'ten'$"):
+        build(wrong)
 
 
 def test_rules_of_constructors_are_reported_with_their_group():

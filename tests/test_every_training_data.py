@@ -96,6 +96,21 @@ def test_it_trains_without_the_queries_of_evaluation(name, words, given, tmp_pat
     assert {why: count for why, count in stage["left_out"].items() if count} == expected
 
 
+@pytest.mark.parametrize("name, different", [("triples", 1), ("mined", 2)])
+def test_negatives_are_part_of_what_an_experiment_is_where_they_are_mined(
+    name, different, words, given, tmp_path
+):
+    ours = [*words, f"training_data={name}", *given(name)]
+    records = []
+    for negatives in ("random", "bm25"):
+        assert main([*ours, f"negatives={negatives}"]) == 0
+        records.append(json.loads((tmp_path / "out/s/cell/seed=0/result.json").read_text()))
+    assert len({record["fingerprint"] for record in records}) == different
+    assert len(list((tmp_path / "out" / "store").glob("checkpoints/*/manifest.json"))) == different
+    sources = [record["negatives"] and record["negatives"]["source"]["class"] for record in records]
+    assert sources == (["RandomOrder", "BM25"] if name == "mined" else [None, None])
+
+
 def test_a_loss_that_needs_a_teacher_is_refused_for_a_file_without_one(words, given, caplog):
     ours = [*given("triples"), "training_data=triples"]
     assert main([*words, *ours, "loss=margin_mse"]) == 2

@@ -64,5 +64,5 @@ def test_an_experiment_hands_its_hardware_and_its_store_to_all_of_its_parts():
     experiment = build(compose_values("run", words))
     stores = {experiment.collection.store, *(p.store for p in experiment.retriever.retrievers)}
     assert stores == {Path("there/store")}
-    assert experiment.negatives.source.hardware.threads == 1
+    assert experiment.training_data.negatives.source.hardware.threads == 1
     assert experiment.reranker.cache is experiment.cache

@@ -11,6 +11,7 @@ from recross.command.signatures import (
     TARGET,
     Hint,
     Node,
+    drop_referred,
     element_of,
     find_class,
     is_node,
@@ -32,7 +33,7 @@ def build(values: Node) -> Any:
     """
     if problems := list(find_config_problems(values)):
         raise ConfigError(problems)
-    return _construct("", values)
+    return _construct("", drop_referred(values))
 
 
 def load_experiment(*overrides: str) -> Experiment:

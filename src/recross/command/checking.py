@@ -8,9 +8,11 @@ from typing import Any
 
 from recross.command.signatures import (
     PACKAGE,
+    REFERRED_TO,
     TARGET,
     Hint,
     Node,
+    drop_referred,
     element_of,
     find_class,
     is_node,
@@ -23,7 +25,20 @@ from recross.command.signatures import (
 from recross.parts import bounds
 
 
-def find_config_problems(node: Node, path: str = "") -> Iterator[str]:
+def find_config_problems(values: Node) -> Iterator[str]:
+    """Every problem of a command's config; one of a group that others refer to is told once."""
+    referred = [
+        problem
+        for key in values.keys() & set(REFERRED_TO)
+        for problem in _find_value_problems(key, values[key], object)
+    ]
+    yield from referred
+    copies = tuple(f".{problem}" for problem in referred)
+    problems = _find_node_problems(drop_referred(values))
+    yield from (problem for problem in problems if not problem.endswith(copies))
+
+
+def _find_node_problems(node: Node, path: str = "") -> Iterator[str]:
     """Every problem of a node, which stands at ``path``, and of the nodes below it."""
     prefix = f"{path}." if path else ""
     name = node.get(TARGET)
@@ -44,7 +59,7 @@ def find_config_problems(node: Node, path: str = "") -> Iterator[str]:
 
 def _find_value_problems(path: str, value: object, hint: Hint) -> Iterator[str]:
     if is_node(value):
-        yield from find_config_problems(value, path)
+        yield from _find_node_problems(value, path)
         if (target := find_class(value[TARGET])) and not serves(target, hint):
             yield f"{path}: must be {_say_kind(hint)}, got {value[TARGET]!r}"
     elif (items := list_items(value, hint)) is not None:

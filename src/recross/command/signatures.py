@@ -11,6 +11,8 @@ from recross.parts.identity import is_handed_over
 
 PACKAGE = "recross"
 TARGET = "_target_"
+REFERRED_TO = ("negatives",)
+"""Groups at the root of a config that other parts take, as ``${negatives}``; no arguments there."""
 Node: TypeAlias = Mapping[str, object]
 """A part as data: its class under ``_target_``, and its arguments."""
 Hint: TypeAlias = Any
@@ -39,6 +41,11 @@ def list_parameters(target: type) -> dict[str, inspect.Parameter]:
 def read_hints(target: type) -> Mapping[str, Hint]:
     """The annotations of a class's arguments, bounds included."""
     return get_type_hints(target, include_extras=True)
+
+
+def drop_referred(values: Node) -> Node:
+    """The arguments of a command: all of its config's values but those that only parts refer to."""
+    return {key: value for key, value in values.items() if key not in REFERRED_TO}
 
 
 def is_node(value: object) -> TypeGuard[Node]:

@@ -23,7 +23,6 @@ from recross.inference.cache.score_cache import ScoreCache, caches_off
 from recross.inference.session import Session
 from recross.machine.environment import environment, typed_command
 from recross.machine.hardware import Hardware
-from recross.negatives.sampler import NegativeSampler
 from recross.parts.identity import describe, fingerprint
 from recross.rerankers.baselines import FirstStage
 from recross.rerankers.composed.interpolation import Interpolation, choose_interpolation
@@ -33,7 +32,7 @@ from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store, read_manifest, write_json
 from recross.tracking.tracker import Log, Tracker
 from recross.training.data.leaks import LeakPolicy
-from recross.training.data.training_data import MinedNegatives, TrainingData
+from recross.training.data.training_data import TrainingData
 from recross.training.losses.loss import Loss
 from recross.training.recipe import FineTuning, Recipe, Training
 from recross.training.teaching import Teacher
@@ -43,7 +42,7 @@ from recross.training.validation import Trainable
 logger = logging.getLogger(__name__)
 
 NAMED = (
-    *("collection", "retriever", "reranker", "training_data", "negatives", "loss"),
+    *("collection", "retriever", "reranker", "training_data", "loss"),
     *("validation_retriever", "teacher"),
 )
 """Fields that a record describes as parts, and that work in the experiment's session."""
@@ -61,7 +60,7 @@ class Experiment:
     ``interpolate`` also reports the re-ranker mixed with the first stage, the weight chosen on dev.
     ``leaks`` says what becomes of training queries that dev or test asks, too, and of relevant
     documents that they share: queries are left out and documents counted, or both refused.
-    ``training_data`` is where groups come from: judgments with ``negatives``, or a file.
+    ``training_data`` is where groups come from: judgments with mined negatives, or a file.
     ``validation_retriever`` gives the candidates on which checkpoints are chosen, for studies that
     train once and test with several retrievers; ``None``: the retriever itself.
     ``teacher`` scores the groups for losses that learn from one, unless a file brings its scores.
@@ -72,7 +71,7 @@ class Experiment:
     collection: CollectionSource
     retriever: Retriever
     reranker: Reranker
-    negatives: NegativeSampler
+    training_data: TrainingData
     loss: Loss
     training: Training
     hardware: Hardware
@@ -91,7 +90,6 @@ class Experiment:
     interpolate: bool = True
     leaks: LeakPolicy = "leave_out"
     validation_retriever: Retriever | None = None
-    training_data: TrainingData = field(default=MinedNegatives())
     teacher: Teacher | None = None
     quality_gate: QualityGate = field(default=QualityGate())
     output: Path = field(default=Path("outputs"), compare=False)
@@ -184,6 +182,7 @@ class Experiment:
             "seed": self.seed,
             "depth": self.depth,
             **{part: describe(getattr(self, part)) for part in (*NAMED, "hardware")},
+            "negatives": describe(self.training_data.negatives),
             "recipe": describe(self.training),
             "precision": self.hardware.effective_precision,
             "backend": self.hardware.backend,
@@ -260,7 +259,6 @@ class Experiment:
             test_split=self.test_split,
             retriever=self.validation_retriever or self.retriever,
             training_data=self.training_data,
-            negatives=self.negatives,
             leaks=self.leaks,
             session=self.session,
             seed=self.seed,

@@ -53,7 +53,6 @@ def model_card(result: Mapping[str, Any], contract: Mapping[str, Any], command: 
         f"- collection: {_said(result['collection'])}",
         f"- candidates: {_said(result['retriever'])}",
         f"- training data: {_said(result['training_data'])}",
-        f"- negatives: {_said(result['negatives'])}",
         f"- loss: {_said(result['loss'])}",
         f"- recipe: {_said(result['recipe'])}",
         f"- seed: {result['seed']}, precision: {result['precision']}",

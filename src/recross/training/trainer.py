@@ -11,7 +11,6 @@ from typing import Any
 from recross.collections.collection import Collection
 from recross.inference.session import Session
 from recross.negatives.ranked import RankWindow
-from recross.negatives.sampler import NegativeSampler
 from recross.retrieval.random_order import RandomOrder
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.seeding import generator
@@ -44,7 +43,6 @@ class Trainer:
     test_split: str
     retriever: Retriever
     training_data: TrainingData
-    negatives: NegativeSampler
     leaks: LeakPolicy
     session: Session
     seed: int
@@ -65,7 +63,6 @@ class Trainer:
             "leaks": self.leaks,
             "retriever": self.retriever,
             "training_data": self.training_data,
-            "negatives": self.negatives,
             "loss": recipe.loss,
             "training": recipe.training,
             "seed": recipe.seed,
@@ -114,7 +111,7 @@ class Trainer:
             *(leaks, self.leaks, Store(self.session.store)),
         )
         stages = [("easy", mined_groups(EASY, task), easy)] if easy else []
-        for name, (groups, share) in self.training_data.phases(self.negatives, task).items():
+        for name, (groups, share) in self.training_data.phases(task).items():
             stages.append((name, groups, (1 - easy) * share))
         record = [
             {"stage": name, "share": share, "left_out": groups.left_out, "mined": groups.mined}

@@ -45,7 +45,7 @@ def read(collection, tmp_path):
 
     def groups(data, **changes):
         ((found, share),) = data.phases(
-            NEGATIVES, task_of(changes.pop("collection", collection), tmp_path, **changes)
+            task_of(changes.pop("collection", collection), tmp_path, **changes)
         ).values()
         assert share == 1.0
         return found
@@ -257,7 +257,7 @@ def test_pairs_of_ir_datasets_are_triples(dataset, tmp_path):
     task = task_of(few, tmp_path)
 
     def groups(data):
-        found, _ = data.phases(NEGATIVES, task)["all"]
+        found, _ = data.phases(task)["all"]
         return [(group.query_id, *group.doc_ids) for group in found.groups]
 
     assert groups(DocPairs(dataset)) == [("q1", "d1", "d2"), ("q2", "d3", "d1"), ("q2", "d3", "d2")]
@@ -432,7 +432,7 @@ def test_what_evaluation_asks_is_part_of_what_an_index_is(read, write, collectio
 
 def test_mined_negatives_are_training_data_too(collection, tmp_path):
     task = task_of(collection, tmp_path)
-    ((name, (found, share)),) = MinedNegatives().phases(NEGATIVES, task).items()
+    ((name, (found, share)),) = MinedNegatives(NEGATIVES).phases(task).items()
     assert (name, share) == ("all", 1.0)
     assert {len(group.doc_ids) for group in found.groups} == {3}
     assert found.texts_over(collection) is collection
@@ -456,7 +456,7 @@ def test_two_hundred_thousand_lines_are_on_disk_and_only_those_asked_for_are_par
     many = write_many(write, LINES)
     data, task = ScoredTriples(many), task_of(collection, tmp_path)
     expected = many.read_text().splitlines()
-    data.phases(NEGATIVES, task)  # makes the index
+    data.phases(task)  # makes the index
     parsed = []
     parse = TripleLines.parse
     monkeypatch.setattr(
@@ -464,7 +464,7 @@ def test_two_hundred_thousand_lines_are_on_disk_and_only_those_asked_for_are_par
     )
     network = CrossEncoder(str(tiny_bert)).network
     tracemalloc.start()
-    found, _ = data.phases(NEGATIVES, task)["all"]
+    found, _ = data.phases(task)["all"]
     steps = StepData(
         [Phase(found.groups, 10)], collection, network, batch_size=4, tokens=10**6, seed=0
     )
@@ -488,7 +488,7 @@ def test_an_index_is_written_piece_by_piece(write, collection, tmp_path):
     lines = ROWS_HELD + 5000
     data, task = ScoredTriples(write_many(write, lines)), task_of(collection, tmp_path)
     tracemalloc.start()
-    data.phases(NEGATIVES, task)
+    data.phases(task)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4e6

@@ -43,7 +43,11 @@ class TrainingData(Protocol):
     def may_be_taught(self) -> bool:
         """Whether groups may come with a teacher's scores."""
 
-    def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
+    @property
+    def negatives(self) -> NegativeSampler | None:
+        """The strategy that negatives are drawn by; ``None``: they come with the file."""
+
+    def phases(self, task: Task) -> Phases:
         """Groups to learn from, none of a query that an evaluation split asks; shares add to 1."""
 
 
@@ -51,14 +55,15 @@ class TrainingData(Protocol):
 class MinedNegatives:
     """The judgments of the training split, with negatives as the strategy draws them."""
 
+    negatives: NegativeSampler
     reads_judgments: ClassVar[bool] = True
     may_be_taught: ClassVar[bool] = False
 
-    def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
+    def phases(self, task: Task) -> Phases:
         """One phase for each stage of the strategy."""
         return {
             name: (mined_groups(part.sampler, task), part.share)
-            for name, part in stages_of(negatives).items()
+            for name, part in stages_of(self.negatives).items()
         }
 
 

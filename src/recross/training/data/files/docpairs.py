@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from recross.collections.ir_datasets import document_pairs
 from recross.errors import InputError
-from recross.negatives.sampler import NegativeSampler
 from recross.training.data.files.line_groups import groups_by_id
 from recross.training.data.files.lines import TEXT, TextFile
 from recross.training.data.files.triples import TripleLines, check_lines_per_group, triple
@@ -29,6 +28,7 @@ class DocPairs:
     dataset: str
     limit: int | None = None
     lines_per_group: int = 1
+    negatives: ClassVar[None] = None
     reads_judgments: ClassVar[bool] = False
     may_be_taught: ClassVar[bool] = False
 
@@ -37,8 +37,8 @@ class DocPairs:
         if self.limit is not None and self.limit < 1:
             raise InputError(f"limit must be at least 1 or null, got {self.limit}")
 
-    def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
-        """The dataset's groups; negatives are its own."""
+    def phases(self, task: Task) -> Phases:
+        """The groups of the dataset, which brings its own negatives."""
         identity = {"docpairs": self.dataset, "limit": self.limit}
         folder = task.store.artefact("lines", identity, lambda folder: self._copy(folder / TEXT))
         file = TextFile(f"docpairs of {self.dataset}", folder / TEXT)

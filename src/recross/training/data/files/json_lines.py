@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from recross.errors import InputError
-from recross.negatives.sampler import NegativeSampler
 from recross.training.data.files.examples import Example, finite
 from recross.training.data.files.line_groups import groups_of_texts
 from recross.training.data.files.lines import TextFile
@@ -35,11 +34,12 @@ class JsonLines:
     """
 
     path: Path
+    negatives: ClassVar[None] = None
     reads_judgments: ClassVar[bool] = False
     may_be_taught: ClassVar[bool] = True
 
-    def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
-        """The file's groups; negatives are its own."""
+    def phases(self, task: Task) -> Phases:
+        """The groups of the file, which brings its own negatives."""
         return groups_of_texts(self, TextFile.at(self.path, task.store), JsonFormat(), task)
 
 

@@ -9,7 +9,6 @@ from typing import ClassVar, NamedTuple
 
 from recross.collections.files import read_qrels
 from recross.errors import InputError
-from recross.negatives.sampler import NegativeSampler
 from recross.records import Qrels, ScoredDoc, relevant_documents
 from recross.runs import Run
 from recross.training.data.files.examples import Example, finite
@@ -34,6 +33,7 @@ class TeacherRun:
     path: Path
     qrels: Path | None = None
     is_judged: bool = True
+    negatives: ClassVar[None] = None
     reads_judgments: ClassVar[bool] = False
     may_be_taught: ClassVar[bool] = True
 
@@ -43,8 +43,8 @@ class TeacherRun:
                 f"qrels must be null where is_judged is false, got {str(self.qrels)!r}"
             )
 
-    def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
-        """The run's groups; negatives are its own."""
+    def phases(self, task: Task) -> Phases:
+        """The groups of the run, which brings its own negatives."""
         relevant_from = task.collection.relevant_grade(task.split)
         form = RunLines(self._judgments(task), relevant_from, task.negatives)
         return groups_by_id(self, TextFile.at(self.path, task.store), form, task)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from recross.errors import InputError
-from recross.negatives.sampler import NegativeSampler
 from recross.training.data.files.examples import Example, finite
 from recross.training.data.files.line_groups import groups_by_id, groups_of_texts
 from recross.training.data.files.lines import TextFile
@@ -21,6 +20,7 @@ class TripleFile:
 
     path: Path
     lines_per_group: int = 1
+    negatives: ClassVar[None] = None
     reads_judgments: ClassVar[bool] = False
     may_be_taught: ClassVar[bool] = False
 
@@ -39,8 +39,8 @@ class Triples(TripleFile):
     Up to ``lines_per_group`` consecutive lines of one query and positive become one group.
     """
 
-    def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
-        """The file's groups; negatives are its own."""
+    def phases(self, task: Task) -> Phases:
+        """The groups of the file, which brings its own negatives."""
         return groups_by_id(self, *self._lines(triple, task), task)
 
 
@@ -52,8 +52,8 @@ class TextTriples(TripleFile):
     query and positive become one group.
     """
 
-    def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
-        """The file's groups; negatives are its own."""
+    def phases(self, task: Task) -> Phases:
+        """The groups of the file, which brings its own negatives."""
         return groups_of_texts(self, *self._lines(triple, task), task)
 
 
@@ -68,8 +68,8 @@ class ScoredTriples(TripleFile):
 
     may_be_taught: ClassVar[bool] = True
 
-    def phases(self, negatives: NegativeSampler, task: Task) -> Phases:
-        """The file's groups; negatives are its own."""
+    def phases(self, task: Task) -> Phases:
+        """The groups of the file, which brings its own negatives."""
         return groups_by_id(self, *self._lines(scored_triple, task), task)
 
 
