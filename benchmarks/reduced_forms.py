@@ -23,6 +23,7 @@ from recross.inference.encoders.affine import (
 from recross.inference.encoders.backends import onnx_runtime
 from recross.inference.encoders.backends.classifier import padded_inputs
 from recross.inference.encoders.backends.int8_affine import int8_affine, quantised_weight
+from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 
 Form = Callable[[PackedBatch], Tensor]
@@ -136,7 +137,7 @@ def onnx_forms(model: Any, store: Path) -> dict[str, Form]:
     from onnxruntime import InferenceSession, SessionOptions
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    exact = onnx_runtime.session(model, Hardware(backend="onnx", threads=1, store=store))
+    exact = onnx_runtime.open_exported(model, Session(Hardware(backend="onnx", threads=1), store))
     (source,) = store.glob("onnx/*/model.onnx")
     quantize_dynamic(source, store / "int8.onnx", per_channel=True, weight_type=QuantType.QInt8)
     options = SessionOptions()

@@ -34,6 +34,7 @@ from recross.collections.files import BeirFolder
 from recross.evaluation.measures import evaluate
 from recross.inference.encoders.backends.int8_affine import multiplies_in_int8
 from recross.inference.engine import Engine
+from recross.inference.session import Session
 from recross.machine.hardware import Hardware, processor_name
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.bm25 import BM25
@@ -80,8 +81,8 @@ class Watched:
         self.tokenising += time.perf_counter() - start
         return found
 
-    def inference(self, hardware: Hardware) -> Callable[[Any], torch.Tensor]:
-        forward = self.network.inference(hardware)
+    def inference(self, session: Session) -> Callable[[Any], torch.Tensor]:
+        forward = self.network.inference(session)
 
         def timed(batch: Any) -> torch.Tensor:
             start = time.perf_counter()
@@ -181,7 +182,7 @@ def shares(
 ) -> tuple[dict[str, float], float]:
     """Shares of wall time, medians over rounds, and the share of padding among tokens."""
     watched = Watched(reranker.network)
-    engine = Engine(watched, reranker.hardware)
+    engine = Engine(watched, reranker.session)
     pairs = [(query, document) for document in texts]
     engine.score(pairs)
     found = []

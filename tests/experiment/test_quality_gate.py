@@ -24,9 +24,9 @@ class Noisy(SumNetwork):
         super().__init__()
         self.noise = noise
 
-    def inference(self, hardware):
-        exact = super().inference(hardware)
-        if hardware.is_reference:
+    def inference(self, session):
+        exact = super().inference(session)
+        if session.hardware.is_reference:
             return exact
         draw = torch.Generator().manual_seed(0)
         return lambda batch: exact(batch) + self.noise * torch.randn(len(batch), generator=draw)

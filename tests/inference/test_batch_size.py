@@ -7,6 +7,7 @@ from recross import load_reranker
 from recross.errors import InputError
 from recross.inference.batch_size import TRIES, BatchSize, ProbedBatchSize, batch_size
 from recross.inference.engine import Engine
+from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from tests.inference.test_engine import SumNetwork, expected
 from tests.rerankers.test_cross_encoder import mixed_pairs
@@ -65,7 +66,7 @@ def test_what_does_not_fit_ends_the_probe():
 def test_a_probed_run_scores_every_pair_once_and_as_ever(tiny_bert):
     pairs = [("q", "x" * (n % 90 + 30)) for n in range(600)]
     network = SumNetwork()
-    scores, _ = Engine(network, Hardware(tokens_per_batch="auto")).score(pairs)
+    scores, _ = Engine(network, Session(Hardware(tokens_per_batch="auto"))).score(pairs)
     assert scores.tolist() == expected(pairs)
     assert sum(network.batches) == len(set(pairs))
     mixed = mixed_pairs(60)

@@ -10,6 +10,7 @@ from recross import load_reranker
 from recross.errors import InputError
 from recross.inference.devices import make_for_each_device, share_jobs
 from recross.inference.engine import Engine
+from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from tests.inference.test_engine import SumNetwork, expected
 from tests.rerankers.test_cross_encoder import mixed_pairs
@@ -22,8 +23,8 @@ class Meeting(SumNetwork):
         super().__init__()
         self.barrier, self.threads = threading.Barrier(devices, timeout=20), set()
 
-    def inference(self, hardware):
-        score = super().inference(hardware)
+    def inference(self, session):
+        score = super().inference(session)
 
         def forward(batch):
             self.barrier.wait()
@@ -38,7 +39,7 @@ def test_devices_work_at_the_same_time_each_with_its_own_threads(devices):
     network = Meeting(devices)
     pairs = [("q", f"{n:03}") for n in range(12)]
     hardware = Hardware(devices=devices, threads=1, tokens_per_batch=4)
-    scores, cost = Engine(network, hardware).score(pairs)
+    scores, cost = Engine(network, Session(hardware)).score(pairs)
     assert scores.tolist() == expected(pairs)
     assert (cost.batches, len(network.threads)) == (12, devices)
     assert {threads for _, threads in network.threads} == {1}
@@ -57,7 +58,7 @@ def test_a_networks_scores_are_those_of_one_device(tiny_bert, devices):
 def test_a_batch_that_does_not_fit_is_halved_on_any_device():
     pairs = [("q", "x" * n) for n in range(1, 41)]
     network = SumNetwork(fits=50)
-    scores, _ = Engine(network, Hardware(devices=2, tokens_per_batch=100)).score(pairs)
+    scores, _ = Engine(network, Session(Hardware(devices=2, tokens_per_batch=100))).score(pairs)
     assert scores.tolist() == expected(pairs)
     assert sum(network.batches) == 40
     assert network.refused
@@ -67,7 +68,7 @@ def test_an_error_on_one_device_ends_the_run_and_starts_no_further_batch():
     network = SumNetwork(fits=25, error=ValueError("broken"))
     pairs = [("q", "x" * n) for n in range(30, 90)]
     with pytest.raises(ValueError, match="broken"):
-        Engine(network, Hardware(devices=2, tokens_per_batch=1)).score(pairs)
+        Engine(network, Session(Hardware(devices=2, tokens_per_batch=1))).score(pairs)
     assert len(network.refused) <= 5  # those already handed out
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from recross.inference.cache.score_cache import ScoreCache, caches_off
 from recross.inference.engine import Engine
+from recross.inference.session import Session
 from recross.inference.tokens import Sequences
 from recross.machine.hardware import Hardware, is_out_of_memory
 from recross.runs import Run
@@ -29,7 +30,7 @@ class SumNetwork:
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
         return Sequences(tokens, np.zeros_like(tokens), offsets)
 
-    def inference(self, hardware):
+    def inference(self, session):
         def forward(batch):
             if len(batch.tokens) > self.fits:
                 self.refused.append(len(batch.tokens))
@@ -52,7 +53,7 @@ TEXTS = st.text("abc", max_size=6)
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=40), st.integers(1, 60))
 def test_scores_come_back_in_the_order_of_the_input_whatever_the_budget(pairs, budget):
     network = SumNetwork()
-    scores, cost = Engine(network, Hardware(tokens_per_batch=budget)).score(pairs)
+    scores, cost = Engine(network, Session(Hardware(tokens_per_batch=budget))).score(pairs)
     assert scores.tolist() == expected(pairs)
     assert cost.pairs == len(pairs)
     assert sum(network.batches) == len(set(pairs))
@@ -60,7 +61,7 @@ def test_scores_come_back_in_the_order_of_the_input_whatever_the_budget(pairs, b
 
 def test_each_text_is_tokenised_once():
     network = SumNetwork()
-    Engine(network, Hardware()).score([("q", "a"), ("q", "b"), ("r", "a"), ("q", "a")])
+    Engine(network, Session()).score([("q", "a"), ("q", "b"), ("r", "a"), ("q", "a")])
     assert network.tokenised == [(["q", "r"], ["a", "b"])]
 
 
@@ -81,7 +82,7 @@ CPU_ALLOCATOR = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocat
 def test_out_of_memory_halves_the_batch_and_loses_no_pair(error):
     pairs = [("q", "x" * n) for n in range(1, 21)]
     network = SumNetwork(fits=25, error=error)
-    scores, _ = Engine(network, Hardware(tokens_per_batch=1000)).score(pairs)
+    scores, _ = Engine(network, Session(Hardware(tokens_per_batch=1000))).score(pairs)
     assert scores.tolist() == expected(pairs)
 
 
@@ -94,14 +95,16 @@ def test_what_torch_says_on_this_processor_when_memory_is_out_is_understood():
 def test_another_error_of_the_network_is_not_taken_for_a_lack_of_memory():
     network = SumNetwork(fits=25, error=RuntimeError("shapes do not match"))
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        Engine(network, Hardware(tokens_per_batch=1000)).score([("q", "x" * 30), ("q", "y")])
+        Engine(network, Session(Hardware(tokens_per_batch=1000))).score(
+            [("q", "x" * 30), ("q", "y")]
+        )
     assert network.refused == [33]
 
 
 def test_a_size_that_did_not_fit_is_not_tried_again():
     pairs = [(f"q{n}", "x" * 8) for n in range(100, 200)]  # 12 characters each
     network = SumNetwork(fits=25)
-    scores, _ = Engine(network, Hardware(tokens_per_batch=48)).score(pairs)
+    scores, _ = Engine(network, Session(Hardware(tokens_per_batch=48))).score(pairs)
     assert scores.tolist() == expected(pairs)
     assert network.refused == [48]
     assert network.batches == [2] * 50
@@ -111,8 +114,8 @@ def test_what_a_failed_attempt_allocated_is_free_before_the_next():
     held = []
 
     class Holding(SumNetwork):
-        def inference(self, hardware):
-            score = super().inference(hardware)
+        def inference(self, session):
+            score = super().inference(session)
 
             def forward(batch):
                 assert all(tensor() is None for tensor in held)
@@ -122,7 +125,7 @@ def test_what_a_failed_attempt_allocated_is_free_before_the_next():
 
             return forward
 
-    Engine(Holding(fits=25), Hardware(tokens_per_batch=1000)).score(
+    Engine(Holding(fits=25), Session(Hardware(tokens_per_batch=1000))).score(
         [("q", "x" * n) for n in range(1, 21)]
     )
     assert len(held) > 2
@@ -130,23 +133,23 @@ def test_what_a_failed_attempt_allocated_is_free_before_the_next():
 
 def test_a_pair_that_never_fits_is_an_error():
     with pytest.raises(torch.OutOfMemoryError):
-        Engine(SumNetwork(fits=3), Hardware()).score([("q", "too long")])
+        Engine(SumNetwork(fits=3), Session()).score([("q", "too long")])
 
 
 def test_a_score_that_is_no_number_names_its_pair():
     class Broken(SumNetwork):
-        def inference(self, hardware):
+        def inference(self, session):
             return lambda batch: torch.full((len(batch),), float("nan"))
 
     with pytest.raises(FloatingPointError, match="got nan for the query 'q' and the document 'a'"):
-        Engine(Broken(), Hardware()).score([("q", "a")])
+        Engine(Broken(), Session()).score([("q", "a")])
 
 
 def test_many_parts_give_the_scores_of_one(monkeypatch):
     pairs = [(f"q{n % 7}", "x" * (n % 11)) for n in range(50)]
     monkeypatch.setattr("recross.inference.engine.ITEMS_AT_ONCE", 8)
     network = SumNetwork()
-    scores, cost = Engine(network, Hardware()).score(pairs)
+    scores, cost = Engine(network, Session()).score(pairs)
     assert scores.tolist() == expected(pairs)
     assert len(network.tokenised) == 7
     assert cost.pairs == 50
@@ -162,8 +165,8 @@ def test_a_part_is_tokenised_while_the_one_before_it_is_scored(monkeypatch):
                 second_is_tokenised.set()
             return super().encode(queries, documents, pairs)
 
-        def inference(self, hardware):
-            score = super().inference(hardware)
+        def inference(self, session):
+            score = super().inference(session)
 
             def forward(batch):
                 assert second_is_tokenised.wait(timeout=30)
@@ -171,7 +174,7 @@ def test_a_part_is_tokenised_while_the_one_before_it_is_scored(monkeypatch):
 
             return forward
 
-    scores, _ = Engine(Waiting(), Hardware()).score([("q", "a"), ("q", "b"), ("q", "c")])
+    scores, _ = Engine(Waiting(), Session()).score([("q", "a"), ("q", "b"), ("q", "c")])
     assert scores.tolist() == expected([("q", "a"), ("q", "b"), ("q", "c")])
 
 
@@ -185,17 +188,17 @@ def test_what_tokenisation_refuses_in_a_later_part_is_raised(monkeypatch):
             return super().encode(queries, documents, pairs)
 
     with pytest.raises(ValueError, match="no such text"):
-        Engine(Refusing(), Hardware()).score([("q", "a"), ("q", "bad"), ("q", "c")])
+        Engine(Refusing(), Session()).score([("q", "a"), ("q", "bad"), ("q", "c")])
 
 
 def test_no_pairs_have_no_scores():
-    scores, cost = Engine(SumNetwork(), Hardware()).score([])
+    scores, cost = Engine(SumNetwork(), Session()).score([])
     assert (scores.tolist(), scores.dtype, cost.pairs) == ([], np.float32, 0)
 
 
 def test_rescoring_keeps_every_querys_candidates(collection):
     run = Run.from_scores("first", {"q0": {"d0": 2.0, "d7": 1.0}, "q5": {}, "q7": {"d7": 0.0}})
-    rescored = Engine(SumNetwork(), Hardware()).rescore(run, collection, "sum")
+    rescored = Engine(SumNetwork(), Session()).rescore(run, collection, "sum")
     assert {q: sorted(rescored.doc_ids(q)) for q in run.rankings} == {
         q: sorted(run.doc_ids(q)) for q in run.rankings
     }
@@ -215,8 +218,8 @@ class Counting(torch.nn.Module):
         self.asked += len(pairs)
         return self.inner.encode(queries, documents, pairs)
 
-    def inference(self, hardware):
-        return self.inner.inference(hardware)
+    def inference(self, session):
+        return self.inner.inference(session)
 
 
 PAIRS = [("q", "a"), ("q", "b"), ("r", "a"), ("q", "a")]
@@ -225,9 +228,9 @@ PAIRS = [("q", "a"), ("q", "b"), ("r", "a"), ("q", "a")]
 def test_what_the_cache_knows_is_not_computed_again(tmp_path):
     cache = ScoreCache(tmp_path)
     first, second = Counting(), Counting()
-    scores, cost = Engine(first, Hardware(), cache).score(PAIRS)
+    scores, cost = Engine(first, Session(cache=cache)).score(PAIRS)
     assert (cost.cache_hits, cost.cache_misses, first.asked) == (0, 3, 3)
-    again, cost = Engine(second, Hardware(), cache).score([*PAIRS, ("s", "a")])
+    again, cost = Engine(second, Session(cache=cache)).score([*PAIRS, ("s", "a")])
     assert (cost.cache_hits, cost.cache_misses, second.asked) == (3, 1, 1)
     assert cost.forward_passes == 1
     assert again[:4].tolist() == scores.tolist() == expected(PAIRS)
@@ -238,21 +241,21 @@ def test_what_the_cache_knows_is_not_computed_again(tmp_path):
 )
 def test_another_scorer_finds_nothing(tmp_path, other):
     cache = ScoreCache(tmp_path)
-    Engine(Counting(), Hardware(), cache).score(PAIRS)
-    _, cost = Engine(Counting(**other), Hardware(), cache).score(PAIRS)
+    Engine(Counting(), Session(cache=cache)).score(PAIRS)
+    _, cost = Engine(Counting(**other), Session(cache=cache)).score(PAIRS)
     assert cost.cache_hits == 0
 
 
 def test_another_precision_finds_nothing(tmp_path, monkeypatch):
     cache = ScoreCache(tmp_path)
-    Engine(Counting(), Hardware(), cache).score(PAIRS)
+    Engine(Counting(), Session(cache=cache)).score(PAIRS)
     monkeypatch.setattr(Hardware, "effective_precision", "bf16")
-    assert Engine(Counting(), Hardware(), cache).score(PAIRS)[1].cache_hits == 0
+    assert Engine(Counting(), Session(cache=cache)).score(PAIRS)[1].cache_hits == 0
 
 
 def test_caches_are_off_while_something_is_timed(tmp_path):
     cache = ScoreCache(tmp_path)
-    engine = Engine(Counting(), Hardware(), cache)
+    engine = Engine(Counting(), Session(cache=cache))
     engine.score(PAIRS)
     with caches_off():
         _, cost = engine.score(PAIRS)
@@ -265,7 +268,7 @@ def test_an_interrupted_run_goes_on_from_what_was_kept(tmp_path, monkeypatch):
     pairs = [("q", "x" * n) for n in range(1, 11)]
 
     broken = Counting()
-    inner = broken.inner.inference(Hardware())
+    inner = broken.inner.inference(Session())
 
     def forward(batch):
         if len(batch.tokens) < 5:
@@ -274,9 +277,9 @@ def test_an_interrupted_run_goes_on_from_what_was_kept(tmp_path, monkeypatch):
 
     monkeypatch.setattr(broken, "inference", lambda _: forward)
     cache = ScoreCache(tmp_path)
-    one_at_a_time = Hardware(tokens_per_batch=1)
+    one_at_a_time = Session(Hardware(tokens_per_batch=1), cache=cache)
     with pytest.raises(KeyboardInterrupt):
-        Engine(broken, one_at_a_time, cache).score(pairs)
-    scores, cost = Engine(Counting(), one_at_a_time, cache).score(pairs)
+        Engine(broken, one_at_a_time).score(pairs)
+    scores, cost = Engine(Counting(), one_at_a_time).score(pairs)
     assert (cost.cache_hits, cost.cache_misses) == (7, 3)  # longest first
     assert scores.tolist() == expected(pairs)

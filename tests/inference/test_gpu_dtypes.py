@@ -11,6 +11,7 @@ from recross.errors import InputError
 from recross.inference.batches import PackedBatch, by_length
 from recross.inference.encoders import affine
 from recross.inference.encoders import bert as packed
+from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.dual_encoder import DualEncoder
@@ -67,9 +68,9 @@ def test_every_network_scores_without_mixing_types(kind, gpu, tmp_path):
     network = ALL_NETWORKS[kind](tmp_path).network.eval()
     batch = batch_of(network)
     with torch.inference_mode():
-        exact = network.inference(Hardware())(batch)
+        exact = network.inference(Session())(batch)
         try:
-            score = network.inference(gpu)
+            score = network.inference(Session(gpu))
         except InputError:
             assert gpu.precision == "fp16" and "t5" in kind
             return

@@ -15,6 +15,7 @@ from transformers import (
 
 from recross import load_reranker
 from recross.inference.batches import PackedBatch, by_length
+from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from tests.conftest import save_tiny
 
@@ -67,8 +68,8 @@ def test_a_score_is_transformers_own_of_the_pair_alone(tmp_path, padding, backen
     folder = save_decoder(tmp_path / "decoder", padding)
     expected = one_by_one(folder)
     assert expected.std() > 0.01
-    hardware = Hardware(backend=backend, threads=1, store=tmp_path / "store")
-    reranker = load_reranker(folder, hardware=hardware)
+    session = Session(Hardware(backend=backend, threads=1), tmp_path / "store")
+    reranker = session.over(load_reranker(folder))
     together = reranker.score(QUERY, DOCUMENTS)
     alone = [float(reranker.score(QUERY, [document])[0]) for document in DOCUMENTS]
     np.testing.assert_allclose(together, expected, atol=1e-4)

@@ -27,8 +27,7 @@ def cascade() -> Cascade:
 def test_every_part_within_a_part_works_in_the_session(tmp_path):
     session = Session(Hardware(threads=1), tmp_path, ScoreCache(tmp_path / "scores"))
     placed = session.over(cascade())
-    assert [stage.reranker.hardware for stage in placed.stages.values()] == [session.hardware] * 2
-    assert [stage.reranker.cache for stage in placed.stages.values()] == [session.cache] * 2
+    assert [stage.reranker.session for stage in placed.stages.values()] == [session] * 2
     assert cascade().stages["first"].reranker.cache is None
 
 

@@ -10,7 +10,7 @@ from recross.errors import InputError
 from recross.inference import preparation
 from recross.inference.batches import PackedBatch, by_length
 from recross.inference.preparation import Preparation
-from recross.machine.hardware import Hardware
+from recross.inference.session import Session
 from recross.rerankers.causal import CausalReranker
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.training.optimisation import AveragedWeights, Optimisation, layer_of
@@ -119,10 +119,10 @@ def test_low_rank_additions_learn_alone_and_are_merged_at_the_end(tmp_path, name
         optimizer.step()
     moved = network(batch).detach()
     assert (moved - before).abs().max() > 1e-3
-    frozen = network.inference(Hardware())(batch)  # the fast forward knows of the additions
+    frozen = network.inference(Session())(batch)  # the fast forward knows of the additions
     network.finish_training()
     assert not [n for n, _ in network.named_parameters() if "lora_" in n]
-    merged = network.inference(Hardware())(batch)
+    merged = network.inference(Session())(batch)
     torch.testing.assert_close(merged, frozen, atol=1e-5, rtol=1e-4)
     if name == "bert":  # what is trained on is what is read
         torch.testing.assert_close(merged, moved, atol=1e-5, rtol=1e-4)

@@ -15,9 +15,8 @@ from scipy.stats import kendalltau
 from recross.collections.collection import Collection
 from recross.errors import InputError, RunError
 from recross.evaluation.measures import evaluate
-from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.engine import Engine
-from recross.machine.hardware import Hardware
+from recross.inference.session import Session
 from recross.records import Qrels
 from recross.runs import Run
 from recross.seeding import generator
@@ -40,12 +39,8 @@ class Scored(Protocol):
         """The network, loaded once for both forms."""
 
     @property
-    def hardware(self) -> Hardware:
-        """The form that is asked for."""
-
-    @property
-    def cache(self) -> ScoreCache | None:
-        """Where scores of both forms are kept."""
+    def session(self) -> Session:
+        """The form that is asked for, and where scores of both forms are kept."""
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Re-rank in the form that is asked for."""
@@ -107,11 +102,11 @@ class QualityGate:
         Raises:
             RunError: a tolerance is not kept, unless ``on_failure`` is ``record``.
         """
-        hardware = reranker.hardware
+        hardware = reranker.session.hardware
         if hardware.is_reference:
             return None
         logger.info("quality gate: %d queries, in both forms", len(candidates))
-        engine = Engine(reranker.network, hardware.reference, reranker.cache)
+        engine = Engine(reranker.network, reranker.session.reference)
         reference = reranker.rerank_with(engine, candidates, collection)
         asked = reranker.rerank(candidates, collection)
         found = {

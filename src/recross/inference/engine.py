@@ -16,13 +16,12 @@ from recross.collections.collection import Collection
 from recross.inference.batches import PackedBatch
 from recross.inference.cache.identity import scorer_name
 from recross.inference.cache.kept_scores import KeptScores
-from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.items import Portion, Scores, TextItem, number_texts
 from recross.inference.network import Forward, Network
 from recross.inference.progress import progress
 from recross.inference.runner import Runner
+from recross.inference.session import Session
 from recross.inference.tokens import Sequences
-from recross.machine.hardware import Hardware
 from recross.records import Cost
 from recross.runs import Run
 
@@ -32,17 +31,16 @@ ITEMS_AT_ONCE = 50_000
 
 @dataclass(frozen=True)
 class Engine:
-    """Scores texts with one network on one hardware target, its weights as at the first call.
+    """Scores texts with one network in one session, with its weights as at the first call.
 
     An item is a pair of query and document, or a query with the two documents to compare. Items are
     flattened over queries, duplicates are scored once, each text is tokenised once, and scores come
-    back in the order of the input. What the ``cache`` knows is not computed, and what is computed
-    is kept there every few seconds, so that an interrupted run loses little.
+    back in the order of the input. What the session's cache knows is not computed, and what is
+    computed is kept there every few seconds, so that an interrupted run loses little.
     """
 
     network: Network
-    hardware: Hardware
-    cache: ScoreCache | None = None
+    session: Session
 
     def score(
         self, items: Sequence[TextItem], description: str = "", show_progress: bool = False
@@ -117,16 +115,17 @@ class Engine:
 
     @cached_property
     def _runner(self) -> Runner[Sequences, Scores]:
-        return Runner(self.hardware, self.network, self._scoring_on_one_device)
+        return Runner(self.session.hardware, self.network, self._scoring_on_one_device)
 
     @cached_property
     def _kept(self) -> KeptScores:
-        if self.cache is None or not self.cache.enabled:
+        cache = self.session.cache
+        if cache is None or not cache.enabled:
             return KeptScores(None, "")
-        return KeptScores(self.cache, scorer_name(self.network, self.hardware))
+        return KeptScores(cache, scorer_name(self.network, self.session.hardware))
 
     def _scoring_on_one_device(self, network: Network) -> partial[Scores]:
-        return partial(_score_batch, network.inference(self.hardware), self.hardware.device)
+        return partial(_score_batch, network.inference(self.session), self.session.hardware.device)
 
 
 def _score_batch(forward: Forward, device: torch.device, sequences: Sequences) -> Scores:

@@ -8,8 +8,8 @@ from typing import Protocol
 from torch import Tensor
 
 from recross.inference.batches import PackedBatch
+from recross.inference.session import Session
 from recross.inference.tokens import Item, Sequences
-from recross.machine.hardware import Hardware
 
 Forward = Callable[[PackedBatch], Tensor]
 """Scores a batch, ``(B,)``, in its order."""
@@ -23,5 +23,5 @@ class Network(Protocol):
     ) -> Sequences:
         """Turn items of (query number, document number, ...) into token sequences."""
 
-    def inference(self, hardware: Hardware) -> Forward:
+    def inference(self, session: Session) -> Forward:
         """Return a fast scorer of the weights as they are now, on the current device."""

@@ -23,6 +23,11 @@ class Session:
     store: Path = DEFAULT_STORE
     cache: ScoreCache | None = None
 
+    @property
+    def reference(self) -> Session:
+        """The same session, computing in single precision with torch."""
+        return replace(self, hardware=self.hardware.reference)
+
     def over(self, part: Part) -> Part:
         """The same part working in this session, and so every part within it.
 

@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,7 +43,7 @@ class Hardware:
     ``backend`` computes the scores of BERT-like cross-encoders: ``torch`` (the padding-free
     forward), ``torch_compile`` (padded, compiled: for GPUs, which wait for launches),
     ``torch_int8`` (padding-free, products in 8 bits) or ``onnx`` (ONNX Runtime, exported once into
-    the ``store``). Training is always torch's.
+    the store). Training is always torch's.
     """
 
     accelerator: Literal["cpu", "gpu"] = "cpu"
@@ -53,7 +53,6 @@ class Hardware:
     tokens_per_training_pass: int = 8192
     threads: int | None = None
     backend: Backend = "torch"
-    store: Path = field(default=Path("outputs/store"), compare=False)
 
     def __post_init__(self) -> None:
         for name in ("devices", "tokens_per_batch", "tokens_per_training_pass", "threads"):

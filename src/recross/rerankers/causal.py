@@ -23,8 +23,8 @@ from recross.errors import InputError
 from recross.inference.batches import PackedBatch, masked_filler
 from recross.inference.network import Forward
 from recross.inference.preparation import Preparation, merge, prepare, recompute_activations
+from recross.inference.session import Session
 from recross.inference.tokens import Item, Sequences
-from recross.machine.hardware import Hardware
 from recross.rerankers.answers import margin, piece_id, read_out
 from recross.rerankers.reranker import NetworkReranker
 
@@ -117,8 +117,9 @@ class CausalNetwork(nn.Module):
             return self.model.score(state)  # type: ignore[no-any-return]
         return F.linear(state, self.model.get_output_embeddings().weight[self._pieces])
 
-    def inference(self, hardware: Hardware) -> Forward:
+    def inference(self, session: Session) -> Forward:
         """Return a scorer of the weights as they are now, read out as the contract says."""
+        hardware = session.hardware
         hardware.require_torch("causal network")
         self.to(hardware.device)
         device, dtype = hardware.device.type, hardware.dtype

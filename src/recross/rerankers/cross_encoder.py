@@ -25,8 +25,8 @@ from recross.inference.encoders.affine import LiveAffine
 from recross.inference.encoders.backends.classifier import classifier_logits, padded_logits
 from recross.inference.network import Forward
 from recross.inference.preparation import Preparation, merge, prepare, recompute_activations
+from recross.inference.session import Session
 from recross.inference.tokens import Item, Joiner, Sequences, pair_template, triple_template
-from recross.machine.hardware import Hardware
 from recross.rerankers.reranker import NetworkReranker
 
 IDENTITY = "torch.nn.modules.linear.Identity"
@@ -91,16 +91,16 @@ class PairNetwork(nn.Module):
         labels = int(self.model.config.num_labels)
         return labels if labels > 1 else 0
 
-    def inference(self, hardware: Hardware) -> Forward:
+    def inference(self, session: Session) -> Forward:
         """Return a scorer of the weights as they are now, read out as the contract says.
 
         Raises:
             InputError: the back-end does not know the model's structure, or the contract does not
                 allow the precision.
         """
-        check_precision(self.contract, hardware.effective_precision)
-        self.to(hardware.device)
-        logits = classifier_logits(self.model, hardware)
+        check_precision(self.contract, session.hardware.effective_precision)
+        self.to(session.hardware.device)
+        logits = classifier_logits(self.model, session)
         if self.contract.compares:  # its aggregation needs both probabilities
             return lambda batch: _margin(logits(batch).float())
         return lambda batch: _read_out(logits(batch).float(), self.contract.read_out)

@@ -22,8 +22,8 @@ from recross.inference.encoders.affine import LiveAffine, frozen_affine
 from recross.inference.encoders.pooled import Pool, unit_vectors
 from recross.inference.network import Forward
 from recross.inference.preparation import Preparation, merge, prepare
+from recross.inference.session import Session
 from recross.inference.tokens import Ints, Item, Joiner, Sequences, Template, text_template
-from recross.machine.hardware import Hardware
 from recross.rerankers.reranker import NetworkReranker
 from recross.retrieval.sentence_encoder import packable, read_model, transformer_of
 
@@ -83,8 +83,9 @@ class DualEncoderNetwork(nn.Module):
         """Scores to train on, ``(B,)``."""
         return self.scale * self._cosines(batch, self.vectors)
 
-    def inference(self, hardware: Hardware) -> Forward:
+    def inference(self, session: Session) -> Forward:
         """Return a scorer by cosine of the weights as they are now."""
+        hardware = session.hardware
         hardware.require_torch("bi-encoder")
         self.to(hardware.device)
         pool = self._pool(self._blocks(frozen_affine(hardware.dtype, hardware.batch_tokens)))

@@ -14,9 +14,11 @@ from recross.errors import InputError
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.engine import Engine
 from recross.inference.items import Scores
+from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.parts.identity import READ, handed_over
 from recross.runs import Run
+from recross.store import DEFAULT_STORE
 
 
 @runtime_checkable
@@ -50,6 +52,7 @@ class NetworkReranker(ABC):
     checkpoint: str = field(metadata=READ)
     _: KW_ONLY
     hardware: Hardware = handed_over(Hardware())
+    store: Path = handed_over(DEFAULT_STORE)
     cache: ScoreCache | None = handed_over(None)
     alias: str | None = field(default=None, compare=False)
 
@@ -70,6 +73,11 @@ class NetworkReranker(ABC):
     def name(self) -> str:
         """A short name for runs and tables."""
         return self.alias or Path(self.checkpoint.removeprefix("embedded:")).name
+
+    @property
+    def session(self) -> Session:
+        """Where the network computes, and where what it makes is kept."""
+        return Session(self.hardware, self.store, self.cache)
 
     def check_trained(self) -> None:
         """Refuse to score with a head that was drawn and not trained: its order is random.
@@ -103,7 +111,7 @@ class NetworkReranker(ABC):
     def engine(self) -> Engine:
         """Scores with the weights as they were when first asked."""
         self.check_trained()
-        return Engine(self.network, self.hardware, self.cache)
+        return Engine(self.network, self.session)
 
 
 def networks(reranker: Any) -> Iterator[NetworkReranker]:

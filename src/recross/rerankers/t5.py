@@ -24,6 +24,7 @@ from recross.inference.encoders import t5 as packed_t5
 from recross.inference.encoders.affine import LiveAffine, frozen_affine
 from recross.inference.network import Forward
 from recross.inference.preparation import Preparation, merge, prepare, recompute_activations
+from recross.inference.session import Session
 from recross.inference.tokens import Item, Joiner, Sequences, prompt_template
 from recross.machine.hardware import Hardware
 from recross.rerankers.answers import margin, piece_id, read_out
@@ -99,12 +100,13 @@ class T5Network(nn.Module):
             return self._padded(batch)
         return self._packed(self._live, batch, torch.float32, dropout)
 
-    def inference(self, hardware: Hardware) -> Forward:
+    def inference(self, session: Session) -> Forward:
         """Return a scorer of the weights as they are now, read out as the contract says.
 
         Raises:
             InputError: the precision is fp16, or the back-end another than torch.
         """
+        hardware = session.hardware
         hardware.require_torch("T5 network")
         if hardware.effective_precision == "fp16":
             raise InputError(FP16)

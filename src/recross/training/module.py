@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from recross.collections.collection import Collection
 from recross.errors import RunError
 from recross.inference.engine import Engine
+from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.records import TrainingGroup
 from recross.runs import Run
@@ -232,7 +233,7 @@ class RankingModule(pl.LightningModule):
     def _reranked(self, candidates: Run, collection: Collection) -> Run:
         """The candidates in the order of the network as it stands, without dropout."""
         self.network.eval()
-        engine = Engine(self.network, replace(self.hardware, devices=1))
+        engine = Engine(self.network, Session(replace(self.hardware, devices=1)))
         reranked = self.reranker.rerank_with(engine, candidates, collection)
         self.network.train()
         return reranked

@@ -8,6 +8,7 @@ from recross import load_reranker
 from recross.errors import InputError
 from recross.inference.encoders.backends import int8_affine
 from recross.inference.encoders.backends.int8_affine import quantised_rows, quantised_weight
+from recross.inference.session import Session
 from recross.machine import hardware as hardware_module
 from recross.machine.hardware import Hardware
 from recross.rerankers.cross_encoder import CrossEncoder
@@ -24,16 +25,16 @@ def manifests(store):
 def test_onnx_scores_equal_torchs_whatever_the_batch_budget(tiny_bert, tmp_path_factory, budget):
     store = tmp_path_factory.getbasetemp() / "onnx-store"  # one export for the three
     pairs = mixed_pairs(100)
-    onnx = Hardware(backend="onnx", tokens_per_batch=budget, threads=1, store=store)
+    onnx = Session(Hardware(backend="onnx", tokens_per_batch=budget, threads=1), store)
     expected = load_reranker(tiny_bert).predict(pairs)
     assert expected.std() > 0.01
-    found = load_reranker(tiny_bert, hardware=onnx).predict(pairs)
+    found = onnx.over(load_reranker(tiny_bert)).predict(pairs)
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert len(manifests(store)) == 1
 
 
 def test_an_export_is_found_again_and_a_changed_weight_makes_another(tiny_bert, tmp_path):
-    onnx = Hardware(backend="onnx", threads=1, store=tmp_path)
+    onnx = Session(Hardware(backend="onnx", threads=1), tmp_path)
     network = CrossEncoder(str(tiny_bert)).load()
     network.inference(onnx)
     (first,) = manifests(tmp_path)
@@ -49,9 +50,9 @@ def test_an_export_is_found_again_and_a_changed_weight_makes_another(tiny_bert, 
 def test_a_network_that_is_never_packed_is_exported_too(tmp_path):
     folder = save_tiny(tmp_path / "relu", hidden_act="relu")
     pairs = mixed_pairs(20)
-    onnx = Hardware(backend="onnx", threads=1, store=tmp_path / "store")
+    onnx = Session(Hardware(backend="onnx", threads=1), tmp_path / "store")
     np.testing.assert_allclose(
-        load_reranker(folder, hardware=onnx).predict(pairs),
+        onnx.over(load_reranker(folder)).predict(pairs),
         load_reranker(folder).predict(pairs),
         atol=1e-4,
     )

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 import xxhash
+from torch import nn
 
 from recross.machine.hardware import Hardware
 from recross.parts.identity import describe
 
-SCHEMA = 3
+SCHEMA = 4
 """Raised when the engine or a forward changes a score."""
 
 
@@ -22,24 +23,29 @@ def scorer_name(network: Any, hardware: Hardware) -> str:
     Weights are hashed as they are in memory, so that a folder that was overwritten, or training
     that goes on, is never taken for what it was.
     """
-    digest = xxhash.xxh3_128()
     settings = {
         "schema": SCHEMA,
         "recross": importlib.metadata.version("recross"),
         "network": type(network).__qualname__,
         "contract": describe(network.contract),
-        "precision": hardware.effective_precision,
-        "backend": getattr(hardware, "backend", "torch"),
+        "weights": weights_digest(network),
+        **hardware.identity,
     }
-    digest.update(json.dumps(settings, sort_keys=True).encode())
-    digest.update(_tokenizer(network.tokenizer))
-    for name, tensor in sorted(network.state_dict().items()):
+    digest = xxhash.xxh3_128(json.dumps(settings, sort_keys=True).encode())
+    digest.update(_tokenizer_state(network.tokenizer))
+    return str(digest.hexdigest())
+
+
+def weights_digest(module: nn.Module) -> str:
+    """Return a name for what the weights of a module are, wherever they came from."""
+    digest = xxhash.xxh3_128()
+    for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
     return str(digest.hexdigest())
 
 
-def _tokenizer(tokenizer: Any) -> bytes:
+def _tokenizer_state(tokenizer: Any) -> bytes:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return repr(sorted(tokenizer.get_vocab().items())).encode()

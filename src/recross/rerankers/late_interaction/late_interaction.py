@@ -27,13 +27,12 @@ from recross.inference.progress import progress
 from recross.inference.runner import Runner
 from recross.inference.tokens import Ints, Sequences
 from recross.machine.hardware import Hardware
-from recross.parts.identity import handed_over
 from recross.records import Cost
 from recross.rerankers.late_interaction.network import Encode, LateInteractionNetwork
 from recross.rerankers.late_interaction.token_vectors import Floats, Storage, TokenVectors
 from recross.rerankers.reranker import NetworkReranker
 from recross.runs import Run
-from recross.store import DEFAULT_STORE, Store
+from recross.store import Store
 
 DOCUMENTS_AT_ONCE = 5_000
 """Documents tokenised and sorted together when a collection is encoded."""
@@ -53,7 +52,6 @@ class LateInteraction(NetworkReranker):
     layers: int | None = None
     fresh_head: bool = False
     head_seed: int = 0
-    store: Path = handed_over(DEFAULT_STORE)
     _: KW_ONLY
 
     def __post_init__(self) -> None:

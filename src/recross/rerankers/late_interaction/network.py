@@ -20,6 +20,7 @@ from recross.inference.encoders.affine import LiveAffine, frozen_affine
 from recross.inference.encoders.attention import by_group
 from recross.inference.network import Forward
 from recross.inference.preparation import Preparation, merge, prepare, recompute_activations
+from recross.inference.session import Session
 from recross.inference.tokens import Ints, Item, Sequences, spans, tokenize
 from recross.machine.hardware import Hardware
 
@@ -136,9 +137,9 @@ class LateInteractionNetwork(nn.Module):
         dropout = self.model.config.hidden_dropout_prob if self.training else 0.0
         return self._score(batch, lambda documents: self._states(documents, dropout))
 
-    def inference(self, hardware: Hardware) -> Forward:
+    def inference(self, session: Session) -> Forward:
         """Return a scorer of the weights as they are now."""
-        encode = self.document_encoder(hardware)
+        encode = self.document_encoder(session.hardware)
         return lambda batch: self._score(batch, encode)
 
     def document_encoder(self, hardware: Hardware) -> Encode:

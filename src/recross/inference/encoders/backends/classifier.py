@@ -19,19 +19,20 @@ from recross.inference.encoders.backends.int8_affine import (
 )
 from recross.inference.encoders.backends.last_token import reader
 from recross.inference.network import Forward
+from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 
-MakeForward = Callable[[Any, Hardware], Forward]
+MakeForward = Callable[[Any, Session], Forward]
 
 
-def classifier_logits(model: Any, hardware: Hardware) -> Forward:
+def classifier_logits(model: Any, session: Session) -> Forward:
     """Return a function from a batch to logits ``(B, labels)`` of the weights as they are now.
 
     Raises:
         InputError: the back-end does not know the model's structure, or is not installed.
     """
-    model.to(hardware.device)
-    return BACKENDS[hardware.backend](model, hardware)
+    model.to(session.hardware.device)
+    return BACKENDS[session.hardware.backend](model, session)
 
 
 def padded_inputs(model: Any, batch: PackedBatch) -> dict[str, Tensor]:
@@ -49,8 +50,9 @@ def padded_logits(model: Any, batch: PackedBatch) -> Tensor:
     return logits
 
 
-def _torch(model: Any, hardware: Hardware) -> Forward:
+def _torch(model: Any, session: Session) -> Forward:
     """Without padding where the structure is known, in the model's own forward elsewhere."""
+    hardware = session.hardware
     if not packed.is_supported(model):
         return _padded(model, hardware, reader(model))
     dtype = hardware.dtype
@@ -58,12 +60,12 @@ def _torch(model: Any, hardware: Hardware) -> Forward:
     return lambda batch: packed.forward(model, layers, batch, dtype)
 
 
-def _torch_compile(model: Any, hardware: Hardware) -> Forward:
+def _torch_compile(model: Any, session: Session) -> Forward:
     """Padded: a compiled function wants few shapes, and packed batches have all."""
-    return _padded(model, hardware, torch.compile(reader(model).eval(), dynamic=True))
+    return _padded(model, session.hardware, torch.compile(reader(model).eval(), dynamic=True))
 
 
-def _torch_int8(model: Any, hardware: Hardware) -> Forward:
+def _torch_int8(model: Any, session: Session) -> Forward:
     if not packed.is_supported(model):
         raise InputError(
             "backend torch_int8 needs a BERT, ELECTRA or RoBERTa classifier,"
@@ -74,15 +76,15 @@ def _torch_int8(model: Any, hardware: Hardware) -> Forward:
             "backend torch_int8 needs a processor with 8-bit dot products"
             f" ({', '.join(DOT_PRODUCTS)}), got none of them"
         )
-    layers = packed.blocks(model, int8_affine(hardware.batch_tokens))
+    layers = packed.blocks(model, int8_affine(session.hardware.batch_tokens))
     return lambda batch: packed.forward(model, layers, batch)
 
 
-def _onnx(model: Any, hardware: Hardware) -> Forward:
+def _onnx(model: Any, session: Session) -> Forward:
     from recross.inference.encoders.backends import onnx_runtime  # an extra's packages
 
-    session = onnx_runtime.session(model, hardware)
-    return lambda batch: onnx_runtime.logits(session, padded_inputs(model, batch))
+    exported = onnx_runtime.open_exported(model, session)
+    return lambda batch: onnx_runtime.logits(exported, padded_inputs(model, batch))
 
 
 def _padded(model: Any, hardware: Hardware, forward: Any) -> Forward:

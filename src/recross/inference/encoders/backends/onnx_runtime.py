@@ -10,11 +10,11 @@ from typing import Any
 
 import onnxruntime
 import torch
-import xxhash
 from torch import Tensor, nn
 
+from recross.inference.cache.identity import weights_digest
 from recross.inference.encoders.backends.last_token import reader
-from recross.machine.hardware import Hardware
+from recross.inference.session import Session
 from recross.store import Store
 
 FILE = "model.onnx"
@@ -22,36 +22,30 @@ EXAMPLE = (2, 8)
 """Sequences and tokens of the batch that is traced; both stay free."""
 
 
-def session(model: Any, hardware: Hardware) -> onnxruntime.InferenceSession:
-    """A session for the weights as they are now, exported unless the store has them."""
+def open_exported(model: Any, session: Session) -> onnxruntime.InferenceSession:
+    """Return ONNX Runtime's session of the weights as they are now.
+
+    They are exported first unless the session's store has them.
+    """
     identity = {
         "weights": weights_digest(model),
         "config": model.config.to_json_string(),
         "packages": {name: version(name) for name in ("torch", "transformers", "onnxscript")},
     }
-    folder = Store(hardware.store).artefact("onnx", identity, lambda into: _export(model, into))
+    folder = Store(session.store).artefact("onnx", identity, lambda into: _export(model, into))
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = hardware.threads or torch.get_num_threads()
+    options.intra_op_num_threads = session.hardware.threads or torch.get_num_threads()
     options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(
         str(folder / FILE), options, providers=["CPUExecutionProvider"]
     )
 
 
-def logits(session: onnxruntime.InferenceSession, inputs: Mapping[str, Tensor]) -> Tensor:
+def logits(exported: onnxruntime.InferenceSession, inputs: Mapping[str, Tensor]) -> Tensor:
     """Logits ``(B, labels)`` of a padded batch."""
-    known = {node.name for node in session.get_inputs()}
+    known = {node.name for node in exported.get_inputs()}
     arrays = {name: tensor.numpy() for name, tensor in inputs.items() if name in known}
-    return torch.from_numpy(session.run(["logits"], arrays)[0])
-
-
-def weights_digest(model: nn.Module) -> str:
-    """A name for what the weights are, wherever they came from."""
-    digest = xxhash.xxh3_128()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return str(digest.hexdigest())
+    return torch.from_numpy(exported.run(["logits"], arrays)[0])
 
 
 class _Logits(nn.Module):
