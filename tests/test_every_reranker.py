@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from recross.checkpoints.published import PUBLISHED
+from recross.checkpoints.published import find_published
 from recross.command.catalogue import list_options
 from recross.command.cli import main
 from recross.command.composition import compose_values
@@ -47,8 +47,8 @@ def small_overrides(node, backbones, path="reranker"):
         return
     kind = KINDS.get(node.get("_target_", "").rpartition(".")[2])
     if kind is not None:
-        published = PUBLISHED.get(node["checkpoint"])
-        contract = node.get("contract") or (published.name if published else None)
+        published = find_published(node["checkpoint"])
+        contract = node.get("contract") or (published.contract.name if published else None)
         if contract in ("rankt5-encoder", "rankllama"):
             kind = {"t5": "t5-encoder", "causal": "causal-head"}[kind]
         if node.get("grown_layers"):

@@ -1,18 +1,15 @@
 """Contracts of published checkpoints: complete, of one reading for both spellings, with sources."""
 
+import re
+
 import pytest
 import torch
 import transformers
 
-from recross.checkpoints.contracts import (
-    Contract,
-    PromptContract,
-    check_precision,
-    read_contract,
-    save_contract,
-)
-from recross.checkpoints.published import PUBLISHED
-from recross.checkpoints.published_numbers import NUMBERS, OFFICIAL, Published
+from recross.checkpoints.contracts import ClassifierContract, PromptContract, check_precision
+from recross.checkpoints.published import PUBLISHED, find_published, named_contract
+from recross.checkpoints.published.record import OFFICIAL, PublishedNumber
+from recross.checkpoints.resolution import read_contract, save_contract
 from recross.command.catalogue import group_rerankers_by_checkpoint, list_options
 from recross.command.cli import main
 from recross.errors import InputError
@@ -23,19 +20,27 @@ from tests.conftest import save_tiny
 PAIR = ("red cat", ["here lives a red cat", "here lives a blue dog and more words", "owl"])
 
 
-def test_every_number_is_of_a_checkpoint_with_a_contract_and_of_a_collection_that_is_there():
-    assert NUMBERS.keys() <= PUBLISHED.keys()
-    for numbers in NUMBERS.values():
-        assert {one.collection for one in numbers} <= set(list_options()["collection"])
+def test_every_number_is_on_a_collection_that_is_there():
+    numbers = [number for record in PUBLISHED for number in record.numbers]
+    assert {one.collection for one in numbers} <= set(list_options()["collection"])
 
 
-def test_both_spellings_of_an_id_are_one_checkpoint():
-    old = [name for name in PUBLISHED if "-L-" in name]
-    assert len(old) == 8
-    for name in old:
-        new = name.replace("-L-", "-L")
-        assert PUBLISHED[name].read_out == PUBLISHED[new].read_out
-        assert NUMBERS[name] == NUMBERS[new]
+def test_every_spelling_of_an_id_finds_one_record_and_names_one_contract():
+    earlier = [record for record in PUBLISHED if len(record.ids) > 1]
+    assert len(earlier) == 8
+    spellings = [spelling for record in PUBLISHED for spelling in record.ids]
+    assert len(spellings) == len(set(spellings))
+    for record in earlier:
+        assert record.ids == (record.id.replace("-L", "-L-"), record.id)
+        assert all(find_published(spelling) is record for spelling in record.ids)
+        for spelling in record.ids:
+            assert named_contract(spelling.removeprefix("cross-encoder/")) is record.contract
+
+
+def test_a_revision_is_a_whole_commit_or_is_said_not_to_be_pinned():
+    pinned = [record.revision for record in PUBLISHED if record.revision is not None]
+    assert all(re.fullmatch("[0-9a-f]{40}", revision) for revision in pinned)
+    assert len(set(pinned)) == len(pinned) == 18
 
 
 @pytest.mark.parametrize(
@@ -53,14 +58,14 @@ def test_both_spellings_of_an_id_are_one_checkpoint():
     ],
 )
 def test_a_checkpoint_is_read_as_its_authors_read_it(checkpoint, read_out):
-    assert PUBLISHED[checkpoint].read_out == read_out
+    assert find_published(checkpoint).contract.read_out == read_out
 
 
 def test_published_values_are_shares_with_a_source():
     with pytest.raises(InputError, match=r"must lie in \[0, 1\], got 39.01"):
-        Published("MRR@10", 39.01, "msmarco", OFFICIAL, "a card")
+        PublishedNumber("MRR@10", 39.01, "msmarco", OFFICIAL, "a card")
     with pytest.raises(InputError, match="candidates and source"):
-        Published("MRR@10", 0.39, "msmarco", "", "a card")
+        PublishedNumber("MRR@10", 0.39, "msmarco", "", "a card")
 
 
 def test_the_second_logit_orders_otherwise_than_the_margin(tmp_path):
@@ -78,17 +83,17 @@ def test_the_second_logit_orders_otherwise_than_the_margin(tmp_path):
 
 
 def test_a_precision_that_breaks_a_checkpoint_is_refused():
-    t5 = PUBLISHED["castorini/monot5-base-msmarco"]
+    t5 = find_published("castorini/monot5-base-msmarco").contract
     assert isinstance(t5, PromptContract)
     check_precision(t5, "bf16")
     with pytest.raises(InputError, match="must be fp32 or bf16 for the contract 'monot5', got"):
         check_precision(t5, "fp16")
-    prompts = [c for c in PUBLISHED.values() if isinstance(c, PromptContract)]
+    prompts = [r.contract for r in PUBLISHED if isinstance(r.contract, PromptContract)]
     assert any("fp16" in contract.precisions for contract in prompts)  # causal models are
 
 
 def test_a_contract_keeps_its_precisions_beside_the_weights(tmp_path):
-    contract = Contract("own", precisions=("fp32",))
+    contract = ClassifierContract("own", precisions=("fp32",))
     save_contract(contract, tmp_path)
     assert read_contract(tmp_path) == contract
 
@@ -98,7 +103,7 @@ def test_the_command_prints_every_checkpoint_with_its_option_and_numbers(capsys)
     lines = capsys.readouterr().out.splitlines()
     assert len({line.count(" | ") for line in lines}) == 1
     text = "\n".join(lines)
-    assert all(f"`{checkpoint}`" in text for checkpoint in PUBLISHED)
+    assert all(f"`{spelling}`" in text for record in PUBLISHED for spelling in record.ids)
     monot5 = next(line for line in lines if "`castorini/monot5-base-msmarco`" in line)
     assert "| `monot5_base` | `Query: {query} Document: {document} Relevant:` |" in monot5
     assert "log_softmax `▁false` `▁true`" in monot5
@@ -108,9 +113,9 @@ def test_the_command_prints_every_checkpoint_with_its_option_and_numbers(capsys)
 
 def test_the_papers_checkpoints_have_options():
     offered = group_rerankers_by_checkpoint()
-    for checkpoint in NUMBERS:
-        is_old = "-L-" in checkpoint or "TinyBERT-L" in checkpoint.removesuffix("-v2")[-11:]
-        assert checkpoint in offered or is_old, checkpoint
+    for record in PUBLISHED:
+        is_first_version = record.id.startswith("cross-encoder/ms-marco-TinyBERT-L")
+        assert not record.numbers or record.id in offered or is_first_version, record.id
 
 
 def test_the_references_of_the_official_study_are_the_published_numbers_of_its_options():
@@ -123,7 +128,7 @@ def test_the_references_of_the_official_study_are_the_published_numbers_of_its_o
         option, _, collection = value.label.partition(" on ")
         published = [
             (one.measure, one.value, one.candidates, one.source)
-            for one in NUMBERS[checkpoints[option]]
+            for one in find_published(checkpoints[option]).numbers
             if one.collection == collection
         ]
         assert (value.measure, value.value, value.candidates, value.source) in published

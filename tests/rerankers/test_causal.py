@@ -7,7 +7,7 @@ from transformers import (
     AutoTokenizer,
 )
 
-from recross.checkpoints.published import BY_NAME
+from recross.checkpoints.published import named_contract
 from recross.errors import InputError
 from recross.machine.hardware import Hardware
 from recross.rerankers.causal import CausalReranker
@@ -15,7 +15,7 @@ from tests.conftest import save_tiny_llama
 from tests.rerankers.test_cross_encoder import mixed_pairs
 
 PAIRS = mixed_pairs(20)
-QWEN3, RANKLLAMA = BY_NAME["qwen3-reranker"], BY_NAME["rankllama"]
+QWEN3, RANKLLAMA = named_contract("qwen3-reranker"), named_contract("rankllama")
 
 
 def body(contract, query, document):

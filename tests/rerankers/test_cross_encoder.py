@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recross import load_reranker
-from recross.checkpoints.contracts import Contract
+from recross.checkpoints.contracts import ClassifierContract
 from recross.errors import InputError
 from recross.machine.hardware import Hardware
 from recross.rerankers.cross_encoder import CrossEncoder
@@ -132,7 +132,7 @@ def test_contracts_check_their_limits():
     with pytest.raises(
         InputError, match=r"max_query_length must lie in \[1, max_length=16\), got 16"
     ):
-        Contract("x", max_length=16, max_query_length=16)
+        ClassifierContract("x", max_length=16, max_query_length=16)
 
 
 def test_the_embedded_twins_have_the_layers_they_name():

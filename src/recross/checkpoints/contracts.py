@@ -1,49 +1,117 @@
-"""How a checkpoint wants to be asked, and how its answer is read."""
+"""Contracts: what a checkpoint is asked, and how a score is read from its answer."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, fields, replace
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from recross.errors import InputError
 from recross.machine.hardware import Precision
+from recross.parts.bounds import Ge, checked
 
-FILE = "recross_contract.json"
 ANY: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
+T5_FAMILIES = frozenset({"t5", "mt5", "umt5"})
+"""The ``model_type`` of checkpoints whose prompts T5 re-rankers read; others are causal models."""
+
+
+class Summary(NamedTuple):
+    """A contract in the words of a table."""
+
+    asked: str
+    answer: str
+    limits: str
 
 
 @dataclass(frozen=True)
-class Contract:
+class Contract(ABC):
+    """What every contract says: its name, its source, and in which precisions it holds."""
+
+    kind: ClassVar[str]
+    """What ``recross_contract.json`` calls this kind of contract."""
+    subject: ClassVar[str]
+    """Whose contract it is, as an error says it."""
+    read_by: ClassVar[str]
+    """The class of the re-ranker that reads it."""
+
+    name: str
+    _: KW_ONLY
+    source: str = ""
+    precisions: tuple[Precision, ...] = ANY
+
+    @property
+    def compares(self) -> bool:
+        """Whether two documents are read together."""
+        return False
+
+    def reranker(self, family: Callable[[], str]) -> str:
+        """Name the class that reads it; ``family`` tells a checkpoint's ``model_type``."""
+        del family  # one class reads them all
+        return self.read_by
+
+    @property
+    @abstractmethod
+    def summary(self) -> Summary:
+        """What is asked, how the answer is read, and how many tokens are."""
+
+    def limited(self, **limits: int | None) -> Self:
+        """Return the same contract with those limits that are not ``None``.
+
+        Raises:
+            InputError: this kind of contract has no such limit, or the limit breaks its rules.
+        """
+        given: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
+        if unknown := sorted(given.keys() - {field.name for field in fields(self)}):
+            raise InputError(
+                f"{unknown[0]} must be null for the contract {self.name!r}, that of"
+                f" {self.subject}, got {given[unknown[0]]}"
+            )
+        return replace(self, **given) if given else self
+
+
+@dataclass(frozen=True)
+@checked
+class ClassifierContract(Contract):
     """The scoring contract of a cross-encoder with a classification head.
 
     ``read_out``: ``logit`` is the single logit as it is, ``sigmoid`` its sigmoid, ``log_softmax``
     the log-probability of the second of two classes, ``second_logit`` its logit, which orders
     otherwise. Without ``max_query_length`` the longer text is cut first; the template is never cut.
-    ``precisions`` are those in which it may be computed; ``source`` says where it is published;
     ``documents`` is how many are read together: two that are compared are read as a margin.
     """
 
-    name: str
+    kind = "Contract"
+    subject = "a classification head"
+    read_by = "CrossEncoder"
+
     read_out: Literal["logit", "sigmoid", "log_softmax", "second_logit"] = "logit"
-    max_length: int = 512
-    max_query_length: int | None = None
-    source: str = ""
-    precisions: tuple[Precision, ...] = ANY
+    max_length: Annotated[int, Ge(8)] = 512
+    max_query_length: Annotated[int, Ge(1)] | None = None
     documents: Literal[1, 2] = 1
 
     def __post_init__(self) -> None:
-        _check_limits(self.max_length, self.max_query_length)
+        _check_query_fits(self.max_length, self.max_query_length)
 
     @property
     def compares(self) -> bool:
         """Whether two documents are read together."""
         return self.documents == 2
 
+    def reranker(self, family: Callable[[], str]) -> str:
+        """Name the class that reads it, which is another for comparisons."""
+        return "DuoBERT" if self.compares else super().reranker(family)
+
+    @property
+    def summary(self) -> Summary:
+        """What is asked, how the answer is read, and how many tokens are."""
+        limits = _say_limits(self.max_length, self.max_query_length)
+        return Summary("query and document as a pair", self.read_out, limits)
+
 
 @dataclass(frozen=True)
-class PromptContract:
+@checked
+class PromptContract(Contract):
     """The scoring contract of a generative network that is read instead of asked to generate.
 
     ``template`` is the prompt, ``{query}`` and ``{document}`` (or ``{document0} {document1}``)
@@ -53,24 +121,25 @@ class PromptContract:
     ``logit`` the logit of the only piece, ``expected_value`` the mean of the pieces' numbers
     0, 1, ... under their softmax, ``head`` a linear head (no pieces): on the first token of an
     encoder, on the last of a decoder. ``prefix`` and ``suffix`` are fixed text around a causal
-    model's prompt. ``precisions`` are those in which it may be computed.
+    model's prompt.
     """
 
-    name: str
+    kind = "PromptContract"
+    subject = "a prompt, such as monot5"
+    read_by = "CausalReranker"
+
     template: str
     read_out: Literal["log_softmax", "logit", "expected_value", "head"]
     pieces: tuple[str, ...] = ()
     opening: tuple[str, ...] = ()
     add_eos: bool = True
-    max_length: int = 512
-    max_query_length: int | None = None
+    max_length: Annotated[int, Ge(8)] = 512
+    max_query_length: Annotated[int, Ge(1)] | None = None
     prefix: str = ""
     suffix: str = ""
-    source: str = ""
-    precisions: tuple[Precision, ...] = ANY
 
     def __post_init__(self) -> None:
-        _check_limits(self.max_length, self.max_query_length)
+        _check_query_fits(self.max_length, self.max_query_length)
         least, most = {"head": (0, 0), "logit": (1, 1)}.get(self.read_out, (2, None))
         if len(self.pieces) < least or (most is not None and len(self.pieces) > most):
             raise InputError(
@@ -83,9 +152,27 @@ class PromptContract:
         """Whether two documents are read together."""
         return "{document1}" in self.template
 
+    def reranker(self, family: Callable[[], str]) -> str:
+        """Name the class that reads it, which is another for T5."""
+        if family() not in T5_FAMILIES:
+            return super().reranker(family)
+        return "DuoT5" if self.compares else "T5Reranker"
+
+    @property
+    def summary(self) -> Summary:
+        """What is asked, how the answer is read, and how many tokens are."""
+        pieces = " ".join(f"`{piece}`" for piece in self.pieces)
+        after = f" after `{' '.join(self.opening)}`" if self.opening else ""
+        return Summary(
+            f"`{self.prefix}{self.template}{self.suffix}`",
+            f"{self.read_out} {pieces}{after}".strip(),
+            _say_limits(self.max_length, self.max_query_length),
+        )
+
 
 @dataclass(frozen=True)
-class LateInteractionContract:
+@checked
+class LateInteractionContract(Contract):
     """The contract of a late-interaction model (ColBERT, Khattab & Zaharia 2020).
 
     Queries are ``[CLS] query_marker query [SEP]``, filled up to ``query_length`` tokens with
@@ -94,43 +181,51 @@ class LateInteractionContract:
     query's own tokens see the masks that fill it up.
     """
 
-    name: str
-    query_length: int = 32
-    document_length: int = 180
+    kind = "LateInteractionContract"
+    subject = "late interaction, such as colbertv2"
+    read_by = "LateInteraction"
+
+    query_length: Annotated[int, Ge(4)] = 32
+    document_length: Annotated[int, Ge(4)] = 180
     query_marker: str = "[unused0]"
     document_marker: str = "[unused1]"
-    dimension: int = 128
+    dimension: Annotated[int, Ge(1)] = 128
     skip_punctuation: bool = True
     attends_to_masks: bool = False
-    source: str = ""
 
-    def __post_init__(self) -> None:
-        for name, least in (("query_length", 4), ("document_length", 4), ("dimension", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+    @property
+    def summary(self) -> Summary:
+        """What is asked, how the answer is read, and how many tokens are."""
+        return Summary(
+            f"`{self.query_marker} query`, `{self.document_marker} document`",
+            f"MaxSim, {self.dimension} wide",
+            f"query {self.query_length}, document {self.document_length}",
+        )
 
 
 @dataclass(frozen=True)
-class BiEncoderContract:
+@checked
+class BiEncoderContract(Contract):
     """The contract of a bi-encoder: texts cut to ``max_length`` tokens, pooled, compared by cosine.
 
     ``pooling``: the mean of all tokens' vectors, or that of the first one.
     """
 
-    name: str
+    kind = "BiEncoderContract"
+    subject = "a bi-encoder"
+    read_by = "DualEncoder"
+
     pooling: Literal["mean", "cls"] = "mean"
-    max_length: int = 256
-    source: str = ""
+    max_length: Annotated[int, Ge(8)] = 256
+
+    @property
+    def summary(self) -> Summary:
+        """What is asked, how the answer is read, and how many tokens are."""
+        limits = str(self.max_length)
+        return Summary("query and document apart", f"cosine, {self.pooling} pooling", limits)
 
 
-AnyContract = Contract | PromptContract | LateInteractionContract | BiEncoderContract
-_KINDS = {
-    kind.__name__: kind
-    for kind in (Contract, PromptContract, LateInteractionContract, BiEncoderContract)
-}
-
-
-def check_precision(contract: Contract | PromptContract, precision: Precision) -> None:
+def check_precision(contract: Contract, precision: Precision) -> None:
     """Refuse a precision in which a checkpoint's scores are known to break.
 
     Raises:
@@ -143,26 +238,12 @@ def check_precision(contract: Contract | PromptContract, precision: Precision) -
         )
 
 
-def read_contract(folder: Path) -> AnyContract:
-    """The contract stored beside the weights of a folder."""
-    values = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    kind: Any = _KINDS[values.pop("kind", "Contract")]
-    found: AnyContract = kind(
-        **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    )
-    return found
-
-
-def save_contract(contract: AnyContract, folder: Path) -> None:
-    """Store the contract beside the weights."""
-    text = json.dumps({"kind": type(contract).__name__, **asdict(contract)}, indent=2)
-    (folder / FILE).write_text(text + "\n", encoding="utf-8")
-
-
-def _check_limits(max_length: int, max_query_length: int | None) -> None:
-    if max_length < 8:
-        raise InputError(f"max_length must be at least 8, got {max_length}")
-    if max_query_length is not None and not 1 <= max_query_length < max_length:
+def _check_query_fits(max_length: int, max_query_length: int | None) -> None:
+    if max_query_length is not None and max_query_length >= max_length:
         raise InputError(
             f"max_query_length must lie in [1, max_length={max_length}), got {max_query_length}"
         )
+
+
+def _say_limits(max_length: int, max_query_length: int | None) -> str:
+    return f"{max_length}, query {max_query_length}" if max_query_length else str(max_length)

@@ -156,9 +156,9 @@ def _contracts(words: Sequence[str]) -> int:
 
 
 def _check_golden(path: Path | None) -> int:
-    from recross.command.golden import GOLDEN, check_golden, golden_table, read_golden
+    from recross.command.golden import check_golden, golden_table, published_golden, read_golden
 
-    verdicts = check_golden(read_golden(path or GOLDEN))
+    verdicts = check_golden(published_golden() if path is None else read_golden(path))
     _say(golden_table(verdicts))
     return 1 if any(one.verdict == "missed" for one in verdicts) else 0
 

@@ -8,32 +8,22 @@ from pathlib import Path
 from typing import Literal
 
 from recross.checkpoints.location import is_at_hand
+from recross.checkpoints.published import PUBLISHED, find_published
+from recross.checkpoints.published.record import GoldenScore
 from recross.command.loading import load_reranker
 from recross.errors import InputError
 from recross.report.references import csv_lines
 from recross.report.tables.alignment import aligned_table
 
-GOLDEN = Path(__file__).parents[1] / "checkpoints" / "golden_scores.csv"
 COLUMNS = ("checkpoint", "query", "document", "score", "tolerance", "source")
 MISSING = "–"
 
 
 @dataclass(frozen=True)
-class GoldenScore:
-    """The score that a checkpoint's authors print for a pair, and how near ours must come."""
+class GoldenVerdict:
+    """A checkpoint's golden score beside ours; ``None``: the checkpoint is not at hand."""
 
     checkpoint: str
-    query: str
-    document: str
-    score: float
-    tolerance: float
-    source: str
-
-
-@dataclass(frozen=True)
-class GoldenVerdict:
-    """A golden score beside ours; ``None``: the checkpoint is not at hand."""
-
     golden: GoldenScore
     measured: float | None
 
@@ -46,19 +36,27 @@ class GoldenVerdict:
         return "met" if near else "missed"
 
 
-def read_golden(path: Path = GOLDEN) -> list[GoldenScore]:
-    """Golden scores of a CSV file.
+def published_golden() -> dict[str, list[GoldenScore]]:
+    """Golden scores of published checkpoints, by id."""
+    return {record.id: list(record.golden) for record in PUBLISHED if record.golden}
+
+
+def read_golden(path: Path) -> dict[str, list[GoldenScore]]:
+    """Golden scores of a CSV file, by checkpoint.
 
     Raises:
         InputError: the file is missing, lacks a column, or a number is none.
     """
-    return [_golden(line, place) for place, line in csv_lines(path, COLUMNS, "golden scores")]
+    found: dict[str, list[GoldenScore]] = {}
+    for place, line in csv_lines(path, COLUMNS, "golden scores"):
+        found.setdefault(line["checkpoint"], []).append(_golden(line, place))
+    return found
 
 
 def _golden(line: Mapping[str, str], place: str) -> GoldenScore:
     try:
         return GoldenScore(
-            **{name: line[name] for name in ("checkpoint", "query", "document", "source")},
+            **{name: line[name] for name in ("query", "document", "source")},
             score=float(line["score"]),
             tolerance=float(line["tolerance"]),
         )
@@ -66,23 +64,29 @@ def _golden(line: Mapping[str, str], place: str) -> GoldenScore:
         raise InputError(f"{place}: {error}") from None
 
 
-def check_golden(scores: Sequence[GoldenScore]) -> list[GoldenVerdict]:
-    """Score the pairs of every checkpoint that is at hand, under its id of today or of before.
+def check_golden(scores: Mapping[str, Sequence[GoldenScore]]) -> list[GoldenVerdict]:
+    """Score the pairs of every checkpoint that is at hand, under any spelling of its id.
 
     Nothing is downloaded: what is neither a folder nor in the hub's cache is skipped.
     """
-    verdicts = []
-    for checkpoint in dict.fromkeys(one.checkpoint for one in scores):
-        own = [one for one in scores if one.checkpoint == checkpoint]
-        found = next((name for name in _spellings(checkpoint) if is_at_hand(name)), None)
-        if found is None:
-            verdicts += [GoldenVerdict(one, None) for one in own]
-            continue
-        measured = load_reranker(found).predict([(one.query, one.document) for one in own])
-        verdicts += [
-            GoldenVerdict(one, float(ours)) for one, ours in zip(own, measured, strict=True)
-        ]
-    return verdicts
+    return [
+        verdict
+        for checkpoint, golden in scores.items()
+        for verdict in _check_one(checkpoint, golden)
+    ]
+
+
+def _check_one(checkpoint: str, golden: Sequence[GoldenScore]) -> list[GoldenVerdict]:
+    published = find_published(checkpoint)
+    spellings = reversed(published.ids) if published is not None else [checkpoint]
+    found = next((name for name in spellings if is_at_hand(name)), None)
+    if found is None:
+        return [GoldenVerdict(checkpoint, one, None) for one in golden]
+    measured = load_reranker(found).predict([(one.query, one.document) for one in golden])
+    return [
+        GoldenVerdict(checkpoint, one, float(ours))
+        for one, ours in zip(golden, measured, strict=True)
+    ]
 
 
 def golden_table(verdicts: Sequence[GoldenVerdict]) -> str:
@@ -90,7 +94,7 @@ def golden_table(verdicts: Sequence[GoldenVerdict]) -> str:
     header = ("checkpoint", "document", "ours", "golden", "tolerance", "verdict", "source")
     lines = [
         (
-            one.golden.checkpoint,
+            one.checkpoint,
             _short(one.golden.document),
             MISSING if one.measured is None else f"{one.measured:.4f}",
             f"{one.golden.score:.4f}",
@@ -101,11 +105,6 @@ def golden_table(verdicts: Sequence[GoldenVerdict]) -> str:
         for one in verdicts
     ]
     return "\n".join(aligned_table(header, lines, words=2)) + "\n"
-
-
-def _spellings(checkpoint: str) -> tuple[str, ...]:
-    """The id, and its spelling of before (``ms-marco-MiniLM-L6-v2`` was ``...-L-6-v2``)."""
-    return checkpoint, checkpoint.replace("MiniLM-L", "MiniLM-L-").replace("BERT-L", "BERT-L-")
 
 
 def _short(text: str) -> str:

@@ -6,13 +6,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from recross.checkpoints.contracts import (
-    BiEncoderContract,
-    Contract,
-    LateInteractionContract,
-)
 from recross.checkpoints.pretrained import family
-from recross.checkpoints.published import known_contract, named_contract
+from recross.checkpoints.published import named_contract
+from recross.checkpoints.resolution import known_contract
 from recross.command.building import build
 from recross.command.catalogue import list_options
 from recross.command.composition import compose_values
@@ -24,7 +20,13 @@ from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.dual_encoder import DualEncoder
 from recross.rerankers.late_interaction.late_interaction import LateInteraction
 from recross.rerankers.reranker import NetworkReranker, Reranker
-from recross.rerankers.t5 import FAMILIES, T5Reranker
+from recross.rerankers.t5 import T5Reranker
+
+RERANKERS: dict[str, type[NetworkReranker]] = {
+    **{kind.__name__: kind for kind in (CrossEncoder, DuoBERT, T5Reranker, DuoT5)},
+    **{kind.__name__: kind for kind in (CausalReranker, LateInteraction, DualEncoder)},
+}
+"""What contracts call the re-rankers that read them."""
 
 
 def load_reranker(
@@ -68,14 +70,8 @@ def reranker_option(name: str) -> Reranker:
 
 
 def _kind(checkpoint: str, contract: str | None) -> type[NetworkReranker]:
-    """Which class reads a checkpoint: its contract says, and its config."""
+    """Which class reads a checkpoint: its contract says, and for prompts its config."""
     known = named_contract(contract) if contract is not None else known_contract(checkpoint)
-    if isinstance(known, LateInteractionContract):
-        return LateInteraction
-    if isinstance(known, BiEncoderContract):
-        return DualEncoder
-    if known is None or isinstance(known, Contract):
-        return DuoBERT if known is not None and known.compares else CrossEncoder
-    if family(checkpoint) not in FAMILIES:
-        return CausalReranker
-    return DuoT5 if known.compares else T5Reranker
+    if known is None:
+        return CrossEncoder
+    return RERANKERS[known.reranker(lambda: family(checkpoint))]

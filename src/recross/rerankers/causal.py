@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recross.checkpoints import pretrained
-from recross.checkpoints.contracts import PromptContract, save_contract
-from recross.checkpoints.published import prompt_contract
+from recross.checkpoints.contracts import PromptContract
+from recross.checkpoints.resolution import resolve_contract, save_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch, masked_filler
 from recross.inference.network import Forward
@@ -191,7 +191,9 @@ class CausalReranker(NetworkReranker):
 
     def load(self) -> CausalNetwork:
         """Load the network."""
-        contract = prompt_contract(self.checkpoint, self.contract, self.max_length)
+        contract = resolve_contract(
+            self.checkpoint, self.contract, PromptContract, max_length=self.max_length
+        )
         found = pretrained.load(
             "sequence_classifier" if contract.read_out == "head" else "causal_lm",
             self.checkpoint,

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recross.checkpoints import pretrained
-from recross.checkpoints.contracts import Contract, check_precision, save_contract
-from recross.checkpoints.published import known_contract, named_contract
+from recross.checkpoints.contracts import ClassifierContract, check_precision
+from recross.checkpoints.resolution import resolve_contract, save_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders import bert as packed
@@ -38,7 +38,7 @@ class PairNetwork(nn.Module):
     heads = ("classifier", "pooler")
 
     def __init__(
-        self, model: Any, tokenizer: Any, contract: Contract, head_is_fresh: bool = False
+        self, model: Any, tokenizer: Any, contract: ClassifierContract, head_is_fresh: bool = False
     ) -> None:
         super().__init__()
         self.model = model
@@ -129,7 +129,7 @@ class CrossEncoder(NetworkReranker):
     head_seed: int = 0
     max_length: int | None = None
     max_query_length: int | None = None
-    contract: str | Contract | None = None
+    contract: str | ClassifierContract | None = None
     _: KW_ONLY
 
     def __post_init__(self) -> None:
@@ -144,21 +144,16 @@ class CrossEncoder(NetworkReranker):
         found = pretrained.load(
             "sequence_classifier", self.checkpoint, layers=self.layers, fresh=fresh
         )
-        contract = self._contract(found)
-        self.check(contract)
-        contract = replace(
-            contract,
-            max_length=self.max_length or contract.max_length,
-            max_query_length=self.max_query_length or contract.max_query_length,
+        contract = resolve_contract(
+            self.checkpoint,
+            self.fresh_contract if self.fresh_head else self.contract,
+            ClassifierContract,
+            compares=self.compares,
+            max_length=self.max_length,
+            max_query_length=self.max_query_length,
+            from_config=lambda: _contract_of(self.checkpoint, found),
         )
         return PairNetwork(found.model, found.tokenizer, contract, found.head_is_fresh).eval()
-
-    def check(self, contract: Contract) -> None:
-        """Accept contracts that read one document only."""
-        if contract.compares:
-            raise InputError(
-                f"contract must read one document, got {contract.name!r} (see DuoBERT)"
-            )
 
     def trained(self, folder: Path) -> Self:
         """The same re-ranker with the weights and the contract of a folder."""
@@ -172,28 +167,12 @@ class CrossEncoder(NetworkReranker):
         )
 
     @property
-    def fresh_contract(self) -> Contract:
+    def fresh_contract(self) -> ClassifierContract:
         """That of a head yet to be trained."""
-        return Contract("fresh")
-
-    def _contract(self, found: pretrained.Pretrained) -> Contract:
-        """As named, as stored beside the weights, as published, or as the config says."""
-        if self.fresh_head:
-            return self.fresh_contract
-        contract = self.contract or known_contract(self.checkpoint)
-        if isinstance(contract, str):
-            contract = named_contract(contract)
-        if contract is None:
-            return _contract_of(self.checkpoint, found)
-        if not isinstance(contract, Contract):
-            raise InputError(
-                f"contract must be that of a classification head, got {contract.name!r}"
-                f" for {self.checkpoint!r}"
-            )
-        return contract
+        return ClassifierContract("fresh")
 
 
-def _contract_of(checkpoint: str, found: pretrained.Pretrained) -> Contract:
+def _contract_of(checkpoint: str, found: pretrained.Pretrained) -> ClassifierContract:
     """Read a config as sentence-transformers does: one label is a sigmoid unless it says else."""
     config = found.config
     if config.num_labels != 1:
@@ -202,7 +181,7 @@ def _contract_of(checkpoint: str, found: pretrained.Pretrained) -> Contract:
             " name one with contract="
         )
     limit = min(found.tokenizer.model_max_length, packed.positions(config))
-    return Contract("checkpoint", _stored_activation(config), limit)
+    return ClassifierContract("checkpoint", _stored_activation(config), limit)
 
 
 def _stored_activation(config: Any) -> Literal["logit", "sigmoid"]:

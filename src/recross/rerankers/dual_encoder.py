@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recross.checkpoints.contracts import BiEncoderContract, save_contract
+from recross.checkpoints.contracts import BiEncoderContract
+from recross.checkpoints.resolution import resolve_contract, save_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders import bert as packed
@@ -160,7 +161,12 @@ class DualEncoder(NetworkReranker):
                 "checkpoint must be a BERT-like encoder with mean or first-token pooling,"
                 f" got {self.checkpoint!r}"
             )
-        contract = BiEncoderContract("bi-encoder", pooling, self.max_length)
+        contract = resolve_contract(
+            self.checkpoint,
+            BiEncoderContract("bi-encoder", pooling),  # the checkpoint's own modules say it all
+            BiEncoderContract,
+            max_length=self.max_length,
+        )
         network = DualEncoderNetwork(sentences, contract, self.scale, self.in_batch_negatives)
         return network.eval()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
@@ -48,6 +48,9 @@ class NetworkReranker(ABC):
     Weights are loaded when first needed; scores are kept in the ``cache``, if there is one;
     ``alias`` names it in runs.
     """
+
+    compares: ClassVar[bool] = False
+    """Whether its network reads two documents at once."""
 
     checkpoint: str = field(metadata=READ)
     _: KW_ONLY

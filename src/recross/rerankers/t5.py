@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recross.checkpoints import pretrained
-from recross.checkpoints.contracts import PromptContract, save_contract
-from recross.checkpoints.published import prompt_contract
+from recross.checkpoints.contracts import T5_FAMILIES, PromptContract
+from recross.checkpoints.resolution import resolve_contract, save_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch, masked_filler
 from recross.inference.encoders import t5 as packed_t5
@@ -30,7 +30,6 @@ from recross.machine.hardware import Hardware
 from recross.rerankers.answers import margin, piece_id, read_out
 from recross.rerankers.reranker import NetworkReranker
 
-FAMILIES = frozenset({"t5", "mt5", "umt5"})
 FP16 = (
     "hardware.precision must be fp32 or bf16 for T5, got 'fp16': its activations exceed fp16's"
     " range and scores become NaN"
@@ -195,17 +194,16 @@ class T5Reranker(NetworkReranker):
 
     def load(self) -> T5Network:
         """Load the network."""
-        contract = prompt_contract(
-            self.checkpoint, self.contract, self.max_length, self.max_query_length
+        contract = resolve_contract(
+            self.checkpoint,
+            self.contract,
+            PromptContract,
+            compares=self.compares,
+            max_length=self.max_length,
+            max_query_length=self.max_query_length,
         )
-        self.check(contract)
         found = self._weights(contract)
         return T5Network(found.model, found.tokenizer, contract, found.head_is_fresh).eval()
-
-    def check(self, contract: PromptContract) -> None:
-        """Accept contracts that read one document only."""
-        if contract.compares:
-            raise InputError(f"contract must read one document, got {contract.name!r} (see DuoT5)")
 
     def trained(self, folder: Path) -> Self:
         """The same re-ranker with the weights and the contract of a folder."""
@@ -226,7 +224,7 @@ class T5Reranker(NetworkReranker):
             )
         kind = "token_classifier" if encoder_only else "sequence_to_sequence"
         fresh = pretrained.Fresh(self.seed) if self.fresh_head else None
-        return pretrained.load(kind, self.checkpoint, families=FAMILIES, fresh=fresh)
+        return pretrained.load(kind, self.checkpoint, families=T5_FAMILIES, fresh=fresh)
 
 
 def _end(tokenizer: Any, contract: PromptContract) -> list[int]:

@@ -4,7 +4,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from recross import load_reranker
-from recross.checkpoints.contracts import Contract
+from recross.checkpoints.contracts import ClassifierContract
 from recross.errors import InputError
 from recross.machine.hardware import Hardware
 from recross.rerankers.comparing.duo import DuoBERT, DuoT5
@@ -47,7 +47,7 @@ def test_the_named_form_reads_the_digit_after_the_forced_piece(tiny_t5):
     np.testing.assert_allclose(reranker.score(QUERY, DOCUMENTS), expected, atol=1e-4)
 
 
-DUOBERT = Contract("tiny-duobert", documents=2)
+DUOBERT = ClassifierContract("tiny-duobert", documents=2)
 
 
 @pytest.mark.parametrize("labels", [1, 2])
@@ -140,7 +140,7 @@ def test_contracts_of_one_and_of_two_documents_are_not_confused(tiny_t5, tiny_be
     with pytest.raises(InputError, match="must read one document, got 'tiny-duobert'"):
         _ = CrossEncoder(str(tiny_bert), contract=DUOBERT).network
     with pytest.raises(InputError, match="must read two documents, such as duot5, got 'fresh'"):
-        _ = DuoBERT(str(tiny_bert), contract=Contract("fresh")).network
+        _ = DuoBERT(str(tiny_bert), contract=ClassifierContract("fresh")).network
     with pytest.raises(InputError, match="depth must be at least 2, got 1"):
         DuoT5(str(tiny_t5), contract="duot5", depth=1)
     with pytest.raises(InputError, match=r"use score\(query, documents\)"):

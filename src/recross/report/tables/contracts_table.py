@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import singledispatch
 
-from recross.checkpoints.contracts import (
-    AnyContract,
-    Contract,
-    LateInteractionContract,
-    PromptContract,
-)
 from recross.checkpoints.published import PUBLISHED
-from recross.checkpoints.published_numbers import NUMBERS, Published
+from recross.checkpoints.published.record import PublishedCheckpoint, PublishedNumber
 
 HEADER = (
     *("checkpoint", "option", "template", "read-out", "limits in tokens", "precisions"),
@@ -26,60 +19,30 @@ def contracts_table(options: Mapping[str, Sequence[str]]) -> str:
 
     ``options`` are the names of re-ranker options by the checkpoint that they load.
     """
-    groups: dict[tuple[str, tuple[Published, ...]], list[str]] = {}
-    for checkpoint, contract in PUBLISHED.items():
-        name = contract.name.replace("-L-", "-L")  # of today, and as it was before
-        groups.setdefault((name, NUMBERS.get(checkpoint, ())), []).append(checkpoint)
-    lines = [HEADER, ("---",) * len(HEADER)]
-    for (_, numbers), checkpoints in groups.items():
-        contract = PUBLISHED[checkpoints[-1]]
-        offered = [name for checkpoint in checkpoints for name in options.get(checkpoint, ())]
-        lines.append(
-            (
-                "<br>".join(f"`{checkpoint}`" for checkpoint in checkpoints),
-                ", ".join(f"`{name}`" for name in offered) or NONE,
-                *_asked(contract),
-                "<br>".join(map(_number, numbers)) or NONE,
-                contract.source,
-            )
-        )
+    groups: dict[tuple[str, tuple[PublishedNumber, ...]], list[PublishedCheckpoint]] = {}
+    for record in PUBLISHED:
+        groups.setdefault((record.contract.name, record.numbers), []).append(record)
+    lines = [HEADER, ("---",) * len(HEADER), *(_line(group, options) for group in groups.values())]
     cells = ([cell.replace("|", "\\|").replace("\n", " ⏎ ") for cell in line] for line in lines)
     return "\n".join(f"| {' | '.join(line)} |" for line in cells) + "\n"
 
 
-@singledispatch
-def _asked(contract: AnyContract) -> tuple[str, str, str, str]:
-    """Template, read-out, limits and precisions."""
-    raise TypeError(f"no published contract is a {type(contract).__name__}")
+def _line(
+    records: Sequence[PublishedCheckpoint], options: Mapping[str, Sequence[str]]
+) -> tuple[str, ...]:
+    spellings = [spelling for record in records for spelling in record.ids]
+    offered = [name for spelling in spellings for name in options.get(spelling, ())]
+    contract = records[0].contract
+    return (
+        "<br>".join(f"`{spelling}`" for spelling in spellings),
+        ", ".join(f"`{name}`" for name in offered) or NONE,
+        *contract.summary,
+        ", ".join(contract.precisions),
+        "<br>".join(map(_number, records[0].numbers)) or NONE,
+        contract.source,
+    )
 
 
-@_asked.register
-def _(contract: Contract) -> tuple[str, str, str, str]:
-    limits = _limits(contract.max_length, contract.max_query_length)
-    return "query and document as a pair", contract.read_out, limits, ", ".join(contract.precisions)
-
-
-@_asked.register
-def _(contract: PromptContract) -> tuple[str, str, str, str]:
-    prompt = f"`{contract.prefix}{contract.template}{contract.suffix}`"
-    pieces = " ".join(f"`{piece}`" for piece in contract.pieces)
-    after = f" after `{' '.join(contract.opening)}`" if contract.opening else ""
-    read = f"{contract.read_out} {pieces}{after}".strip()
-    limits = _limits(contract.max_length, contract.max_query_length)
-    return prompt, read, limits, ", ".join(contract.precisions)
-
-
-@_asked.register
-def _(contract: LateInteractionContract) -> tuple[str, str, str, str]:
-    template = f"`{contract.query_marker} query`, `{contract.document_marker} document`"
-    limits = f"query {contract.query_length}, document {contract.document_length}"
-    return template, f"MaxSim, {contract.dimension} wide", limits, "fp32, bf16, fp16"
-
-
-def _limits(max_length: int, max_query_length: int | None) -> str:
-    return f"{max_length}, query {max_query_length}" if max_query_length else str(max_length)
-
-
-def _number(number: Published) -> str:
+def _number(number: PublishedNumber) -> str:
     over = f"on {number.collection}, {number.candidates} ({number.source})"
     return f"{number.measure} {number.value:.4f} {over}"

@@ -6,10 +6,11 @@ import time
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
-from recross.checkpoints.contracts import Contract, PromptContract
+from recross.checkpoints.contracts import ClassifierContract
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.inference.engine import Engine
@@ -39,6 +40,8 @@ class Comparing(NetworkReranker, ABC):
     the result counts every pair as one forward pass. ``sampling_seed`` is for strategies that
     draw.
     """
+
+    compares: ClassVar[bool] = True
 
     depth: int = 50
     strategy: PairwiseStrategy = field(default=AllPairs())
@@ -83,13 +86,6 @@ class Comparing(NetworkReranker, ABC):
                 found[query_id] = dict(zip(head.doc_ids(query_id), own, strict=True))
         cost = replace(cost, total_seconds=time.perf_counter() - start)
         return Run.from_scores(self.name, found, cost).with_tail(candidates)
-
-    def check(self, contract: Contract | PromptContract) -> None:
-        """Accept contracts that read two documents only."""
-        if not contract.compares:
-            raise InputError(
-                f"contract must read two documents, such as duot5, got {contract.name!r}"
-            )
 
     def _compare(
         self, engine: Engine, texts: Mapping[str, tuple[str, list[str]]]
@@ -136,6 +132,7 @@ class DuoBERT(Comparing, CrossEncoder):
         Comparing.__post_init__(self)
 
     @property
-    def fresh_contract(self) -> Contract:
+    def fresh_contract(self) -> ClassifierContract:
         """That of a head yet to be trained."""
-        return Contract("duobert", source="Nogueira et al. 2019, section 3.2", documents=2)
+        source = "Nogueira et al. 2019, section 3.2"
+        return ClassifierContract("duobert", source=source, documents=2)

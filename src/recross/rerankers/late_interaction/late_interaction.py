@@ -19,7 +19,7 @@ import torch
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import LateInteractionContract
-from recross.checkpoints.published import known_contract, named_contract
+from recross.checkpoints.resolution import resolve_contract
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
@@ -60,7 +60,12 @@ class LateInteraction(NetworkReranker):
 
     def load(self) -> LateInteractionNetwork:
         """Load the network."""
-        contract = self._contract()
+        contract = resolve_contract(
+            self.checkpoint,
+            self.contract,
+            LateInteractionContract,
+            from_config=self._fresh_contract if self.fresh_head else None,
+        )
         found = pretrained.load(
             "late_interaction",
             self.checkpoint,
@@ -149,19 +154,8 @@ class LateInteraction(NetworkReranker):
         """What ``encode_documents`` says of the collection's documents, in its order."""
         return encode_documents(self.network, list(collection.documents.values()), self.hardware)
 
-    def _contract(self) -> LateInteractionContract:
-        contract = self.contract or known_contract(self.checkpoint)
-        if isinstance(contract, str):
-            contract = named_contract(contract)
-        if contract is None and self.fresh_head:
-            contract = LateInteractionContract("fresh")
-        if not isinstance(contract, LateInteractionContract):
-            found = contract.name if contract else None
-            raise InputError(
-                f"contract must be that of late interaction, such as colbertv2, got {found!r}"
-                f" for {self.checkpoint!r}"
-            )
-        return contract
+    def _fresh_contract(self) -> LateInteractionContract:
+        return LateInteractionContract("fresh")
 
 
 def encode_documents(

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recross.checkpoints.contracts import LateInteractionContract, save_contract
+from recross.checkpoints.contracts import LateInteractionContract
+from recross.checkpoints.resolution import save_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch, masked_filler
 from recross.inference.encoders import bert as packed

@@ -1,0 +1,60 @@
+"""Published checkpoints: one record each, one file a family, found under every spelling."""
+
+from __future__ import annotations
+
+from recross.checkpoints.contracts import Contract
+from recross.checkpoints.published import (
+    bge,
+    castorini,
+    colbert,
+    monot5,
+    nboost,
+    qwen,
+    rankt5,
+    sentence_transformers,
+    unicamp,
+    webis,
+)
+from recross.checkpoints.published.record import PublishedCheckpoint
+from recross.errors import InputError
+
+PUBLISHED: tuple[PublishedCheckpoint, ...] = (
+    *sentence_transformers.CHECKPOINTS,
+    *bge.CHECKPOINTS,
+    *webis.CHECKPOINTS,
+    *castorini.CHECKPOINTS,
+    *nboost.CHECKPOINTS,
+    *monot5.MONO_CHECKPOINTS,
+    *unicamp.CHECKPOINTS,
+    *rankt5.CHECKPOINTS,
+    *monot5.DUO_CHECKPOINTS,
+    *qwen.CHECKPOINTS,
+    *castorini.LANGUAGE_MODELS,
+    *colbert.CHECKPOINTS,
+)
+_BY_ID = {spelling: record for record in PUBLISHED for spelling in record.ids}
+_BY_NAME: dict[str, Contract] = {
+    **{record.contract.name: record.contract for record in PUBLISHED},
+    **{contract.name: contract for contract in (*rankt5.CONTRACTS, *monot5.CONTRACTS)},
+    **{  # a contract was once called as its checkpoint was
+        spelling.rpartition("/")[2]: record.contract
+        for record in PUBLISHED
+        for spelling in record.ids[:-1]
+    },
+}
+
+
+def find_published(checkpoint: str) -> PublishedCheckpoint | None:
+    """Find what is known of a hub id, in any of its spellings."""
+    return _BY_ID.get(checkpoint)
+
+
+def named_contract(name: str) -> Contract:
+    """Find a contract by its name.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name not in _BY_NAME:
+        raise InputError(f"contract must be one of {', '.join(_BY_NAME)}, got {name!r}")
+    return _BY_NAME[name]

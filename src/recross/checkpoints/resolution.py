@@ -1,0 +1,94 @@
+"""Which contract a checkpoint scores by: given, named, stored, published, or its own config's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+from recross.checkpoints.contracts import (
+    BiEncoderContract,
+    ClassifierContract,
+    Contract,
+    LateInteractionContract,
+    PromptContract,
+)
+from recross.checkpoints.published import find_published, named_contract
+from recross.errors import InputError
+
+FILE = "recross_contract.json"
+KINDS: dict[str, Callable[..., Contract]] = {
+    kind.kind: kind
+    for kind in (ClassifierContract, PromptContract, LateInteractionContract, BiEncoderContract)
+}
+"""Kinds of contracts by what the file beside the weights calls them."""
+
+C = TypeVar("C", bound=Contract)
+
+
+def resolve_contract(
+    checkpoint: str,
+    given: str | Contract | None,
+    kind: type[C],
+    *,
+    compares: bool = False,
+    max_length: int | None = None,
+    max_query_length: int | None = None,
+    from_config: Callable[[], C] | None = None,
+) -> C:
+    """Find the contract of one kind that a checkpoint scores by.
+
+    A ``given`` contract or name comes first, then the one stored beside the weights, then the one
+    published for the id, then ``from_config``. Limits that are not ``None`` override its own.
+
+    Raises:
+        InputError: the name is unknown, there is no contract, it is of another kind, or it reads
+            another number of documents.
+    """
+    contract = named_contract(given) if isinstance(given, str) else given
+    contract = contract or known_contract(checkpoint)
+    if contract is None and from_config is not None:
+        contract = from_config()
+    if not isinstance(contract, kind):
+        name = contract.name if contract is not None else None
+        raise InputError(
+            f"contract must be that of {kind.subject}, got {name!r} for {checkpoint!r}"
+        )
+    if contract.compares != compares:
+        wanted = "two documents, such as duot5" if compares else "one document"
+        hint = "" if compares else " (DuoT5 and DuoBERT read two)"
+        raise InputError(f"contract must read {wanted}, got {contract.name!r}{hint}")
+    return contract.limited(max_length=max_length, max_query_length=max_query_length)
+
+
+def known_contract(checkpoint: str) -> Contract | None:
+    """Find the contract stored beside a checkpoint's weights, or published for its id."""
+    folder = Path(checkpoint)
+    if (folder / FILE).is_file():
+        return read_contract(folder)
+    published = find_published(checkpoint)
+    return published.contract if published is not None else None
+
+
+def read_contract(folder: Path) -> Contract:
+    """Read the contract stored beside the weights of a folder.
+
+    Raises:
+        InputError: the file names a kind of contract that is not known.
+    """
+    values = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    name = values.pop("kind", ClassifierContract.kind)
+    if name not in KINDS:
+        raise InputError(f"{folder / FILE}: kind must be one of {', '.join(KINDS)}, got {name!r}")
+    lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    return KINDS[name](**values | lists)
+
+
+def save_contract(contract: Contract, folder: Path) -> None:
+    """Store the contract beside the weights."""
+    values = asdict(contract)
+    last = {name: values.pop(name) for name in ("source", "precisions")}
+    text = json.dumps({"kind": contract.kind, **values, **last}, indent=2)
+    (folder / FILE).write_text(text + "\n", encoding="utf-8")
