@@ -332,7 +332,7 @@ def test_wandb_writes_an_offline_run_that_can_be_read_back(base, tmp_path):
             "must be a folder, got '/no/such'",
         ),
         (["run", "-m", "depth=0,1"], "depth must be at least 1, got 0"),
-        (["run", "-m", "name=x", "depth=2,3"], "cells of a sweep must differ in name"),
+        (["run", "-m", "name=x", "depth=2,3"], "cells of a sweep must differ in what they write"),
         (["run", "depth=1,2"], "depth"),
         (["run", "depth"], "depth"),
         (["fly"], "command must be one of run, .* got 'fly'"),

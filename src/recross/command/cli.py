@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from recross.command.catalogue import COMMANDS, list_options, read_summary
+from recross.command.messages import send_messages_to_stderr
 from recross.errors import InputError, RunError
 
 logger = logging.getLogger("recross")
@@ -38,7 +38,7 @@ about
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 a check or a cell of a sweep failed, 2 the input was wrong."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    _prepare_output()
+    send_messages_to_stderr()
     if not words or words[0] in ("-h", "--help"):
         _say(USAGE)
         return 0 if words else 2
@@ -65,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _table(words: Sequence[str]) -> int:
-    from recross.command.launching import collate
     from recross.report.checking import check, write_reference
+    from recross.report.collation import collate
 
     parser = argparse.ArgumentParser(prog="recross table")
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
@@ -192,25 +192,6 @@ def _cache(words: Sequence[str]) -> int:
     bad = score_cache.verify(asked.path, asked.repair)
     _say(f"{asked.path}: {bad} damaged entries" + (" dropped" if bad and asked.repair else ""))
     return 1 if bad and not asked.repair else 0
-
-
-def _prepare_output() -> None:
-    """Messages to stderr, without those of libraries that say much."""
-    if not sys.stderr.isatty():  # a log file wants lines, not bars
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("recross").setLevel(logging.INFO)
-    quiet = (
-        "sentence_transformers",
-        "bm25s",
-        "httpx",
-        "httpx2",
-        "numexpr",
-        "faiss",
-        "faiss.loader",
-    )
-    for noisy in quiet:
-        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 def _say(text: str) -> None:

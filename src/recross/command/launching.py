@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
 import hydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from recross.command.building import build
 from recross.command.catalogue import find_config_folder
-from recross.command.checking import find_config_problems
-from recross.command.composition import (
-    compose_config,
-    compose_values,
-    quote_override,
-    resolve_config,
-    save_config,
-)
-from recross.errors import ConfigError, InputError, RunError
-from recross.experiment.results import read_result, write_failure
+from recross.command.cells import check_cells
+from recross.command.composition import quote_override, resolve_config, save_config
+from recross.command.messages import send_messages_to_stderr
+from recross.command.signatures import Node
+from recross.errors import InputError, RunError
+from recross.experiment.commands import Command
 
 logger = logging.getLogger(__name__)
 
@@ -47,71 +37,43 @@ def launch(command: str, words: Sequence[str]) -> int:
     overrides = [word for word in others if not word.startswith("-")]
     words = [*(word for word in words if word not in overrides), *overrides]  # Hydra's flags first
     if known.cfg or known.help:
-        return _run_hydra(command, words, _job)
-    cells, is_sweep = _checked_cells(command, overrides, known.multirun, known.config_dir)
-    return _sweep(command, words, cells) if is_sweep else _single(command, words)
-
-
-def _checked_cells(
-    command: str, overrides: Sequence[str], multirun: bool, extra_folder: str | None
-) -> tuple[list[dict[str, Any]], bool]:
-    """Compose and check every cell of the sweep before the first one starts."""
-    parsed = _parsed(overrides)
-    fixed = [word for o, word in zip(parsed, overrides, strict=True) if not o.is_sweep_override()]
-    first = compose_config(command, fixed, extra_folder)
-    swept = multirun or str(first.hydra.mode).endswith("MULTIRUN")
-    given = list(overrides)
-    if swept:
-        named = {override.get_key_element() for override in parsed}
-        params = first.hydra.sweeper.get("params") or {}
-        given = [f"{k}={v}" for k, v in params.items() if k not in named] + given
-    combinations = _combinations(given) if swept else [given]
-    cells = [compose_values(command, cell, extra_folder) for cell in combinations]
-    problems = [problem for cell in cells for problem in find_config_problems(cell)]
-    if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
+        return _run_hydra(command, words, run_cell)
+    cells, is_sweep = check_cells(command, overrides, known.multirun, known.config_dir)
     for cell in cells:
-        build(cell)  # constructors only store and check
-    _refuse_collisions(cells)
-    return cells, swept
+        cell.place.forget_failure()
+    return _sweep(command, words, cells) if is_sweep else _run_single(command, words)
 
 
-def _parsed(overrides: Sequence[str]) -> list[Override]:
+def run_cell(cfg: DictConfig) -> None:
+    """Run one cell of a sweep, here or in a process that a launcher started.
+
+    A failure is recorded in a file, which every launcher leaves, and does not stop other cells.
+    """
+    send_messages_to_stderr()
+    values = resolve_config(cfg)
+    cell: Command = build(values)
     try:
-        return OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise ConfigError([str(error).splitlines()[0]]) from None
+        _run(cell, values)
+    except Exception as error:
+        logger.debug("cell failed", exc_info=error)
+        named = ("study", "name", "label", "seed")
+        names = {key: values[key] for key in named if key in values}
+        cell.place.record_failure(names, error)
 
 
-def _combinations(overrides: Sequence[str]) -> list[list[str]]:
-    """The cells of a grid, as Hydra's basic sweeper makes them."""
-    choices: dict[str, list[str]] = {}  # of a key given twice, the last word counts
-    for override in _parsed(overrides):
-        key = override.get_key_element()
-        swept = override.is_discrete_sweep()
-        values = (
-            override.sweep_string_iterator() if swept else [override.get_value_element_as_str()]
-        )
-        choices[key] = [f"{key}={value}" for value in values]
-    return [list(cell) for cell in itertools.product(*choices.values())]
+def _run(command: Command, values: Node) -> None:
+    save_config(values, command.place.config)
+    command.run()
+    logger.info("%s", command.summary)
 
 
-def _refuse_collisions(cells: Sequence[dict[str, Any]]) -> None:
-    places = [_folder(cell) for cell in cells if "study" in cell]
-    if twice := {place for place in places if places.count(place) > 1}:
-        raise ConfigError([f"name: cells of a sweep must differ in name, got {min(twice)} twice"])
-
-
-def _folder(cell: dict[str, Any]) -> Path:
-    return Path(cell["output"], cell["study"], cell["name"], f"seed={cell['seed']}")
-
-
-def _single(command: str, words: Sequence[str]) -> int:
+def _run_single(command: str, words: Sequence[str]) -> int:
     failures: list[InputError | RunError] = []
 
     def job(cfg: DictConfig) -> None:
+        values = resolve_config(cfg)
         try:
-            _train(cfg) if command == "train" else _job(cfg)
+            _run(build(values), values)
         except (InputError, RunError) as error:
             failures.append(error)
 
@@ -121,23 +83,25 @@ def _single(command: str, words: Sequence[str]) -> int:
     return code
 
 
-def _sweep(command: str, words: Sequence[str], cells: Sequence[dict[str, Any]]) -> int:
-    logger.info("recross: %d experiments", len(cells))
-    code = _run_hydra(command, words, _train_cell if command == "train" else _cell)
-    if command != "run":
-        return code
+def _sweep(command: str, words: Sequence[str], cells: Sequence[Command]) -> int:
+    logger.info("recross: %d cells", len(cells))
+    code = _run_hydra(command, words, run_cell)
     failed = 0
     for cell in cells:
-        result = read_result(_folder(cell))
-        if result is None or result["status"] != "done":
+        if (reason := cell.place.find_failure()) is not None:
             failed += 1
-            reason = result["error"] if result else "no result was written"
-            logger.error("recross: %s failed: %s", _folder(cell), reason)
-    studies = {Path(cell["output"]) / cell["study"] for cell in cells}
-    for study in sorted(studies):
-        if failed < len(cells):
-            collate([study])
+            logger.error("recross: %s failed: %s", cell.place.result, reason)
+    if failed < len(cells):
+        _collate_studies(cells)
     return 1 if failed else code
+
+
+def _collate_studies(cells: Sequence[Command]) -> None:
+    from recross.report.collation import collate
+
+    studies = {cell.place.study for cell in cells}
+    for study in sorted(study for study in studies if study is not None):
+        collate([study])
 
 
 def _run_hydra(command: str, words: Sequence[str], job: Callable[[DictConfig], None]) -> int:
@@ -153,71 +117,3 @@ def _run_hydra(command: str, words: Sequence[str], job: Callable[[DictConfig], N
     finally:
         sys.argv = before
     return 0
-
-
-def _job(cfg: DictConfig) -> None:
-    """One job: build the experiment and run it."""
-    values = resolve_config(cfg)
-    if "study" in values:
-        save_config(values, _folder(values) / "config.yaml")
-    done = build(values).run()
-    if isinstance(done, Path):
-        logger.info("wrote %s", done)
-    elif done:
-        measures = "  ".join(f"{name} {value:.4f}" for name, value in done["measures"].items())
-        logger.info("%s: %s", _folder(values), measures)
-
-
-def _train(cfg: DictConfig) -> None:
-    """One job of ``recross train``: stop at the checkpoint."""
-    experiment: Any = build(resolve_config(cfg))
-    logger.info("wrote %s", experiment.train_only())
-
-
-def _cell(cfg: DictConfig) -> None:
-    """One cell of a sweep of any command but ``train``."""
-    _guarded(_job, cfg)
-
-
-def _train_cell(cfg: DictConfig) -> None:
-    """One cell of a sweep of ``train``."""
-    _guarded(_train, cfg)
-
-
-def _guarded(job: Callable[[DictConfig], None], cfg: DictConfig) -> None:
-    """Run a job whose failure is recorded and does not stop the other cells."""
-    try:
-        job(cfg)
-    except Exception as error:
-        values = resolve_config(cfg)
-        names = {key: values.get(key) for key in ("study", "name", "label", "seed")}
-        logger.debug("cell failed", exc_info=error)
-        if "study" in values:
-            write_failure(_folder(values), names, error)
-        else:
-            logger.error("recross: %s", error)
-
-
-def collate(folders: Sequence[Path], reference: Path | None = None) -> None:
-    """Write tables, plots and page of finished experiments into the first folder, print the table.
-
-    Raises:
-        InputError: there is no finished experiment, or the reference file is not one.
-    """
-    from recross.report.page.page import write_page
-    from recross.report.plots import plot_quality_latency
-    from recross.report.references import reference_files
-    from recross.report.tables.rows import find_finished, make_rows, read_references
-    from recross.report.tables.table import markdown, write_table
-
-    finished = find_finished(folders)
-    results = [one.record for one in finished]
-    studies = {folder.name for folder in folders} | {result["study"] for result in results}
-    files = [reference] if reference else reference_files()
-    rows = make_rows(results, read_references(files, studies))
-    if not rows:
-        raise InputError(f"no finished experiment under {', '.join(map(str, folders))}")
-    written = [*write_table(rows, folders[0]), *plot_quality_latency(rows, folders[0])]
-    written.append(write_page(rows, finished, folders[0]))
-    sys.stdout.write(markdown(rows))
-    logger.info("wrote %s", ", ".join(map(str, written)))

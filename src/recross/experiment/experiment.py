@@ -16,8 +16,17 @@ from recross.errors import InputError
 from recross.evaluation.latency import Latency, measure_reranking, measure_search
 from recross.evaluation.measures import check_measures
 from recross.experiment.model_card import write_card
+from recross.experiment.place import Place
 from recross.experiment.quality_gate import Judgments, QualityGate
-from recross.experiment.results import Judged, Outcome, finished, record, write_files
+from recross.experiment.results import (
+    RESULT,
+    Judged,
+    Outcome,
+    finished,
+    read_result,
+    record,
+    write_files,
+)
 from recross.experiment.texts import texts_to_show
 from recross.inference.cache.score_cache import ScoreCache, caches_off
 from recross.inference.session import Session
@@ -129,6 +138,19 @@ class Experiment:
         return self.output / self.study / self.name / f"seed={self.seed}"
 
     @property
+    def place(self) -> Place:
+        """Its files; a failure is recorded in place of the result."""
+        result = self.folder / RESULT
+        return Place(result, self.folder / "config.yaml", result, self.output / self.study)
+
+    @property
+    def summary(self) -> str:
+        """Its folder and what was measured, in one line."""
+        measures = (read_result(self.folder) or {}).get("measures", {})
+        named = "  ".join(f"{name} {value:.4f}" for name, value in measures.items())
+        return f"{self.folder}: {named}"
+
+    @property
     def fingerprint(self) -> str:
         """What the experiment is, wherever it is stored."""
         return fingerprint(self, importlib.metadata.version("recross"))
@@ -188,23 +210,6 @@ class Experiment:
             "backend": self.hardware.backend,
             "fingerprint": self.fingerprint,
         }
-
-    def train_only(self) -> Path:
-        """Train, and return the folder of the checkpoint.
-
-        Raises:
-            InputError: the re-ranker has no network to train, or training is ``none``.
-        """
-        write_json(self.folder / "environment.json", environment(self.hardware))
-        log = self.tracking.open(self.folder, self.study, self.name, describe(self))
-        _, training = self.train(self.collection.load(), log)
-        if not training:
-            raise InputError(
-                "reranker and training must be trainable and not none,"
-                f" got {type(self.reranker).__name__} and {type(self.training).__name__}"
-            )
-        log.finish({"training": training})
-        return self.folder / "checkpoint"
 
     def retrieve(self, collection: Collection, split: str) -> Run:
         """The candidates of a split."""

@@ -130,12 +130,6 @@ def write_files(
     write_json(folder / RESULT, result)
 
 
-def write_failure(folder: Path, names: Mapping[str, Any], error: Exception) -> None:
-    """Mark a folder as failed, with the reason."""
-    reason = f"{type(error).__name__}: {error}"
-    write_json(folder / RESULT, {**names, "status": "failed", "error": reason})
-
-
 def read_result(folder: Path) -> dict[str, Any] | None:
     """The record of a folder, if it has one."""
     path = folder / RESULT

@@ -1,0 +1,79 @@
+"""The cells of a sweep: composed, checked and built before the first one starts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from recross.command.building import build
+from recross.command.checking import find_config_problems
+from recross.command.composition import compose_config, compose_values
+from recross.errors import ConfigError
+from recross.experiment.commands import Command
+
+
+def check_cells(
+    command: str, overrides: Sequence[str], multirun: bool, extra_folder: str | None
+) -> tuple[list[Command], bool]:
+    """Build every cell that the overrides ask for; also say whether they are those of a sweep.
+
+    Raises:
+        ConfigError: with the problems of all cells, or two cells would write to one place.
+    """
+    parsed = parse_overrides(overrides)
+    fixed = [word for o, word in zip(parsed, overrides, strict=True) if not o.is_sweep_override()]
+    hydra = compose_config(command, fixed, extra_folder).hydra
+    is_sweep = multirun or str(hydra.mode).endswith("MULTIRUN")
+    grid = [list(overrides)]
+    if is_sweep:
+        named = {override.get_key_element() for override in parsed}
+        params = hydra.sweeper.get("params") or {}
+        given = [f"{key}={value}" for key, value in params.items() if key not in named]
+        grid = list(_combine([*given, *overrides]))
+    cells = [compose_values(command, words, extra_folder) for words in grid]
+    problems = [problem for cell in cells for problem in find_config_problems(cell)]
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    commands: list[Command] = [build(cell) for cell in cells]  # constructors only store and check
+    _refuse_collisions(commands)
+    return commands, is_sweep
+
+
+def parse_overrides(words: Sequence[str]) -> list[Override]:
+    """Read overrides as Hydra does.
+
+    Raises:
+        ConfigError: one cannot be parsed.
+    """
+    try:
+        return OverridesParser.create().parse_overrides(list(words))
+    except HydraException as error:
+        raise ConfigError([str(error).splitlines()[0]]) from None
+
+
+def _combine(words: Sequence[str]) -> Iterator[list[str]]:
+    """The overrides of every cell of a grid, as Hydra's basic sweeper makes them."""
+    choices: dict[str, list[str]] = {}  # of a key given twice, the last word counts
+    for override in parse_overrides(words):
+        key = override.get_key_element()
+        swept = override.is_discrete_sweep()
+        values = (
+            override.sweep_string_iterator() if swept else [override.get_value_element_as_str()]
+        )
+        choices[key] = [f"{key}={value}" for value in values]
+    return map(list, itertools.product(*choices.values()))
+
+
+def _refuse_collisions(commands: Sequence[Command]) -> None:
+    places = [command.place.result for command in commands]
+    if twice := {place for place in places if places.count(place) > 1}:
+        raise ConfigError(
+            [
+                f"cells of a sweep must differ in what they write, got {min(twice)} twice;"
+                " name (run, train) and run_file (retrieve, rerank) say where"
+            ]
+        )

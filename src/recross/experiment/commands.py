@@ -1,0 +1,166 @@
+"""What the commands do beside whole experiments: a first stage, a training, a re-ranker alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+from recross.collections.collection import CollectionSource
+from recross.errors import InputError
+from recross.experiment.experiment import Experiment
+from recross.experiment.place import Place
+from recross.inference.cache.score_cache import ScoreCache
+from recross.inference.session import Session
+from recross.machine.environment import environment
+from recross.machine.hardware import Hardware
+from recross.parts.bounds import Ge, checked
+from recross.parts.identity import describe
+from recross.rerankers.reranker import Reranker, networks
+from recross.retrieval.retriever import Retriever, retrieve_once
+from recross.retrieval.run_file import candidates_from
+from recross.runs import Run
+from recross.store import DEFAULT_STORE, Store, write_json
+
+
+class Command(Protocol):
+    """What a command of the console script does: built and checked, and yet to be run."""
+
+    @property
+    def place(self) -> Place:
+        """Where its files lie."""
+
+    @property
+    def summary(self) -> str:
+        """One line about what was done."""
+
+    def run(self) -> object:
+        """Do the work, and return what came out."""
+
+
+@dataclass(frozen=True)
+class CheckpointTraining(Experiment):
+    """An experiment that stops at its checkpoint; ``run`` returns the folder's record of it."""
+
+    @property
+    def place(self) -> Place:
+        """Its files in the experiment's folder; the record of a finished experiment stays."""
+        return Place(
+            result=self.folder / "checkpoint",
+            config=self.folder / "config.yaml",
+            failure=self.folder / "training.failed.json",
+        )
+
+    @property
+    def summary(self) -> str:
+        """Where the checkpoint lies."""
+        return f"wrote {self.place.result}"
+
+    def run(self) -> Mapping[str, Any]:
+        """Train; returns what training took.
+
+        Raises:
+            InputError: the re-ranker has no network to train, or training is ``none``.
+        """
+        write_json(self.folder / "environment.json", environment(self.hardware))
+        log = self.tracking.open(self.folder, self.study, self.name, describe(self))
+        _, training = self.train(self.collection.load(), log)
+        if not training:
+            raise InputError(
+                "reranker and training must be trainable and not none,"
+                f" got {type(self.reranker).__name__} and {type(self.training).__name__}"
+            )
+        log.finish({"training": training})
+        return training
+
+
+@dataclass(frozen=True)
+@checked
+class Retrieval:
+    """The first stage only: writes its run to ``output/run_file``."""
+
+    collection: CollectionSource
+    retriever: Retriever
+    hardware: Hardware = field(default=Hardware())
+    split: str = "test"
+    depth: Annotated[int, Ge(1)] = 1000
+    output: Path = Path("outputs")
+    run_file: Path = Path("retrieved.trec")
+    store: Path = DEFAULT_STORE
+
+    def __post_init__(self) -> None:
+        session = Session(self.hardware, self.store)
+        session.settle(self, ("collection", "retriever"))
+
+    @property
+    def place(self) -> Place:
+        """The run file, and what lies beside it."""
+        return Place.of_run_file(self.output / self.run_file)
+
+    @property
+    def summary(self) -> str:
+        """Where the run file lies."""
+        return f"wrote {self.place.result}"
+
+    def run(self) -> Path:
+        """Retrieve and write; returns the path of the run file."""
+        self.hardware.prepare()
+        collection = self.collection.load()
+        query_ids = collection.query_ids(self.split)
+        found = retrieve_once(self.retriever, collection, query_ids, self.depth, Store(self.store))
+        found.write(self.place.result)
+        return self.place.result
+
+
+@dataclass(frozen=True)
+@checked
+class Reranking:
+    """Any run file re-ranked by any re-ranker: writes the new run to ``output/run_file``.
+
+    Every query of the file that the collection knows is re-ranked. ``cache`` is where networks keep
+    their scores: an interrupted run goes on from them.
+    """
+
+    collection: CollectionSource
+    reranker: Reranker
+    candidates: Path
+    hardware: Hardware = field(default=Hardware())
+    depth: Annotated[int, Ge(1)] = 100
+    output: Path = Path("outputs")
+    run_file: Path = Path("reranked.trec")
+    store: Path = DEFAULT_STORE
+    cache: ScoreCache | None = None
+
+    def __post_init__(self) -> None:
+        session = Session(self.hardware, self.store, self.cache)
+        session.settle(self, ("collection", "reranker"))
+
+    @property
+    def place(self) -> Place:
+        """The run file, and what lies beside it."""
+        return Place.of_run_file(self.output / self.run_file)
+
+    @property
+    def summary(self) -> str:
+        """Where the run file lies."""
+        return f"wrote {self.place.result}"
+
+    def run(self) -> Path:
+        """Re-rank and write; returns the path of the run file.
+
+        Raises:
+            InputError: a network has a head that was never trained, or no query is the
+                collection's.
+        """
+        for part in networks(self.reranker):
+            part.check_trained()
+        run = Run.read(self.candidates)
+        collection = self.collection.load()
+        known = [query_id for query_id in run.rankings if query_id in collection.queries]
+        if not known:
+            first = next(iter(run.rankings))
+            raise InputError(f"candidates must rank queries of the collection, got {first!r}")
+        candidates = candidates_from(run, collection, known, str(self.candidates)).cut(self.depth)
+        self.reranker.rerank(candidates, collection).write(self.place.result)
+        return self.place.result

@@ -1,0 +1,55 @@
+"""Where a command leaves its files, by which those who started it elsewhere know how it went."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recross.store import write_json
+
+
+@dataclass(frozen=True)
+class Place:
+    """The files of one command; no two cells of a sweep have the same ``result``.
+
+    ``result`` is the file or folder that says that the command is done. ``study`` is the folder
+    whose table has a row for it, if any has.
+    """
+
+    result: Path
+    config: Path
+    failure: Path
+    study: Path | None = None
+
+    @classmethod
+    def of_run_file(cls, path: Path) -> Place:
+        """The place of a command that writes one run file: the others lie beside it."""
+        return cls(
+            result=path,
+            config=path.with_suffix(".yaml"),
+            failure=path.with_suffix(".failed.json"),
+        )
+
+    def record_failure(self, names: Mapping[str, Any], error: Exception) -> None:
+        """Record that the command failed, and why."""
+        reason = f"{type(error).__name__}: {error}"
+        write_json(self.failure, {**names, "status": "failed", "error": reason})
+
+    def forget_failure(self) -> None:
+        """Remove the record of an earlier failure, so that one that is found later is new."""
+        if self._recorded_failure() is not None:
+            self.failure.unlink()
+
+    def find_failure(self) -> str | None:
+        """Why the command failed, as far as its files tell; ``None`` if it is done."""
+        absent = None if self.result.exists() else "no result was written"
+        return self._recorded_failure() or absent
+
+    def _recorded_failure(self) -> str | None:
+        if not self.failure.is_file():
+            return None
+        record: dict[str, Any] = json.loads(self.failure.read_text(encoding="utf-8"))
+        return str(record["error"]) if record.get("status") == "failed" else None

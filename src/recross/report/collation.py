@@ -1,0 +1,36 @@
+"""Finished experiments collated: tables, plots and the page of a study."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from recross.errors import InputError
+from recross.report.page.page import write_page
+from recross.report.plots import plot_quality_latency
+from recross.report.references import reference_files
+from recross.report.tables.rows import find_finished, make_rows, read_references
+from recross.report.tables.table import markdown, write_table
+
+logger = logging.getLogger(__name__)
+
+
+def collate(folders: Sequence[Path], reference: Path | None = None) -> None:
+    """Write tables, plots and page of finished experiments into the first folder, print the table.
+
+    Raises:
+        InputError: there is no finished experiment, or the reference file is not one.
+    """
+    finished = find_finished(folders)
+    results = [one.record for one in finished]
+    studies = {folder.name for folder in folders} | {result["study"] for result in results}
+    files = [reference] if reference else reference_files()
+    rows = make_rows(results, read_references(files, studies))
+    if not rows:
+        raise InputError(f"no finished experiment under {', '.join(map(str, folders))}")
+    written = [*write_table(rows, folders[0]), *plot_quality_latency(rows, folders[0])]
+    written.append(write_page(rows, finished, folders[0]))
+    sys.stdout.write(markdown(rows))
+    logger.info("wrote %s", ", ".join(map(str, written)))
