@@ -1,9 +1,14 @@
 """Loading: every kind of model is the one that Hugging Face makes of the same folder."""
 
+import pytest
 import torch
 import transformers
 
+from recross.checkpoints.location import is_at_hand, pinned_revision, revision_of
 from recross.checkpoints.pretrained import load
+from recross.errors import InputError
+from recross.parts.identity import describe
+from recross.rerankers.cross_encoder import CrossEncoder
 from tests.conftest import save_tiny
 
 
@@ -19,3 +24,48 @@ def test_a_masked_language_model_gives_the_logits_of_hugging_face(tmp_path):
         logits = found.model(**inputs).logits
         assert torch.equal(logits, expected(**inputs).logits)
     assert logits.shape[-1] == config.vocab_size and not found.head_is_fresh
+
+
+NEWEST = "0" * 40
+PUBLISHED = "BAAI/bge-reranker-base"
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub's cache in which an id's newest commit has one layer, and others as many as asked."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+
+    def fill(name, **layers_of_commits):
+        repository = tmp_path / f"models--{name.replace('/', '--')}"
+        (repository / "refs").mkdir(parents=True)
+        (repository / "refs" / "main").write_text(NEWEST)
+        for commit, layers in {NEWEST: 1, **layers_of_commits}.items():
+            save_tiny(repository / "snapshots" / commit, num_hidden_layers=layers)
+
+    return fill
+
+
+def test_a_published_checkpoint_is_read_at_its_pinned_revision(hub):
+    pinned = pinned_revision(PUBLISHED)
+    hub(PUBLISHED, **{pinned: 2})
+    found = load("sequence_classifier", PUBLISHED)
+    assert found.config.num_hidden_layers == len(found.model.bert.encoder.layer) == 2
+    assert found.revision == revision_of(PUBLISHED) == pinned
+    assert describe(CrossEncoder(PUBLISHED))["checkpoint"] == f"{PUBLISHED}@{pinned}"
+
+
+def test_another_revision_in_the_cache_is_not_taken_for_the_pinned_one(hub):
+    hub(PUBLISHED)
+    assert not is_at_hand(PUBLISHED)
+    with pytest.raises(
+        InputError, match=f"config at its pinned revision {pinned_revision(PUBLISHED)}"
+    ):
+        load("sequence_classifier", PUBLISHED)
+
+
+def test_what_is_not_pinned_is_the_newest_and_its_commit_is_told(hub, tmp_path):
+    hub("no/body")
+    assert load("sequence_classifier", "no/body").revision == revision_of("no/body") == NEWEST
+    assert describe(CrossEncoder("no/body"))["checkpoint"] == "no/body"
+    assert revision_of("some/body") is None
+    assert revision_of(str(save_tiny(tmp_path / "folder"))) is None

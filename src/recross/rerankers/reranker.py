@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
+from recross.checkpoints.location import CHECKPOINT
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.inference.cache.score_cache import ScoreCache
@@ -16,7 +17,7 @@ from recross.inference.engine import Engine
 from recross.inference.items import Scores
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
-from recross.parts.identity import READ, handed_over
+from recross.parts.identity import handed_over
 from recross.runs import Run
 from recross.store import DEFAULT_STORE
 
@@ -52,7 +53,7 @@ class NetworkReranker(ABC):
     compares: ClassVar[bool] = False
     """Whether its network reads two documents at once."""
 
-    checkpoint: str = field(metadata=READ)
+    checkpoint: str = field(metadata=CHECKPOINT)
     _: KW_ONLY
     hardware: Hardware = handed_over(Hardware())
     store: Path = handed_over(DEFAULT_STORE)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import T5_FAMILIES, PromptContract
+from recross.checkpoints.grown_t5 import grow_t5
 from recross.checkpoints.resolution import resolve_contract, save_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch, masked_filler
@@ -219,10 +220,8 @@ class T5Reranker(NetworkReranker):
     def _weights(self, contract: PromptContract) -> pretrained.Pretrained:
         encoder_only = contract.read_out == "head"
         if self.grown_layers is not None:
-            return pretrained.grown_t5(
-                self.checkpoint, self.grown_layers, self.seed, encoder_only=encoder_only
-            )
-        kind = "token_classifier" if encoder_only else "sequence_to_sequence"
+            return grow_t5(self.checkpoint, self.grown_layers, self.seed, encoder_only=encoder_only)
+        kind: pretrained.Kind = "token_classifier" if encoder_only else "sequence_to_sequence"
         fresh = pretrained.Fresh(self.seed) if self.fresh_head else None
         return pretrained.load(kind, self.checkpoint, families=T5_FAMILIES, fresh=fresh)
 

@@ -14,12 +14,13 @@ import torch
 from jinja2 import TemplateError
 
 from recross.checkpoints import pretrained
+from recross.checkpoints.location import CHECKPOINT
 from recross.errors import InputError
 from recross.inference.progress import progress
 from recross.inference.runner import Runner
 from recross.inference.tokens import Ints
 from recross.machine.hardware import Hardware
-from recross.parts.identity import READ, handed_over
+from recross.parts.identity import handed_over
 from recross.records import Cost
 from recross.rerankers.generative.generators import Conversation, Message
 
@@ -60,7 +61,7 @@ class LocalGenerator:
     ``None``: what the model has positions for. Weights are loaded when first needed.
     """
 
-    checkpoint: str = field(metadata=READ)
+    checkpoint: str = field(metadata=CHECKPOINT)
     weights: Literal["fp32", "bf16"] = "fp32"
     context_tokens: int | None = None
     chat_options: Mapping[str, bool | int | str] = field(default_factory=dict)
