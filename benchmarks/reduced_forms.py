@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders import bert as packed
 from recross.inference.encoders.affine import (
     APPLY,
     Activation,
@@ -21,8 +20,9 @@ from recross.inference.encoders.affine import (
     fused,
 )
 from recross.inference.encoders.backends import onnx_runtime
-from recross.inference.encoders.backends.classifier import padded_inputs
 from recross.inference.encoders.backends.int8_affine import int8_affine, quantised_weight
+from recross.inference.encoders.families import classifier_of
+from recross.inference.encoders.padded import padded_inputs
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 
@@ -31,8 +31,7 @@ BUDGET = 2048
 
 
 def packed_form(model: Any, make: MakeAffine, dtype: torch.dtype = torch.float32) -> Form:
-    layers = packed.blocks(model, make)
-    return lambda batch: packed.forward(model, layers, batch, dtype)
+    return classifier_of(model).forward(model, make, dtype, first_only=True).logits
 
 
 def only(chosen: Collection[nn.Module], reduced: MakeAffine) -> MakeAffine:
@@ -181,7 +180,7 @@ def forms(model: Any, sample: Sequence[PackedBatch], store: Path) -> dict[str, F
 
     ``sample``: batches of other queries than those judged, for forms that are calibrated.
     """
-    layers = packed._encoder(model).encoder.layer
+    layers = classifier_of(model).layers(model)
     tokens, exact = int8_affine(BUDGET), frozen_affine(torch.float32, BUDGET)
     up = [layer.intermediate.dense for layer in layers]
     wide = [*up, *(layer.output.dense for layer in layers)]

@@ -24,8 +24,9 @@ from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 
 from recross.inference.batches import PackedBatch, token_budget
-from recross.inference.encoders import t5 as packed_t5
 from recross.inference.encoders.affine import frozen_affine
+from recross.inference.encoders.families import encoder_of
+from recross.inference.encoders.t5_decoder import first_step, head_rows
 from recross.inference.tokens import Sequences
 from recross.machine.hardware import Hardware
 
@@ -69,7 +70,7 @@ def padded(model: T5ForConditionalGeneration, texts: Sequences, budget: int) -> 
     """One explicit decoder step over padded batches of a token budget."""
     scores = torch.empty(len(texts), len(PIECES))
     for which in token_budget(texts.lengths, budget):
-        tokens, _, mask = PackedBatch.of(texts.take(which), CPU).padded()
+        tokens, _, mask = PackedBatch.of(texts.take(which), CPU).padded(0)
         start = torch.zeros(len(which), 1, dtype=torch.long)
         out = model(input_ids=tokens, attention_mask=mask, decoder_input_ids=start)
         scores[which] = out.logits[:, 0, PIECES].float()
@@ -80,14 +81,14 @@ def packed(
     model: T5ForConditionalGeneration, dtype: torch.dtype, budget: int
 ) -> Callable[[Sequences], Tensor]:
     """Ours, with weights frozen once."""
-    layers = packed_t5.layers(model, frozen_affine(dtype, budget))
-    rows = packed_t5.head_rows(model, PIECES)
+    forward = encoder_of(model.config).forward(model, frozen_affine(dtype, budget), dtype)
+    rows = head_rows(model, PIECES)
 
     def score(texts: Sequences) -> Tensor:
         scores = torch.empty(len(texts), len(PIECES))
         for which in token_budget(texts.lengths, budget):
             batch = PackedBatch.of(texts.take(which), CPU)
-            scores[which] = packed_t5.first_step(model, layers, batch, (), dtype) @ rows.T
+            scores[which] = first_step(model, forward.states(batch), batch) @ rows.T
         return scores
 
     return score

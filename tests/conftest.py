@@ -193,7 +193,7 @@ def save_tiny_llama(folder: Path, head: bool = False, kind: str = "Llama", **mor
             "num_attention_heads": 4,
             "num_key_value_heads": 2,
             "intermediate_size": 64,
-            "max_position_embeddings": 1024,
+            "max_position_embeddings": 8192,
             "pad_token_id": tokenizer.pad_token_id,
             "bos_token_id": tokenizer.bos_token_id,
             "eos_token_id": tokenizer.eos_token_id,

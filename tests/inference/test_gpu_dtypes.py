@@ -10,7 +10,6 @@ from torch import nn
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch, by_length
 from recross.inference.encoders import affine
-from recross.inference.encoders import bert as packed
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.rerankers.cross_encoder import CrossEncoder
@@ -59,7 +58,7 @@ def gpu(request, monkeypatch):
     monkeypatch.setattr(Hardware, "device", torch.device("cpu"))
     monkeypatch.setattr(Hardware, "_multiplies_in_bf16", lambda _: True)
     monkeypatch.setattr(affine, "_has_blocked_linear", lambda: False)
-    monkeypatch.setattr(packed, "_norms_mixed_dtypes", lambda _: False)
+    monkeypatch.setattr(affine, "_norms_mixed_dtypes", lambda _: False)
     return Hardware(accelerator="gpu", precision=request.param)
 
 
@@ -131,6 +130,6 @@ def test_on_a_processor_a_norm_keeps_its_weights_in_single_precision():
     norm.weight.data = torch.linspace(0.5, 1.5, 64)
     states = torch.randn(50, 64, generator=torch.Generator().manual_seed(0)).bfloat16()
     expected = norm(states.float()).bfloat16()
-    found = packed._norm(norm, states)
+    found = affine.layer_norm(norm, states)
     assert found.dtype == torch.bfloat16
     assert (found == expected).float().mean() > 0.99  # .74 with weights in bf16

@@ -81,7 +81,7 @@ def test_scores_do_not_change_with_batches_order_or_padding(tiny_t5, contract):
 
 def test_networks_without_a_packed_forward_get_the_same_scores(tiny_t5, monkeypatch):
     packed = T5Reranker(str(tiny_t5), contract="monot5").predict(PAIRS)
-    monkeypatch.setattr("recross.inference.encoders.t5.is_supported", lambda _: False)
+    monkeypatch.setattr("recross.inference.encoders.families.FAMILIES", {})
     plain = T5Reranker(str(tiny_t5), contract="monot5")
     np.testing.assert_allclose(plain.predict(PAIRS), packed, atol=1e-4)
 
@@ -89,7 +89,7 @@ def test_networks_without_a_packed_forward_get_the_same_scores(tiny_t5, monkeypa
 def test_an_encoder_only_rankt5_reads_its_head(tmp_path, monkeypatch):
     folder = save_tiny_t5(tmp_path / "encoder", "encoder")
     packed = T5Reranker(str(folder), contract="rankt5-encoder").predict(PAIRS)
-    monkeypatch.setattr("recross.inference.encoders.t5.is_supported", lambda _: False)
+    monkeypatch.setattr("recross.inference.encoders.families.FAMILIES", {})
     plain = T5Reranker(str(folder), contract="rankt5-encoder").predict(PAIRS)
     assert packed.std() > 0.01
     np.testing.assert_allclose(packed, plain, atol=1e-4)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from recross.errors import InputError
+from recross.inference.encoders.encoder import Encoder
 
 
 class Preparation(NamedTuple):
@@ -26,29 +27,21 @@ class Preparation(NamedTuple):
     lora_rank: int | None = None
 
 
-def prepare(
-    model: Any, layers: Sequence[nn.Module], heads: Sequence[str], settings: Preparation
-) -> None:
+def prepare(model: Any, encoder: Encoder, heads: Sequence[str], settings: Preparation) -> None:
     """Set every dropout, freeze and add what ``settings`` say.
 
     Raises:
-        InputError: low-rank additions are wanted and peft is not installed.
+        InputError: low-rank additions are wanted and peft is not installed, or the layers to freeze
+            or to add to are not found.
     """
-    _set_dropout(model, settings.dropout)
+    layers = encoder.layers(model)
+    _set_dropout(model, encoder.dropouts(model.config), settings.dropout)
     if settings.lora_rank is not None:
         _add_low_rank(model, layers, heads, settings.lora_rank)
     if settings.frozen_share is not None:
         model.get_input_embeddings().weight.requires_grad_(False)
         for layer in layers[: int(settings.frozen_share * len(layers))]:
             layer.requires_grad_(False)
-
-
-def recompute_activations(model: Any) -> None:
-    """Let a model compute activations twice in its own forward."""
-    if hasattr(model, "activation_checkpointing_enable"):
-        model.activation_checkpointing_enable()
-    else:  # transformers before that name
-        model.gradient_checkpointing_enable()
 
 
 def merge(model: Any) -> None:
@@ -60,15 +53,16 @@ def merge(model: Any) -> None:
             setattr(model.get_submodule(parent), child, module.get_base_layer())
 
 
-def _set_dropout(model: Any, dropout: float) -> None:
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout_rate"):
-        if hasattr(model.config, name):
-            setattr(model.config, name, dropout)
+def _set_dropout(model: Any, names: Sequence[str], dropout: float) -> None:
+    """In the config, in modules of dropout, and in attention, which holds a number of its own."""
+    for name in names:
+        setattr(model.config, name, dropout)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = dropout
-        elif isinstance(getattr(module, "dropout", None), float):  # T5's attention
-            module.dropout = dropout
+        for name in (*names, "dropout"):
+            if isinstance(module.__dict__.get(name), float):
+                setattr(module, name, dropout)
 
 
 def _add_low_rank(model: Any, layers: Sequence[nn.Module], heads: Sequence[str], rank: int) -> None:

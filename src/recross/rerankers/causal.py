@@ -21,8 +21,10 @@ from recross.checkpoints.contracts import PromptContract
 from recross.checkpoints.resolution import resolve_contract, save_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch, masked_filler
+from recross.inference.encoders.families import PADDED
+from recross.inference.encoders.padded import recompute_activations
 from recross.inference.network import Forward
-from recross.inference.preparation import Preparation, merge, prepare, recompute_activations
+from recross.inference.preparation import Preparation, merge, prepare
 from recross.inference.session import Session
 from recross.inference.tokens import Item, Sequences
 from recross.rerankers.answers import margin, piece_id, read_out
@@ -49,6 +51,7 @@ class CausalNetwork(nn.Module):
         self.tokenizer = tokenizer
         self.contract = contract
         self.head_is_fresh = head_is_fresh
+        PADDED.check_positions(model, "max_length", contract.max_length)
         self._pieces = [piece_id(tokenizer, piece) for piece in contract.pieces]
         self._before = _ids(tokenizer, contract.prefix)
         self._after = _ids(tokenizer, contract.suffix)
@@ -89,7 +92,7 @@ class CausalNetwork(nn.Module):
 
     def prepare_training(self, settings: Preparation) -> None:
         """Set dropout, freeze and add what ``settings`` say."""
-        prepare(self.model, self.model.base_model.layers, self.heads, settings)
+        prepare(self.model, PADDED, self.heads, settings)
         if settings.gradient_checkpointing:
             recompute_activations(self.model)
 

@@ -20,11 +20,12 @@ from recross.checkpoints.contracts import ClassifierContract, check_precision
 from recross.checkpoints.resolution import resolve_contract, save_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders import bert as packed
 from recross.inference.encoders.affine import LiveAffine
-from recross.inference.encoders.backends.classifier import classifier_logits, padded_logits
+from recross.inference.encoders.backends.classifier import classifier_logits
+from recross.inference.encoders.encoder import EncoderForward
+from recross.inference.encoders.families import classifier_of
 from recross.inference.network import Forward
-from recross.inference.preparation import Preparation, merge, prepare, recompute_activations
+from recross.inference.preparation import Preparation, merge, prepare
 from recross.inference.session import Session
 from recross.inference.tokens import Item, Joiner, Sequences, pair_template, triple_template
 from recross.rerankers.reranker import NetworkReranker
@@ -48,9 +49,9 @@ class PairNetwork(nn.Module):
         self.documents_per_item = contract.documents
         template = (triple_template if contract.compares else pair_template)(tokenizer)
         self._joiner = Joiner(tokenizer, template, contract.max_length, contract.max_query_length)
-        self._packs = packed.is_supported(model)
-        self._live = packed.blocks(model, LiveAffine) if self._packs else []
-        self._recompute = False
+        self._encoder = classifier_of(model)
+        self._encoder.check_positions(model, "max_length", contract.max_length)
+        self._live = self._learn(recompute=False)
 
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
@@ -60,12 +61,8 @@ class PairNetwork(nn.Module):
 
     def prepare_training(self, settings: Preparation) -> None:
         """Set dropout, freeze and add what ``settings`` say."""
-        prepare(self.model, self.model.base_model.encoder.layer, self.heads, settings)
-        self._recompute = settings.gradient_checkpointing
-        if self._packs:
-            self._live = packed.blocks(self.model, LiveAffine)
-        elif self._recompute:
-            recompute_activations(self.model)
+        prepare(self.model, self._encoder, self.heads, settings)
+        self._live = self._learn(settings.gradient_checkpointing)
 
     def finish_training(self) -> None:
         """Merge what was added; the head is no longer fresh."""
@@ -79,11 +76,8 @@ class PairNetwork(nn.Module):
 
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the head's classes, ``(B, C)``."""
-        if not self._packs:
-            return padded_logits(self.model, batch)
-        dropout = self.model.config.hidden_dropout_prob if self.training else 0.0
-        recompute = self._recompute and self.training
-        return packed.forward(self.model, self._live, batch, dropout=dropout, recompute=recompute)
+        dropout = self._encoder.dropout(self.model.config) if self.training else 0.0
+        return self._live.logits(batch, dropout)
 
     @property
     def answer_count(self) -> int:
@@ -112,6 +106,9 @@ class PairNetwork(nn.Module):
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         save_contract(self.contract, folder)
+
+    def _learn(self, recompute: bool) -> EncoderForward:
+        return self._encoder.forward(self.model, LiveAffine, first_only=True, recompute=recompute)
 
 
 @dataclass(frozen=True)
@@ -180,7 +177,8 @@ def _contract_of(checkpoint: str, found: pretrained.Pretrained) -> ClassifierCon
             f"checkpoint {checkpoint!r} has {config.num_labels} labels and no published contract;"
             " name one with contract="
         )
-    limit = min(found.tokenizer.model_max_length, packed.positions(config))
+    positions = classifier_of(found.model).positions(found.model)
+    limit = min(found.tokenizer.model_max_length, positions or ClassifierContract.max_length)
     return ClassifierContract("checkpoint", _stored_activation(config), limit)
 
 

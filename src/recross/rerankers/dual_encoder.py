@@ -18,9 +18,10 @@ from recross.checkpoints.contracts import BiEncoderContract
 from recross.checkpoints.resolution import resolve_contract, save_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders import bert as packed
-from recross.inference.encoders.affine import LiveAffine, frozen_affine
-from recross.inference.encoders.pooled import Pool, unit_vectors
+from recross.inference.encoders.affine import LiveAffine, MakeAffine, frozen_affine
+from recross.inference.encoders.encoder import EncoderForward
+from recross.inference.encoders.families import encoder_of
+from recross.inference.encoders.pooled import unit_vectors
 from recross.inference.network import Forward
 from recross.inference.preparation import Preparation, merge, prepare
 from recross.inference.session import Session
@@ -51,8 +52,8 @@ class DualEncoderNetwork(nn.Module):
         self._texts = Joiner(self.tokenizer, template, contract.max_length)
         self._pairs = _Apart(self.tokenizer, _twice(template), 2 * contract.max_length)
         self._opening = len(template.literals[0])
-        self._live = self._blocks(LiveAffine)
-        self._recompute = False
+        self._encoder = encoder_of(self.model.config)
+        self._live = self._learn(recompute=False)
 
     @property
     def model(self) -> Any:
@@ -76,9 +77,8 @@ class DualEncoderNetwork(nn.Module):
 
     def vectors(self, texts: PackedBatch) -> Tensor:
         """Unit vectors to train on, ``(B, D)``."""
-        dropout = self.model.config.hidden_dropout_prob if self.training else 0.0
-        recompute = self._recompute and self.training
-        return unit_vectors(self._pool(self._live), texts, dropout=dropout, recompute=recompute)
+        dropout = self._encoder.dropout(self.model.config) if self.training else 0.0
+        return unit_vectors(self._live, self.contract.pooling, texts, dropout)
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Scores to train on, ``(B,)``."""
@@ -89,18 +89,18 @@ class DualEncoderNetwork(nn.Module):
         hardware = session.hardware
         hardware.require_torch("bi-encoder")
         self.to(hardware.device)
-        pool = self._pool(self._blocks(frozen_affine(hardware.dtype, hardware.batch_tokens)))
+        make = frozen_affine(hardware.dtype, hardware.batch_tokens)
+        forward = self._forward_of(make, hardware.dtype)
         return lambda batch: self._cosines(
-            batch, lambda texts: unit_vectors(pool, texts, hardware.dtype)
+            batch, lambda texts: unit_vectors(forward, self.contract.pooling, texts)
         )
 
     def prepare_training(self, settings: Preparation) -> None:
         """Set dropout, freeze and add what ``settings`` say."""
-        prepare(self.model, self.model.encoder.layer, self.heads, settings)
+        prepare(self.model, self._encoder, self.heads, settings)
         if getattr(self.model, "pooler", None) is not None:  # BERT's own, which nothing reads
             self.model.pooler.requires_grad_(False)
-        self._recompute = settings.gradient_checkpointing
-        self._live = self._blocks(LiveAffine)
+        self._live = self._learn(settings.gradient_checkpointing)
 
     def finish_training(self) -> None:
         """Merge what was added."""
@@ -112,11 +112,17 @@ class DualEncoderNetwork(nn.Module):
         self.sentences.save_pretrained(str(folder), create_model_card=False)
         save_contract(self.contract, folder)
 
-    def _blocks(self, make: Any) -> list[packed.Block]:
-        return packed.blocks(self.model, make, first_only=self.contract.pooling == "cls")
+    def _learn(self, recompute: bool) -> EncoderForward:
+        return self._forward_of(LiveAffine, torch.float32, recompute)
 
-    def _pool(self, layers: Sequence[packed.Block]) -> Pool:
-        return Pool(self.model, layers, self.contract.pooling)
+    def _forward_of(
+        self, make: MakeAffine, dtype: torch.dtype, recompute: bool = False
+    ) -> EncoderForward:
+        return self._encoder.forward(
+            *(self.model, make, dtype),
+            first_only=self.contract.pooling == "cls",
+            recompute=recompute,
+        )
 
     def _cosines(self, batch: PackedBatch, encode: Forward) -> Tensor:
         both = torch.bincount(_rows(batch), minlength=len(batch))

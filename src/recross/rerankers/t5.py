@@ -6,7 +6,7 @@ forms, and any other prompt with answers of one token each: which it is, the con
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -20,14 +20,16 @@ from recross.checkpoints.contracts import T5_FAMILIES, PromptContract
 from recross.checkpoints.grown_t5 import grow_t5
 from recross.checkpoints.resolution import resolve_contract, save_contract
 from recross.errors import InputError
-from recross.inference.batches import PackedBatch, masked_filler
-from recross.inference.encoders import t5 as packed_t5
+from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import LiveAffine, frozen_affine
+from recross.inference.encoders.encoder import EncoderForward
+from recross.inference.encoders.families import encoder_of
+from recross.inference.encoders.padded import PaddedForward
+from recross.inference.encoders.t5_decoder import first_step, head_rows
 from recross.inference.network import Forward
-from recross.inference.preparation import Preparation, merge, prepare, recompute_activations
+from recross.inference.preparation import Preparation, merge, prepare
 from recross.inference.session import Session
 from recross.inference.tokens import Item, Joiner, Sequences, prompt_template
-from recross.machine.hardware import Hardware
 from recross.rerankers.answers import margin, piece_id, read_out
 from recross.rerankers.reranker import NetworkReranker
 
@@ -60,9 +62,9 @@ class T5Network(nn.Module):
                 f" got {contract.max_length}"
             )
         self._joiner = Joiner(tokenizer, template, contract.max_length, contract.max_query_length)
-        self._packs = packed_t5.is_supported(model)
-        self._live = packed_t5.layers(model, LiveAffine) if self._packs else None
-        self._recompute = False
+        self._encoder = encoder_of(model.config)
+        self._encoder.check_positions(model, "max_length", contract.max_length)
+        self._live = self._learn(recompute=False)
 
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
@@ -77,12 +79,8 @@ class T5Network(nn.Module):
 
     def prepare_training(self, settings: Preparation) -> None:
         """Set dropout, freeze and add what ``settings`` say."""
-        prepare(self.model, self.model.get_encoder().block, self.heads, settings)
-        self._recompute = settings.gradient_checkpointing
-        if self._packs:
-            self._live = packed_t5.layers(self.model, LiveAffine)
-        elif self._recompute:
-            recompute_activations(self.model)
+        prepare(self.model, self._encoder, self.heads, settings)
+        self._live = self._learn(settings.gradient_checkpointing)
 
     def finish_training(self) -> None:
         """Merge what was added; the head is no longer fresh."""
@@ -95,10 +93,8 @@ class T5Network(nn.Module):
 
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the answers, worst first, ``(B, C)``."""
-        dropout = self.model.config.dropout_rate if self.training else 0.0
-        if self._live is None:
-            return self._padded(batch)
-        return self._packed(self._live, batch, torch.float32, dropout)
+        dropout = self._encoder.dropout(self.model.config) if self.training else 0.0
+        return self._answers(self._live, batch, dropout)
 
     def inference(self, session: Session) -> Forward:
         """Return a scorer of the weights as they are now, read out as the contract says.
@@ -111,10 +107,13 @@ class T5Network(nn.Module):
         if hardware.effective_precision == "fp16":
             raise InputError(FP16)
         self.to(hardware.device)
-        logits = self._frozen(hardware) if self._packs else self._plain(hardware)
+        make = frozen_affine(hardware.dtype, hardware.batch_tokens)
+        forward = self._encoder.forward(
+            self.model, make, hardware.dtype, first_only=self._reads_first
+        )
         # a comparison is read as a margin: its aggregation needs both probabilities
         read = margin if self.contract.compares else read_out
-        return lambda batch: read(logits(batch).float(), self.contract.read_out)
+        return lambda batch: read(self._answers(forward, batch).float(), self.contract.read_out)
 
     def save(self, folder: Path) -> None:
         """Save in Hugging Face layout."""
@@ -123,46 +122,30 @@ class T5Network(nn.Module):
         self.tokenizer.save_pretrained(folder)
         save_contract(self.contract, folder)
 
-    def _frozen(self, hardware: Hardware) -> Callable[[PackedBatch], Tensor]:
-        dtype = hardware.dtype
-        layers = packed_t5.layers(self.model, frozen_affine(dtype, hardware.batch_tokens))
-        return lambda batch: self._packed(layers, batch, dtype, 0.0)
+    @property
+    def _reads_first(self) -> bool:
+        """Whether a head on the encoder's first token is read, and no decoder."""
+        return self.contract.read_out == "head"
 
-    def _packed(
-        self, layers: packed_t5.Layers, batch: PackedBatch, dtype: torch.dtype, dropout: float
-    ) -> Tensor:
-        if self.contract.read_out == "head":
-            first = packed_t5.first_token(self.model, layers, batch, dtype, dropout)
-            return self._head(first)
-        state = packed_t5.first_step(self.model, layers, batch, self._opening, dtype, dropout)
-        return F.linear(state, self._rows())
+    def _learn(self, recompute: bool) -> EncoderForward:
+        return self._encoder.forward(
+            self.model, LiveAffine, first_only=self._reads_first, recompute=recompute
+        )
 
-    def _plain(self, hardware: Hardware) -> Callable[[PackedBatch], Tensor]:
-        device, dtype = hardware.device.type, hardware.dtype
+    def _answers(self, forward: EncoderForward, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
+        if self._reads_first:
+            return forward.logits(batch, dropout)
+        if isinstance(forward, PaddedForward):
+            return self._padded(forward, batch)
+        states = forward.states(batch, dropout)
+        state = first_step(self.model, states, batch, self._opening, dropout)
+        return F.linear(state, head_rows(self.model, self._pieces))
 
-        def logits(batch: PackedBatch) -> Tensor:
-            with torch.autocast(device, torch.bfloat16, enabled=dtype == torch.bfloat16):
-                return self._padded(batch)
-
-        return logits
-
-    def _padded(self, batch: PackedBatch) -> Tensor:
-        tokens, _, mask = batch.padded(masked_filler(self.model.config))
-        if self.contract.read_out == "head":
-            states = self.model.get_encoder()(input_ids=tokens, attention_mask=mask)
-            return self._head(states.last_hidden_state[:, 0])
+    def _padded(self, forward: PaddedForward, batch: PackedBatch) -> Tensor:
         start = [self.model.config.decoder_start_token_id, *self._opening]
-        asked = torch.tensor(start, device=tokens.device).expand(len(batch), -1)
-        out = self.model(input_ids=tokens, attention_mask=mask, decoder_input_ids=asked)
-        logits: Tensor = out.logits[:, -1, self._pieces]
-        return logits
-
-    def _head(self, first: Tensor) -> Tensor:
-        logits: Tensor = self.model.classifier(first.float())
-        return logits
-
-    def _rows(self) -> Tensor:
-        return packed_t5.head_rows(self.model, self._pieces)
+        asked = torch.tensor(start, device=batch.tokens.device).expand(len(batch), -1)
+        logits: Tensor = forward.outputs(batch, decoder_input_ids=asked).logits
+        return logits[:, -1, self._pieces]
 
 
 @dataclass(frozen=True)

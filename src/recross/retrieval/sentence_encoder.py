@@ -12,7 +12,7 @@ import torch
 
 from recross.checkpoints.location import locate
 from recross.errors import InputError
-from recross.inference.encoders import bert as packed
+from recross.inference.encoders.families import encoder_of
 from recross.inference.encoders.pooled import PooledEncoder, Pooling, Vectors
 from recross.inference.tokens import Ints
 from recross.machine.hardware import Hardware
@@ -75,7 +75,8 @@ def read_model(checkpoint: str, device: torch.device, max_length: int) -> Any:
     model.max_seq_length = max_length
     if packable(model) is not None:
         network, _ = transformer_of(model)
-        if max_length > (positions := packed.positions(network.config)):
+        positions = encoder_of(network.config).positions(network)
+        if positions is not None and max_length > positions:
             raise InputError(
                 f"max_length must not exceed the {positions} positions of {checkpoint!r},"
                 f" got {max_length}"
@@ -101,7 +102,7 @@ def packable(model: Any) -> Pooling | None:
     transformer, pooling = model[0], _pooling(model[1])
     network = transformer.auto_model
     is_plain = (
-        packed.is_supported_encoder(network.config)
+        encoder_of(network.config).packs
         and type(network).__name__.endswith("Model")
         and not getattr(network, "_hf_peft_config_loaded", False)
         and not getattr(transformer, "do_lower_case", False)

@@ -26,7 +26,7 @@ from recross.checkpoints import pretrained
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch, masked_filler
-from recross.inference.encoders.bert import positions
+from recross.inference.encoders.families import encoder_of
 from recross.inference.runner import Runner
 from recross.inference.tokens import Joiner, Sequences, text_template
 from recross.machine.hardware import Hardware
@@ -92,9 +92,10 @@ class SPLADE:
         return Store(self.store).artefact("sparse", identity, make, resumable=True)
 
     def _check_lengths(self) -> None:
-        most = positions(self._encoder.model.config)
+        model = self._encoder.model
+        most = encoder_of(model.config).positions(model)
         for name in ("max_length", "max_query_length"):
-            if (value := getattr(self, name)) > most:
+            if most is not None and (value := getattr(self, name)) > most:
                 raise InputError(
                     f"{name} must not exceed the {most} positions of {self.checkpoint!r},"
                     f" got {value}"

@@ -1,9 +1,17 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recross.inference.encoders.attention import attend_all, group_by_group, one_by_one
+from recross.inference.encoders.attention import (
+    Placement,
+    Rotary,
+    attend_all,
+    attend_first,
+    group_by_group,
+    one_by_one,
+)
 
 HEADS, SIZE = 3, 4
 
@@ -50,3 +58,84 @@ def test_gradients_and_half_precision_go_through_the_fused_kernel(dtype):
     assert rows.grad is not None
     with torch.no_grad():
         assert attend_all(rows.detach(), HEADS, [(2, 3)], 0.0).dtype == dtype
+
+
+def rotary(groups):
+    """Cosines and sines of positions that begin anew in every sequence."""
+    lengths = [length for count, length in groups for _ in range(count)]
+    positions = torch.cat([torch.arange(length) for length in lengths]).float()
+    angles = positions[:, None] * 0.7 ** torch.arange(SIZE // 2)
+    return Rotary(torch.cat([angles, angles], 1).cos(), torch.cat([angles, angles], 1).sin())
+
+
+def slowly(rows, groups, placement, scale):
+    """Attend token by token.
+
+    Each pair of features is a complex number turned by its angle; tokens that stand too far away
+    are masked.
+    """
+    half = SIZE // 2
+    query, key, value = rows.double().view(len(rows), 3, HEADS, SIZE).unbind(1)
+    if placement.rotary is not None:
+        cos, sin = (part[:, None, :half].double() for part in placement.rotary)
+        turn = torch.complex(cos, sin)
+        query, key = (
+            torch.view_as_real(torch.complex(states[..., :half], states[..., half:]) * turn)
+            .transpose(-1, -2)
+            .reshape(states.shape)
+            for states in (query, key)
+        )
+    out, start = torch.empty(len(rows), HEADS, SIZE, dtype=torch.float64), 0
+    for length in [length for count, length in groups for _ in range(count)]:
+        for token in range(length):
+            for head in range(HEADS):
+                own = slice(start, start + length)
+                products = (key[own, head] @ query[start + token, head]) * scale
+                if placement.bias is not None:
+                    products += placement.bias[head, token, :length]
+                if placement.window is not None:
+                    distance = (torch.arange(length) - token).abs()
+                    products[distance > placement.window] = float("-inf")
+                out[start + token, head] = torch.softmax(products, 0) @ value[own, head]
+        start += length
+    return out.view(len(rows), -1).float()
+
+
+@pytest.mark.parametrize("window", [None, 0, 1, 2, 5, 40])
+@pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.parametrize("is_rotary", [False, True])
+@pytest.mark.parametrize("scale", [None, 1.0])
+@pytest.mark.parametrize("live", [False, True])
+def test_bias_rotation_and_window_are_those_of_a_slow_masked_reference(
+    window, has_bias, is_rotary, scale, live
+):
+    groups = [(2, 13), (1, 6), (2, 1)]
+    rows = projected(groups, seed=3) / 3
+    bias = torch.randn(HEADS, 13, 13, generator=torch.Generator().manual_seed(4))
+    placement = Placement(bias if has_bias else None, rotary(groups) if is_rotary else None, window)
+    expected = slowly(rows, groups, placement, scale or SIZE**-0.5)
+    given = rows.requires_grad_(live)
+    found = attend_all(given, HEADS, groups, 0.0, placement, scale)
+    torch.testing.assert_close(found.detach(), expected, atol=1e-5, rtol=0)
+    starts = torch.tensor([0, 13, 26, 32, 33])
+    width = HEADS * SIZE
+    first = attend_first(
+        given[starts, :width], given[:, width:], HEADS, groups, 0.0, placement, scale
+    )
+    torch.testing.assert_close(first.detach(), expected[starts], atol=1e-5, rtol=0)
+
+
+def test_a_narrow_window_does_not_grow_with_the_square_of_the_length(monkeypatch):
+    seen = []
+    attend = F.scaled_dot_product_attention
+
+    def watch(query, key, *more, **named):
+        seen.append(query.shape[2] * key.shape[2])
+        return attend(query, key, *more, **named)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", watch)
+    for length in (100, 400):
+        attend_all(projected([(1, length)]), HEADS, [(1, length)], 0.0, Placement(window=4))
+        seen.append(-1)
+    short, long = seen[: seen.index(-1)], seen[seen.index(-1) + 1 : -1]
+    assert sum(long) < 4.5 * sum(short)

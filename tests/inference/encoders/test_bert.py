@@ -6,8 +6,8 @@ from transformers import AutoModelForSequenceClassification
 
 from recross.inference.batches import PackedBatch, by_length
 from recross.inference.encoders import affine
-from recross.inference.encoders import bert as packed
 from recross.inference.encoders.affine import LiveAffine, frozen_affine
+from recross.inference.encoders.families import classifier_of
 from recross.inference.tokens import Sequences
 from tests.conftest import save_tiny
 
@@ -26,6 +26,10 @@ def padded_logits(model, batch):
     return model(input_ids=tokens, token_type_ids=segments, attention_mask=mask).logits
 
 
+def logits(model, batch, make, dtype=torch.float32):
+    return classifier_of(model).forward(model, make, dtype, first_only=True).logits(batch)
+
+
 @pytest.fixture(params=["bert", "electra", "roberta"])
 def model(request, tmp_path):
     folder = save_tiny(tmp_path, request.param, labels=2)
@@ -34,15 +38,12 @@ def model(request, tmp_path):
 
 def test_the_packed_forward_equals_hugging_faces_padded_one(model):
     batch = random_batch()
-    assert packed.is_supported(model)
+    assert classifier_of(model).packs
     with torch.inference_mode():
         expected = padded_logits(model, batch)
-        frozen = packed.blocks(model, frozen_affine(torch.float32, 512))
-        live = packed.blocks(model, LiveAffine)
-        torch.testing.assert_close(
-            packed.forward(model, frozen, batch), expected, atol=1e-4, rtol=0
-        )
-        torch.testing.assert_close(packed.forward(model, live, batch), expected, atol=1e-4, rtol=0)
+        for make in (frozen_affine(torch.float32, 512), LiveAffine):
+            found = logits(model, batch, make)
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
 def assert_gradients_close(ours, theirs):
@@ -60,27 +61,24 @@ def assert_gradients_close(ours, theirs):
 
 def test_its_gradients_equal_the_padded_ones(model):
     batch = random_batch(1)
-    live = packed.blocks(model, LiveAffine)
     weights = torch.linspace(-1, 1, len(batch))[:, None]
 
-    def gradients(logits):
+    def gradients(found):
         model.zero_grad()
-        (logits * weights).sum().backward()
+        (found * weights).sum().backward()
         return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
     assert_gradients_close(
-        gradients(packed.forward(model, live, batch)), gradients(padded_logits(model, batch))
+        gradients(logits(model, batch, LiveAffine)), gradients(padded_logits(model, batch))
     )
 
 
 def test_bf16_keeps_the_order_and_its_scores_do_not_depend_on_neighbours(model):
     batch = random_batch(count=40)
     with torch.inference_mode():
-        exact = packed.forward(
-            model, packed.blocks(model, frozen_affine(torch.float32, 512)), batch
-        )
-        layers = packed.blocks(model, frozen_affine(torch.bfloat16, 512))
-        rough = packed.forward(model, layers, batch, torch.bfloat16)
+        exact = logits(model, batch, frozen_affine(torch.float32, 512))
+        make = frozen_affine(torch.bfloat16, 512)
+        rough = logits(model, batch, make, torch.bfloat16)
         last = int(batch.starts[-1])
         alone = PackedBatch(
             batch.tokens[last:],
@@ -89,7 +87,7 @@ def test_bf16_keeps_the_order_and_its_scores_do_not_depend_on_neighbours(model):
             torch.tensor([0]),
             [(1, len(batch.tokens) - last)],
         )
-        single = packed.forward(model, layers, alone, torch.bfloat16)
+        single = logits(model, alone, make, torch.bfloat16)
     assert stats.kendalltau(exact[:, 1], rough[:, 1]).statistic > 0.9
     torch.testing.assert_close(single[0], rough[-1], atol=0.02, rtol=0)
 
@@ -112,30 +110,27 @@ def without_half_products(monkeypatch):
 
 @pytest.mark.usefixtures("without_half_products")
 def test_a_processor_without_half_products_computes_bf16_by_ordinary_ones(model, monkeypatch):
-    def logits():
-        layers = packed.blocks(model, frozen_affine(torch.bfloat16, 512))
-        return packed.forward(model, layers, random_batch(), torch.bfloat16)
+    def half():
+        return logits(model, random_batch(), frozen_affine(torch.bfloat16, 512), torch.bfloat16)
 
     with torch.inference_mode():
-        found = logits()
+        found = half()
         assert affine._multiplies_blocked(torch.float32)
         monkeypatch.setattr(affine, "_has_blocked_linear", lambda: False)
-        assert torch.equal(found, logits())
+        assert torch.equal(found, half())
 
 
 def test_without_the_blocked_operators_the_result_is_the_same(model, monkeypatch):
     monkeypatch.setattr(affine, "_has_blocked_linear", lambda: False)
     batch = random_batch()
     with torch.inference_mode():
-        layers = packed.blocks(model, frozen_affine(torch.float32, 512))
         expected = padded_logits(model, batch)
-        torch.testing.assert_close(
-            packed.forward(model, layers, batch), expected, atol=1e-4, rtol=0
-        )
+        found = logits(model, batch, frozen_affine(torch.float32, 512))
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
 def test_another_activation_is_not_claimed_to_be_supported(tmp_path):
     model = AutoModelForSequenceClassification.from_pretrained(
         save_tiny(tmp_path, hidden_act="relu")
     )
-    assert not packed.is_supported(model)
+    assert not classifier_of(model).packs

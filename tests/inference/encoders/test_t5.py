@@ -5,8 +5,9 @@ from torch import nn
 from transformers import AutoModelForSeq2SeqLM, AutoModelForTokenClassification, T5EncoderModel
 
 from recross.inference.encoders import affine
-from recross.inference.encoders import t5 as packed_t5
 from recross.inference.encoders.affine import LiveAffine, frozen_affine
+from recross.inference.encoders.families import classifier_of, encoder_of
+from recross.inference.encoders.t5_decoder import first_step, head_rows
 from tests.conftest import save_tiny_t5
 from tests.inference.encoders.test_bert import assert_gradients_close, random_batch
 
@@ -29,9 +30,12 @@ def model(request, tmp_path):
 
 
 def read(model, batch, make, opening=(), dtype=torch.float32):
-    layers = packed_t5.layers(model, make)
-    state = packed_t5.first_step(model, layers, batch, opening, dtype)
-    return state @ packed_t5.head_rows(model, PIECES).T
+    return state(model, batch, make, opening, dtype) @ head_rows(model, PIECES).T
+
+
+def state(model, batch, make, opening=(), dtype=torch.float32, dropout=0.0):
+    states = encoder_of(model.config).forward(model, make, dtype).states(batch, dropout)
+    return first_step(model, states, batch, opening, dropout)
 
 
 def padded(model, batch, opening=()):
@@ -44,7 +48,7 @@ def padded(model, batch, opening=()):
 @pytest.mark.parametrize("opening", [[], [9], [9, 5, 12]])
 def test_the_packed_first_step_equals_hugging_faces_padded_one(model, opening):
     batch = random_batch()
-    assert packed_t5.is_supported(model)
+    assert encoder_of(model.config).packs
     with torch.inference_mode():
         expected = padded(model, batch, opening)
         for make in (LiveAffine, frozen_affine(torch.float32, 512)):
@@ -105,8 +109,8 @@ def test_an_encoder_alone_gives_its_first_token(tmp_path):
     tokens, _, mask = batch.padded(0)
     with torch.inference_mode():
         expected = model(input_ids=tokens, attention_mask=mask).logits[:, 0]
-        layers = packed_t5.layers(model, frozen_affine(torch.float32, 512))
-        found = model.classifier(packed_t5.first_token(model, layers, batch))
+        make = frozen_affine(torch.float32, 512)
+        found = classifier_of(model).forward(model, make, first_only=True).logits(batch)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
@@ -114,24 +118,24 @@ def test_an_encoder_without_any_head_gives_its_first_token(tmp_path):
     model = T5EncoderModel.from_pretrained(save_tiny_t5(tmp_path)).eval()
     batch = random_batch(5)
     tokens, _, mask = batch.padded(0)
-    assert packed_t5.is_supported(model)
+    assert encoder_of(model.config).packs
     with torch.inference_mode():
         expected = model(input_ids=tokens, attention_mask=mask).last_hidden_state[:, 0]
-        layers = packed_t5.layers(model, frozen_affine(torch.float32, 512))
-        found = packed_t5.first_token(model, layers, batch)
+        make = frozen_affine(torch.float32, 512)
+        forward = encoder_of(model.config).forward(model, make, first_only=True)
+        found = forward.first_states(batch)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
 def test_dropout_changes_training_passes_only(model):
     batch = random_batch(4)
-    layers = packed_t5.layers(model, LiveAffine)
     torch.manual_seed(0)
-    first, second = (packed_t5.first_step(model, layers, batch, dropout=0.3) for _ in range(2))
+    first, second = (state(model, batch, LiveAffine, dropout=0.3) for _ in range(2))
     assert (first - second).abs().max() > 1e-3
-    first, second = (packed_t5.first_step(model, layers, batch) for _ in range(2))
+    first, second = (state(model, batch, LiveAffine) for _ in range(2))
     assert torch.equal(first, second)
 
 
 def test_another_architecture_is_not_claimed_to_be_supported(tmp_path):
     folder = save_tiny_t5(tmp_path, feed_forward_proj="silu")
-    assert not packed_t5.is_supported(AutoModelForSeq2SeqLM.from_pretrained(folder))
+    assert not encoder_of(AutoModelForSeq2SeqLM.from_pretrained(folder).config).packs

@@ -1,4 +1,7 @@
-"""Linear layers of the padding-free forwards: live for training, frozen and blocked for scoring."""
+"""Linear layers and norms of the padding-free forwards.
+
+Linear layers are live for training, frozen and blocked for scoring.
+"""
 
 from __future__ import annotations
 
@@ -87,6 +90,22 @@ def unused(_states: Tensor, _activation: Activation = "none") -> Tensor:
     raise AssertionError("this layer's projection is not part of the forward")
 
 
+def layer_norm(norm: nn.LayerNorm, states: Tensor) -> Tensor:
+    """Layer norm in the states' type; torch computes it in single precision within."""
+    weight: Tensor = norm.weight
+    bias: Tensor | None = norm.bias
+    if not _norms_mixed_dtypes(states.device):
+        weight, bias = weight.to(states.dtype), None if bias is None else bias.to(states.dtype)
+    return F.layer_norm(states, norm.normalized_shape, weight, bias, norm.eps)
+
+
+def mean_square_norm(norm: Any, states: Tensor) -> Tensor:
+    """T5's norm by the root of the mean square, in single precision."""
+    variance = states.pow(2).mean(-1, keepdim=True)
+    out: Tensor = states * torch.rsqrt(variance + norm.variance_epsilon) * norm.weight
+    return out
+
+
 def fused(layers: Sequence[nn.Linear]) -> tuple[Tensor, Tensor | None]:
     """Weight and bias of layers that read one input, their outputs side by side."""
     weight = torch.cat([_weight(layer) for layer in layers])
@@ -101,6 +120,11 @@ def _weight(layer: Any) -> Tensor:
         for name in layer.active_adapters:
             weight = weight + layer.get_delta_weight(name)
     return weight
+
+
+def _norms_mixed_dtypes(device: torch.device) -> bool:
+    """Whether weights in single precision may norm states in half: CUDA refuses it."""
+    return device.type == "cpu"
 
 
 def _has_blocked_linear() -> bool:

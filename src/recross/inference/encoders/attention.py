@@ -1,8 +1,12 @@
-"""Attention within each sequence of a packed batch, without padding and without a mask."""
+"""Attention within each sequence of a packed batch, without padding.
+
+A mask is needed only where a window is narrower than a sequence.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +14,33 @@ from torch import Tensor
 
 Groups = Sequence[tuple[int, int]]
 """(how many sequences, their length), in the order in which they stand end to end."""
+
+
+class Rotary(NamedTuple):
+    """Cosines and sines of every token's position, both ``(T, d)`` for heads of width ``d``."""
+
+    cos: Tensor
+    sin: Tensor
+
+
+class Placement(NamedTuple):
+    """How attention knows where tokens stand to one another; by default it does not.
+
+    ``bias`` ``(heads, L, L)`` is added to the products, of shorter sequences its corner (T5).
+    ``rotary`` turns queries and keys by their positions (RoFormer, Su et al. 2021). With a
+    ``window`` a token sees those that are at most so far from it (Longformer, Beltagy et al. 2020).
+    """
+
+    bias: Tensor | None = None
+    rotary: Rotary | None = None
+    window: int | None = None
+
+    def binds(self, length: int) -> bool:
+        """Whether some token of a sequence of this length does not see some other."""
+        return self.window is not None and length > self.window + 1
+
+
+ANYWHERE = Placement()
 
 
 def by_group(states: Tensor, groups: Groups) -> list[Tensor]:
@@ -21,23 +52,36 @@ def by_group(states: Tensor, groups: Groups) -> list[Tensor]:
     return [part.view(*group, -1) for part, group in zip(parts, groups, strict=True)]
 
 
+def rotate(states: Tensor, heads: int, rotary: Rotary) -> Tensor:
+    """Turn queries or keys ``(T, heads * d)`` by their positions, in single precision within."""
+    each = states.reshape(len(states), heads, -1).float()  # (T, heads, d)
+    first, second = each.chunk(2, dim=-1)
+    across = torch.cat([-second, first], dim=-1)
+    turned = each * rotary.cos[:, None] + across * rotary.sin[:, None]
+    return turned.flatten(-2).to(states.dtype)
+
+
 def attend_all(
     projected: Tensor,
     heads: int,
     groups: Groups,
     dropout: float,
-    bias: Tensor | None = None,
+    placement: Placement = ANYWHERE,
     scale: float | None = None,
 ) -> Tensor:
     """Attend from every token; ``projected`` ``(T, 3 D)`` holds queries, keys and values.
 
-    ``bias`` ``(heads, L, L)`` is added to the products, of shorter sequences its corner; ``scale``
-    is one over the root of a head's width unless given.
+    ``scale`` multiplies the products: one over the root of a head's width unless given.
     """
-    plain = projected.device.type == "cpu" and projected.dtype == torch.float32 and bias is None
+    if placement.rotary is not None:
+        width = projected.shape[1] // 3
+        turned = rotate(projected[:, : 2 * width], 2 * heads, placement.rotary)
+        projected = torch.cat([turned, projected[:, 2 * width :]], dim=-1)
+    plain = projected.device.type == "cpu" and projected.dtype == torch.float32
+    plain = plain and placement.bias is None and not placement.binds(_longest(groups))
     if plain and scale is None and dropout == 0 and not projected.requires_grad:
         return one_by_one(projected, heads, groups)
-    return group_by_group(projected, heads, groups, dropout, bias, scale)
+    return group_by_group(projected, heads, groups, dropout, placement, scale)
 
 
 def group_by_group(
@@ -45,16 +89,22 @@ def group_by_group(
     heads: int,
     groups: Groups,
     dropout: float = 0.0,
-    bias: Tensor | None = None,
+    placement: Placement = ANYWHERE,
     scale: float | None = None,
 ) -> Tensor:
-    """Attend with torch's fused kernel, all sequences of one length together."""
+    """Attend with torch's fused kernel, all sequences of one length together.
+
+    Queries and keys have been turned already.
+    """
     parts = []
     for rows in by_group(projected, groups):
         count, length, _ = rows.shape
         query, key, value = rows.view(count, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
-        near = None if bias is None else bias[None, :, :length, :length]
-        out = F.scaled_dot_product_attention(query, key, value, near, dropout, scale=scale)
+        bias = None if placement.bias is None else placement.bias[None, :, :length, :length]
+        if placement.window is not None and placement.binds(length):
+            out = _attend_near(query, key, value, placement.window, bias, dropout, scale)
+        else:
+            out = F.scaled_dot_product_attention(query, key, value, bias, dropout, scale=scale)
         parts.append(out.transpose(1, 2).reshape(count * length, -1))
     return torch.cat(parts)  # (T, D)
 
@@ -68,7 +118,7 @@ def one_by_one(projected: Tensor, heads: int, groups: Groups) -> Tensor:
     query, key, value = projected.view(tokens, 3, heads, -1).permute(1, 2, 0, 3)  # (H, T, D / H)
     out = projected.new_empty(tokens, width)
     seen = out.view(tokens, heads, -1).transpose(0, 1)
-    room = projected.new_empty(heads * max(length for _, length in groups) ** 2)
+    room = projected.new_empty(heads * _longest(groups) ** 2)
     scale = query.shape[-1] ** -0.5
     start = 0
     for length in (length for count, length in groups for _ in range(count)):
@@ -90,17 +140,62 @@ def attend_first(
     heads: int,
     groups: Groups,
     dropout: float,
-    bias: Tensor | None = None,
+    placement: Placement = ANYWHERE,
     scale: float | None = None,
 ) -> Tensor:
     """Attend from first tokens ``(B, D)`` to their own sequences; ``projected`` is ``(T, 2 D)``."""
+    if placement.rotary is not None:
+        width = projected.shape[1] // 2
+        turned = rotate(projected[:, :width], heads, placement.rotary)
+        projected = torch.cat([turned, projected[:, width:]], dim=-1)
+        queries = rotate(queries, heads, _of_first(placement.rotary, groups))
+    seen = None if placement.window is None else placement.window + 1
     parts = []
     asked = torch.split(queries, [count for count, _ in groups])
     for query, rows in zip(asked, by_group(projected, groups), strict=True):
-        count, length, _ = rows.shape
-        key, value = rows.view(count, length, 2, heads, -1).permute(2, 0, 3, 1, 4)
+        count, length, _ = rows[:, :seen].shape
+        key, value = rows[:, :seen].reshape(count, length, 2, heads, -1).permute(2, 0, 3, 1, 4)
         one = query.view(count, 1, heads, -1).transpose(1, 2)
-        near = None if bias is None else bias[None, :, :1, :length]
-        out = F.scaled_dot_product_attention(one, key, value, near, dropout, scale=scale)
+        bias = None if placement.bias is None else placement.bias[None, :, :1, :length]
+        out = F.scaled_dot_product_attention(one, key, value, bias, dropout, scale=scale)
         parts.append(out.transpose(1, 2).reshape(count, -1))
     return torch.cat(parts)  # (B, D)
+
+
+def _attend_near(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    window: int,
+    bias: Tensor | None,
+    dropout: float,
+    scale: float | None,
+) -> Tensor:
+    """Attend ``(n, heads, L, d)`` within a window, at a cost that grows with ``L``, not its square.
+
+    Some tokens at a time read the keys that any of them may see.
+    """
+    length, step = query.shape[2], max(2 * window, 1)
+    place = torch.arange(length, device=query.device)
+    parts = []
+    for start in range(0, length, step):
+        own = slice(start, min(start + step, length))
+        seen = slice(max(start - window, 0), min(start + step + window, length))
+        mask = (place[own, None] - place[None, seen]).abs() <= window
+        if bias is not None:
+            mask = bias[:, :, own, seen].masked_fill(~mask, float("-inf"))
+        parts.append(
+            F.scaled_dot_product_attention(
+                query[:, :, own], key[:, :, seen], value[:, :, seen], mask, dropout, scale=scale
+            )
+        )
+    return torch.cat(parts, dim=2)
+
+
+def _of_first(rotary: Rotary, groups: Groups) -> Rotary:
+    """Cosines and sines of the first token of each sequence, both ``(B, d)``."""
+    return Rotary(*(torch.cat([rows[:, 0] for rows in by_group(part, groups)]) for part in rotary))
+
+
+def _longest(groups: Groups) -> int:
+    return max(length for _, length in groups)

@@ -1,11 +1,11 @@
-"""One unit vector per text from a BERT-like encoder, through the padding-free forward."""
+"""One unit vector per text from an encoder, through the padding-free forward."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders import bert as packed
 from recross.inference.encoders.affine import frozen_affine
 from recross.inference.encoders.attention import by_group
+from recross.inference.encoders.encoder import EncoderForward
+from recross.inference.encoders.families import encoder_of
 from recross.inference.runner import Runner
 from recross.inference.tokens import Ints, Joiner, Sequences, text_template
 from recross.machine.hardware import Hardware
@@ -25,31 +26,18 @@ Vectors = npt.NDArray[np.float32]
 Pooling = Literal["mean", "cls"]
 
 
-class Pool(NamedTuple):
-    """An encoder, its layers as some linear layers compute them, and what is made of their output.
+def unit_vectors(
+    forward: EncoderForward, pooling: Pooling, texts: PackedBatch, dropout: float = 0.0
+) -> Tensor:
+    """One vector of length 1 per text, ``(B, D)``, in single precision.
 
     ``pooling``: the mean of all output tokens, special ones included, or the first one alone; of
     the last layer only that one is then computed.
     """
-
-    model: Any
-    layers: Sequence[packed.Block]
-    pooling: Pooling
-
-
-def unit_vectors(
-    pool: Pool,
-    texts: PackedBatch,
-    dtype: torch.dtype = torch.float32,
-    dropout: float = 0.0,
-    recompute: bool = False,
-) -> Tensor:
-    """One vector of length 1 per text, ``(B, D)``, in single precision."""
-    model, layers, pooling = pool
     if pooling == "cls":
-        found = packed.first_states(model, layers, texts, dtype, dropout, recompute)
+        found = forward.first_states(texts, dropout)
     else:
-        states = packed.states(model, layers, texts, dtype, dropout, recompute)
+        states = forward.states(texts, dropout)
         found = torch.cat([rows.float().mean(dim=1) for rows in by_group(states, texts.groups)])
     return F.normalize(found.float(), dim=1)
 
@@ -78,15 +66,16 @@ class PooledEncoder:
         return Runner(self.hardware, self.model, self._encoding_on_one_device)
 
     def _encoding_on_one_device(self, model: Any) -> partial[Vectors]:
-        hardware = self.hardware
+        hardware, first_only = self.hardware, self.pooling == "cls"
         make = frozen_affine(hardware.dtype, hardware.batch_tokens)
-        layers = packed.blocks(model.to(hardware.device), make, first_only=self.pooling == "cls")
-        pool = Pool(model, layers, self.pooling)
-        return partial(_encode_batch, pool, hardware.device, hardware.dtype)
+        forward = encoder_of(model.config).forward(
+            model.to(hardware.device), make, hardware.dtype, first_only=first_only
+        )
+        return partial(_encode_batch, forward, self.pooling, hardware.device)
 
 
 def _encode_batch(
-    pool: Pool, device: torch.device, dtype: torch.dtype, texts: Sequences
+    forward: EncoderForward, pooling: Pooling, device: torch.device, texts: Sequences
 ) -> Vectors:
-    vectors: Vectors = unit_vectors(pool, PackedBatch.of(texts, device), dtype).cpu().numpy()
+    vectors: Vectors = unit_vectors(forward, pooling, PackedBatch.of(texts, device)).cpu().numpy()
     return vectors

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from recross.checkpoints.contracts import LateInteractionContract
 from recross.checkpoints.resolution import save_contract
 from recross.errors import InputError
-from recross.inference.batches import PackedBatch, masked_filler
-from recross.inference.encoders import bert as packed
+from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import LiveAffine, frozen_affine
 from recross.inference.encoders.attention import by_group
+from recross.inference.encoders.encoder import EncoderForward
+from recross.inference.encoders.families import encoder_of
 from recross.inference.network import Forward
-from recross.inference.preparation import Preparation, merge, prepare, recompute_activations
+from recross.inference.preparation import Preparation, merge, prepare
 from recross.inference.session import Session
 from recross.inference.tokens import Ints, Item, Sequences, spans, tokenize
 from recross.machine.hardware import Hardware
@@ -61,9 +62,10 @@ class LateInteractionNetwork(nn.Module):
         self._query_marker = _token(tokenizer, contract.query_marker)
         self._document_marker = _token(tokenizer, contract.document_marker)
         self._skipped = _punctuation(tokenizer) if contract.skip_punctuation else []
-        self._packs = packed.is_supported_encoder(model.config)
-        self._live = packed.blocks(model, LiveAffine, first_only=False) if self._packs else []
-        self._recompute = False
+        self._encoder = encoder_of(model.config)
+        for name in ("query_length", "document_length"):
+            self._encoder.check_positions(model, name, getattr(contract, name))
+        self._live = self._learn(recompute=False)
 
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
@@ -121,12 +123,8 @@ class LateInteractionNetwork(nn.Module):
 
     def prepare_training(self, settings: Preparation) -> None:
         """Set dropout, freeze and add what ``settings`` say."""
-        prepare(self.model, self.model.bert.encoder.layer, self.heads, settings)
-        self._recompute = settings.gradient_checkpointing
-        if self._packs:
-            self._live = packed.blocks(self.model, LiveAffine, first_only=False)
-        elif self._recompute:
-            recompute_activations(self.model)
+        prepare(self.model, self._encoder, self.heads, settings)
+        self._live = self._learn(settings.gradient_checkpointing)
 
     def finish_training(self) -> None:
         """Merge what was added; the head is no longer fresh."""
@@ -135,8 +133,8 @@ class LateInteractionNetwork(nn.Module):
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Scores to train on, ``(B,)``."""
-        dropout = self.model.config.hidden_dropout_prob if self.training else 0.0
-        return self._score(batch, lambda documents: self._states(documents, dropout))
+        dropout = self._encoder.dropout(self.model.config) if self.training else 0.0
+        return self._score(batch, lambda documents: self._live.states(documents, dropout))
 
     def inference(self, session: Session) -> Forward:
         """Return a scorer of the weights as they are now."""
@@ -147,12 +145,8 @@ class LateInteractionNetwork(nn.Module):
         """Return a fast encoder of documents with the weights as they are now."""
         hardware.require_torch("late-interaction network")
         self.to(hardware.device)
-        if not self._packs:
-            return lambda documents: self._states(documents, 0.0)
-        dtype = hardware.dtype
-        make = frozen_affine(dtype, hardware.batch_tokens)
-        layers = packed.blocks(self.model, make, first_only=False)
-        return lambda documents: packed.states(self.model, layers, documents, dtype)
+        make = frozen_affine(hardware.dtype, hardware.batch_tokens)
+        return self._encoder.forward(self.model, make, hardware.dtype).states
 
     def document_vectors(self, documents: PackedBatch, encode: Encode) -> Tensor:
         """Unit vectors of every token, ``(T, dimension)``."""
@@ -174,16 +168,8 @@ class LateInteractionNetwork(nn.Module):
         self.tokenizer.save_pretrained(folder)
         save_contract(self.contract, folder)
 
-    def _states(self, documents: PackedBatch, dropout: float) -> Tensor:
-        if self._packs:
-            recompute = self._recompute and self.training
-            return packed.states(
-                self.model, self._live, documents, dropout=dropout, recompute=recompute
-            )
-        tokens, _, mask = documents.padded(masked_filler(self.model.config))
-        found = self.model.bert(input_ids=tokens, attention_mask=mask).last_hidden_state
-        states: Tensor = found[mask.bool()]
-        return states
+    def _learn(self, recompute: bool) -> EncoderForward:
+        return self._encoder.forward(self.model, LiveAffine, recompute=recompute)
 
     def _score(self, batch: PackedBatch, encode: Encode) -> Tensor:
         size = self.contract.query_length

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from recross.errors import InputError
-from recross.inference.batches import PackedBatch, masked_filler
-from recross.inference.encoders import bert as packed
+from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import frozen_affine
 from recross.inference.encoders.backends.int8_affine import (
     DOT_PRODUCTS,
@@ -18,9 +17,10 @@ from recross.inference.encoders.backends.int8_affine import (
     multiplies_in_int8,
 )
 from recross.inference.encoders.backends.last_token import reader
+from recross.inference.encoders.families import FAMILIES, classifier_of
+from recross.inference.encoders.padded import padded_inputs
 from recross.inference.network import Forward
 from recross.inference.session import Session
-from recross.machine.hardware import Hardware
 
 MakeForward = Callable[[Any, Session], Forward]
 
@@ -35,40 +35,31 @@ def classifier_logits(model: Any, session: Session) -> Forward:
     return BACKENDS[session.hardware.backend](model, session)
 
 
-def padded_inputs(model: Any, batch: PackedBatch) -> dict[str, Tensor]:
-    """A batch as keyword arguments of a sequence classifier."""
-    tokens, segments, mask = batch.padded(masked_filler(model.config))
-    inputs = {"input_ids": tokens, "attention_mask": mask}
-    if getattr(model.config, "type_vocab_size", 0) > 1:
-        inputs["token_type_ids"] = segments
-    return inputs
-
-
-def padded_logits(model: Any, batch: PackedBatch) -> Tensor:
-    """Logits of a padded forward, ``(B, labels)``."""
-    logits: Tensor = reader(model)(**padded_inputs(model, batch)).logits
-    return logits
-
-
 def _torch(model: Any, session: Session) -> Forward:
     """Without padding where the structure is known, in the model's own forward elsewhere."""
     hardware = session.hardware
-    if not packed.is_supported(model):
-        return _padded(model, hardware, reader(model))
-    dtype = hardware.dtype
-    layers = packed.blocks(model, frozen_affine(dtype, hardware.batch_tokens))
-    return lambda batch: packed.forward(model, layers, batch, dtype)
+    make = frozen_affine(hardware.dtype, hardware.batch_tokens)
+    return classifier_of(model).forward(model, make, hardware.dtype, first_only=True).logits
 
 
 def _torch_compile(model: Any, session: Session) -> Forward:
     """Padded: a compiled function wants few shapes, and packed batches have all."""
-    return _padded(model, session.hardware, torch.compile(reader(model).eval(), dynamic=True))
+    compiled: Any = torch.compile(reader(model).eval(), dynamic=True)
+    device, dtype = session.hardware.device.type, session.hardware.dtype
+
+    def logits(batch: PackedBatch) -> Tensor:
+        with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+            found: Tensor = compiled(**padded_inputs(model, batch)).logits
+        return found
+
+    return logits
 
 
 def _torch_int8(model: Any, session: Session) -> Forward:
-    if not packed.is_supported(model):
+    family = classifier_of(model)
+    if not family.packs:
         raise InputError(
-            "backend torch_int8 needs a BERT, ELECTRA or RoBERTa classifier,"
+            f"backend torch_int8 needs a classifier of the architecture {' or '.join(FAMILIES)},"
             f" got a {type(model).__name__}"
         )
     if not multiplies_in_int8():
@@ -76,8 +67,7 @@ def _torch_int8(model: Any, session: Session) -> Forward:
             "backend torch_int8 needs a processor with 8-bit dot products"
             f" ({', '.join(DOT_PRODUCTS)}), got none of them"
         )
-    layers = packed.blocks(model, int8_affine(session.hardware.batch_tokens))
-    return lambda batch: packed.forward(model, layers, batch)
+    return family.forward(model, int8_affine(session.hardware.batch_tokens), first_only=True).logits
 
 
 def _onnx(model: Any, session: Session) -> Forward:
@@ -85,18 +75,6 @@ def _onnx(model: Any, session: Session) -> Forward:
 
     exported = onnx_runtime.open_exported(model, session)
     return lambda batch: onnx_runtime.logits(exported, padded_inputs(model, batch))
-
-
-def _padded(model: Any, hardware: Hardware, forward: Any) -> Forward:
-    device, dtype = hardware.device.type, hardware.dtype
-    model.eval()
-
-    def logits(batch: PackedBatch) -> Tensor:
-        with torch.autocast(device, dtype, enabled=dtype != torch.float32):
-            found: Tensor = forward(**padded_inputs(model, batch)).logits
-        return found
-
-    return logits
 
 
 BACKENDS: dict[str, MakeForward] = {

@@ -1,0 +1,186 @@
+"""What an encoder family is: what differs between families, and their padding-free forward.
+
+To add a family: a file with its ``Encoder`` and its ``PackedForward``, a line in
+``families.FAMILIES``, and a test that both equal Hugging Face's padded forward.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from recross.errors import InputError
+from recross.inference.batches import PackedBatch
+from recross.inference.encoders.affine import MakeAffine
+from recross.inference.encoders.attention import Placement
+from recross.machine.hardware import Precision
+
+Layer = TypeVar("Layer")
+
+
+class EncoderForward(ABC):
+    """The forward of one model's encoder; ``dropout`` is what training wants, scoring none."""
+
+    @abstractmethod
+    def states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
+        """The encoder's output at every token, ``(T, D)``."""
+
+    @abstractmethod
+    def first_states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
+        """The encoder's output at the first token of each sequence, ``(B, D)``."""
+
+    @abstractmethod
+    def logits(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
+        """The logits of a classifier's head, ``(B, labels)``, in single precision."""
+
+
+class PackedForward(EncoderForward, Generic[Layer]):
+    """All sequences of a batch in one row of ``T`` tokens, through one layer after the other.
+
+    ``layers`` are as a ``MakeAffine`` gives them, ``dtype`` is that of the products, and
+    ``recompute`` keeps only the layers' outputs for the backward pass (Chen et al. 2016). A family
+    says what a layer is; going through the layers is the same for all.
+    """
+
+    def __init__(
+        self, model: Any, layers: Sequence[Layer], dtype: torch.dtype, recompute: bool
+    ) -> None:
+        self.model = model
+        self.layers = layers
+        self.dtype = dtype
+        self.recompute = recompute
+
+    @abstractmethod
+    def embed(self, batch: PackedBatch, dropout: float) -> Tensor:
+        """What enters the first layer, ``(T, D)``."""
+
+    @abstractmethod
+    def placements(self, batch: PackedBatch) -> Sequence[Placement]:
+        """How each layer's attention knows where the batch's tokens stand."""
+
+    @abstractmethod
+    def through(
+        self,
+        layer: Layer,
+        placement: Placement,
+        batch: PackedBatch,
+        dropout: float,
+        states: Tensor,
+    ) -> Tensor:
+        """What leaves a layer, ``(T, D)``."""
+
+    @abstractmethod
+    def through_at_first(
+        self,
+        layer: Layer,
+        placement: Placement,
+        batch: PackedBatch,
+        dropout: float,
+        states: Tensor,
+    ) -> Tensor:
+        """What leaves the last layer at first tokens, ``(B, D)``."""
+
+    def finish(self, states: Tensor, dropout: float) -> Tensor:
+        """What an encoder does after its last layer: nothing, unless a family has a final norm."""
+        return states
+
+    def states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
+        """The encoder's output at every token, ``(T, D)``."""
+        placements = self.placements(batch)
+        found = self._through_all(self.layers, placements, batch, dropout)
+        return self.finish(found, dropout)
+
+    def first_states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
+        """The encoder's output at the first token of each sequence, ``(B, D)``."""
+        placements = self.placements(batch)
+        before = self._through_all(self.layers[:-1], placements, batch, dropout)  # (T, D)
+        first = self.through_at_first(self.layers[-1], placements[-1], batch, dropout, before)
+        return self.finish(first, dropout)
+
+    def _through_all(
+        self,
+        layers: Sequence[Layer],
+        placements: Sequence[Placement],
+        batch: PackedBatch,
+        dropout: float,
+    ) -> Tensor:
+        states = self.embed(batch, dropout)
+        for layer, placement in zip(layers, placements, strict=False):
+            through = partial(self.through, layer, placement, batch, dropout)
+            if self.recompute and torch.is_grad_enabled():
+                states = checkpoint(through, states, use_reentrant=False)
+            else:
+                states = through(states)
+        return states
+
+
+class Encoder(ABC):
+    """A family of encoders."""
+
+    packs: ClassVar[bool] = True
+    """Whether its forward does without padding, over linear layers as one likes."""
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "bf16", "fp16")
+    """Those in which its activations stay in range."""
+    classifiers: ClassVar[tuple[str, ...]]
+    """How the names of classes end whose logits its forward computes."""
+
+    @abstractmethod
+    def supports(self, config: Any) -> bool:
+        """Whether its forward computes the encoder that a config describes."""
+
+    @abstractmethod
+    def positions(self, model: Any) -> int | None:
+        """How many tokens a sequence may have; ``None`` where any number will do."""
+
+    @abstractmethod
+    def layers(self, model: Any) -> Sequence[nn.Module]:
+        """The encoder's layers, from the first to the last, to be frozen or added to.
+
+        Raises:
+            InputError: they are not found.
+        """
+
+    @abstractmethod
+    def dropouts(self, config: Any) -> tuple[str, ...]:
+        """Which of a config's settings are dropouts, that of hidden states first."""
+
+    @abstractmethod
+    def forward(
+        self,
+        model: Any,
+        make: MakeAffine,
+        dtype: torch.dtype = torch.float32,
+        *,
+        first_only: bool = False,
+        recompute: bool = False,
+    ) -> EncoderForward:
+        """The forward of a model, with linear layers as ``make`` gives them.
+
+        ``first_only``: of the last layer only first tokens are wanted, as ``first_states`` (and
+        most heads) want them; ``states`` cannot be asked for then. ``recompute`` activations in the
+        backward pass instead of keeping them.
+        """
+
+    def check_positions(self, model: Any, name: str, tokens: int) -> None:
+        """Refuse a limit, called ``name``, that a sequence cannot have.
+
+        Raises:
+            InputError: the encoder has fewer positions.
+        """
+        positions = self.positions(model)
+        if positions is not None and tokens > positions:
+            raise InputError(
+                f"{name} must not exceed the {positions} positions of the"
+                f" {type(model).__name__}, got {tokens}"
+            )
+
+    def dropout(self, config: Any) -> float:
+        """The dropout of hidden states that a config names."""
+        names = self.dropouts(config)
+        return float(getattr(config, names[0])) if names else 0.0

@@ -1,0 +1,34 @@
+"""Which family computes an encoder: the one place that knows them all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recross.inference.encoders.bert import BertFamily
+from recross.inference.encoders.encoder import Encoder
+from recross.inference.encoders.padded import PaddedFamily
+from recross.inference.encoders.t5 import T5Family
+
+FAMILIES: dict[str, Encoder] = {
+    "bert": BertFamily("bert"),
+    "electra": BertFamily("electra"),
+    "roberta": BertFamily("roberta"),
+    "xlm-roberta": BertFamily("roberta"),
+    "t5": T5Family(),
+    "mt5": T5Family(),
+}
+"""model_type -> the family whose forward needs no padding."""
+
+PADDED = PaddedFamily()
+
+
+def encoder_of(config: Any) -> Encoder:
+    """The family that computes the encoder of a config; without one, the model's own forward."""
+    family = FAMILIES.get(config.model_type)
+    return family if family is not None and family.supports(config) else PADDED
+
+
+def classifier_of(model: Any) -> Encoder:
+    """The family that computes a classifier's logits, its head included."""
+    family = encoder_of(model.config)
+    return family if type(model).__name__.endswith(family.classifiers) else PADDED

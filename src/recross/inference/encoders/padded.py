@@ -1,0 +1,157 @@
+"""Any encoder of transformers in its own padded forward, where its family is unknown here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from recross.errors import InputError
+from recross.inference.batches import PackedBatch, masked_filler
+from recross.inference.encoders.affine import MakeAffine
+from recross.inference.encoders.backends.last_token import reader
+from recross.inference.encoders.encoder import Encoder, EncoderForward
+
+POSITION_TABLES = ("position_embeddings", "wpe", "embed_positions")
+"""What embeddings of absolute positions are called."""
+
+
+class PaddedFamily(Encoder):
+    """Encoders whose structure is not known here; names and numbers are found in the model."""
+
+    packs: ClassVar[bool] = False
+    classifiers: ClassVar[tuple[str, ...]] = ("",)
+
+    def supports(self, config: Any) -> bool:
+        """Any that transformers computes."""
+        return True
+
+    def positions(self, model: Any) -> int | None:
+        """Rows of the table of positions, but for those up to its padding; or as the config says.
+
+        Rotary positions have no table, and no meaning beyond those trained; relative ones have no
+        end.
+        """
+        config = model.config.get_text_config()
+        tables = [
+            module
+            for name, module in model.named_modules()
+            if name.rpartition(".")[2] in POSITION_TABLES and isinstance(module, nn.Embedding)
+        ]
+        if tables:
+            return min(map(_rows, tables))
+        return config.max_position_embeddings if getattr(config, "rope_parameters", None) else None
+
+    def layers(self, model: Any) -> Sequence[nn.Module]:
+        """The first list of as many modules as the encoder has layers, or shared groups of them."""
+        config = model.config.get_text_config()
+        lists = [m for m in backbone(model).modules() if isinstance(m, nn.ModuleList)]
+        for name in ("num_hidden_layers", "num_hidden_groups"):
+            number = getattr(config, name, None)
+            if (found := next((own for own in lists if len(own) == number), None)) is not None:
+                return list(found)
+        raise InputError(
+            f"checkpoint must be of a network whose layers are known, to be trained, got a"
+            f" {type(model).__name__} (model_type {config.model_type})"
+        )
+
+    def dropouts(self, config: Any) -> tuple[str, ...]:
+        """All settings that are called so."""
+        own = config.get_text_config().to_dict()
+        return tuple(n for n, v in own.items() if "dropout" in n and isinstance(v, float))
+
+    def forward(
+        self,
+        model: Any,
+        make: MakeAffine,
+        dtype: torch.dtype = torch.float32,
+        *,
+        first_only: bool = False,
+        recompute: bool = False,
+    ) -> PaddedForward:
+        """The model's own forward, with its own linear layers, under autocast to ``dtype``."""
+        if recompute:
+            recompute_activations(model)
+        return PaddedForward(model, dtype)
+
+
+class PaddedForward(EncoderForward):
+    """A model's own forward; its own modules say how much they drop."""
+
+    def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
+        self.model = model
+        self.dtype = dtype
+
+    def states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
+        """The encoder's output at every token, ``(T, D)``."""
+        found, mask = self._padded_states(batch)
+        states: Tensor = found[mask.bool()]
+        return states
+
+    def first_states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
+        """The encoder's output at the first token of each sequence, ``(B, D)``."""
+        found, _ = self._padded_states(batch)
+        return found[:, 0]
+
+    def logits(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
+        """Logits of the model's head, ``(B, labels)``; of a head on tokens those of the first."""
+        logits: Tensor = self.outputs(batch).logits
+        return logits if logits.ndim == 2 else logits[:, 0]
+
+    def outputs(self, batch: PackedBatch, **more: Tensor) -> Any:
+        """What the whole model says, its head or decoder included."""
+        with self._autocast():
+            return reader(self.model)(**padded_inputs(self.model, batch), **more)
+
+    def _padded_states(self, batch: PackedBatch) -> tuple[Tensor, Tensor]:
+        inputs = padded_inputs(self.model, batch)
+        with self._autocast():
+            found: Tensor = backbone(self.model)(**inputs).last_hidden_state
+        return found, inputs["attention_mask"]
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        """In single precision what is around it decides: training has an autocast of its own."""
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.model.device.type, self.dtype)
+
+
+def _rows(table: nn.Embedding) -> int:
+    """Rows that positions use: they begin after that of padding, if there is one (RoBERTa)."""
+    unused = 0 if table.padding_idx is None else table.padding_idx + 1
+    return table.num_embeddings - unused
+
+
+def backbone(model: Any) -> nn.Module:
+    """The encoder within a model with a head, or with a decoder."""
+    found: nn.Module = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
+    return found
+
+
+def padded_inputs(model: Any, batch: PackedBatch) -> dict[str, Tensor]:
+    """A batch as keyword arguments of a model; segments only where it has more than one."""
+    tokens, segments, mask = batch.padded(masked_filler(model.config))
+    inputs = {"input_ids": tokens, "attention_mask": mask}
+    if getattr(model.config, "type_vocab_size", 0) > 1:
+        inputs["token_type_ids"] = segments
+    return inputs
+
+
+def recompute_activations(model: Any) -> None:
+    """Let a model compute activations twice in its own forward.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if not model.supports_gradient_checkpointing:
+        raise InputError(
+            "training.gradient_checkpointing must be false for networks that cannot recompute their"
+            f" activations, got true for a {type(model).__name__}"
+        )
+    if hasattr(model, "activation_checkpointing_enable"):
+        model.activation_checkpointing_enable()
+    else:  # transformers before that name
+        model.gradient_checkpointing_enable()

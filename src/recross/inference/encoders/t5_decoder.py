@@ -1,0 +1,110 @@
+"""The first decoder step of T5, over the states of an encoder without padding.
+
+The decoder reads the encoder's states without ever projecting them to keys and values: each head's
+query is taken through the key weights instead, and the weighted mean of the states through the
+value weights, which is the same product in another order and leaves the decoder nearly free. Exact:
+it equals the Hugging Face forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recross.inference.batches import PackedBatch
+from recross.inference.encoders.affine import mean_square_norm
+from recross.inference.encoders.attention import by_group
+
+
+def head_rows(model: Any, pieces: Sequence[int]) -> Tensor:
+    """Rows of the output layer that are read, ``(C, D)``."""
+    rows: Tensor = model.get_output_embeddings().weight[list(pieces)]
+    return rows
+
+
+def first_step(
+    model: Any,
+    states: Tensor,
+    batch: PackedBatch,
+    opening: Sequence[int] = (),
+    dropout: float = 0.0,
+) -> Tensor:
+    """State ``(B, D)`` to apply the output rows to, after the decoder's start and ``opening``.
+
+    ``states`` ``(T, D)`` are the encoder's output. One pass of the decoder; the state is that of
+    the last position, scaled.
+    """
+    decoder, config = model.decoder, model.config
+    on = dropout > 0
+    asked = torch.tensor([config.decoder_start_token_id, *opening], device=states.device)
+    own = decoder.embed_tokens(asked).float().expand(len(batch), -1, -1)  # (B, P, D)
+    own = F.dropout(own, dropout, on)
+    bias = _causal_bias(decoder, len(asked))
+    for block in decoder.block:
+        attend, read, feed = block.layer[0], block.layer[1], block.layer[2]
+        normed = mean_square_norm(attend.layer_norm, own)
+        own = own + F.dropout(_attend_own(attend.SelfAttention, normed, bias, dropout), dropout, on)
+        normed = mean_square_norm(read.layer_norm, own)
+        found = _attend_states(read.EncDecAttention, normed, states, batch.groups, dropout)
+        own = own + F.dropout(found, dropout, on)
+        dense = feed.DenseReluDense
+        own = own + F.dropout(
+            _feed_forward(dense, mean_square_norm(feed.layer_norm, own), dropout), dropout, on
+        )
+    last = F.dropout(mean_square_norm(decoder.final_layer_norm, own[:, -1]), dropout, on)
+    # T5 1.0 scales before its tied output layer; v1.1 and mT5 do not
+    return last * config.d_model**-0.5 if getattr(config, "scale_decoder_outputs", False) else last
+
+
+def _attend_own(attention: Any, own: Tensor, bias: Tensor, dropout: float) -> Tensor:
+    heads = attention.n_heads
+    query, key, value = (
+        layer(own).unflatten(-1, (heads, -1)).transpose(1, 2)
+        for layer in (attention.q, attention.k, attention.v)
+    )
+    out = F.scaled_dot_product_attention(query, key, value, bias, dropout, scale=1.0)
+    projected: Tensor = attention.o(out.transpose(1, 2).flatten(-2))
+    return projected
+
+
+def _attend_states(
+    attention: Any,
+    own: Tensor,
+    states: Tensor,
+    groups: Sequence[tuple[int, int]],
+    dropout: float,
+) -> Tensor:
+    """Attend to the encoder's states ``(T, D)`` without projecting them; returns ``(B, P, D)``."""
+    heads = attention.n_heads
+    key = attention.k.weight.unflatten(0, (heads, -1))  # (H, d, D)
+    value = attention.v.weight.unflatten(0, (heads, -1))
+    query = attention.q(own).unflatten(-1, (heads, -1))  # (B, P, H, d)
+    through_key = torch.einsum("bphd,hdk->bphk", query, key)  # (B, P, H, D)
+    parts = []
+    asked = torch.split(through_key.flatten(1, 2), [count for count, _ in groups])  # (n, P H, D)
+    for queries, rows in zip(asked, by_group(states, groups), strict=True):
+        weights = torch.bmm(queries, rows.transpose(1, 2)).softmax(dim=-1)
+        parts.append(torch.bmm(F.dropout(weights, dropout, dropout > 0), rows))
+    mean = torch.cat(parts).view(*own.shape[:2], heads, -1)  # (B, P, H, D)
+    out = torch.einsum("bphk,hdk->bphd", mean, value)
+    projected: Tensor = attention.o(out.flatten(-2))
+    return projected
+
+
+def _feed_forward(dense: Any, states: Tensor, dropout: float) -> Tensor:
+    act = dense.act
+    gated = hasattr(dense, "wi_0")
+    up = act(dense.wi_0(states)) * dense.wi_1(states) if gated else act(dense.wi(states))
+    out: Tensor = dense.wo(F.dropout(up, dropout, dropout > 0))
+    return out
+
+
+def _causal_bias(decoder: Any, length: int) -> Tensor:
+    attention = decoder.block[0].layer[0].SelfAttention
+    bias: Tensor = attention.compute_bias(length, length)  # (1, H, P, P)
+    later = torch.ones(length, length, dtype=torch.bool, device=bias.device).triu(1)
+    return bias.masked_fill(later, torch.finfo(bias.dtype).min)
