@@ -36,7 +36,8 @@ from recross.checkpoints.location import locate
 from recross.collections.apidocs import Apidocs
 from recross.collections.collection import Collection
 from recross.collections.files import BeirFolder
-from recross.machine.hardware import Hardware, processor_name
+from recross.machine.hardware import Hardware
+from recross.machine.processor import processor_name
 from recross.retrieval import biencoder, bm25
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.bm25 import BM25

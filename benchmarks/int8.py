@@ -33,7 +33,7 @@ from recross.collections.files import BeirFolder
 from recross.experiment.quality_gate import Judgments, QualityGate, compare
 from recross.inference.batches import PackedBatch, token_budget
 from recross.inference.tokens import Sequences
-from recross.machine.hardware import processor_name
+from recross.machine.processor import processor_name
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.bm25 import BM25
 from recross.runs import Run

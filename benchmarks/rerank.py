@@ -35,7 +35,8 @@ from recross.evaluation.measures import evaluate
 from recross.inference.encoders.backends.int8_affine import multiplies_in_int8
 from recross.inference.engine import Engine
 from recross.inference.session import Session
-from recross.machine.hardware import Hardware, processor_name
+from recross.machine.hardware import Hardware
+from recross.machine.processor import processor_name
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.bm25 import BM25
 

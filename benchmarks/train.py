@@ -26,7 +26,8 @@ from rounds import processor_seconds
 from workload import documents, queries, random_checkpoint
 
 from recross.collections.collection import Collection
-from recross.machine.hardware import Hardware, processor_name
+from recross.machine.hardware import Hardware
+from recross.machine.processor import processor_name
 from recross.records import TrainingGroup
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.runs import Run

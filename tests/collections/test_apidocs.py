@@ -111,7 +111,8 @@ def test_a_package_that_is_not_installed_is_named(tmp_path):
     [
         ({"packages": ()}, "packages must name at least one"),
         ({"packages": ("numpy",), "size": 3}, "size must be at least 10, got 3"),
-        ({"packages": ("numpy",), "test_share": 1.2}, r"test_share \+ dev_share must lie in"),
+        ({"packages": ("numpy",), "test_share": 1.2}, r"test_share must lie in \[0, 1\), got 1.2"),
+        ({"packages": ("numpy",), "test_share": 0.95}, r"test_share \+ dev_share must lie in"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):

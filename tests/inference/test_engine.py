@@ -12,7 +12,8 @@ from recross.inference.cache.score_cache import ScoreCache, caches_off
 from recross.inference.engine import Engine
 from recross.inference.session import Session
 from recross.inference.tokens import Sequences
-from recross.machine.hardware import Hardware, is_out_of_memory
+from recross.machine.hardware import Hardware
+from recross.machine.processor import is_out_of_memory
 from recross.runs import Run
 
 

@@ -15,13 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from recross.collections.collection import Collection
 from recross.collections.docstrings import Entry, harvest
 from recross.collections.files import BeirFolder, write_beir
 from recross.errors import InputError
-from recross.machine.hardware import usable_cores
+from recross.machine.processor import usable_cores
+from recross.parts.bounds import Ge, Lt, checked
 from recross.parts.identity import handed_over
 from recross.store import DEFAULT_STORE, Store, file_hash, read_manifest
 
@@ -30,6 +31,7 @@ BODY_WORDS = 15
 
 
 @dataclass(frozen=True)
+@checked
 class Apidocs:
     """Documented public names of ``packages``, ``size`` of them (``None``: all).
 
@@ -40,17 +42,13 @@ class Apidocs:
     """
 
     packages: tuple[str, ...]
-    size: int | None = 5000
-    body_words: int | None = 50
-    test_share: float = 0.15
-    dev_share: float = 0.06
+    size: Annotated[int, Ge(10)] | None = 5000
+    body_words: Annotated[int, Ge(BODY_WORDS)] | None = 50
+    test_share: Annotated[float, Ge(0), Lt(1)] = 0.15
+    dev_share: Annotated[float, Ge(0), Lt(1)] = 0.06
     store: Path = handed_over(DEFAULT_STORE)
 
     def __post_init__(self) -> None:
-        if self.size is not None and self.size < 10:
-            raise InputError(f"size must be at least 10, got {self.size}")
-        if self.body_words is not None and self.body_words < BODY_WORDS:
-            raise InputError(f"body_words must be at least {BODY_WORDS}, got {self.body_words}")
         if not self.packages:
             raise InputError("packages must name at least one package, got none")
         if not 0 < self.test_share + self.dev_share < 1:

@@ -10,11 +10,13 @@ from typing import Any
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
+from recross.parts.bounds import checked
 from recross.records import Qrels
 from recross.store import file_hash
 
 
 @dataclass(frozen=True)
+@checked
 class BeirFolder:
     """A folder in BEIR layout: ``corpus.jsonl``, ``queries.jsonl``, ``qrels/<split>.tsv``.
 
@@ -48,6 +50,7 @@ class BeirFolder:
 
 
 @dataclass(frozen=True)
+@checked
 class TrecFiles:
     """Separate files: texts as ``id<TAB>text`` or JSON lines, TREC qrels by split.
 

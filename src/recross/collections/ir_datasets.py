@@ -18,6 +18,7 @@ from ir_datasets.util import HashVerificationError
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
+from recross.parts.bounds import checked
 from recross.parts.identity import fingerprint
 from recross.records import Qrels
 
@@ -64,6 +65,7 @@ class DocstoreDocuments(Mapping[str, str]):
 
 
 @dataclass(frozen=True)
+@checked
 class IrDatasets:
     """One dataset id per split, all over the same documents.
 

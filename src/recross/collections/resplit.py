@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection as Some
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 from recross.collections.collection import Collection, CollectionSource
 from recross.errors import InputError
+from recross.parts.bounds import Ge, Gt, Lt, checked
 from recross.records import Qrels
 from recross.seeding import generator
 
@@ -16,16 +18,14 @@ Part = tuple[Sequence[str], Qrels]
 
 
 @dataclass(frozen=True)
+@checked
 class HeldOut:
     """``dev_share`` of the queries of ``split``, drawn from ``seed``, become the split ``dev``."""
 
     source: CollectionSource
     split: str = "train"
-    dev_share: float = 0.1
+    dev_share: Annotated[float, Gt(0), Lt(1)] = 0.1
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check_share("dev_share", self.dev_share)
 
     def load(self) -> Collection:
         """Load the source.
@@ -48,6 +48,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
+@checked
 class Folds:
     """Every ``folds``-th query of ``split`` is tested, of the others ``dev_share`` are ``dev``.
 
@@ -56,18 +57,15 @@ class Folds:
     """
 
     source: CollectionSource
-    fold: int = 0
-    folds: int = 5
+    fold: Annotated[int, Ge(0)] = 0
+    folds: Annotated[int, Ge(2)] = 5
     split: str = "test"
     learn_from: str | None = None
-    dev_share: float = 0.2
+    dev_share: Annotated[float, Gt(0), Lt(1)] = 0.2
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_share("dev_share", self.dev_share)
-        if self.folds < 2:
-            raise InputError(f"folds must be at least 2, got {self.folds}")
-        if not 0 <= self.fold < self.folds:
+        if self.fold >= self.folds:
             raise InputError(f"fold must lie in [0, folds={self.folds}), got {self.fold}")
 
     def load(self) -> Collection:
@@ -91,11 +89,6 @@ class Folds:
         origins = {"train": self.learn_from or self.split, "dev": self.split, "test": self.split}
         settings = (self.split, self.learn_from, self.fold, self.folds, self.dev_share, self.seed)
         return _with_splits(whole, parts, origins, f"{settings}")
-
-
-def _check_share(name: str, share: float) -> None:
-    if not 0 < share < 1:
-        raise InputError(f"{name} must lie in (0, 1), got {share}")
 
 
 def _divided(query_ids: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:

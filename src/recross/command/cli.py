@@ -164,10 +164,10 @@ def _check_golden(path: Path | None) -> int:
 
 
 def _doctor(words: Sequence[str]) -> int:
-    from recross.machine.diagnosis import diagnosis
+    from recross.machine.diagnosis import diagnose
 
     argparse.ArgumentParser(prog="recross doctor").parse_args(words)
-    _say(diagnosis())
+    _say(diagnose())
     return 0
 
 

@@ -13,7 +13,8 @@ from typing import TypeVar
 import torch
 
 from recross.errors import InputError
-from recross.machine.hardware import Hardware, usable_cores
+from recross.machine.hardware import Hardware
+from recross.machine.processor import usable_cores
 
 Network = TypeVar("Network")
 Work = TypeVar("Work")

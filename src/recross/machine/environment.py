@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from recross.machine.hardware import Hardware, cpu_flags, processor_name, usable_cores
+from recross.machine.hardware import Hardware
+from recross.machine.processor import cpu_flags, processor_name, usable_cores
 
 PACKAGES = (
     *("recross", "torch", "transformers", "sentence-transformers", "pytorch-lightning"),

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import torch
 
 from recross.errors import InputError
+from recross.machine.backends import NEEDS, Backend, find_missing_packages
+from recross.machine.processor import bf16_is_faster, cpu_flags
+from recross.parts.bounds import Ge, checked
 
 Precision = Literal["fp32", "bf16", "fp16"]
-OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")
-Backend = Literal["torch", "torch_compile", "torch_int8", "onnx"]
-BACKENDS: tuple[Backend, ...] = get_args(Backend)
-PROBED_TOKENS, PROBED_WIDTH = 2048, 768
-NEEDED = {"onnx": ("onnx", "onnxruntime", "onnxscript")}
-"""back-end -> packages that the extra of its name installs."""
 
 
 @dataclass(frozen=True)
+@checked
 class Hardware:
     """One hardware target.
 
@@ -47,32 +39,20 @@ class Hardware:
     """
 
     accelerator: Literal["cpu", "gpu"] = "cpu"
-    devices: int = 1
+    devices: Annotated[int, Ge(1)] = 1
     precision: Literal["fp32", "bf16", "fp16", "fastest"] = "fp32"
-    tokens_per_batch: int | Literal["auto"] = 2048
-    tokens_per_training_pass: int = 8192
-    threads: int | None = None
+    tokens_per_batch: Annotated[int, Ge(1)] | Literal["auto"] = 2048
+    tokens_per_training_pass: Annotated[int, Ge(1)] = 8192
+    threads: Annotated[int, Ge(1)] | None = None
     backend: Backend = "torch"
 
     def __post_init__(self) -> None:
-        for name in ("devices", "tokens_per_batch", "tokens_per_training_pass", "threads"):
-            value = getattr(self, name)
-            if isinstance(value, int) and value < 1:
-                raise InputError(f"{name} must be at least 1, got {value}")
-        if isinstance(self.tokens_per_batch, str) and self.tokens_per_batch != "auto":
-            raise InputError(
-                f"tokens_per_batch must be a number or auto, got {self.tokens_per_batch!r}"
-            )
         if self.precision == "fp16" and self.accelerator != "gpu":
             raise InputError("precision fp16 needs accelerator=gpu, got 'cpu'")
-        if self.backend in ("torch_int8", "onnx"):
-            self._check_cpu_backend()
-
-    def _check_cpu_backend(self) -> None:
-        for name, only in (("accelerator", "cpu"), ("precision", "fp32")):
+        for name, only in NEEDS[self.backend].settings.items():
             if (value := getattr(self, name)) != only:
                 raise InputError(f"backend {self.backend} needs {name}={only}, got {value!r}")
-        if missing := missing_packages(self.backend):
+        if missing := find_missing_packages(self.backend):
             raise InputError(
                 f"backend must be installed, got {self.backend!r} without {', '.join(missing)};"
                 f" pip install 'recross[{self.backend}]'"
@@ -156,64 +136,3 @@ class Hardware:
         if self.accelerator == "gpu":
             return bool(torch.cuda.is_bf16_supported())
         return bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
-
-
-def missing_packages(backend: str) -> list[str]:
-    """What a back-end needs and this installation lacks."""
-    return [name for name in NEEDED.get(backend, ()) if find_spec(name) is None]
-
-
-def bf16_is_faster() -> bool:
-    """Whether this processor multiplies matrices faster in bf16 than in fp32, by a probe."""
-    return bf16_time_share() < 0.8
-
-
-@cache
-def bf16_time_share() -> float:
-    """Time of a matrix product in bf16, in times of one in fp32."""
-    return product_seconds(torch.bfloat16) / product_seconds(torch.float32)
-
-
-def product_seconds(dtype: torch.dtype) -> float:
-    """Best of a few matrix products of a common size, with the threads as they are set."""
-    tokens = torch.ones(PROBED_TOKENS, PROBED_WIDTH, dtype=dtype)
-    weight = torch.ones(PROBED_WIDTH, PROBED_WIDTH, dtype=dtype)
-    best = float("inf")
-    for _ in range(7):
-        start = time.perf_counter()
-        torch.nn.functional.linear(tokens, weight)
-        best = min(best, time.perf_counter() - start)
-    return best
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory ran out; on a processor torch has no type for it."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        words in str(error).lower() for words in OUT_OF_MEMORY
-    )
-
-
-def cpu_flags() -> frozenset[str]:
-    """Instruction sets the processor reports; empty where the system does not say."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if not cpuinfo.is_file():
-        return frozenset()
-    for line in cpuinfo.read_text().splitlines():
-        if line.startswith(("flags", "Features")):
-            return frozenset(line.partition(":")[2].split())
-    return frozenset()
-
-
-def processor_name() -> str:
-    """The processor's own name."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def usable_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import wandb
 
 from recross.errors import InputError
+from recross.parts.bounds import checked
 from recross.parts.identity import fingerprint
 from recross.store import write_json
 from recross.tracking.tracker import JsonLines, JsonLinesLog
@@ -25,6 +26,7 @@ RESULTS = ("config.yaml", "measures.json", "result.json", "reranked.trec", "inte
 
 
 @dataclass(frozen=True)
+@checked
 class WeightsAndBiases:
     """Logs config, curves, the result, its table and files to wandb, and JSON lines beside them.
 

@@ -9,7 +9,7 @@ from recross.errors import InputError
 from recross.inference.encoders.backends import int8_affine
 from recross.inference.encoders.backends.int8_affine import quantised_rows, quantised_weight
 from recross.inference.session import Session
-from recross.machine import hardware as hardware_module
+from recross.machine import backends as machine_backends
 from recross.machine.hardware import Hardware
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.t5 import T5Reranker
@@ -59,7 +59,7 @@ def test_a_network_that_is_never_packed_is_exported_too(tmp_path):
 
 
 def test_a_backend_without_its_packages_names_the_extra(monkeypatch):
-    monkeypatch.setattr(hardware_module, "find_spec", lambda _: None)
+    monkeypatch.setattr(machine_backends, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"without onnx, onnxruntime, .*recross\[onnx\]"):
         Hardware(backend="onnx")
 

@@ -15,7 +15,7 @@ from recross.rerankers.comparing.pairwise import (
     SlidingPasses,
     rank_in_lockstep,
 )
-from recross.rerankers.comparing.preferences import AGGREGATIONS, named_aggregation
+from recross.rerankers.comparing.preferences import AGGREGATIONS
 from recross.seeding import generator
 
 # p(i, j), row i read first: document 0 beats 1 with .8 when read first, with .7 when read second
@@ -167,9 +167,8 @@ def test_bad_comparisons_are_refused(name, count, pairs, margins, message):
 @pytest.mark.parametrize(
     "build, message",
     [
-        (lambda: named_aggregation("mean"), "aggregation must be one of sum, .*got 'mean'"),
-        (lambda: AllPairs("mean"), "aggregation must be one of sum, .*got 'mean'"),
-        (lambda: SampledOpponents(3, "mean"), "aggregation must be one of sum, .*got 'mean'"),
+        (lambda: AllPairs("mean"), "aggregation must be sum, .* or max, got 'mean'"),
+        (lambda: SampledOpponents(3, "mean"), "aggregation must be sum, .*got 'mean'"),
         (lambda: SampledOpponents(0), "opponents must be at least 1, got 0"),
         (lambda: SlidingPasses(0), "passes must be at least 1, got 0"),
     ],

@@ -254,11 +254,11 @@ def test_what_is_asked_belongs_to_what_a_re_ranker_is_and_its_alias_does_not():
     "wrong, problem",
     [
         ({"window": 1}, "window must be at least 2, got 1"),
-        ({"step": 0}, r"step must lie in \[1, window=20\], got 0"),
+        ({"step": 0}, "step must be at least 1, got 0"),
         ({"step": 21}, r"step must lie in \[1, window=20\], got 21"),
         ({"passes": 0}, "passes must be at least 1, got 0"),
         ({"passage_words": 0}, "passage_words must be at least 1, got 0"),
-        ({"thinking_tokens": -1}, "thinking_tokens must be at least 0, got -1"),
+        ({"thinking_tokens": -1}, "thinking_tokens must not be negative, got -1"),
         ({"prompt": "gpt"}, "prompt must be one of rankgpt, rankzephyr, got 'gpt'"),
     ],
 )

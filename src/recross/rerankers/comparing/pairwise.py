@@ -10,13 +10,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from recross.errors import InputError
-from recross.rerankers.comparing.preferences import Margins, Pairs, Scores, named_aggregation
+from recross.parts.bounds import Ge, checked
+from recross.rerankers.comparing.preferences import (
+    AGGREGATIONS,
+    AggregationName,
+    Margins,
+    Pairs,
+    Scores,
+)
 
 Comparison = Generator[Pairs, Margins, Scores]
 """One query's comparisons: yields pairs, never none, takes their margins, returns scores."""
@@ -34,16 +41,14 @@ class PairwiseStrategy(Protocol):
 
 
 @dataclass(frozen=True)
+@checked
 class AllPairs:
     """Every document against every other in both orders, k(k - 1) pairs in one round.
 
     The published duoT5 (Pradeep et al. 2021) with its default ``aggregation``.
     """
 
-    aggregation: str = "sym_sum"
-
-    def __post_init__(self) -> None:
-        named_aggregation(self.aggregation)
+    aggregation: AggregationName = "sym_sum"
 
     def compare(self, count: int, rng: np.random.Generator) -> Comparison:
         """Compare all; nothing is drawn."""
@@ -51,6 +56,7 @@ class AllPairs:
 
 
 @dataclass(frozen=True)
+@checked
 class SampledOpponents:
     """Each document against ``opponents`` random others, k times ``opponents`` pairs in one round.
 
@@ -62,13 +68,8 @@ class SampledOpponents:
     ``AllPairs``.
     """
 
-    opponents: int
-    aggregation: str = "sym_sum"
-
-    def __post_init__(self) -> None:
-        if self.opponents < 1:
-            raise InputError(f"opponents must be at least 1, got {self.opponents}")
-        named_aggregation(self.aggregation)
+    opponents: Annotated[int, Ge(1)]
+    aggregation: AggregationName = "sym_sum"
 
     def compare(self, count: int, rng: np.random.Generator) -> Comparison:
         """Compare a sample drawn from ``rng``."""
@@ -80,6 +81,7 @@ class SampledOpponents:
 
 
 @dataclass(frozen=True)
+@checked
 class MergeSort:
     """Merge sort from the bottom up with the network as comparator.
 
@@ -111,6 +113,7 @@ class MergeSort:
 
 
 @dataclass(frozen=True)
+@checked
 class SlidingPasses:
     """Bubble passes from the bottom, each of which carries one more document to the top.
 
@@ -120,12 +123,8 @@ class SlidingPasses:
     rounds. ``both_orders``, ties and ordinal scores are as in ``MergeSort``.
     """
 
-    passes: int = 10
+    passes: Annotated[int, Ge(1)] = 10
     both_orders: bool = True
-
-    def __post_init__(self) -> None:
-        if self.passes < 1:
-            raise InputError(f"passes must be at least 1, got {self.passes}")
 
     def compare(self, count: int, rng: np.random.Generator) -> Comparison:
         """Sort the top; nothing is drawn."""
@@ -180,10 +179,10 @@ class _Merge(NamedTuple):
     merged: deque[int]
 
 
-def _in_one_round(asked: npt.NDArray[np.bool_], aggregation: str) -> Comparison:
+def _in_one_round(asked: npt.NDArray[np.bool_], aggregation: AggregationName) -> Comparison:
     pairs = np.argwhere(asked)
     margins = (yield pairs) if len(pairs) else np.empty(0)
-    return named_aggregation(aggregation)(len(asked), pairs, margins)
+    return AGGREGATIONS[aggregation](len(asked), pairs, margins)
 
 
 def _first_wins(

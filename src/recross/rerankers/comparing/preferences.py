@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -114,7 +114,9 @@ class Extreme:
         return np.where(np.isnan(scores), 0.5, scores)
 
 
-AGGREGATIONS: Mapping[str, Aggregation] = MappingProxyType(
+AggregationName = Literal["sum", "log_sum", "sym_sum", "sym_log_sum", "binary", "min", "max"]
+
+AGGREGATIONS: Mapping[AggregationName, Aggregation] = MappingProxyType(
     {
         "sum": ScaledSum(probability),
         "log_sum": ScaledSum(log_probability),
@@ -125,17 +127,6 @@ AGGREGATIONS: Mapping[str, Aggregation] = MappingProxyType(
         "max": Extreme(np.fmax),
     }
 )
-
-
-def named_aggregation(name: str) -> Aggregation:
-    """An aggregation by its name.
-
-    Raises:
-        InputError: there is none of that name.
-    """
-    if name not in AGGREGATIONS:
-        raise InputError(f"aggregation must be one of {', '.join(AGGREGATIONS)}, got {name!r}")
-    return AGGREGATIONS[name]
 
 
 def _check(count: int, pairs: Pairs, margins: Margins) -> None:

@@ -8,9 +8,10 @@ import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from recross.errors import InputError, RunError
+from recross.parts.bounds import Ge, Gt, checked
 from recross.rerankers.generative.kept_answers import KeptAnswer
 
 LONGEST_WAIT_SECONDS = 60.0
@@ -31,6 +32,7 @@ class Reply(NamedTuple):
 
 
 @dataclass(frozen=True)
+@checked
 class Patience:
     """How long to wait for an answer, how often to ask again, and how long to wait in between.
 
@@ -38,16 +40,9 @@ class Patience:
     waited if it is longer.
     """
 
-    timeout_seconds: float
-    max_retries: int
-    backoff_seconds: float
-
-    def __post_init__(self) -> None:
-        if self.timeout_seconds <= 0:
-            raise InputError(f"timeout_seconds must be positive, got {self.timeout_seconds}")
-        for name in ("max_retries", "backoff_seconds"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
+    timeout_seconds: Annotated[float, Gt(0)] = 120.0
+    max_retries: Annotated[int, Ge(0)] = 6
+    backoff_seconds: Annotated[float, Ge(0)] = 1.0
 
     def wait_seconds(self, tries: int, asked_for: float) -> float:
         """The wait after so many tries."""

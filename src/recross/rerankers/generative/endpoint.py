@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from recross.errors import InputError
 from recross.inference.cache.score_cache import caches_are_off
 from recross.inference.progress import progress
+from recross.parts.bounds import Ge, Gt, checked
 from recross.parts.identity import fingerprint, handed_over
 from recross.records import Cost
 from recross.rerankers.generative.chat_server import ChatServer, EndpointError, Patience, Reply
@@ -68,6 +69,7 @@ class TokenBudget:
 
 
 @dataclass(frozen=True)
+@checked
 class EndpointGenerator:
     """The chat completions of a server, ``max_concurrent`` requests at a time.
 
@@ -87,11 +89,11 @@ class EndpointGenerator:
     length_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     api_key_variable: str | None = field(default="OPENAI_API_KEY", compare=False)
-    timeout_seconds: float = field(default=120.0, compare=False)
-    max_retries: int = field(default=6, compare=False)
-    backoff_seconds: float = field(default=1.0, compare=False)
-    max_concurrent: int = field(default=8, compare=False)
-    token_budget: int | None = field(default=None, compare=False)
+    timeout_seconds: Annotated[float, Gt(0)] = field(default=120.0, compare=False)
+    max_retries: Annotated[int, Ge(0)] = field(default=6, compare=False)
+    backoff_seconds: Annotated[float, Ge(0)] = field(default=1.0, compare=False)
+    max_concurrent: Annotated[int, Ge(1)] = field(default=8, compare=False)
+    token_budget: Annotated[int, Ge(1)] | None = field(default=None, compare=False)
     reuse_answers: bool = field(default=True, compare=False)
     store: Path = handed_over(DEFAULT_STORE)
 
@@ -104,11 +106,6 @@ class EndpointGenerator:
                 "base_url must hold no user, password or query, which would be written into"
                 " results; put the key into the variable that api_key_variable names"
             )
-        for name in ("max_concurrent", "token_budget"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1, got {value}")
-        _ = self._patience
 
     @property
     def name(self) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import numpy as np
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.inference.items import Scores
+from recross.parts.bounds import Ge, checked
 from recross.records import Cost
 from recross.rerankers.generative.generators import TextGenerator, longest_fitting
 from recross.rerankers.generative.listwise_prompts import ListwisePrompt, named_prompt
@@ -28,6 +30,7 @@ Texts = tuple[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
+@checked
 class ListwiseReranker:
     """Orders ``window`` documents at a time, from the bottom of each ranking to its top.
 
@@ -41,22 +44,17 @@ class ListwiseReranker:
 
     generator: TextGenerator
     prompt: str | ListwisePrompt = "rankgpt"
-    window: int = 20
-    step: int = 10
-    passes: int = 1
-    passage_words: int = 300
-    thinking_tokens: int = 0
+    window: Annotated[int, Ge(2)] = 20
+    step: Annotated[int, Ge(1)] = 10
+    passes: Annotated[int, Ge(1)] = 1
+    passage_words: Annotated[int, Ge(1)] = 300
+    thinking_tokens: Annotated[int, Ge(0)] = 0
     alias: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         named_prompt(self.prompt)
-        if self.window < 2:
-            raise InputError(f"window must be at least 2, got {self.window}")
-        if not 1 <= self.step <= self.window:
+        if self.step > self.window:
             raise InputError(f"step must lie in [1, window={self.window}], got {self.step}")
-        for name, least in (("passes", 1), ("passage_words", 1), ("thinking_tokens", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
     @property
     def name(self) -> str:

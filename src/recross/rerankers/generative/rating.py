@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
+from recross.parts.bounds import Ge, checked
 from recross.records import Cost
 from recross.rerankers.generative.generators import (
     Conversation,
@@ -32,6 +34,7 @@ LONGEST_NUMBER = 9
 
 
 @dataclass(frozen=True)
+@checked
 class RatingReranker:
     """Asks for a grade of each document alone, 0 to ``highest``, and orders by it.
 
@@ -42,16 +45,13 @@ class RatingReranker:
     """
 
     generator: TextGenerator
-    highest: int = 4
-    document_words: int = 300
-    thinking_tokens: int = 0
+    highest: Annotated[int, Ge(1)] = 4
+    document_words: Annotated[int, Ge(1)] = 300
+    thinking_tokens: Annotated[int, Ge(0)] = 0
     prompt: str = PROMPT
     alias: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        for name, least in (("highest", 1), ("document_words", 1), ("thinking_tokens", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
         missing = [n for n in ("{query}", "{document}") if n not in self.prompt]
         if missing:
             raise InputError(f"prompt must contain {missing[0]}, got {self.prompt!r}")

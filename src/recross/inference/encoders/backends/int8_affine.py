@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recross.inference.encoders.affine import APPLY, Activation, Affine, MakeAffine, fused
-from recross.machine.hardware import cpu_flags
+from recross.machine.processor import cpu_flags
 
 STEPS = 255
 """Codes are unsigned bytes: on signed ones oneDNN is thousands of times slower."""
