@@ -280,15 +280,15 @@ def test_the_users_table_shows_given_published_and_measured_values(tmp_path, bei
     words += [f"collection.folder={beir_folder}", f"output={tmp_path / 'out'}"]
     words += ["retriever.checkpoint=embedded:all-minilm-l6-v2"]
     checkpoint = save_tiny(tmp_path / "tiny")
-    assert main([*words, "row=biencoder"]) == 0
-    assert main([*words, "row=minilm_l6", f"reranker.checkpoint={checkpoint}"]) == 0
+    assert main([*words, "reranker=none"]) == 0
+    assert main([*words, "reranker=minilm_l6", f"reranker.checkpoint={checkpoint}"]) == 0
     lines = capsys.readouterr().out.splitlines()
     last = {line.split("|")[1].strip(): line for line in lines if line.startswith("| bi-encoder")}
     result = result_of(folder_of(tmp_path, "biencoder.minilm_l6", "msmarco_table"))
     measured = f"{result['measures']['MRR@10']:.4f}"
-    assert all(v in last["bi-encoder + MiniLM-L6"] for v in ("0.389", "0.3901", measured))
-    assert last["bi-encoder + BERT-large"].count("–") >= 5  # given and published, not measured
-    assert "0.428" in last["bi-encoder + BERT-large"]
+    assert all(v in last["bi-encoder + minilm_l6"] for v in ("0.389", "0.3901", measured))
+    assert last["bi-encoder + bert_large"].count("–") >= 5  # given and published, not measured
+    assert "0.428" in last["bi-encoder + bert_large"]
     assert main(["table", str(tmp_path / "out" / "msmarco_table"), "--check"]) == 1
 
 
