@@ -24,10 +24,18 @@ GROUPS = {
     "teacher": "Who scores the groups for losses that learn from a teacher.",
     "training": "How, or whether, the re-ranker is trained.",
     "hardware": "What it runs on.",
+    "cache": "Where scores are kept.",
+    "generator": "Who writes answers for a re-ranker: `generator@reranker.generator=NAME`.",
     "tracking": "Where curves and records go.",
-    "row": "A row of a study's table: a first stage with a re-ranker.",
+    "row": "A row of a study's table, where it differs in more than one choice.",
     "experiment": "A named study, mostly a sweep.",
 }
+
+PREFACE = (
+    "One folder of `conf/` per group, one file per option: a class and its arguments, or the "
+    "difference from the option in its `defaults`. "
+    "[How configs compose here](../how_to/configs.md) explains the four mechanisms."
+)
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -39,7 +47,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 def options_page() -> str:
     """One section per group, one block per option."""
-    lines = ["# Every option", "", "One folder of `conf/` per group, one file per option.", ""]
+    lines = ["# Every option", "", PREFACE, ""]
     found = list_options()
     for group in [*GROUPS, *sorted(found.keys() - GROUPS.keys())]:
         names = found[group]

@@ -1,6 +1,6 @@
 """Every option of every group: it builds, and its keys are the arguments of what it feeds."""
 
-import inspect
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
 from itertools import product
@@ -12,11 +12,12 @@ from omegaconf import OmegaConf
 from recross.command.building import build
 from recross.command.catalogue import find_config_folder, list_options, read_summary
 from recross.command.checking import find_config_problems
-from recross.command.composition import compose_config, compose_values, quote_override
+from recross.command.composition import compose_config, quote_override, resolve_config
 from recross.errors import ConfigError
 from recross.parts.identity import is_handed_over
 from recross.rerankers.baselines import Oracle
 
+GENERATED = "reranker.generator"
 GROUPS = [g for g in list_options() if g not in ("experiment", "row")]
 OPTIONS = [(group, name) for group in GROUPS for name in list_options()[group]]
 MUST_BE_GIVEN = {
@@ -39,73 +40,111 @@ MUST_BE_GIVEN = {
         "reranker.stages.duo.reranker.fresh_head=true",
     ],
     ("reranker", "causal_lm"): ["reranker.checkpoint=some/model"],
+    ("reranker", "t5"): ["reranker.checkpoint=some/model", "reranker.contract=monot5"],
     ("reranker", "listwise_llm"): ["reranker.generator.checkpoint=some/model"],
 }
 for file in ("triples", "text_triples", "scored_triples", "teacher_run", "jsonl"):
     MUST_BE_GIVEN["training_data", file] = ["training_data.path=some.file"]
+ENDPOINT = [f"{GENERATED}.base_url=http://127.0.0.1:1/v1", f"{GENERATED}.model=some/model"]
 for endpoint in ("listwise_endpoint", "rating_endpoint"):
-    MUST_BE_GIVEN["reranker", endpoint] = [
-        "reranker.generator.base_url=http://127.0.0.1:1/v1",
-        "reranker.generator.model=some/model",
-    ]
+    MUST_BE_GIVEN["reranker", endpoint] = ENDPOINT
+MUST_BE_GIVEN["generator", "endpoint"] = ["reranker=listwise_llm", *ENDPOINT]
+MUST_BE_GIVEN["generator", "local"] = [
+    "reranker=rating_endpoint",
+    f"{GENERATED}.checkpoint=some/model",
+]
 for taught in (*("adr_mse", "distilled_ranknet", "kl", "labels_and_teacher", "margin_mse", "mse"),):
     MUST_BE_GIVEN["loss", taught] = ["teacher=reranker"]
 for teacher in ("biencoder", "embedded_l6", "reranker"):
     MUST_BE_GIVEN["teacher", teacher] = ["loss=mse"]
 
 
+@cache
+def composition(*overrides):
+    """The config of a run; what was composed once is not composed again."""
+    return compose_config("run", list(overrides))
+
+
 def values(*overrides):
-    return compose_values("run", list(overrides))
+    return resolve_config(composition(*overrides))
+
+
+def option(group, name):
+    """The composition of an option, with what must be given with it."""
+    where = f"generator@{GENERATED}" if group == "generator" else group
+    return composition(f"{where}={name}", *MUST_BE_GIVEN.get((group, name), []))
+
+
+def part(node, group):
+    """What a group's option made of a config, or of the experiment that was built of it."""
+    is_config = isinstance(node, Mapping)
+    places = {"generator": GENERATED} | (
+        {} if is_config else {"negatives": "training_data.negatives"}
+    )
+    for step in places.get(group, group).split("."):
+        node = node[step] if is_config else getattr(node, step)
+    return node
+
+
+def sweep(experiment):
+    """What a study sweeps over, by key."""
+    file = OmegaConf.load(find_config_folder() / "experiment" / f"{experiment}.yaml")
+    params = OmegaConf.select(file, "hydra.sweeper.params") or {}
+    return {key: str(value).split(",") for key, value in params.items()}
 
 
 def cells(experiment):
     """Every cell of a study, as data."""
-    params = compose_config("run", [f"experiment={experiment}"]).hydra.sweeper.params or {}
-    choices = [[f"{key}={one}" for one in str(value).split(",")] for key, value in params.items()]
+    choices = [[f"{key}={one}" for one in found] for key, found in sweep(experiment).items()]
     for chosen in product(*choices):
-        yield compose_values("run", [f"experiment={experiment}", *chosen])
+        yield values(f"experiment={experiment}", *chosen)
 
 
 @pytest.mark.parametrize("group, name", OPTIONS)
 def test_every_option_builds(group, name):
-    given = MUST_BE_GIVEN.get((group, name), [])
-    experiment = build(values(f"{group}={name}", *given))
-    owner = experiment.training_data if group == "negatives" else experiment
-    assert getattr(owner, group) is not None
+    assert part(build(resolve_config(option(group, name))), group) is not None
 
 
 def nodes(node):
-    if isinstance(node, dict):
+    """A part and the parts below it that an override can reach, which no list is."""
+    if isinstance(node, Mapping):
         if "_target_" in node:
             yield node
         for value in node.values():
             yield from nodes(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from nodes(value)
 
 
-@cache
-def composed_option(group, name):
-    """What a file states, itself and through its defaults list."""
-    return OmegaConf.to_container(compose_config("run", [f"{group}={name}"])[group])
+NO_ARGUMENTS_OF_A_USER = {"alias", "enabled"}  # what a run is called; what a recipe is, not how
 
 
 @pytest.mark.parametrize("group, name", OPTIONS)
-def test_an_options_keys_are_the_arguments_of_its_class(group, name):
-    for node in nodes(composed_option(group, name)):
-        parameters = inspect.signature(get_object(node["_target_"])).parameters
-        assert node.keys() - {"_target_"} <= parameters.keys()
+def test_an_option_states_every_argument_of_its_class_and_of_the_parts_below(group, name):
+    found = OmegaConf.to_container(part(option(group, name), group))
+    for node in nodes(found):
+        declared = fields(get_object(node["_target_"]))
+        arguments = {field.name for field in declared if field.init and not is_handed_over(field)}
+        assert arguments - NO_ARGUMENTS_OF_A_USER <= node.keys() - {"_target_"} <= arguments
 
 
-@pytest.mark.parametrize("group, name", OPTIONS)
-def test_a_file_states_every_argument_that_a_user_may_want_to_set(group, name):
-    raw = composed_option(group, name)
-    declared = fields(get_object(raw["_target_"]))
-    silent = {"alias", "enabled", "name"}  # not the user's business, or optional names
-    if name != "hybrid":
-        stated = {f.name for f in declared if f.init and not is_handed_over(f)}
-        assert stated - silent <= raw.keys()
+def leaves(node, path=""):
+    """The values of a file or of a config, by their places."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{path}{key}.")
+        elif key != "defaults":
+            yield f"{path}{key}", value
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_difference_repeats_nothing_of_what_it_starts_from(group):
+    for name in list_options()[group]:
+        own = OmegaConf.to_container(OmegaConf.load(find_config_folder() / group / f"{name}.yaml"))
+        starts = [one for one in own.get("defaults", []) if isinstance(one, str)]
+        for start in set(starts) - {"_self_"}:
+            composed_start = part(composition(f"{group}={start}"), group)
+            found = dict(leaves(OmegaConf.to_container(composed_start)))
+            repeated = [key for key, value in leaves(own) if found.get(key, ...) == value]
+            assert repeated == [], (name, start)
 
 
 @pytest.mark.parametrize("group, name", [(g, n) for g in list_options() for n in list_options()[g]])
@@ -120,27 +159,18 @@ def test_every_row_builds_and_has_a_label(row):
 
 @pytest.mark.parametrize("experiment", list_options()["experiment"])
 def test_every_named_study_composes_into_cells_that_build(experiment):
-    cfg = compose_config("run", [f"experiment={experiment}"])
-    params = cfg.hydra.sweeper.params or {}
-    first = [f"{key}={str(value).split(',')[0]}" for key, value in params.items()]
-    built = build(compose_values("run", [f"experiment={experiment}", *first]))
-    assert built.study == experiment
+    assert build(next(cells(experiment))).study == experiment
 
 
-STUDIES_OF_ROWS = [
-    experiment
-    for experiment in list_options()["experiment"]
-    if "row" in (compose_config("run", [f"experiment={experiment}"]).hydra.sweeper.params or {})
-]
+STUDIES_OF_ROWS = [name for name in list_options()["experiment"] if "row" in sweep(name)]
 
 
 @pytest.mark.parametrize("experiment", STUDIES_OF_ROWS)
 def test_a_row_has_the_last_word_over_its_study(experiment):
-    rows = compose_config("run", [f"experiment={experiment}"]).hydra.sweeper.params.row.split(",")
-    for row in rows:
+    for row in sweep(experiment)["row"]:
         file = OmegaConf.load(find_config_folder() / "row" / f"{row}.yaml")
         asked = [item for one in file.get("defaults", []) for item in one.items()]
-        found = compose_config("run", [f"experiment={experiment}", f"row={row}"])
+        found = composition(f"experiment={experiment}", f"row={row}")
         for key, option in asked:
             group = key.removeprefix("override /")
             assert found.hydra.runtime.choices[group] == option, (row, group)
@@ -168,7 +198,7 @@ def test_every_row_of_a_study_has_a_folder_and_a_label_of_its_own(experiment):
 )
 def test_a_path_with_an_equals_sign_needs_no_quotes(word, found):
     assert quote_override(word) == found
-    cfg = compose_config("run", ["study=outputs/x/seed=0/checkpoint"])
+    cfg = composition("study=outputs/x/seed=0/checkpoint")
     assert cfg.study == "outputs/x/seed=0/checkpoint"
 
 

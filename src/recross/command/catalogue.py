@@ -44,9 +44,17 @@ def group_rerankers_by_checkpoint() -> dict[str, list[str]]:
     """Every checkpoint that a re-ranker option loads, with the names of these options."""
     grouped: dict[str, list[str]] = {}
     for name in list_options()["reranker"]:
-        path = find_config_folder() / "reranker" / f"{name}.yaml"
-        values = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-        checkpoint = values.get("checkpoint") if isinstance(values, dict) else None
-        if isinstance(checkpoint, str):
+        if (checkpoint := _find_checkpoint(name)) is not None:
             grouped.setdefault(checkpoint, []).append(name)
     return grouped
+
+
+def _find_checkpoint(option: str) -> str | None:
+    """The checkpoint that a re-ranker option states, or the option whose difference it holds."""
+    file = OmegaConf.load(find_config_folder() / "reranker" / f"{option}.yaml")
+    values = OmegaConf.to_container(file, resolve=False)
+    assert isinstance(values, dict)
+    if "checkpoint" in values:
+        return str(values["checkpoint"])
+    starts = [one for one in values.get("defaults", []) if isinstance(one, str) and one != "_self_"]
+    return _find_checkpoint(starts[0]) if starts else None
