@@ -42,9 +42,12 @@ def record(label, values, first, reranks=True, latency=2000.0, size_mb=60.0):
         "seed": 0,
         "depth": 12,
         "status": "done",
-        "collection": {"class": "recross.collections.files.Files"},
-        "retriever": {"class": "recross.retrieval.bm25.BM25"},
-        "reranker": {"class": "x.CrossEncoder" if reranks else "x.FirstStage"},
+        "collection": {"class": "Files"},
+        "collection_name": "files of mine",
+        "retriever": {"class": "BM25"},
+        "reranks": reranks,
+        "candidates": "BM25 k1=0.9 b=0.4 top 12" if reranks else "full collection",
+        "base_checkpoint": "a/model" if reranks else None,
         "measures": {"MRR@10": mean},
         "intervals": {"MRR@10": [mean - 0.1, mean + 0.1]},
         "p_values": {"MRR@10": 0.5},
@@ -56,6 +59,7 @@ def record(label, values, first, reranks=True, latency=2000.0, size_mb=60.0):
         "cost": {},
         "queries": {"asked": len(values), "scored": len(values)},
         "precision": "fp32",
+        "backend": "torch",
         "training": {"best_step": 2},
         "parameters": 15_000_000 if reranks else None,
         "size_mb": size_mb if reranks else None,
@@ -102,7 +106,9 @@ def write_study(folder, texts=TEXTS):
     write_experiment(
         folder / "quick", found, AFTER, BEFORE, (FIRST, LAST_TO_TOP), texts, steps=STEPS
     )
-    write_json(folder / "quick" / "environment.json", environment("recross", "seed=0", "a b"))
+    write_json(
+        folder / "quick" / "environment.json", environment("recross", "run", "seed=0", "a b")
+    )
     found = record("slow", BEFORE, BEFORE, latency=10_000.0, size_mb=90.0)
     write_experiment(folder / "slow", found, BEFORE, BEFORE, (FIRST, FIRST), texts)
     bf16 = environment("/bin/recross", "run", "seed=1", precision="bf16")

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from recross.command.cli import main
 from recross.errors import InputError, RunError
 from recross.experiment.quality_gate import Judgments, QualityGate, compare, kendalls_tau
 from recross.machine.hardware import Hardware
-from recross.rerankers.reranker import NetworkReranker, networks
+from recross.rerankers.reranker import NetworkReranker
 from recross.runs import Run
 from tests.conftest import needs_int8, save_tiny
 from tests.inference.test_engine import SumNetwork
@@ -120,12 +119,6 @@ def test_the_sample_is_the_same_every_time_and_in_the_lists_order():
     assert sample == QualityGate(queries=10).sample(names) == sorted(sample)
     assert len(sample) == 10
     assert QualityGate(queries=100).sample(names) == names
-
-
-def test_networks_are_found_inside_whatever_holds_them():
-    one, two = Reranker("one"), Reranker("two")
-    held = SimpleNamespace(parts=(one, SimpleNamespace(reranker=two)))
-    assert list(networks(held)) == [one, two]
 
 
 @pytest.mark.parametrize(

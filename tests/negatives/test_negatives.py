@@ -18,6 +18,7 @@ from recross.negatives.pool import POOL
 from recross.negatives.ranked import FromPool, RankWindow, TopK, hardest_first, uniform
 from recross.parts.identity import fingerprint
 from recross.rerankers.baselines import Oracle
+from recross.rerankers.reranker import Reranker
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
 from recross.seeding import generator
@@ -49,7 +50,7 @@ def rng(seed=0):
 
 
 @dataclass(frozen=True)
-class Teacher:
+class Teacher(Reranker):
     """Scores as it was told to, and remembers what it was asked."""
 
     scores: Mapping[str, float]

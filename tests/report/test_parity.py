@@ -5,19 +5,19 @@ import pytest
 from recross.command.catalogue import list_options
 from recross.command.cli import main
 from recross.errors import InputError
-from recross.report.parity import candidate_set, judge, parity_table
+from recross.report.parity import judge, parity_table
 from recross.report.references import ReferenceValue, read_values, reference_file
 from recross.store import write_json
 from tests.report.test_tables import HEADER, result
 from tests.test_configs import cells
 
-BM25 = {"class": "recross.retrieval.bm25.BM25", "k1": 0.9, "b": 0.4}
-DENSE = {"class": "recross.retrieval.biencoder.BiEncoder", "checkpoint": "some/model"}
 TOP = "BM25 k1=0.9 b=0.4 top 10"
+DENSE = "BiEncoder some/model top 10"
 
 
-def finished(label, mrr, retriever=BM25, depth=10, **more):
-    return {**result(label, mrr, **more), "retriever": retriever, "depth": depth}
+def finished(label, mrr, candidates=TOP, **more):
+    found = result(label, mrr, **more)
+    return {**found, "candidates": candidates if found["reranks"] else "full collection"}
 
 
 def value(label, number, measure="MRR@10", tolerance=0.01, candidates=TOP, kind="published"):
@@ -26,7 +26,7 @@ def value(label, number, measure="MRR@10", tolerance=0.01, candidates=TOP, kind=
 
 RECORDS = [
     finished("big", 0.55, p=0.01, weight=0.6, parameters=22_000_000),
-    finished("dense", 0.5, p=0.2, retriever=DENSE),
+    finished("dense", 0.5, p=0.2, candidates=DENSE),
     finished("first", 0.4),
 ]
 
@@ -76,24 +76,6 @@ def test_studies_do_not_answer_for_one_another():
     other = [{**record, "study": "t"} for record in RECORDS]
     (found,) = judge(other, [value("big", 0.55)])
     assert found.verdict == "missed"
-
-
-RUN = {"class": "x.RunFile", "path": "a.trec (0123456789abcdef)"}
-MIXED = {"class": "x.Fusion", "retrievers": [BM25, DENSE]}
-
-
-@pytest.mark.parametrize(
-    "retriever, reranker, name",
-    [
-        (BM25, "x.CrossEncoder", TOP),
-        (BM25, "x.FirstStage", "full collection"),
-        (RUN, "x.FirstStage", "RunFile a.trec top 10"),
-        (MIXED, "x.T5", "Fusion of BM25 k1=0.9 b=0.4 and BiEncoder some/model top 10"),
-    ],
-)
-def test_the_same_candidates_have_one_name(retriever, reranker, name):
-    record = {"retriever": retriever, "reranker": {"class": reranker}, "depth": 10}
-    assert candidate_set(record) == name
 
 
 def test_the_table_prints_both_values_and_both_sets():

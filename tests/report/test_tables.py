@@ -34,7 +34,13 @@ def result(
         "label": label,
         "seed": seed,
         "status": "done",
-        "reranker": {"class": "x.CrossEncoder" if reranks else "x.FirstStage"},
+        "collection": {"class": "Files"},
+        "retriever": {"class": "BM25"},
+        "depth": 10,
+        "reranks": reranks,
+        "candidates": "BM25 k1=0.9 b=0.4 top 10" if reranks else "full collection",
+        "base_checkpoint": "a/model" if reranks else None,
+        "collection_name": "toy",
         **part,
         "first_stage_measures": {"MRR@10": 0.4},
         "interpolation": {**part, "weight": weight} if weight is not None else None,
@@ -44,7 +50,7 @@ def result(
         "first_stage_ms": {"p50": 12.0, "p95": 15.0},
         "pairs_per_second": 40.0 if reranks else None,
         "cost": {"forward_passes": passes * 5, "tokens": passes * 450} if reranks else {},
-        "queries": {"scored": 5},
+        "queries": {"asked": 5, "scored": 5},
         "backend": backend,
         "precision": "fp32",
         "quality_gate": None if tau is None else {"tau_mean": tau, "passed": tau > 0.98},
@@ -198,3 +204,11 @@ def test_back_ends_are_shown_where_rows_differ_and_the_worst_seed_speaks_for_the
     assert shown["near"] == ["onnx fp32", "1.0000 passes"]
     assert shown["big"] == ["torch fp32", "–"]
     assert "torch_int8 fp32,0.91,False" in comma_separated(rows)
+
+
+def test_a_record_that_lacks_a_fact_is_of_an_older_version(tmp_path):
+    record = result("old", 0.4)
+    del record["candidates"]
+    write_json(tmp_path / "old" / "result.json", record)
+    with pytest.raises(InputError, match="result.json must say 'candidates', got a record of an"):
+        find_finished([tmp_path])

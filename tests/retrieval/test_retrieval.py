@@ -1,5 +1,6 @@
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import bm25s
 import numpy as np
@@ -18,6 +19,7 @@ from recross.retrieval.approximate_index import HNSW, IVF
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.bm25 import BM25, search
 from recross.retrieval.fusion import ReciprocalRankFusion, fuse
+from recross.retrieval.official import OfficialCandidates
 from recross.retrieval.random_order import RandomOrder
 from recross.retrieval.retriever import retrieve_once
 from recross.retrieval.run_file import RunFile
@@ -287,3 +289,29 @@ def test_the_biencoder_as_reranker_may_encode_the_candidates_alone(tmp_path, col
         scores = dict(alone.rankings[query_id])
         for doc_id, score in whole.rankings[query_id]:
             assert scores[doc_id] == pytest.approx(score, abs=1e-3)
+
+
+BM25_NAME = "BM25 k1=0.9 b=0.4"
+
+
+@pytest.mark.parametrize(
+    "retriever, name, searches",
+    [
+        (BM25(), BM25_NAME, True),
+        (BiEncoder("some/model"), "BiEncoder some/model", True),
+        (RunFile(Path("a.trec")), "run file a.trec", False),
+        (OfficialCandidates({"test": "some/dataset"}), "official", False),
+        (
+            ReciprocalRankFusion((BM25(), BiEncoder("some/model"))),
+            f"fusion of {BM25_NAME} and BiEncoder some/model",
+            True,
+        ),
+        (
+            ReciprocalRankFusion((BM25(), RunFile(Path("a.trec")))),
+            f"fusion of {BM25_NAME} and run file a.trec",
+            False,
+        ),
+    ],
+)
+def test_a_retriever_says_what_its_candidates_are_called(retriever, name, searches):
+    assert (retriever.candidates, retriever.searches_collection) == (name, searches)

@@ -10,6 +10,7 @@ from recross.records import TrainingGroup
 from recross.rerankers.baselines import Oracle
 from recross.rerankers.composed.interpolation import Interpolated
 from recross.rerankers.cross_encoder import CrossEncoder
+from recross.rerankers.reranker import Reranker
 from recross.runs import Run
 from recross.training.losses.distillation import TeacherMSE
 from recross.training.losses.listwise import Listwise
@@ -18,7 +19,7 @@ from recross.training.teaching import Teacher, teach
 from tests.conftest import save_tiny
 
 
-class Counting:
+class Counting(Reranker):
     """Scores a document by the length of its text and remembers what it was asked."""
 
     name = "counting"

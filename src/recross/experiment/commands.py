@@ -17,7 +17,7 @@ from recross.machine.environment import environment
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import describe
-from recross.rerankers.reranker import Reranker, networks
+from recross.rerankers.reranker import Reranker
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.retrieval.run_file import candidates_from
 from recross.runs import Run
@@ -153,8 +153,7 @@ class Reranking:
             InputError: a network has a head that was never trained, or no query is the
                 collection's.
         """
-        for part in networks(self.reranker):
-            part.check_trained()
+        self.reranker.check_trained()
         run = Run.read(self.candidates)
         collection = self.collection.load()
         known = [query_id for query_id in run.rankings if query_id in collection.queries]

@@ -33,9 +33,8 @@ from recross.inference.session import Session
 from recross.machine.environment import environment, typed_command
 from recross.machine.hardware import Hardware
 from recross.parts.identity import describe, fingerprint
-from recross.rerankers.baselines import FirstStage
 from recross.rerankers.composed.interpolation import Interpolation, choose_interpolation
-from recross.rerankers.reranker import Reranker, networks, parameters
+from recross.rerankers.reranker import Reranker
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store, read_manifest, write_json
@@ -208,6 +207,9 @@ class Experiment:
             "recipe": describe(self.training),
             "precision": self.hardware.effective_precision,
             "backend": self.hardware.backend,
+            "reranks": self.reranker.reranks,
+            "candidates": self.candidates,
+            "base_checkpoint": self.reranker.base_checkpoint,
             "fingerprint": self.fingerprint,
         }
 
@@ -251,7 +253,7 @@ class Experiment:
         if self.teacher is not None and self.training.enabled:
             stages.append((self.teacher.reranker, self.teacher.training))
         for reranker, training in stages:
-            for part in networks(reranker):
+            for part in reranker.networks():
                 _ = part.network
                 if not (training.enabled and isinstance(reranker, Trainable)):
                     part.check_trained()
@@ -271,9 +273,9 @@ class Experiment:
 
     def _pass_gate(self, reranker: Reranker, collection: Collection) -> Mapping[str, Any] | None:
         """The verdict on the network of the least agreement; without dev judgments test decides."""
-        reduced = [part for part in networks(reranker) if not part.hardware.is_reference]
+        reduced = [part for part in reranker.networks() if not part.hardware.is_reference]
         if not reduced:
-            is_exact = self.hardware.is_reference or isinstance(reranker, FirstStage)
+            is_exact = self.hardware.is_reference or not reranker.reranks
             return None if is_exact else UNCOMPARED
         has_dev = bool(collection.split_qrels.get(self.dev_split))
         split = self.dev_split if has_dev else self.test_split
@@ -294,7 +296,7 @@ class Experiment:
         self, reranker: Reranker, candidates: Run, reranked: Run, collection: Collection
     ) -> tuple[Run | None, Interpolation | None]:
         has_dev = bool(collection.split_qrels.get(self.dev_split))
-        if not self.interpolate or isinstance(reranker, FirstStage) or not has_dev:
+        if not self.interpolate or not reranker.reranks or not has_dev:
             return None, None
         dev = self.retrieve(collection, self.dev_split)
         qrels = collection.qrels(self.dev_split)
@@ -314,7 +316,7 @@ class Experiment:
             return self.retriever.retrieve(collection, asked, 100)
 
         first_stage_ms = measure_search(search, query_ids)
-        if isinstance(reranker, FirstStage):
+        if not reranker.reranks:
             return None, first_stage_ms
         with caches_off():
             latency = measure_reranking(reranker.rerank, search(query_ids), collection)
@@ -322,6 +324,11 @@ class Experiment:
 
     def _parameters(self, reranker: Reranker) -> int | None:
         """Size of the network that decides the order: the re-ranker's, else the first stage's."""
-        if isinstance(reranker, FirstStage):
-            return getattr(self.retriever, "parameters", None)
-        return parameters(reranker)
+        return (reranker if reranker.reranks else self.retriever).parameters
+
+    @property
+    def candidates(self) -> str:
+        """What the ranked documents are called: the same name for the same set."""
+        if self.retriever.searches_collection and not self.reranker.reranks:
+            return "full collection"
+        return f"{self.retriever.candidates} top {self.depth}"

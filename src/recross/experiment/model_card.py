@@ -29,7 +29,7 @@ def model_card(result: Mapping[str, Any], contract: Mapping[str, Any], command: 
         "---",
         "library_name: transformers",
         "pipeline_tag: text-ranking",
-        f"base_model: {json.dumps(_base_model(result))}",
+        f"base_model: {json.dumps(result['base_checkpoint'])}",
         "tags: [reranking, recross]",
         "---",
         "",
@@ -74,13 +74,6 @@ def model_card(result: Mapping[str, Any], contract: Mapping[str, Any], command: 
         "",
     ]
     return "\n".join(lines)
-
-
-def _base_model(result: Mapping[str, Any]) -> str:
-    node: Any = result["reranker"]
-    while "checkpoint" not in node and "reranker" in node:
-        node = node["reranker"]
-    return str(node.get("checkpoint", "unknown"))
 
 
 def _said(part: Mapping[str, Any]) -> str:

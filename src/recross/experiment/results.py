@@ -19,6 +19,8 @@ from recross.store import write_json
 
 RESULT = "result.json"
 TEXTS = "texts.json"
+FACTS = ("reranks", "candidates", "base_checkpoint", "collection_name")
+"""What tables read of a record beside its numbers."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def record(
     asked = collection.query_ids(split)
     return {
         **names,
+        "collection_name": collection.name,
         "measures": judged.reranked.mean,
         "intervals": _intervals(judged.reranked),
         "first_stage_measures": judged.first_stage.mean,
@@ -142,9 +145,14 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 def finished(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     """The record of an experiment with this fingerprint, if the folder holds it complete."""
     result = read_result(folder)
-    if result and result["status"] == "done" and result["fingerprint"] == fingerprint:
+    if result and is_finished(result) and result["fingerprint"] == fingerprint:
         return result
     return None
+
+
+def is_finished(result: Mapping[str, Any]) -> bool:
+    """Whether a record is of a finished experiment, written by a version that says every fact."""
+    return bool(result["status"] == "done" and all(fact in result for fact in FACTS))
 
 
 def _intervals(evaluation: Evaluation) -> dict[str, tuple[float, float]]:

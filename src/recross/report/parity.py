@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,10 +10,8 @@ from recross.report.references import LATENCY, SIZE, ReferenceValue
 from recross.report.tables.alignment import aligned_table
 from recross.report.tables.rows import INTERPOLATED, Row, make_rows
 
-FULL_COLLECTION = "full collection"
 MISSING = "–"
 SIZE_TOLERANCE_MB = 0.5
-DIGEST = re.compile(r" \([0-9a-f]{16}\)$")
 Record = Mapping[str, Any]
 
 
@@ -112,34 +109,9 @@ def measured_values(
     return values
 
 
-def candidate_set(record: Record) -> str:
-    """Which documents were re-ranked, in words that name the same set alike.
-
-    Such as ``BM25 k1=0.9 b=0.4 top 1000``; a first stage alone searched the full collection,
-    unless its rankings were somebody else's.
-    """
-    retriever = record["retriever"]
-    is_first_stage = record["reranker"]["class"] == "FirstStage"
-    if is_first_stage and not {"path", "datasets"} & retriever.keys():
-        return FULL_COLLECTION
-    return f"{_first_stage(retriever)} top {record['depth']}"
-
-
-def _first_stage(retriever: Record) -> str:
-    name = retriever["class"]
-    if parts := retriever.get("retrievers"):
-        return f"{name} of {' and '.join(map(_first_stage, parts))}"
-    if name == "BM25":
-        return f"BM25 k1={retriever['k1']} b={retriever['b']}"
-    if "datasets" in retriever:
-        return "official"
-    known = [retriever[key] for key in ("checkpoint", "path") if retriever.get(key)]
-    return " ".join([name, *(DIGEST.sub("", str(value)) for value in known)])
-
-
 def _candidates_of(label: str, records: Sequence[Record]) -> str | None:
     own = label.removesuffix(INTERPOLATED)
-    found = [candidate_set(record) for record in records if record["label"] == own]
+    found = [record["candidates"] for record in records if record["label"] == own]
     return " and ".join(dict.fromkeys(found)) or None
 
 

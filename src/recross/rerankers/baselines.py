@@ -6,18 +6,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from typing import ClassVar
 
 from recross.collections.collection import Collection
 from recross.inference.encoders.pooled import Vectors
 from recross.records import Cost
+from recross.rerankers.reranker import Reranker
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.vector_index import cosines
 from recross.runs import Run
 
 
 @dataclass(frozen=True)
-class FirstStage:
+class FirstStage(Reranker):
     """Leaves the candidates as they are: what the first stage alone is worth."""
+
+    reranks: ClassVar[bool] = False
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Return the candidates."""
@@ -25,7 +29,7 @@ class FirstStage:
 
 
 @dataclass(frozen=True)
-class Oracle:
+class Oracle(Reranker):
     """Orders by the judgments themselves: the ceiling of any re-ranker of these candidates."""
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
@@ -45,7 +49,7 @@ class Oracle:
 
 
 @dataclass(frozen=True)
-class BiEncoderScore:
+class BiEncoderScore(Reranker):
     """The bi-encoder's cosine as a re-ranker: the baseline every cross-encoder must beat.
 
     It reads the collection's ``stored`` vectors, made first if there are none, as the first stage
@@ -55,6 +59,16 @@ class BiEncoderScore:
 
     encoder: BiEncoder
     stored: bool = field(default=True, compare=False)
+
+    @property
+    def parameters(self) -> int | None:
+        """How many parameters the encoder has."""
+        return self.encoder.parameters
+
+    @property
+    def base_checkpoint(self) -> str:
+        """The encoder's checkpoint."""
+        return self.encoder.checkpoint
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Compare each query with its documents."""

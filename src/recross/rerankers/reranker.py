@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Self
 
 from recross.checkpoints.location import CHECKPOINT
 from recross.collections.collection import Collection
@@ -22,28 +22,54 @@ from recross.runs import Run
 from recross.store import DEFAULT_STORE
 
 
-@runtime_checkable
-class Reranker(Protocol):
-    """Anything that reorders candidates: a network, a cascade, a baseline."""
+class Reranker(ABC):
+    """Anything that reorders candidates: a network, a cascade, a baseline.
 
+    A re-ranker made of others names them as its ``parts``; its size, its networks and its base
+    checkpoint are those of its parts together.
+    """
+
+    reranks: ClassVar[bool] = True
+    """Whether the order may change: the first stage alone says that it does not."""
+
+    @abstractmethod
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Return the same documents for every query, in a new order."""
 
+    @property
+    def parts(self) -> Sequence[Reranker]:
+        """The re-rankers that this one is made of."""
+        return ()
 
-def parameters(reranker: Reranker) -> int | None:
-    """How many parameters a re-ranker's network has, or those of its parts together.
+    @property
+    def parameters(self) -> int | None:
+        """How many parameters decide the order, of all parts; ``None`` where no part has any."""
+        known = [size for part in self.parts if (size := part.parameters) is not None]
+        return sum(known) if known else None
 
-    ``None`` where no part has any.
-    """
-    if (network := getattr(reranker, "network", None)) is not None:
-        return sum(int(parameter.numel()) for parameter in network.parameters())
-    parts = [parameters(part) for part in getattr(reranker, "parts", ())]
-    known = [size for size in parts if size is not None]
-    return sum(known) if known else None
+    @property
+    def base_checkpoint(self) -> str | None:
+        """The checkpoint whose weights are scored with or learn, or those of all parts."""
+        bases = dict.fromkeys(base for part in self.parts if (base := part.base_checkpoint))
+        return " and ".join(bases) or None
+
+    def networks(self) -> Iterator[NetworkReranker]:
+        """Yield the re-rankers with a network that this one is or is made of."""
+        for part in self.parts:
+            yield from part.networks()
+
+    def check_trained(self) -> None:
+        """Refuse to score with a head that was drawn and not trained: its order is random.
+
+        Raises:
+            InputError: the checkpoint of a part lacks its head.
+        """
+        for part in self.parts:
+            part.check_trained()
 
 
 @dataclass(frozen=True)
-class NetworkReranker(ABC):
+class NetworkReranker(Reranker):
     """A re-ranker by checkpoint: a hub id, a folder, or ``embedded:NAME``.
 
     Weights are loaded when first needed; scores are kept in the ``cache``, if there is one;
@@ -83,8 +109,22 @@ class NetworkReranker(ABC):
         """Where the network computes, and where what it makes is kept."""
         return Session(self.hardware, self.store, self.cache)
 
+    @property
+    def parameters(self) -> int:
+        """How many parameters the network has."""
+        return sum(int(parameter.numel()) for parameter in self.network.parameters())
+
+    @property
+    def base_checkpoint(self) -> str:
+        """The checkpoint that is scored with or trained."""
+        return self.checkpoint
+
+    def networks(self) -> Iterator[NetworkReranker]:
+        """Yield the re-ranker itself."""
+        yield self
+
     def check_trained(self) -> None:
-        """Refuse to score with a head that was drawn and not trained: its order is random.
+        """Refuse to score with a head that was drawn and not trained.
 
         Raises:
             InputError: the checkpoint lacks its head.
@@ -116,13 +156,3 @@ class NetworkReranker(ABC):
         """Scores with the weights as they were when first asked."""
         self.check_trained()
         return Engine(self.network, self.session)
-
-
-def networks(reranker: Any) -> Iterator[NetworkReranker]:
-    """The re-rankers with a network that a re-ranker is or is made of."""
-    if isinstance(reranker, NetworkReranker):
-        yield reranker
-        return
-    inner = getattr(reranker, "reranker", None)
-    for part in (*getattr(reranker, "parts", ()), *([inner] if inner is not None else [])):
-        yield from networks(part)

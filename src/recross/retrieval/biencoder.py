@@ -17,6 +17,7 @@ from recross.parts.bounds import Ge, checked
 from recross.parts.identity import READ, handed_over
 from recross.retrieval.document_vectors import DocumentVectors
 from recross.retrieval.matches import make_run
+from recross.retrieval.retriever import Retriever
 from recross.retrieval.sentence_encoder import SentenceEncoder, load_encoder
 from recross.retrieval.vector_index import Exact, Make, VectorIndex
 from recross.runs import Run
@@ -25,7 +26,7 @@ from recross.store import DEFAULT_STORE, Store
 
 @dataclass(frozen=True)
 @checked
-class BiEncoder:
+class BiEncoder(Retriever):
     """Dense retrieval with a sentence-transformers checkpoint.
 
     ``index`` is ``Exact()``, or ``HNSW(...)`` or ``IVF(...)``, which trade recall for speed.
@@ -38,6 +39,11 @@ class BiEncoder:
     max_length: Annotated[int, Ge(1)] = 256
     store: Path = handed_over(DEFAULT_STORE)
     hardware: Hardware = handed_over(Hardware())
+
+    @property
+    def candidates(self) -> str:
+        """What a table calls its rankings."""
+        return f"BiEncoder {self.checkpoint}"
 
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
         """Search the whole collection for all queries at once."""

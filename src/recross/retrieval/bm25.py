@@ -23,6 +23,7 @@ from recross.errors import InputError
 from recross.parts.bounds import Ge, Le, checked
 from recross.parts.identity import handed_over
 from recross.retrieval.matches import Matches, make_run
+from recross.retrieval.retriever import Retriever
 from recross.retrieval.sparse_index import SparseIndex
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store
@@ -32,7 +33,7 @@ logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
 
 @dataclass(frozen=True)
 @checked
-class BM25:
+class BM25(Retriever):
     """Lexical retrieval: Snowball stems, English stop words, scores of ``method``.
 
     The index lies memory-mapped in the store and is built once per collection. Documents that
@@ -51,6 +52,11 @@ class BM25:
             raise InputError(
                 f"stemmer must be one of {', '.join(Stemmer.algorithms())}, got {self.stemmer!r}"
             )
+
+    @property
+    def candidates(self) -> str:
+        """What a table calls its rankings."""
+        return f"BM25 k1={self.k1} b={self.b}"
 
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
         """Search the whole collection for each query."""

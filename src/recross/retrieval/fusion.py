@@ -15,7 +15,7 @@ from recross.runs import Run
 
 @dataclass(frozen=True)
 @checked
-class ReciprocalRankFusion:
+class ReciprocalRankFusion(Retriever):
     """Sum of ``1 / (k + rank)`` over retrievers (Cormack et al. 2009)."""
 
     retrievers: tuple[Retriever, ...]
@@ -24,6 +24,22 @@ class ReciprocalRankFusion:
     def __post_init__(self) -> None:
         if len(self.retrievers) < 2:
             raise InputError(f"retrievers must hold at least two, got {len(self.retrievers)}")
+
+    @property
+    def candidates(self) -> str:
+        """What a table calls its rankings."""
+        return f"fusion of {' and '.join(part.candidates for part in self.retrievers)}"
+
+    @property
+    def searches_collection(self) -> bool:
+        """Whether all of its retrievers do."""
+        return all(part.searches_collection for part in self.retrievers)
+
+    @property
+    def parameters(self) -> int | None:
+        """How many parameters the networks of its retrievers have together."""
+        known = [size for part in self.retrievers if (size := part.parameters) is not None]
+        return sum(known) if known else None
 
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
         """Fuse the retrievers' best ``depth`` documents and keep the best ``depth``."""

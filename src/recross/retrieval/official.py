@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from recross.collections.collection import Collection
 from recross.collections.ir_datasets import asked_queries, scored_documents
 from recross.errors import InputError
+from recross.retrieval.retriever import Retriever
 from recross.runs import Run
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class OfficialCandidates:
+class OfficialCandidates(Retriever):
     """Candidates that ids of ir_datasets bring along, one id a split as in the collection.
 
     Those of MS MARCO and TREC DL are a set and have no order: every score is zero. They are to be
@@ -27,6 +28,16 @@ class OfficialCandidates:
     def __post_init__(self) -> None:
         if not self.datasets:
             raise InputError("datasets must name at least one id of ir_datasets, got none")
+
+    @property
+    def candidates(self) -> str:
+        """What a table calls its rankings."""
+        return "official"
+
+    @property
+    def searches_collection(self) -> bool:
+        """False: the rankings are somebody else's."""
+        return False
 
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
         """Read the candidates of the queries from the datasets that ask them.

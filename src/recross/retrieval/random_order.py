@@ -6,15 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recross.collections.collection import Collection
+from recross.retrieval.retriever import Retriever
 from recross.runs import Run
 from recross.seeding import generator
 
 
 @dataclass(frozen=True)
-class RandomOrder:
+class RandomOrder(Retriever):
     """``depth`` documents drawn uniformly from the collection for each query, from its own seed."""
 
     seed: int = 0
+
+    @property
+    def candidates(self) -> str:
+        """What a table calls its rankings."""
+        return "random order"
 
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
         """Draw documents; their scores say only the order in which they were drawn."""

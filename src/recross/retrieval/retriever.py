@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from recross.collections.collection import Collection
 from recross.runs import Run
 from recross.store import Store
 
 
-@runtime_checkable
-class Retriever(Protocol):
-    """A first stage."""
+class Retriever(ABC):
+    """A first stage. What it says of itself is what tables call its candidates."""
 
+    @abstractmethod
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
         """Return the best ``depth`` documents of each query, in the order of ``query_ids``."""
+
+    @property
+    @abstractmethod
+    def candidates(self) -> str:
+        """What a table calls its rankings, such as ``BM25 k1=0.9 b=0.4``."""
+
+    @property
+    def searches_collection(self) -> bool:
+        """Whether it ranks the full collection itself; somebody else's rankings do not say."""
+        return True
+
+    @property
+    def parameters(self) -> int | None:
+        """How many parameters its network has; ``None`` where it has none."""
+        return None
 
 
 def retrieve_once(

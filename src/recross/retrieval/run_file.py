@@ -8,14 +8,25 @@ from pathlib import Path
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
+from recross.retrieval.retriever import Retriever
 from recross.runs import Run
 
 
 @dataclass(frozen=True)
-class RunFile:
+class RunFile(Retriever):
     """The rankings of a TREC run file."""
 
     path: Path
+
+    @property
+    def candidates(self) -> str:
+        """What a table calls its rankings."""
+        return f"run file {self.path}"
+
+    @property
+    def searches_collection(self) -> bool:
+        """False: the rankings are somebody else's."""
+        return False
 
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
         """Read the file's best ``depth`` documents of each query.

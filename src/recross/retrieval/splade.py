@@ -33,6 +33,7 @@ from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import READ, handed_over
 from recross.retrieval.matches import make_run
+from recross.retrieval.retriever import Retriever
 from recross.retrieval.sparse_index import SparseIndex
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store, write_json
@@ -47,7 +48,7 @@ WEIGHTS, DOCUMENTS, STARTS, DOC_IDS = "weights.npy", "documents.npy", "starts.np
 
 @dataclass(frozen=True)
 @checked
-class SPLADE:
+class SPLADE(Retriever):
     """Learned sparse retrieval with a masked language model's checkpoint.
 
     Queries and documents are encoded alike, each cut to its own number of tokens. Documents are
@@ -60,6 +61,11 @@ class SPLADE:
     max_query_length: Annotated[int, Ge(1)] = 256
     store: Path = handed_over(DEFAULT_STORE)
     hardware: Hardware = handed_over(Hardware())
+
+    @property
+    def candidates(self) -> str:
+        """What a table calls its rankings."""
+        return f"SPLADE {self.checkpoint}"
 
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
         """Search the whole collection for each query.

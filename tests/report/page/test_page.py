@@ -118,7 +118,7 @@ def test_the_page_asks_nobody_for_anything(tmp_path):
 
 
 def test_scripts_write_texts_never_html():
-    parts = files("recross.report") / "page_parts"
+    parts = files("recross.report.page") / "parts"
     written = "".join((parts / f"{name}.js").read_text() for name in SCRIPTS)
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", written)
     assert {path.name for path in parts.iterdir()} == {
@@ -183,7 +183,7 @@ def test_a_first_stage_that_was_not_run_alone_is_named_by_its_retriever(tmp_path
     (tmp_path / "first" / "result.json").unlink()
     finished = find_finished([tmp_path])
     labels = [one.label for one in find_systems(finished, ["slow", "quick"])]
-    assert labels == ["first stage: BM25", "slow", "quick"]
+    assert labels == ["first stage: BM25 k1=0.9 b=0.4 top 12", "slow", "quick"]
 
 
 def test_of_several_seeds_the_first_is_explored_and_named(tmp_path):

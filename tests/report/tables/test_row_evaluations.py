@@ -8,6 +8,7 @@ from recross.command.cli import main
 from recross.errors import InputError
 from recross.report.tables.row_evaluations import evaluations_of_rows
 from recross.store import write_json
+from tests.report.test_tables import result
 
 VALUES = {
     ("random", 0): [0.0, 0.5, 1.0],
@@ -21,7 +22,7 @@ VALUES = {
 def study(tmp_path):
     for (label, seed), values in VALUES.items():
         folder = tmp_path / "s" / label / f"seed={seed}"
-        record = {"label": f"negatives from {label}", "seed": seed, "status": "done"}
+        record = {**result(f"negatives from {label}", 0.5), "seed": seed}
         write_json(folder / "result.json", record)
         per_query = {"MRR@10": dict(zip(["q1", "q2", "q3"], values, strict=True))}
         first = {"MRR@10": dict.fromkeys(["q1", "q2", "q3"], 0.25)}

@@ -13,6 +13,7 @@ from recross.records import Cost
 from recross.rerankers.baselines import FirstStage
 from recross.rerankers.composed.cascade import Cascade, Stage
 from recross.rerankers.composed.interpolation import Interpolated
+from recross.rerankers.reranker import Reranker
 from recross.runs import Run
 from recross.training.validation import Trainable
 from tests.conftest import toy_collection
@@ -21,7 +22,7 @@ TOY = toy_collection()
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Drawn(Reranker):
     """Scores drawn from a salt and the ids; a run it saw is remembered."""
 
     salt: str = ""
@@ -40,7 +41,7 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Reranker):
     """Scores by document."""
 
     scores: dict
@@ -129,7 +130,7 @@ def test_a_mixed_stage_weighs_the_scores_of_the_stage_before():
 
 
 def test_a_stage_that_invents_a_document_is_refused():
-    class Inventive:
+    class Inventive(Reranker):
         def rerank(self, candidates, collection):
             return Run.from_scores("x", {"q": {"new": 1.0}})
 

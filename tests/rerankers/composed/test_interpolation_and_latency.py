@@ -12,6 +12,7 @@ from recross.rerankers.composed.interpolation import (
     Interpolation,
     choose_interpolation,
 )
+from recross.rerankers.reranker import Reranker
 from recross.runs import Run
 
 FIRST = Run.from_scores("first", {"q": {"a": 10.0, "b": 6.0, "c": 0.0}})
@@ -62,7 +63,7 @@ def test_scales_are_the_spread_within_a_query_and_the_weight_the_best_on_dev():
     assert both.weight == min(w for w in WEIGHTS if w > smallest)
 
 
-class Second:
+class Second(Reranker):
     def rerank(self, candidates, collection):
         return Run("second", SECOND.rankings, Cost(pairs=3))
 

@@ -13,6 +13,7 @@ from recross.rerankers.baselines import FirstStage
 from recross.rerankers.composed.cascade import Cascade, Stage
 from recross.rerankers.composed.passages import LongDocuments
 from recross.rerankers.cross_encoder import CrossEncoder
+from recross.rerankers.reranker import Reranker
 from recross.runs import Run
 from recross.training.validation import Trainable
 from tests.conftest import toy_collection
@@ -26,7 +27,7 @@ def drawn(query, text):
 
 
 @dataclass(frozen=True)
-class Texts:
+class Texts(Reranker):
     """Scores drawn from query and text; what it read is remembered."""
 
     read: list = field(default_factory=list, compare=False)
@@ -46,7 +47,7 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class Digits:
+class Digits(Reranker):
     """The score of a passage is the number that is its first word."""
 
     def rerank(self, candidates, collection):

@@ -11,7 +11,6 @@ from recross.rerankers.generative.chat_server import ChatServer, EndpointError, 
 from recross.rerankers.generative.endpoint import BudgetError, EndpointGenerator
 from recross.rerankers.generative.kept_answers import KeptAnswer, KeptAnswers
 from recross.rerankers.generative.listwise import ListwiseReranker
-from recross.rerankers.reranker import parameters
 from recross.retrieval.bm25 import BM25
 from tests.chat_stub import ChatStub, slowly, words
 
@@ -421,4 +420,4 @@ def test_a_listwise_reranker_over_http_puts_the_relevant_document_first(
     assert run.cost.requests == len(stub.requests) == 9  # three windows each
     assert run.cost.malformed == 0
     assert run.name == "listwise-model"
-    assert parameters(reranker) is None
+    assert reranker.parameters is None

@@ -14,7 +14,6 @@ from recross.machine.hardware import Hardware
 from recross.parts.identity import fingerprint
 from recross.rerankers.generative.listwise import ListwiseReranker
 from recross.rerankers.generative.local_generator import LocalGenerator
-from recross.rerankers.reranker import parameters
 from recross.retrieval.bm25 import BM25
 from tests.conftest import toy_collection
 
@@ -254,7 +253,7 @@ def test_a_random_model_reranks_every_document_once_and_is_malformed(tiny_chat, 
     }
     assert run.cost.requests == run.cost.forward_passes == 3 * 3
     assert run.cost.malformed > 0
-    assert parameters(reranker) == sum(p.numel() for p in generator.network.parameters())
+    assert reranker.parameters == sum(p.numel() for p in generator.network.parameters())
 
 
 def test_what_is_no_causal_checkpoint_is_refused(tmp_path, tiny_t5):

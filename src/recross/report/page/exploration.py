@@ -207,16 +207,15 @@ def _measure(one: Finished) -> str:
 
 
 def _group(one: Finished) -> str:
-    return json.dumps([one.record.get("collection"), _measure(one)], sort_keys=True)
+    return json.dumps([one.record["collection"], _measure(one)], sort_keys=True)
 
 
 def _first_stage(one: Finished) -> str:
-    return json.dumps([one.record.get("retriever"), one.record.get("depth"), _group(one)])
+    return json.dumps([one.record["retriever"], one.record["depth"], _group(one)])
 
 
 def _stage_name(one: Finished) -> str:
-    retriever = one.record.get("retriever") or {}
-    return "first stage: " + str(retriever.get("class", "unknown")).rpartition(".")[2]
+    return f"first stage: {one.record['candidates']}"
 
 
 def _unused(label: str, taken: set[str]) -> str:
@@ -228,7 +227,7 @@ def _unused(label: str, taken: set[str]) -> str:
 
 
 def _reranks(one: Finished) -> bool:
-    return bool(one.record["reranker"]["class"] != "FirstStage")
+    return bool(one.record["reranks"])
 
 
 def _place(label: str, order: Sequence[str]) -> int:

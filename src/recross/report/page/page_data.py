@@ -32,10 +32,9 @@ def study_data(rows: Sequence[Row], finished: Sequence[Finished]) -> dict[str, A
 
 
 def _summary(rows: Sequence[Row], finished: Sequence[Finished]) -> list[str]:
-    asked = sorted({one.record["queries"].get("asked", 0) for one in finished})
+    asked = sorted({one.record["queries"]["asked"] for one in finished})
     seeds = len({one.record["seed"] for one in finished})
-    collections = {(one.record.get("collection") or {}).get("class", "") for one in finished}
-    names = sorted(name.rpartition(".")[2] for name in collections if name)
+    names = sorted({one.record["collection_name"] for one in finished})
     measures = list(dict.fromkeys(name for row in rows for name in row.measures))
     return [
         _counted(len(finished), "experiment"),
@@ -198,11 +197,7 @@ def _commands(finished: Sequence[Finished]) -> list[dict[str, Any]]:
 
 
 def _command(words: Sequence[str]) -> str:
-    program = Path(words[0]).name
-    rest = list(words[1:])
-    if program == "recross" and rest[:1] != ["run"]:  # records of 2026 left the word out
-        rest.insert(0, "run")
-    return shlex.join([program, *rest])
+    return shlex.join([Path(words[0]).name, *words[1:]])
 
 
 def _read_environment(one: Finished) -> dict[str, Any]:

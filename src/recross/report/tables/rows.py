@@ -10,7 +10,7 @@ from typing import Any
 
 from recross.errors import InputError
 from recross.evaluation.significance import holm
-from recross.experiment.results import RESULT, read_result
+from recross.experiment.results import FACTS, RESULT, is_finished, read_result
 from recross.report.references import LATENCY, SIZE, ReferenceValue, read_values
 
 SIGNIFICANT = 0.05
@@ -106,15 +106,27 @@ def find_finished(folders: Sequence[Path]) -> list[Finished]:
     """Every finished experiment under the folders.
 
     Raises:
-        InputError: a folder does not exist.
+        InputError: a folder does not exist, or holds a record of an older version.
     """
     finished = []
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"table needs folders of experiments, got {str(folder)!r}")
-        found = ((path.parent, read_result(path.parent)) for path in sorted(folder.rglob(RESULT)))
-        finished += [Finished(at, one) for at, one in found if one and one["status"] == "done"]
+        for path in sorted(folder.rglob(RESULT)):
+            record = read_result(path.parent)
+            if record and record["status"] == "done":
+                finished.append(_finished(path.parent, record))
     return finished
+
+
+def _finished(folder: Path, record: Mapping[str, Any]) -> Finished:
+    if not is_finished(record):
+        lacking = next(fact for fact in FACTS if fact not in record)
+        raise InputError(
+            f"{folder / RESULT} must say {lacking!r}, got a record of an older version: run the"
+            " experiment again"
+        )
+    return Finished(folder, record)
 
 
 def read_references(paths: Iterable[Path], studies: Collection[str]) -> dict[str, Reference]:
@@ -169,7 +181,7 @@ def _row(
     first = next(iter(judged[0]["measures"]))
     latency = [run["latency_ms_per_100"] for run in runs if run["latency_ms_per_100"]]
     search = [run["first_stage_ms"]["p50"] for run in runs if run["first_stage_ms"]]
-    reranks = runs[0]["reranker"]["class"] != "FirstStage"
+    reranks = runs[0]["reranks"]
     means = [part["measures"][first] for part in judged]
     before = [run["first_stage_measures"][first] for run in runs]
     return Row(
@@ -185,7 +197,7 @@ def _row(
         pairs_per_second=_median([run["pairs_per_second"] for run in runs]),
         passes_per_query=_per_query(runs[0], "forward_passes"),
         tokens_per_query=_per_query(runs[0], "tokens"),
-        form=f"{runs[0].get('backend', 'torch')} {runs[0]['precision']}",
+        form=f"{runs[0]['backend']} {runs[0]['precision']}",
         gate=_worst_gate(runs),
         parameters=runs[0]["parameters"],
         size_mb=runs[0]["size_mb"],

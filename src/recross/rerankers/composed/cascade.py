@@ -26,7 +26,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Cascade:
+class Cascade(Reranker):
     """Stages by name, in the order given, the cheap and deep ones first.
 
     Multi-stage ranking as of Nogueira et al. (2019, monoBERT before duoBERT): a stage scores the

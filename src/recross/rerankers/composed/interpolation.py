@@ -48,7 +48,7 @@ class Interpolation:
 
 
 @dataclass(frozen=True)
-class Interpolated:
+class Interpolated(Reranker):
     """A re-ranker mixed at a given ``weight`` with the scores that its candidates came with.
 
     The scales are those of the run at hand (mean standard deviation within a query), so that the
@@ -62,6 +62,11 @@ class Interpolated:
 
     def __post_init__(self) -> None:
         Interpolation(self.weight)  # its rule
+
+    @property
+    def parts(self) -> tuple[Reranker, ...]:
+        """The re-ranker within."""
+        return (self.reranker,)
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Order by both scores."""

@@ -24,7 +24,7 @@ identifiers may hold it themselves."""
 
 
 @dataclass(frozen=True)
-class LongDocuments:
+class LongDocuments(Reranker):
     """Scores the passages of each document and pools their scores (Dai & Callan 2019).
 
     Passages are windows of ``words`` words, one every ``stride`` words, of which the first
@@ -53,6 +53,11 @@ class LongDocuments:
                 raise InputError(f"{name} must be at least 1, got {value}")
         if not 1 <= self.stride <= self.words:
             raise InputError(f"stride must lie in [1, words={self.words}], got {self.stride}")
+
+    @property
+    def parts(self) -> tuple[Reranker, ...]:
+        """The re-ranker within."""
+        return (self.reranker,)
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Order every query's candidates by the pooled scores of their passages.

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from recross.errors import InputError
@@ -96,6 +96,9 @@ class EndpointGenerator:
     token_budget: Annotated[int, Ge(1)] | None = field(default=None, compare=False)
     reuse_answers: bool = field(default=True, compare=False)
     store: Path = handed_over(DEFAULT_STORE)
+
+    parameters: ClassVar[None] = None
+    """A server does not say."""
 
     def __post_init__(self) -> None:
         address = urlsplit(self.base_url)

@@ -31,6 +31,10 @@ class TextGenerator(Protocol):
     def name(self) -> str:
         """A short name for runs and tables."""
 
+    @property
+    def parameters(self) -> int | None:
+        """How many parameters the model has; ``None`` where that is not known."""
+
     def fits(self, conversation: Conversation, max_new_tokens: int) -> bool:
         """Whether the model has room for a conversation and its answer, as far as can be known."""
 

@@ -17,6 +17,7 @@ from recross.records import Cost
 from recross.rerankers.generative.generators import TextGenerator, longest_fitting
 from recross.rerankers.generative.listwise_prompts import ListwisePrompt, named_prompt
 from recross.rerankers.generative.permutation import parse
+from recross.rerankers.reranker import Reranker
 from recross.runs import Run
 
 TOKENS_PER_PLACE = 8
@@ -31,7 +32,7 @@ Texts = tuple[str, Sequence[str]]
 
 @dataclass(frozen=True)
 @checked
-class ListwiseReranker:
+class ListwiseReranker(Reranker):
     """Orders ``window`` documents at a time, from the bottom of each ranking to its top.
 
     Windows are ``step`` places apart, so that the best ``window - step`` of each move on into the
@@ -62,9 +63,14 @@ class ListwiseReranker:
         return self.alias or f"listwise-{self.generator.name}"
 
     @property
-    def parts(self) -> tuple[TextGenerator]:
-        """Where the parameters are."""
-        return (self.generator,)
+    def parameters(self) -> int | None:
+        """How many parameters the model that answers has, where that is known."""
+        return self.generator.parameters
+
+    @property
+    def base_checkpoint(self) -> str:
+        """The model that answers."""
+        return self.generator.name
 
     @property
     def answer_tokens(self) -> int:

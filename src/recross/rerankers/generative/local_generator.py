@@ -86,6 +86,11 @@ class LocalGenerator:
         """
         return self._loaded.model
 
+    @property
+    def parameters(self) -> int:
+        """How many parameters the model has."""
+        return sum(int(parameter.numel()) for parameter in self.network.parameters())
+
     def fits(self, conversation: Conversation, max_new_tokens: int) -> bool:
         """Whether prompt and answer are within the context."""
         room = self.context_tokens

@@ -22,6 +22,7 @@ from recross.rerankers.generative.generators import (
     longest_fitting,
 )
 from recross.rerankers.generative.permutation import without_thoughts
+from recross.rerankers.reranker import Reranker
 from recross.runs import Run
 
 PROMPT = (
@@ -35,7 +36,7 @@ LONGEST_NUMBER = 9
 
 @dataclass(frozen=True)
 @checked
-class RatingReranker:
+class RatingReranker(Reranker):
     """Asks for a grade of each document alone, 0 to ``highest``, and orders by it.
 
     The rating scale of Zhuang et al. (2023), read as text. Within a grade the first stage's order
@@ -69,9 +70,14 @@ class RatingReranker:
         return self.alias or f"rating-{self.generator.name}"
 
     @property
-    def parts(self) -> tuple[TextGenerator]:
-        """Where the parameters are."""
-        return (self.generator,)
+    def parameters(self) -> int | None:
+        """How many parameters the model that answers has, where that is known."""
+        return self.generator.parameters
+
+    @property
+    def base_checkpoint(self) -> str:
+        """The model that answers."""
+        return self.generator.name
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Order every query's candidates by their grades.
