@@ -3,7 +3,8 @@
 import pytest
 from torch import nn
 
-from recross.command.config import build, composed, resolved
+from recross.command.building import build
+from recross.command.composition import compose_values
 from recross.errors import InputError
 from recross.rerankers.baselines import FirstStage
 from recross.rerankers.composed.cascade import Cascade, Stage
@@ -57,5 +58,5 @@ def test_the_first_stage_alone_is_the_one_that_does_not_rerank():
 
 def test_the_interpolated_option_has_the_size_of_its_network():
     words = ["reranker=interpolated_l6", "reranker@reranker.reranker=embedded_l6"]
-    interpolated = build(resolved(composed("run", words))).reranker
+    interpolated = build(compose_values("run", words)).reranker
     assert interpolated.parameters == interpolated.reranker.parameters > 10_000_000
