@@ -25,17 +25,18 @@ import numpy as np
 from filelock import FileLock
 from xxhash import xxh3_128_digest
 
+from recross.inference.cache.open_files import use_file
+from recross.inference.cache.page_writer import PageWriter
 from recross.inference.cache.score_cache import ScoreCache
-from recross.inference.cache.score_file import opened
 from recross.inference.cache.score_keys import Keys
 from recross.inference.cache.score_pages import (
     Scores,
-    by_page,
-    entries_of,
     is_intact,
+    lay_out_page,
     look_up,
-    merged,
-    packed,
+    merge_entries,
+    read_entries,
+    split_by_page,
 )
 from recross.inference.items import TextItem
 
@@ -64,11 +65,11 @@ class LmdbPages:
         self.folder = folder
 
     def write(self, keys: Keys, scores: Scores) -> None:
-        with opened(self.folder, ROOM) as file:
-            file.put(keys.scorer, "scorer", by_page(keys, scores), ROOM)
+        with use_file(self.folder, ROOM) as file:
+            PageWriter(file, keys.scorer, "scorer", ROOM).write(split_by_page(keys, scores))
 
     def read(self, keys: Keys) -> Scores:
-        with opened(self.folder, ROOM) as file, file.reading() as transaction:
+        with use_file(self.folder, ROOM) as file, file.reading() as transaction:
             (young, *_) = file.newest_first(transaction)
             return look_up(keys, [transaction.get(key, db=young) for key in keys.pages])
 
@@ -111,10 +112,12 @@ class SqlitePages:
         with self.connection:
             self.connection.execute("BEGIN IMMEDIATE")
             rows = []
-            for key, new in by_page(keys, scores):
+            for key, new in split_by_page(keys, scores):
                 old = self._page(key)
-                entries = merged(entries_of(old), new) if old and is_intact(key, old) else new
-                rows.append((key, packed(key, entries, 0)))
+                entries = (
+                    merge_entries(read_entries(old), new) if old and is_intact(key, old) else new
+                )
+                rows.append((key, lay_out_page(key, entries, 0)))
             self.connection.executemany("REPLACE INTO scores VALUES (?, ?)", rows)
 
     def read(self, keys: Keys) -> Scores:

@@ -63,8 +63,8 @@ class Sequences:
     def take(self, which: Sequence[int] | Ints) -> Sequences:
         """These sequences, in this order."""
         which = np.asarray(which, dtype=np.int64)
-        at, offsets = spans(self.offsets[which], self.lengths[which])
-        return Sequences(self.tokens[at], self.segments[at], offsets)
+        indices, offsets = spans(self.offsets[which], self.lengths[which])
+        return Sequences(self.tokens[indices], self.segments[indices], offsets)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,15 @@ class Joiner:
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
     ) -> Sequences:
-        """Encode ``items`` of (query number, document number, ...); each text tokenised once."""
+        """Encode ``items`` of (query number, document number, ...); each text tokenised once.
+
+        The pool holds the pieces of all sequences once: the template's literals, then the queries,
+        then the documents. With ``[CLS]``, ``[SEP]``, ``[SEP]``, one query of 2 tokens and two
+        documents of 3 and 5, pieces 0 to 5 have the sizes ``1 1 1 2 3 5`` and begin in the pool at
+        ``0 1 2 3 5 8``. The item (0, 1) is made of the pieces ``0 3 1 5 2``, that is ``[CLS] query
+        [SEP] document [SEP]``; under a limit of 8 the second document keeps 3 tokens, so that it
+        takes ``1 2 1 3 1`` tokens from where these pieces begin, ``0 3 1 8 2``.
+        """
         template = self.template
         texts = tokenize(self.tokenizer, [*queries, *documents])
         pool = np.fromiter(chain(*template.literals, *texts), np.int64)
@@ -92,19 +100,19 @@ class Joiner:
         begins = np.cumsum(sizes) - sizes
         literals = np.arange(len(template.literals))
         numbers = np.array(items, dtype=np.int64).reshape(len(items), template.texts)
-        numbers = numbers + len(literals)
-        numbers[:, 1:] += len(queries)
-        kept = self.cut(sizes[numbers])  # (B, texts)
-        parts = np.empty((len(items), len(template.segments)), dtype=np.int64)
-        counts = np.empty_like(parts)
-        parts[:, 0::2], parts[:, 1::2] = literals, numbers
+        text_pieces = numbers + len(literals)  # (B, texts)
+        text_pieces[:, 1:] += len(queries)
+        kept = self.cut(sizes[text_pieces])  # (B, texts)
+        pieces = np.empty((len(items), len(template.segments)), dtype=np.int64)
+        counts = np.empty_like(pieces)
+        pieces[:, 0::2], pieces[:, 1::2] = literals, text_pieces
         counts[:, 0::2], counts[:, 1::2] = sizes[literals], kept
-        at, _ = spans(begins[parts].ravel(), counts.ravel())
-        lost = sizes[numbers] - kept
-        kinds = np.tile(np.array(template.segments, dtype=np.int64), len(items))
+        token_indices, _ = spans(begins[pieces].ravel(), counts.ravel())
+        lost = sizes[text_pieces] - kept
+        segments = np.tile(np.array(template.segments, dtype=np.int64), len(items))
         return Sequences(
-            tokens=pool[at],
-            segments=np.repeat(kinds, counts.ravel()),
+            tokens=pool[token_indices],
+            segments=np.repeat(segments, counts.ravel()),
             offsets=np.concatenate([[0], counts.sum(axis=1).cumsum()]).astype(np.int64),
             cut_queries=int((lost[:, 0] > 0).sum()),
             cut_documents=int((lost[:, 1:] > 0).sum()),
@@ -134,8 +142,8 @@ def longest_first(lengths: Ints, room: int | Ints) -> Ints:
     for row in np.flatnonzero(lengths.sum(axis=1) > room):
         left = int(room[row])
         order = np.argsort(lengths[row], kind="stable")
-        for place, text in enumerate(order):
-            share = left // (len(order) - place)
+        for done, text in enumerate(order):
+            share = left // (len(order) - done)
             kept[row, text] = min(int(lengths[row, text]), share)
             left -= int(kept[row, text])
     return kept
@@ -152,8 +160,8 @@ def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
         return slow
     backend.no_truncation()
     backend.no_padding()
-    found = backend.encode_batch_fast(list(texts), add_special_tokens=False)
-    return [encoding.ids for encoding in found]
+    encodings = backend.encode_batch_fast(list(texts), add_special_tokens=False)
+    return [encoding.ids for encoding in encodings]
 
 
 def text_template(tokenizer: Any) -> Template:
@@ -225,6 +233,10 @@ def prompt_template(tokenizer: Any, prompt: str, end: Sequence[int] = ()) -> Tem
 
 
 def spans(begins: Ints, lengths: Ints) -> tuple[Ints, Ints]:
-    """Indices of spans laid end to end, and where each span then begins ``(n + 1,)``."""
+    """Return the indices of spans laid end to end, and where each span then begins ``(n + 1,)``.
+
+    Spans that begin at ``5, 0`` and are ``2, 3`` long have the indices ``5 6 0 1 2`` and then begin
+    at ``0, 2, 5``.
+    """
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], lengths), offsets

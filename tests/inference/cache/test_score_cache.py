@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recross.errors import InputError
-from recross.inference.cache import score_file, score_pages
+from recross.inference.cache import open_files, score_pages
 from recross.inference.cache.score_cache import LEAST_BYTES, ScoreCache, clear, stats, verify
 from recross.inference.cache.score_keys import Keys
 
@@ -101,8 +101,8 @@ def test_a_later_score_replaces_an_earlier_one_and_leaves_its_neighbours(cache):
 def test_digests_that_share_a_half_are_told_apart():
     one = Keys(b"s" * 16, [b"s" * 16 + b"q" * 16], np.zeros(1, int), np.uint64([[7, 1]]))
     other = Keys(one.scorer, one.pages, one.page_of, np.uint64([[7, 2]]))
-    ((key, entries),) = score_pages.by_page(one, np.float32([0.5]))
-    page = score_pages.packed(key, entries, 0)
+    ((key, entries),) = score_pages.split_by_page(one, np.float32([0.5]))
+    page = score_pages.lay_out_page(key, entries, 0)
     assert score_pages.look_up(one, [page]).tolist() == [0.5]
     assert np.isnan(score_pages.look_up(other, [page]).item())
 
@@ -422,7 +422,7 @@ def test_a_process_with_a_small_bound_reads_what_one_with_a_large_bound_wrote(tm
 
 def read_for_ever(path, begun):
     with (
-        score_file.opened(path, LEAST_BYTES) as file,
+        open_files.use_file(path, LEAST_BYTES) as file,
         file.reading() as transaction,
     ):
         next(file.pages(transaction))
@@ -500,7 +500,7 @@ def test_a_process_notices_that_another_has_cleared_the_cache(cache):
 
 def damage(cache, change):
     """Change the stored page of one query behind the cache's back."""
-    with score_file.opened(cache.path, LEAST_BYTES) as file, file.writing() as transaction:
+    with open_files.use_file(cache.path, LEAST_BYTES) as file, file.writing() as transaction:
         generation, key, page = next(file.pages(transaction))
         transaction.put(key, change(page), db=generation)
 
@@ -530,7 +530,7 @@ def test_a_damaged_page_is_found_is_never_read_and_can_be_dropped(cache, change)
 
 def test_a_page_moved_to_another_query_is_damaged(cache):
     cache.write(MODEL, [("q", "a")], [1])
-    with score_file.opened(cache.path, LEAST_BYTES) as file, file.writing() as transaction:
+    with open_files.use_file(cache.path, LEAST_BYTES) as file, file.writing() as transaction:
         generation, _, page = next(file.pages(transaction))
         (elsewhere,) = Keys.of(MODEL, [("p", "a")]).pages
         transaction.put(elsewhere, page, db=generation)
@@ -548,9 +548,9 @@ def test_a_damaged_page_is_written_anew(cache):
 
 def test_an_infinite_score_with_a_sound_checksum_is_bad_all_the_same(cache):
     cache.write(MODEL, [("q", "a")], [1])
-    with score_file.opened(cache.path, LEAST_BYTES) as file, file.writing() as transaction:
+    with open_files.use_file(cache.path, LEAST_BYTES) as file, file.writing() as transaction:
         generation, key, page = next(file.pages(transaction))
-        entries = score_pages.entries_of(page).copy()
+        entries = score_pages.read_entries(page).copy()
         entries["score"] = np.inf
-        transaction.put(key, score_pages.packed(key, entries, 0), db=generation)
+        transaction.put(key, score_pages.lay_out_page(key, entries, 0), db=generation)
     assert verify(cache.path) == 1

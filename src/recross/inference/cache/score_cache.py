@@ -7,22 +7,25 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
 from recross.errors import InputError
-from recross.inference.cache import score_file
-from recross.inference.cache.score_file import opened
+from recross.inference.cache import open_files
+from recross.inference.cache.open_files import use_file
+from recross.inference.cache.page_writer import PageWriter
 from recross.inference.cache.score_keys import DIGEST_BYTES, Keys
 from recross.inference.cache.score_pages import (
-    by_page,
-    entry_count,
+    count_entries,
     is_intact,
     look_up,
-    written_at,
+    read_time,
+    split_by_page,
 )
 from recross.inference.items import Scores, TextItem
+from recross.parts.bounds import Ge, checked
 
 LEAST_BYTES = 1 << 20
 DEFAULT_BYTES = 4 << 30
@@ -47,6 +50,7 @@ def caches_off() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
+@checked
 class ScoreCache:
     """Scores by content: who scored, the query's text and the documents' texts in their order.
 
@@ -61,12 +65,8 @@ class ScoreCache:
     """
 
     path: Path
-    max_bytes: int = DEFAULT_BYTES
+    max_bytes: Annotated[int, Ge(LEAST_BYTES)] = DEFAULT_BYTES
     enabled: bool = True
-
-    def __post_init__(self) -> None:
-        if self.max_bytes < LEAST_BYTES:
-            raise InputError(f"max_bytes must be at least {LEAST_BYTES}, got {self.max_bytes}")
 
     @property
     def is_on(self) -> bool:
@@ -83,7 +83,7 @@ class ScoreCache:
         if not self.is_on or not items:
             return scores
         keys = Keys.of(scorer, items)
-        with opened(self.path, self.max_bytes) as file, file.reading() as transaction:
+        with use_file(self.path, self.max_bytes) as file, file.reading() as transaction:
             for generation in file.newest_first(transaction):
                 pages = [transaction.get(key, db=generation) for key in keys.pages]
                 scores = np.where(np.isnan(scores), look_up(keys, pages), scores)
@@ -100,8 +100,9 @@ class ScoreCache:
         if not self.is_on or not items:
             return
         keys = Keys.of(scorer, items)
-        with opened(self.path, self.max_bytes) as file:
-            file.put(keys.scorer, scorer, by_page(keys, values), self.max_bytes)
+        with use_file(self.path, self.max_bytes) as file:
+            writer = PageWriter(file, keys.scorer, scorer, self.max_bytes)
+            writer.write(split_by_page(keys, values))
 
 
 @dataclass(frozen=True)
@@ -121,17 +122,17 @@ def stats(path: Path) -> CacheStats:
     counts: dict[bytes, int] = {}
     times: list[int] = []
     names: dict[bytes, str] = {}
-    if score_file.exists(path):
-        with opened(path, LEAST_BYTES) as file, file.reading() as transaction:
+    if open_files.exists(path):
+        with use_file(path, LEAST_BYTES) as file, file.reading() as transaction:
             names = file.names(transaction)
             for _, key, page in file.pages(transaction):
                 if is_intact(key, page):
                     scorer = key[:DIGEST_BYTES]
-                    counts[scorer] = counts.get(scorer, 0) + entry_count(page)
-                    times.append(written_at(page))
+                    counts[scorer] = counts.get(scorer, 0) + count_entries(page)
+                    times.append(read_time(page))
     return CacheStats(
         entries=sum(counts.values()),
-        bytes=score_file.file_bytes(path),
+        bytes=open_files.file_bytes(path),
         scorers={names.get(scorer, scorer.hex()): count for scorer, count in counts.items()},
         oldest=min(times) / 1e9 if times else None,
         newest=max(times) / 1e9 if times else None,
@@ -140,9 +141,9 @@ def stats(path: Path) -> CacheStats:
 
 def clear(path: Path) -> int:
     """Forget everything; returns the bytes given back. Other processes go on with an empty one."""
-    freed = score_file.file_bytes(path)
+    freed = open_files.file_bytes(path)
     if freed:
-        score_file.remove(path)
+        open_files.remove(path)
     return freed
 
 
@@ -151,14 +152,14 @@ def verify(path: Path, repair: bool = False) -> int:
 
     They are never read in any case; ``repair`` drops them.
     """
-    if not score_file.exists(path):
+    if not open_files.exists(path):
         return 0
-    with opened(path, LEAST_BYTES) as file:
+    with use_file(path, LEAST_BYTES) as file:
         with file.reading() as transaction:
             bad = [page for page in file.pages(transaction) if not is_intact(*page[1:])]
         if repair and bad:
             file.delete(bad)
-    return sum(entry_count(page) for _, _, page in bad)
+    return sum(count_entries(page) for _, _, page in bad)
 
 
 def _checked(items: Sequence[TextItem], scores: npt.ArrayLike) -> Scores:

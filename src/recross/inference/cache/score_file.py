@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import threading
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -15,33 +11,21 @@ from typing import TypeAlias
 import lmdb
 from filelock import FileLock
 
-from recross.errors import InputError
-from recross.inference.cache.score_pages import (
-    ENTRY,
-    Entries,
-    entries_of,
-    is_intact,
-    merged,
-    packed,
-)
-
 GENERATIONS = 4
 """Scores are dropped a generation at a time, the oldest first: no order of pages to keep up."""
-SHARE = 8
-"""A generation may fill 1 / SHARE of the file: LMDB writes what it changes to other places."""
 READERS = 1024
 DATA = "data.mdb"
 YOUNGEST = b"youngest generation"
 
 LOCK_SECONDS = 0.001
 """How often a writer looks whether another is done; a commit takes about as long."""
-FULL_SECONDS = 0.05
-"""Pause before a full file is tried again: reading a batch takes a few hundredths of a second."""
-FULL_TRIES = 40
-DROP_EVERY = 20
 
 Generation: TypeAlias = "lmdb._Database"
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
+FileIsFull = lmdb.MapFullError
+"""Raised in writing when the file has no room left."""
+FILE_ERRORS: tuple[type[Exception], ...] = (lmdb.Error, OSError)
+"""What a folder that cannot be made, read or written raises, or a full disk."""
 Page: TypeAlias = tuple[Generation, bytes, bytes]
 """A generation, a key in it and what lies there."""
 
@@ -80,7 +64,7 @@ class ScoreFile:
             environment,
             tuple(environment.open_db(b"generation %d" % n) for n in range(GENERATIONS)),
             environment.open_db(b"scorers"),
-            _identity(folder),
+            file_identity(folder),
         )
 
     def reading(self) -> Transaction:
@@ -94,7 +78,7 @@ class ScoreFile:
         Writers of different processes wait for a file lock, which the system takes from a killed
         process. LMDB's own, a robust mutex, was seen to leave processes that wait for it asleep.
         """
-        with locked(self.folder), self._begin(write=True) as transaction:
+        with hold_lock(self.folder), self._begin(write=True) as transaction:
             yield transaction
 
     def _begin(self, write: bool) -> Transaction:
@@ -111,7 +95,7 @@ class ScoreFile:
 
     def newest_first(self, transaction: Transaction) -> list[Generation]:
         """The generations that hold anything, the youngest first."""
-        youngest = self._youngest(transaction)
+        youngest = self.youngest(transaction)
         ordered = [self.generations[youngest - age] for age in range(GENERATIONS)]
         return [generation for generation in ordered if transaction.stat(generation)["entries"]]
 
@@ -131,30 +115,6 @@ class ScoreFile:
                 if key != YOUNGEST
             }
 
-    def put(
-        self, scorer: bytes, name: str, pages: Iterable[tuple[bytes, Entries]], max_bytes: int
-    ) -> None:
-        """Add entries to the pages of a scorer, dropping the oldest generation when it is time.
-
-        All of it is committed on return, in as few transactions as the room allows.
-        """
-        waiting = list(pages)
-        tries = 0
-        while waiting:
-            youngest = self._youngest_now()
-            try:
-                waiting = self._fill(scorer, name, waiting, max_bytes // SHARE)
-                if waiting:
-                    self._turn(youngest)
-            except lmdb.MapFullError:
-                if tries == FULL_TRIES:
-                    raise
-                self._wait_for_room()
-                if tries % DROP_EVERY == 0:
-                    with suppress(lmdb.MapFullError):  # dropping takes a little room too
-                        self._turn(youngest)
-                tries += 1
-
     def delete(self, pages: Iterable[Page]) -> None:
         """Drop pages that are still as they were seen."""
         with self.writing() as transaction:
@@ -162,109 +122,13 @@ class ScoreFile:
                 if transaction.get(key, db=generation) == page:
                     transaction.delete(key, db=generation)
 
-    def _fill(
-        self, scorer: bytes, name: str, waiting: list[tuple[bytes, Entries]], limit: int
-    ) -> list[tuple[bytes, Entries]]:
-        """Fill the youngest generation; returns what found no room in it."""
-        longest = limit // SHARE // ENTRY.itemsize
-        written = time.time_ns()
-        number = 0
-        with self.writing() as transaction:
-            if transaction.get(scorer, db=self.scorers) is None:
-                transaction.put(scorer, name.encode("utf-8", "surrogatepass"), db=self.scorers)
-            generation = self.generations[self._youngest(transaction)]
-            while number < len(waiting) and _bytes_of(transaction, generation) < limit:
-                key, entries = waiting[number]
-                old = transaction.get(key, db=generation)
-                if old is not None and is_intact(key, old):
-                    entries = merged(entries_of(old), entries)
-                transaction.put(key, packed(key, entries[-longest:], written), db=generation)
-                number += 1
-        return waiting[number:]
-
-    def _wait_for_room(self) -> None:
-        """What was dropped stays taken while a process, alive or killed, still reads it."""
-        time.sleep(FULL_SECONDS)
-        with locked(self.folder):
-            self.environment.reader_check()
-
-    def _turn(self, youngest: int) -> None:
-        """Empty the oldest generation and make it the youngest, unless another process has."""
-        with self.writing() as transaction:
-            if self._youngest(transaction) == youngest:
-                oldest = (youngest + 1) % GENERATIONS
-                transaction.drop(self.generations[oldest], delete=False)
-                transaction.put(YOUNGEST, bytes([oldest]), db=self.scorers)
-
-    def _youngest_now(self) -> int:
-        with self.reading() as transaction:
-            return self._youngest(transaction)
-
-    def _youngest(self, transaction: Transaction) -> int:
+    def youngest(self, transaction: Transaction) -> int:
+        """The number of the generation that is being filled."""
         return (transaction.get(YOUNGEST, db=self.scorers) or b"\0")[0]
 
 
 @contextmanager
-def opened(folder: Path, max_bytes: int) -> Iterator[ScoreFile]:
-    """The file in a folder, opened once by each process and again after it was cleared.
-
-    Raises:
-        InputError: the folder cannot be made, read or written, or the disk is full.
-    """
-    with _using, _saying(folder):
-        file = _OPEN.get(folder.absolute())
-        if file is None or file.identity != _identity(folder):
-            _close(folder)
-            with locked(folder):
-                file = _OPEN[folder.absolute()] = ScoreFile.open(folder, max_bytes)
-        file.allow(max_bytes)
-        yield file
-
-
-def exists(folder: Path) -> bool:
-    """Whether anything was ever kept here."""
-    return (folder / DATA).is_file()
-
-
-def file_bytes(folder: Path) -> int:
-    """Size of the file, nought where there is none."""
-    return (folder / DATA).stat().st_size if exists(folder) else 0
-
-
-def remove(folder: Path) -> None:
-    """Delete the file; processes that have it open make a new one at their next use."""
-    with _using, _saying(folder), locked(folder):
-        # Moved first: a folder appears and disappears whole, its lock always beside its data.
-        folder.rename(folder.with_name(f".{folder.name}.cleared-{os.getpid()}-{time.time_ns()}"))
-        _close(folder)
-        for cleared in folder.parent.glob(f".{folder.name}.cleared-*"):
-            shutil.rmtree(cleared)
-
-
-_OPEN: dict[Path, ScoreFile] = {}
-_using = threading.RLock()
-"""One thread of a process at a time opens, uses or closes files."""
-
-
-def _close(folder: Path) -> None:
-    if file := _OPEN.pop(folder.absolute(), None):
-        file.environment.close()
-
-
-def _close_before_fork() -> None:
-    """A child may neither use nor close what its parent has open; so nothing is."""
-    _using.acquire()
-    for folder in list(_OPEN):
-        _close(folder)
-
-
-os.register_at_fork(
-    before=_close_before_fork, after_in_parent=_using.release, after_in_child=_using.release
-)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def hold_lock(folder: Path) -> Iterator[None]:
     """Alone among all processes to make, remove, open or write the file of a folder."""
     lock = folder.with_name(f".{folder.name}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -273,26 +137,10 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
+def file_identity(folder: Path) -> tuple[int, int] | None:
+    """Which file lies in a folder now; another one after it was cleared."""
     try:
         state = (folder / DATA).stat()
     except FileNotFoundError:
         return None
     return state.st_dev, state.st_ino
-
-
-def _bytes_of(transaction: Transaction, generation: Generation) -> int:
-    size = transaction.stat(generation)
-    pages = size["branch_pages"] + size["leaf_pages"] + size["overflow_pages"]
-    return pages * size["psize"]
-
-
-@contextmanager
-def _saying(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except (lmdb.Error, OSError) as error:
-        raise InputError(
-            f"score cache must be a sound folder on a local disk with room to write,"
-            f" got {str(folder)!r}: {error}"
-        ) from error

@@ -44,17 +44,17 @@ class Keys:
         sizes = set(map(len, items))
         if sizes and min(sizes) < 2:
             raise InputError(f"an item must hold a query and a document, got {min(sizes)} text(s)")
-        own = digest(scorer)
+        scorer_digest = digest(scorer)
         queries = list(map(itemgetter(0), items))
         numbers = {query: number for number, query in enumerate(dict.fromkeys(queries))}
         return cls(
-            scorer=own,
-            pages=[own + digest(query) for query in numbers],
+            scorer=scorer_digest,
+            pages=[scorer_digest + digest(query) for query in numbers],
             page_of=np.fromiter(map(numbers.__getitem__, queries), np.int64, len(items)),
             entries=np.frombuffer(_documents(items, sizes == {2}), "<u8").reshape(-1, 2),
         )
 
-    def places(
+    def search_numbers(
         self, page_of: npt.NDArray[np.int64], high: npt.NDArray[np.uint64]
     ) -> npt.NDArray[np.uint64]:
         """One number for a page and half a digest, to search by; equal numbers need a look."""
@@ -65,7 +65,7 @@ class Keys:
 
 
 def digest(text: str) -> bytes:
-    """Sixteen bytes that stand for a text; lone surrogates are texts too."""
+    """Hash a text to sixteen bytes; lone surrogates are texts too."""
     return xxh3_128_digest(text.encode("utf-8", "surrogatepass"))
 
 

@@ -20,7 +20,7 @@ HEADER_BYTES = 16
 Entries = npt.NDArray[np.void]
 
 
-def packed(key: bytes, entries: Entries, written: int) -> bytes:
+def lay_out_page(key: bytes, entries: Entries, written: int) -> bytes:
     """Lay out a page, to be stored under ``key``."""
     body = written.to_bytes(8, "little") + entries.tobytes()
     return _checksum(key, body) + body
@@ -31,52 +31,61 @@ def is_intact(key: bytes, page: bytes) -> bool:
     rest = len(page) - HEADER_BYTES
     if rest < 0 or rest % ENTRY.itemsize or page[:8] != _checksum(key, page[8:]):
         return False
-    return bool(np.isfinite(entries_of(page)["score"]).all())
+    return bool(np.isfinite(read_entries(page)["score"]).all())
 
 
-def entries_of(page: bytes) -> Entries:
-    """The entries of an intact page."""
+def read_entries(page: bytes) -> Entries:
+    """Return the entries of an intact page."""
     return np.frombuffer(page, ENTRY, offset=HEADER_BYTES)
 
 
-def entry_count(page: bytes) -> int:
-    """How many entries a page has room for, intact or not; at least one."""
+def count_entries(page: bytes) -> int:
+    """Count the entries that a page has room for, intact or not; at least one."""
     return max(1, (len(page) - HEADER_BYTES) // ENTRY.itemsize)
 
 
-def written_at(page: bytes) -> int:
-    """When an intact page was written, in nanoseconds since 1970."""
+def read_time(page: bytes) -> int:
+    """Return when an intact page was written, in nanoseconds since 1970."""
     return int.from_bytes(page[8:HEADER_BYTES], "little")
 
 
 def look_up(keys: Keys, pages: Sequence[bytes | None]) -> Scores:
-    """Scores of the items, ``(B,)``, from their pages; NaN where a page or entry is missing.
+    """Look up the scores of the items, ``(B,)``; NaN where a page or an entry is missing.
 
-    All pages are searched at once; a page that is not intact counts as missing.
+    All pages are searched at once; a page that is not intact counts as missing. Two pages with the
+    entries ``[b, a]`` and ``[c]`` make a table of three rows on the pages ``[0, 0, 1]``. An item
+    of page 0 and document a gets a search number; among the sorted numbers of the table it falls on
+    that of row 1, whose page and digest are then compared with the item's own.
     """
-    found = [
+    bodies = [
         page[HEADER_BYTES:] if page and page[:8] == _checksum(key, page[8:]) else b""
         for key, page in zip(keys.pages, pages, strict=True)
     ]
-    table = np.frombuffer(b"".join(found), ENTRY)
+    table = np.frombuffer(b"".join(bodies), ENTRY)
     scores = np.full(len(keys.page_of), np.nan, dtype=np.float32)
     if not len(table) or not len(scores):
         return scores
-    page_of = np.repeat(np.arange(len(found)), [len(page) // ENTRY.itemsize for page in found])
+    page_of = np.repeat(np.arange(len(bodies)), [len(body) // ENTRY.itemsize for body in bodies])
     high, low = keys.entries[:, 0], keys.entries[:, 1]
-    known, wanted = keys.places(page_of, table["high"]), keys.places(keys.page_of, high)
-    there, asked = np.argsort(known), np.argsort(wanted)
+    table_numbers = keys.search_numbers(page_of, table["high"])
+    item_numbers = keys.search_numbers(keys.page_of, high)
+    table_order, items = np.argsort(table_numbers), np.argsort(item_numbers)
     # Sorted, each search goes on where the last one ended: four times faster than at random.
-    at = np.searchsorted(known[there], wanted[asked])
-    rows = there[np.minimum(at, len(there) - 1)]
-    same = (table["high"][rows] == high[asked]) & (table["low"][rows] == low[asked])
-    same &= page_of[rows] == keys.page_of[asked]
-    scores[asked[same]] = table["score"][rows[same]]
+    hits = np.searchsorted(table_numbers[table_order], item_numbers[items])
+    rows = table_order[np.minimum(hits, len(table_order) - 1)]
+    same = (table["high"][rows] == high[items]) & (table["low"][rows] == low[items])
+    same &= page_of[rows] == keys.page_of[items]
+    scores[items[same]] = table["score"][rows[same]]
     return scores
 
 
-def by_page(keys: Keys, scores: Scores) -> Iterator[tuple[bytes, Entries]]:
-    """The entries of each page, ascending and without repetition; the last of equals counts."""
+def split_by_page(keys: Keys, scores: Scores) -> Iterator[tuple[bytes, Entries]]:
+    """Yield each page's key and its entries, ascending and without repetition; the last one counts.
+
+    The items ``(q, a), (r, a), (q, a)`` with the scores ``1, 2, 3`` are of the pages ``0, 1, 0``.
+    Sorted by page and digest their scores stand as ``1, 3, 2``; the first is followed by its equal
+    and dropped. What is left, ``3, 2``, ends at ``[1, 2]``: page q holds 3, page r holds 2.
+    """
     entries = np.empty(len(scores), dtype=ENTRY)
     entries["high"], entries["low"], entries["score"] = (
         keys.entries[:, 0],
@@ -93,8 +102,8 @@ def by_page(keys: Keys, scores: Scores) -> Iterator[tuple[bytes, Entries]]:
         yield key, entries[start:end]
 
 
-def merged(old: Entries, new: Entries) -> Entries:
-    """The entries of both, the new ones last; where both know an item the new one stays."""
+def merge_entries(old: Entries, new: Entries) -> Entries:
+    """Join the entries of both, the new ones last; where both know an item the new one stays."""
     return np.concatenate([old[~np.isin(old["high"], new["high"])], new])
 
 

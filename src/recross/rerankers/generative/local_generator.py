@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from recross.inference.progress import progress
 from recross.inference.runner import Runner
 from recross.inference.tokens import Ints
 from recross.machine.hardware import Hardware
+from recross.parts.bounds import Ge, checked
 from recross.parts.identity import handed_over
 from recross.records import Cost
 from recross.rerankers.generative.generators import Conversation, Message
@@ -52,6 +53,7 @@ class Prompts:
 
 
 @dataclass(frozen=True)
+@checked
 class LocalGenerator:
     """A causal model by checkpoint, decoded greedily, in batches of prompts of similar length.
 
@@ -63,13 +65,9 @@ class LocalGenerator:
 
     checkpoint: str = field(metadata=CHECKPOINT)
     weights: Literal["fp32", "bf16"] = "fp32"
-    context_tokens: int | None = None
+    context_tokens: Annotated[int, Ge(2)] | None = None
     chat_options: Mapping[str, bool | int | str] = field(default_factory=dict)
     hardware: Hardware = handed_over(Hardware())
-
-    def __post_init__(self) -> None:
-        if self.context_tokens is not None and self.context_tokens < 2:
-            raise InputError(f"context_tokens must be at least 2, got {self.context_tokens}")
 
     @property
     def name(self) -> str:
@@ -131,14 +129,14 @@ class LocalGenerator:
     @cached_property
     def _loaded(self) -> pretrained.Pretrained:
         dtype = torch.bfloat16 if self.weights == "bf16" else torch.float32
-        found = pretrained.load("causal_lm", self.checkpoint, dtype=dtype)
-        if found.config.is_encoder_decoder:
+        loaded = pretrained.load("causal_lm", self.checkpoint, dtype=dtype)
+        if loaded.config.is_encoder_decoder:
             raise InputError(
                 f"checkpoint must be a causal language model, got {self.checkpoint!r},"
-                f" which is {found.config.model_type}"
+                f" which is {loaded.config.model_type}"
             )
-        found.model.to(self.hardware.device)
-        return found
+        loaded.model.to(self.hardware.device)
+        return loaded
 
     def _encode(self, conversation: Conversation) -> list[int]:
         tokenizer = self._loaded.tokenizer
