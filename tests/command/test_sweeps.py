@@ -103,6 +103,7 @@ def results(folder):
 
 
 SWEEP = ["retriever=run_file", "reranker=none,oracle", "latency_queries=0", "study=s"]
+SWEEP += ["interpolate=false"]
 SWEEP += ["name=${hydra:runtime.choices.reranker}_on_${retriever.path}"]
 LAUNCHERS = {
     "joblib": ["hydra.launcher.n_jobs=2"],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from recross.command.checking import find_config_problems
 from recross.command.composition import compose_values
+from recross.command.plugins import find_plugins
 from recross.command.signatures import (
+    PACKAGE,
+    PLUGINS,
     TARGET,
     Hint,
     Node,
@@ -33,7 +36,8 @@ def build(values: Node) -> Any:
     """
     if problems := list(find_config_problems(values)):
         raise ConfigError(problems)
-    return _construct("", drop_referred(values))
+    packages = (PACKAGE, *find_plugins(values.get(PLUGINS, ())))
+    return _construct("", drop_referred(values), packages)
 
 
 def load_experiment(*overrides: str) -> Experiment:
@@ -48,12 +52,14 @@ def load_experiment(*overrides: str) -> Experiment:
     return experiment
 
 
-def _construct(path: str, node: Node) -> object:
-    target = find_class(node[TARGET])
+def _construct(path: str, node: Node, packages: Sequence[str]) -> object:
+    target = find_class(node[TARGET], packages)
     assert target is not None  # checked
     hints = read_hints(target)
     arguments = {
-        key: _construct_value(f"{path}.{key}" if path else key, value, hints.get(key, Any))
+        key: _construct_value(
+            f"{path}.{key}" if path else key, value, hints.get(key, Any), packages
+        )
         for key, value in node.items()
         if key != TARGET
     }
@@ -65,11 +71,13 @@ def _construct(path: str, node: Node) -> object:
         raise ConfigError([f"{path}: {error}" if path else str(error)]) from None
 
 
-def _construct_value(path: str, value: object, hint: Hint) -> object:
+def _construct_value(path: str, value: object, hint: Hint, packages: Sequence[str]) -> object:
     if is_node(value):
-        return _construct(path, value)
+        return _construct(path, value, packages)
     if (items := list_items(value, hint)) is not None:
         inner = element_of(hint)
-        parts = [_construct_value(f"{path}{step}", item, inner) for step, item in items.items()]
+        parts = [
+            _construct_value(f"{path}{step}", item, inner, packages) for step, item in items.items()
+        ]
         return dict(zip(value, parts, strict=True)) if isinstance(value, Mapping) else tuple(parts)
     return bounds.adapter(hint).validate_python(value)

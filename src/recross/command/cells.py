@@ -5,13 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
-
 from recross.command.building import build
 from recross.command.checking import find_config_problems
-from recross.command.composition import compose_config, compose_values
+from recross.command.composition import compose_config, compose_values, parse_overrides
 from recross.errors import ConfigError
 from recross.experiment.commands import Command
 
@@ -41,18 +37,6 @@ def check_cells(
     commands: list[Command] = [build(cell) for cell in cells]  # constructors only store and check
     _refuse_collisions(commands)
     return commands, is_sweep
-
-
-def parse_overrides(words: Sequence[str]) -> list[Override]:
-    """Read overrides as Hydra does.
-
-    Raises:
-        ConfigError: one cannot be parsed.
-    """
-    try:
-        return OverridesParser.create().parse_overrides(list(words))
-    except HydraException as error:
-        raise ConfigError([str(error).splitlines()[0]]) from None
 
 
 def _combine(words: Sequence[str]) -> Iterator[list[str]]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
+from recross.command.plugins import find_plugins
 from recross.command.signatures import (
     PACKAGE,
+    PLUGINS,
     REFERRED_TO,
     TARGET,
     Hint,
@@ -22,29 +25,41 @@ from recross.command.signatures import (
     read_hints,
     serves,
 )
+from recross.errors import ConfigError
 from recross.parts import bounds
 
 
 def find_config_problems(values: Node) -> Iterator[str]:
-    """Every problem of a command's config; one of a group that others refer to is told once."""
+    """Every problem of a command's config; one of a group that others refer to is told once.
+
+    While a plug-in cannot be imported, that alone is told.
+    """
+    try:
+        packages = (PACKAGE, *find_plugins(values.get(PLUGINS, ())))
+    except ConfigError as error:
+        yield from error.problems
+        return
     referred = [
         problem
         for key in values.keys() & set(REFERRED_TO)
-        for problem in _find_value_problems(key, values[key], object)
+        for problem in _find_value_problems(key, values[key], object, packages)
     ]
     yield from referred
     copies = tuple(f".{problem}" for problem in referred)
-    problems = _find_node_problems(drop_referred(values))
+    problems = _find_node_problems("", drop_referred(values), packages)
     yield from (problem for problem in problems if not problem.endswith(copies))
 
 
-def _find_node_problems(node: Node, path: str = "") -> Iterator[str]:
+def _find_node_problems(path: str, node: Node, packages: Sequence[str]) -> Iterator[str]:
     """Every problem of a node, which stands at ``path``, and of the nodes below it."""
     prefix = f"{path}." if path else ""
     name = node.get(TARGET)
-    target = find_class(name)
+    target = find_class(name, packages)
     if target is None:
-        yield f"{prefix}{TARGET}: must name a class of {PACKAGE}, got {name!r}"
+        yield f"{prefix}{TARGET}: must name a class of {' or '.join(packages)}, got {name!r}"
+        return
+    if not is_dataclass(target):
+        yield f"{prefix}{TARGET}: must name a dataclass, whose fields say what it is, got {name!r}"
         return
     parameters, hints = list_parameters(target), read_hints(target)
     arguments = {key: value for key, value in node.items() if key != TARGET}
@@ -52,19 +67,23 @@ def _find_node_problems(node: Node, path: str = "") -> Iterator[str]:
         yield f"{prefix}{key}: unknown; {name} takes {', '.join(parameters)}"
     for key, parameter in parameters.items():
         if key in arguments:
-            yield from _find_value_problems(f"{prefix}{key}", arguments[key], hints.get(key, Any))
+            yield from _find_value_problems(
+                f"{prefix}{key}", arguments[key], hints.get(key, Any), packages
+            )
         elif parameter.default is inspect.Parameter.empty:
             yield f"{prefix}{key}: missing; {name} needs it"
 
 
-def _find_value_problems(path: str, value: object, hint: Hint) -> Iterator[str]:
+def _find_value_problems(
+    path: str, value: object, hint: Hint, packages: Sequence[str]
+) -> Iterator[str]:
     if is_node(value):
-        yield from _find_node_problems(value, path)
-        if (target := find_class(value[TARGET])) and not serves(target, hint):
+        yield from _find_node_problems(path, value, packages)
+        if (target := find_class(value[TARGET], packages)) and not serves(target, hint):
             yield f"{path}: must be {_say_kind(hint)}, got {value[TARGET]!r}"
     elif (items := list_items(value, hint)) is not None:
         for step, item in items.items():
-            yield from _find_value_problems(f"{path}{step}", item, element_of(hint))
+            yield from _find_value_problems(f"{path}{step}", item, element_of(hint), packages)
     elif is_part(hint) or is_part(element_of(hint)):
         yield f"{path}: must be {_say_kind(hint)}, got {value!r}"
     else:

@@ -10,17 +10,21 @@ from typing import Any, cast
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from recross.command.catalogue import find_config_folder
 from recross.command.naming import name_combination
-from recross.command.signatures import Node
+from recross.command.plugins import find_option_folders, find_plugins
+from recross.command.signatures import PLUGINS, Node
 from recross.errors import ConfigError
 
 OmegaConf.register_new_resolver("recross.name", name_combination, replace=True)
 
+SEARCH_PATH = "hydra.searchpath"
 PLAIN_WITH_SIGN = re.compile(r"""^([^=\s]+)=([^'"\[\]{}$,\s=]*=[^'"\[\]{}$,\s]*)$""")
 
 
@@ -30,6 +34,37 @@ def quote_override(word: str) -> str:
     Paths of our own folders do: ``retriever.checkpoint=outputs/…/seed=0/checkpoint``.
     """
     return PLAIN_WITH_SIGN.sub(r'\1="\2"', word)
+
+
+def parse_overrides(words: Sequence[str]) -> list[Override]:
+    """Read overrides as Hydra does.
+
+    Raises:
+        ConfigError: one cannot be parsed.
+    """
+    try:
+        return OverridesParser.create().parse_overrides(list(words))
+    except HydraException as error:
+        raise ConfigError([str(error).splitlines()[0]]) from None
+
+
+def add_option_folders(words: Sequence[str], extra_folder: str | None = None) -> list[str]:
+    """The overrides, and where Hydra finds options beside ours: a folder, and those of plug-ins.
+
+    Raises:
+        ConfigError: an override cannot be parsed, or a plug-in cannot be imported.
+    """
+    given = {override.key_or_group: override for override in parse_overrides(words)}
+    listed = given[PLUGINS].value() if PLUGINS in given else ()
+    folders = [Path(extra_folder).resolve()] if extra_folder else []
+    folders += find_option_folders(find_plugins(listed))
+    if not folders:
+        return list(words)
+    before = given[SEARCH_PATH].value() if SEARCH_PATH in given else []
+    searched = before if isinstance(before, list) else [before]
+    places = dict.fromkeys([*map(str, searched), *(f"file://{folder}" for folder in folders)])
+    others = [word for word in words if not word.startswith(f"{SEARCH_PATH}=")]
+    return [*others, f"{SEARCH_PATH}=[{','.join(map(repr, places))}]"]
 
 
 def compose_values(
@@ -52,8 +87,7 @@ def compose_config(
         ConfigError: an option or key is unknown, or an override cannot be parsed.
     """
     GlobalHydra.instance().clear()
-    more = [f"hydra.searchpath=[file://{Path(extra_folder).resolve()}]"] if extra_folder else []
-    words = [*map(quote_override, overrides), *more]
+    words = add_option_folders([*map(quote_override, overrides)], extra_folder)
     try:
         with initialize_config_dir(str(find_config_folder()), version_base="1.3"):
             return compose(command, words, return_hydra_config=True)

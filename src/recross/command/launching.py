@@ -13,7 +13,12 @@ from omegaconf import DictConfig
 from recross.command.building import build
 from recross.command.catalogue import find_config_folder
 from recross.command.cells import check_cells
-from recross.command.composition import quote_override, resolve_config, save_config
+from recross.command.composition import (
+    add_option_folders,
+    quote_override,
+    resolve_config,
+    save_config,
+)
 from recross.command.messages import send_messages_to_stderr
 from recross.command.signatures import Node
 from recross.errors import InputError, RunError
@@ -35,7 +40,9 @@ def launch(command: str, words: Sequence[str]) -> int:
     flags.add_argument("--help", "-h", action="store_true")
     known, others = flags.parse_known_args(words)
     overrides = [word for word in others if not word.startswith("-")]
-    words = [*(word for word in words if word not in overrides), *overrides]  # Hydra's flags first
+    flags_first = [word for word in words if word not in overrides]
+    overrides = add_option_folders(overrides)
+    words = [*flags_first, *overrides]
     if known.cfg or known.help:
         return _run_hydra(command, words, run_cell)
     cells, is_sweep = check_cells(command, overrides, known.multirun, known.config_dir)

@@ -12,7 +12,7 @@ from recross.parts.identity import fingerprint
 UNNAMED = frozenset(
     (
         *("retriever", "reranker", "row", "experiment", "study", "name", "label"),
-        *("seed", "output", "store", "reuse", "tracking", "latency_queries", "cache"),
+        *("seed", "output", "store", "reuse", "tracking", "latency_queries", "cache", "plugins"),
     )
 )
 """Keys that do not tell combinations apart, or that stand in the name by their value alone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any, TypeAlias, TypeGuard, get_args, get_origin, get_type_hints
 
 from recross.parts.identity import is_handed_over
@@ -13,15 +14,17 @@ PACKAGE = "recross"
 TARGET = "_target_"
 REFERRED_TO = ("negatives",)
 """Groups at the root of a config that other parts take, as ``${negatives}``; no arguments there."""
+PLUGINS = "plugins"
+"""The key at the root of a config that lists packages; no argument either."""
 Node: TypeAlias = Mapping[str, object]
 """A part as data: its class under ``_target_``, and its arguments."""
 Hint: TypeAlias = Any
 """An annotation, for which Python has no type."""
 
 
-def find_class(name: object) -> type | None:
-    """The class that a config names, if it is one of the package."""
-    if not isinstance(name, str) or not name.startswith(f"{PACKAGE}."):
+def find_class(name: object, packages: Sequence[str]) -> type | None:
+    """The class that a config names, if it is one of these packages."""
+    if not isinstance(name, str) or not any(name.startswith(f"{one}.") for one in packages):
         return None
     module, _, own_name = name.rpartition(".")
     try:
@@ -44,8 +47,8 @@ def read_hints(target: type) -> Mapping[str, Hint]:
 
 
 def drop_referred(values: Node) -> Node:
-    """The arguments of a command: all of its config's values but those that only parts refer to."""
-    return {key: value for key, value in values.items() if key not in REFERRED_TO}
+    """The arguments of a command: all values but those that parts refer to, and the plug-ins."""
+    return {key: value for key, value in values.items() if key not in (*REFERRED_TO, PLUGINS)}
 
 
 def is_node(value: object) -> TypeGuard[Node]:
@@ -74,8 +77,9 @@ def element_of(hint: Hint) -> Hint:
 
 
 def is_part(hint: Hint) -> bool:
-    """Whether an argument takes one of the package's own classes."""
-    return inspect.isclass(hint) and hint.__module__.startswith(f"{PACKAGE}.")
+    """Whether an argument takes a part: one of the package's own classes, or a plug-in's."""
+    own = inspect.isclass(hint) and hint.__module__.startswith(f"{PACKAGE}.")
+    return own or is_dataclass(hint)
 
 
 def serves(target: type, hint: Hint) -> bool:

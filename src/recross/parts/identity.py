@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 from collections.abc import Mapping
 from dataclasses import Field, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -48,7 +50,7 @@ def describe(value: Any) -> Any:
             for declared in fields(value)
             if declared.compare and _tells(declared, getattr(value, declared.name))
         }
-        return {"class": class_name(kind), **named}
+        return {"class": class_name(kind), **_describe_origin(kind), **named}
     if isinstance(value, Mapping):
         return {str(key): describe(item) for key, item in value.items()}
     if isinstance(value, frozenset | set):
@@ -66,6 +68,19 @@ def class_name(kind: type) -> str:
     """The class's own name, wherever its module stands; with its module if it is not ours."""
     ours = kind.__module__.startswith("recross.")
     return kind.__qualname__ if ours else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _describe_origin(kind: type) -> Mapping[str, str]:
+    """The version of the installed package that a class not of ours comes from."""
+    package = kind.__module__.partition(".")[0]
+    version = None if package == "recross" else _find_version(package)
+    return {} if version is None else {"version": version}
+
+
+@cache
+def _find_version(package: str) -> str | None:
+    distributions = importlib.metadata.packages_distributions().get(package)
+    return importlib.metadata.version(distributions[0]) if distributions else None
 
 
 def is_handed_over(declared: Field[Any]) -> bool:
