@@ -6,6 +6,7 @@ from typing import Any
 
 from recross.inference.encoders.bert import BertFamily
 from recross.inference.encoders.encoder import Encoder
+from recross.inference.encoders.modernbert import ModernBertFamily
 from recross.inference.encoders.padded import PaddedFamily
 from recross.inference.encoders.t5 import T5Family
 
@@ -14,6 +15,7 @@ FAMILIES: dict[str, Encoder] = {
     "electra": BertFamily("electra"),
     "roberta": BertFamily("roberta"),
     "xlm-roberta": BertFamily("roberta"),
+    "modernbert": ModernBertFamily(),
     "t5": T5Family(),
     "mt5": T5Family(),
 }
