@@ -31,10 +31,11 @@ from recross.machine.processor import processor_name
 from recross.records import TrainingGroup
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.runs import Run
-from recross.training.data.groups import Groups
+from recross.training.data.groups import TrainingGroups
+from recross.training.data.phases import Phase
 from recross.training.fit import fit
 from recross.training.losses.pointwise import Pointwise
-from recross.training.recipe import FineTuning, Recipe
+from recross.training.recipe import FineTuning, TrainingPlan
 from recross.training.validation import Validation
 
 GROUPS_PER_STEP, GROUP = 4, 8
@@ -116,12 +117,12 @@ def ours(
     )
     lists = Run.from_scores("one", {"q0": {"d0": 1.0, "d1": 0.0}})
     validation = Validation(lists, collection, {"q0": {"d0": 1}}, "MRR@10")
-    own = Groups(tuple(groups), {})
+    own = TrainingGroups(tuple(groups), {})
     with tempfile.TemporaryDirectory() as folder:
         fit(
             reranker,
-            [(own, 1.0)],
-            Recipe(Pointwise(), training),
+            [Phase("all", own)],
+            TrainingPlan(Pointwise(), training),
             Hardware(threads=1),
             validation,
             Path(folder),

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
-from recross.negatives.composed import Blend, Curriculum, Mixed, Part, apportion, stages_of
-from recross.negatives.copies import Copies, folded
+from recross.negatives.composed import Blend, Curriculum, Mixed, Part, apportion
+from recross.negatives.copies import Copies, fold_text
 from recross.negatives.filters import Denoising, Margin
 from recross.negatives.mining import Sieve, known_positives
 from recross.negatives.pool import POOL
-from recross.negatives.ranked import FromPool, RankWindow, TopK, hardest_first, uniform
+from recross.negatives.ranked import FromPool, RankWindow, choose_best_ranked, choose_uniformly
+from recross.negatives.sampler import TrainingStage
 from recross.parts.identity import fingerprint
 from recross.rerankers.baselines import Oracle
 from recross.rerankers.reranker import Reranker
@@ -95,14 +96,14 @@ def test_a_draw_is_distinct_from_the_window_and_never_relevant_or_a_copy(
     collection = asked(documents, {"q": positives})
     sieve = Sieve(Run.from_scores("s", ranking).cut(skip + width), {"q": positives}, skip)
     sieve.drop_known(collection, "train")
-    texts = {folded(documents[p]) for p in positives}
+    texts = {fold_text(documents[p]) for p in positives}
     allowed = {f"d{n}" for n in range(skip, min(skip + width, 40))} - set(positives)
-    allowed = {d for d in allowed if folded(documents[d]) not in texts}
+    allowed = {d for d in allowed if fold_text(documents[d]) not in texts}
     pool = sieve.pool()
     counts = pool.counts
     assert counts["candidates"] == counts["kept"] + sum(counts["dropped"].values())
     assert counts["kept"] == len(allowed) * len(positives)
-    for choose in (uniform, hardest_first):
+    for choose in (choose_uniformly, choose_best_ranked):
         drawn = FromPool(pool, choose).draw("q", positives[0], size, rng())
         assert set(drawn) <= allowed
         assert len(drawn) == len(set(drawn)) == min(size, len(allowed))
@@ -124,13 +125,13 @@ def test_an_unjudged_copy_of_a_positive_is_dropped_and_counted(store):
 
 @given(st.text("aBb ßẞſsS\t\u00a0", max_size=4), st.text("aBb ßẞſsS\t\u00a0", max_size=4))
 def test_a_look_at_the_first_letter_misses_no_copy(one, other):
-    assert (one in Copies([other])) == (folded(one) == folded(other))
+    assert (one in Copies([other])) == (fold_text(one) == fold_text(other))
 
 
 def test_the_window_must_hold_something():
-    for kind in (RankWindow, TopK):
+    for choose in ("uniform", "best_ranked"):
         with pytest.raises(InputError, match=r"skip must lie in \[0, depth=5\), got 5"):
-            kind(SOURCE, depth=5, skip=5)
+            RankWindow(SOURCE, depth=5, skip=5, choose=choose)
 
 
 def test_a_filter_must_not_take_the_name_of_a_guard():
@@ -140,7 +141,7 @@ def test_a_filter_must_not_take_the_name_of_a_guard():
 
 def test_the_hardest_come_first_whatever_the_seed_and_a_window_draws_by_it(store):
     source = Ranking({"q": FIVE})
-    top = mined(TopK(source, depth=5, skip=1), store)
+    top = mined(RankWindow(source, depth=5, skip=1, choose="best_ranked"), store)
     assert top.draw("q", "p", 2, rng(0)) == top.draw("q", "p", 2, rng(1)) == ["b", "c"]
     assert top.draw("q", "p", 9, rng()) == ["b", "c", "d"]
     window = mined(RankWindow(source, depth=5, skip=1), store)
@@ -258,8 +259,9 @@ def test_negatives_are_mined_once_and_what_was_mined_is_a_run_with_its_counts(co
     assert manifest["counts"]["candidates"] == 17 * len(query_ids)
     assert manifest["counts"]["dropped"]["relevant"] == inside
     assert sum(map(len, run.rankings.values())) == manifest["counts"]["kept"]
-    assert manifest["identity"]["window"] == {"depth": 20, "skip": 3}
-    assert manifest["identity"]["source"]["class"].endswith("Ranking")
+    window = manifest["identity"]["window"]
+    assert (window["depth"], window["skip"]) == (20, 3)
+    assert window["source"]["class"].endswith("Ranking")
     RankWindow(source, depth=20, skip=2).mine(collection, "train", store)
     assert len(list(store.root.glob("negatives/*/manifest.json"))) == 2
 
@@ -301,7 +303,8 @@ def test_rounded_shares_add_up_and_are_off_by_less_than_one(weights, size):
 
 def top(*doc_ids):
     """The first of these documents, in this order."""
-    return TopK(Ranking({"q": {doc_id: -float(n) for n, doc_id in enumerate(doc_ids)}}))
+    ranking = {doc_id: -float(n) for n, doc_id in enumerate(doc_ids)}
+    return RankWindow(Ranking({"q": ranking}), choose="best_ranked")
 
 
 def test_each_part_draws_its_share_and_a_document_comes_once(store):
@@ -331,7 +334,7 @@ def test_a_mixture_draws_distinct_documents_as_many_as_there_are(size, weight, s
         sieve = Sieve(Run.from_scores(name, scores), {"q": ("p",)})
         documents = {d: d for d in (*one["q"], *two["q"])}
         sieve.drop_known(asked(documents, {"q": ["p"]}), "train")
-        pools[name] = FromPool(sieve.pool(), uniform)
+        pools[name] = FromPool(sieve.pool(), choose_uniformly)
     blend = Blend(pools, {"one": weight / (1 + weight), "two": 1 / (1 + weight)})
     drawn = blend.draw("q", "p", size, rng(seed))
     assert len(drawn) == len(set(drawn)) == min(size, 8)
@@ -340,11 +343,11 @@ def test_a_mixture_draws_distinct_documents_as_many_as_there_are(size, weight, s
 
 
 def test_a_curriculum_is_its_stages_in_order_with_shares_of_the_steps():
-    easy, hard = RankWindow(SOURCE), TopK(SOURCE)
+    easy, hard = RankWindow(SOURCE), RankWindow(SOURCE, choose="best_ranked")
     curriculum = Curriculum({"warm": Part(easy, 1.0), "hard": Part(hard, 3.0)})
-    stages = stages_of(curriculum)
-    assert list(stages.items()) == [("warm", Part(easy, 0.25)), ("hard", Part(hard, 0.75))]
-    assert stages_of(hard) == {"all": Part(hard, 1.0)}
+    stages = [("warm", TrainingStage(easy, 0.25)), ("hard", TrainingStage(hard, 0.75))]
+    assert list(curriculum.schedule.items()) == stages
+    assert hard.schedule == {"all": TrainingStage(hard, 1.0)}
     turned = Curriculum(dict(reversed(curriculum.stages.items())))
     assert turned.order != curriculum.order
 

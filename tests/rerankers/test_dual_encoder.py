@@ -18,12 +18,13 @@ from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
 from recross.store import Store
-from recross.training.data.groups import Groups, make_groups
-from recross.training.data.in_batch import in_batch_step, relevant_of
+from recross.training.data.groups import TrainingGroups, make_groups
+from recross.training.data.in_batch import find_relevant, gather_texts
+from recross.training.data.phases import Phase
 from recross.training.fit import fit
 from recross.training.losses.listwise import Listwise
 from recross.training.losses.loss import ABSENT
-from recross.training.recipe import FineTuning, Recipe
+from recross.training.recipe import FineTuning, TrainingPlan
 from recross.training.validation import Validation
 from tests.conftest import save_tiny, toy_collection
 
@@ -127,8 +128,10 @@ def train(folder, checkpoint, groups, budget, devices=1, steps=1):
     training = FineTuning(steps=steps, learning_rate=1e-3, **settings)
     hardware = Hardware(devices=devices, threads=1, tokens_per_training_pass=budget)
     reranker = DualEncoder(checkpoint, max_length=24)
-    part = Groups(tuple(groups), {})
-    took = fit(reranker, [(part, 1.0)], Recipe(OneStep(), training), hardware, dev, folder)
+    part = TrainingGroups(tuple(groups), {})
+    took = fit(
+        reranker, [Phase("all", part)], TrainingPlan(OneStep(), training), hardware, dev, folder
+    )
     return reranker.trained(folder), took
 
 
@@ -142,7 +145,7 @@ def test_the_loss_and_the_update_are_those_of_a_slow_reference(checkpoint, group
         ],
         lr=1e-3,
     )
-    loss = slow_loss(reference, groups, collection, relevant_of(groups))
+    loss = slow_loss(reference, groups, collection, find_relevant(groups))
     loss.backward()
     torch.nn.utils.clip_grad_norm_(reference.parameters(), 1.0)
     optimizer.step()
@@ -178,7 +181,7 @@ def test_relevant_documents_of_other_groups_and_their_copies_are_no_negatives(ch
         TrainingGroup(q2, ("d5", "d1", "copy"), (1.0, 0.0, 0.0)),
     ]
     network = DualEncoder(checkpoint, max_length=24).network
-    step = in_batch_step(groups, collection, network, 10**6, relevant={q1: {"known"}})
+    step = gather_texts(groups, collection, network, 10**6, relevant={q1: {"known"}})
     # d1 d2 d3 d4 d5 copy
     assert step.labels.tolist() == [
         [1.0, 0.0, ABSENT, 0.0, 0.0, ABSENT],
@@ -189,7 +192,7 @@ def test_relevant_documents_of_other_groups_and_their_copies_are_no_negatives(ch
         [ABSENT, ABSENT, 0.5, 0.1, ABSENT, ABSENT]
     )
     assert (step.teacher_scores[0] == ABSENT).all()
-    assert step.asked.tolist() == [0, 0, 1]
+    assert step.queries.tolist() == [0, 0, 1]
     assert step.pairs == 4 + 4 + 6
 
 
@@ -225,12 +228,12 @@ def test_wrong_settings_are_refused(checkpoint, groups, tmp_path):
     with pytest.raises(InputError, match="first_stage_weight must be 0 for in-batch negatives"):
         training = FineTuning(steps=1, validations=1, first_stage_weight=1.0)
         dev = Validation(Run("none", {}), toy_collection(), {}, "MRR@10")
-        part = Groups(tuple(groups), {})
-        recipe = Recipe(Listwise(), training)
+        part = TrainingGroups(tuple(groups), {})
+        recipe = TrainingPlan(Listwise(), training)
         fit(
             *(
                 DualEncoder(checkpoint, max_length=24),
-                [(part, 1.0)],
+                [Phase("all", part)],
                 recipe,
                 Hardware(),
                 dev,

@@ -17,10 +17,11 @@ from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
 from recross.store import Store
 from recross.training.data.groups import make_groups
+from recross.training.data.phases import Phase
 from recross.training.fit import fit
 from recross.training.losses.listwise import Listwise, Poly1
 from recross.training.losses.pointwise import AnswerLikelihood, Pointwise
-from recross.training.recipe import FineTuning, Recipe
+from recross.training.recipe import FineTuning, TrainingPlan
 from recross.training.validation import Validation
 from tests.conftest import save_tiny, save_tiny_llama, save_tiny_t5, toy_collection
 
@@ -105,7 +106,12 @@ def overfitted(reranker, loss, folder, steps=120, batch_size=10):
         dropout=0.0,
     )
     took = fit(
-        reranker, [(groups, 1.0)], Recipe(loss, training), Hardware(), validation, folder / "out"
+        reranker,
+        [Phase("all", groups)],
+        TrainingPlan(loss, training),
+        Hardware(),
+        validation,
+        folder / "out",
     )
     trained = reranker.trained(folder / "out")
     found = evaluate(trained.rerank(validation.candidates, small), qrels, ["MRR@10"])

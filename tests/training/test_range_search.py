@@ -7,10 +7,11 @@ import torch
 from recross.errors import InputError
 from recross.machine.hardware import Hardware
 from recross.rerankers.cross_encoder import CrossEncoder
+from recross.training.callbacks.range_search import find_steepest, smooth
+from recross.training.data.phases import Phase
 from recross.training.fit import fit
 from recross.training.losses.listwise import Listwise
-from recross.training.range_search import smoothed, steepest
-from recross.training.recipe import RangeSearch, Recipe
+from recross.training.recipe import RangeSearch, TrainingPlan
 from tests.conftest import save_tiny
 from tests.training.test_training import collection, groups, validation  # noqa: F401
 
@@ -24,25 +25,25 @@ def test_the_rate_rises_by_one_factor_from_the_lowest_to_the_highest():
 
 
 def test_smoothing_begins_at_the_first_loss_and_weighs_a_tenth_of_each():
-    assert smoothed([2.0, 1.0]) == pytest.approx([2.0, (0.9 * 0.2 + 0.1) / 0.19])
-    assert smoothed([3.0] * 4) == pytest.approx([3.0] * 4)
+    assert smooth([2.0, 1.0]) == pytest.approx([2.0, (0.9 * 0.2 + 0.1) / 0.19])
+    assert smooth([3.0] * 4) == pytest.approx([3.0] * 4)
 
 
 def test_advice_is_where_the_loss_falls_most_steeply():
     rates = np.geomspace(1e-6, 1e-1, 101)
     losses = 2.0 - 1.5 / (1 + (1e-4 / rates) ** 2) + 40 * np.maximum(rates - 1e-2, 0)
-    found = steepest(losses.tolist(), rates.tolist())
+    found = find_steepest(losses.tolist(), rates.tolist())
     # steepest at 1e-4; the mean of ten losses lags by some eight of these steps
     assert 1e-4 <= found < 3e-4
-    assert steepest([2.0, 1.0], [1e-4, 1e-3]) is None
+    assert find_steepest([2.0, 1.0], [1e-4, 1e-3]) is None
 
 
 def searched(tmp_path, collection, groups, **settings):  # noqa: F811
     reranker = CrossEncoder(str(save_tiny(tmp_path / "source")), max_length=24)
     before = {name: value.clone() for name, value in reranker.network.state_dict().items()}
     search = RangeSearch(batch_size=8, validations=1, dropout=0.0, **settings)
-    recipe, dev = Recipe(Listwise(), search), validation(collection)
-    took = fit(reranker, [(groups, 1.0)], recipe, Hardware(), dev, tmp_path / "out")
+    recipe, dev = TrainingPlan(Listwise(), search), validation(collection)
+    took = fit(reranker, [Phase("all", groups)], recipe, Hardware(), dev, tmp_path / "out")
     after = reranker.trained(tmp_path / "out").network.state_dict()
     return took, all(torch.equal(value, after[name]) for name, value in before.items())
 

@@ -11,13 +11,13 @@ from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.random_order import RandomOrder
 from recross.store import Store
 from recross.training.data.leaks import Leaks
-from recross.training.data.refresh import Refresh, kept
-from recross.training.data.steps import Phase, StepData, planned
-from recross.training.data.training_data import Task, mined_groups
+from recross.training.data.refresh import Refresh, keep_negatives
+from recross.training.data.training_data import MinedNegatives, Task
 from recross.training.fit import fit
 from recross.training.losses.listwise import Listwise
 from recross.training.module import RankingModule
-from recross.training.recipe import FineTuning, Recipe
+from recross.training.recipe import FineTuning, TrainingPlan
+from recross.training.steps.step_data import StepData
 from recross.training.validation import Validation
 from tests.conftest import save_tiny, toy_collection
 
@@ -31,7 +31,12 @@ def task(collection, tmp_path):
     return Task(collection, "train", KEEP, 0, Leaks({}, {}, {}), "leave_out", store)
 
 
-def train(folder, checkpoint, groups, hardware=Hardware(threads=1), steps=STEPS, dropout=0.1):
+def mine(sampler, task):
+    (phase,) = MinedNegatives(sampler).phases(task)
+    return phase
+
+
+def train(folder, checkpoint, phase, hardware=Hardware(threads=1), steps=STEPS, dropout=0.1):
     collection = toy_collection()
     listed = RandomOrder(3).retrieve(collection, collection.query_ids("dev"), 20)
     dev = Validation(listed, collection, collection.qrels("dev"), "MRR@10")
@@ -45,8 +50,8 @@ def train(folder, checkpoint, groups, hardware=Hardware(threads=1), steps=STEPS,
         save_seconds=0.0,
     )
     reranker = CrossEncoder(str(checkpoint), fresh_head=True, max_length=24)
-    recipe = Recipe(Listwise(), training)
-    return fit(reranker, [(groups, 1.0)], recipe, hardware, dev, folder)
+    recipe = TrainingPlan(Listwise(), training)
+    return fit(reranker, [phase], recipe, hardware, dev, folder)
 
 
 @pytest.fixture
@@ -64,7 +69,9 @@ def watched(monkeypatch):
         found = {"step": at, "groups": self.data.groups(number)}
         if at % EVERY == 0:
             found["pools"] = [
-                group for n in range(at, min(at + EVERY, STEPS)) for group in self.data._planned(n)
+                group
+                for n in range(at, min(at + EVERY, STEPS))
+                for group in self.data._groups_or_pools(n)
             ]
             found["scores"] = [slow_scores(self, pool) for pool in found["pools"]]
         seen.append(found)
@@ -96,9 +103,9 @@ def test_a_step_learns_from_what_the_network_found_hardest_at_the_last_refresh(
     task, checkpoint, tmp_path, monkeypatch
 ):
     seen = watched(monkeypatch)
-    groups = mined_groups(SAMPLER, task)
-    assert all(len(group.doc_ids) == 1 + POOL * KEEP for group in groups.groups)
-    train(tmp_path / "out", checkpoint, groups)
+    phase = mine(SAMPLER, task)
+    assert all(len(group.doc_ids) == 1 + POOL * KEEP for group in phase.groups.groups)
+    train(tmp_path / "out", checkpoint, phase)
     assert [found["step"] for found in seen] == list(range(STEPS))
     pools, scores = iter(()), iter(())
     for found in seen:
@@ -116,8 +123,8 @@ def test_a_step_learns_from_what_the_network_found_hardest_at_the_last_refresh(
 def test_weights_after_an_interruption_are_those_without_one(
     task, checkpoint, tmp_path, monkeypatch
 ):
-    groups = mined_groups(SAMPLER, task)
-    train(tmp_path / "whole", checkpoint, groups)
+    phase = mine(SAMPLER, task)
+    train(tmp_path / "whole", checkpoint, phase)
     whole = RankingModule.training_step
     for step in (2, 3, 5):  # within the steps of a refresh, and right at one
         folder = tmp_path / f"cut{step}"
@@ -130,18 +137,18 @@ def test_weights_after_an_interruption_are_those_without_one(
         with monkeypatch.context() as patch:
             patch.setattr(RankingModule, "training_step", interrupted)
             with pytest.raises(KeyboardInterrupt):
-                train(folder, checkpoint, groups)
-        train(folder, checkpoint, groups)
+                train(folder, checkpoint, phase)
+        train(folder, checkpoint, phase)
         name = "model.safetensors"
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_two_processes_choose_what_one_does(task, checkpoint, tmp_path):
-    groups = mined_groups(SAMPLER, task)
+    phase = mine(SAMPLER, task)
     settings = {"steps": EVERY, "dropout": 0.0}  # which each process would draw for itself
-    one = train(tmp_path / "one", checkpoint, groups, **settings)
+    one = train(tmp_path / "one", checkpoint, phase, **settings)
     hardware = Hardware(devices=2, threads=1)
-    two = train(tmp_path / "two", checkpoint, groups, hardware, **settings)
+    two = train(tmp_path / "two", checkpoint, phase, hardware, **settings)
     assert (one["pairs"], one["tokens"]) == (two["pairs"], two["tokens"])
     pairs = [("a red cat", "the red cat"), ("a red cat", "a blue dog")]
     scores = [CrossEncoder(str(tmp_path / name)).predict(pairs) for name in ("one", "two")]
@@ -152,24 +159,24 @@ def test_what_is_known_of_a_document_stays_with_it():
     group = TrainingGroup(
         "q", ("p", "a", "b", "c"), (2.0, 0.0, 0.0, 0.0), (9, 1, 2, 3), (5, 6, 7, 8)
     )
-    found = kept(group, Refresh(every=1, keep=2).hardest([0.1, 0.7, 0.7]))
+    found = keep_negatives(group, Refresh(every=1, keep=2).hardest([0.1, 0.7, 0.7]))
     assert found == TrainingGroup("q", ("p", "b", "c"), (2.0, 0.0, 0.0), (9, 2, 3), (5, 7, 8))
 
 
 def test_a_phase_begins_with_a_refresh_and_the_one_before_has_none(task, checkpoint):
-    easy = mined_groups(RankWindow(RandomOrder(), 40), task)
-    hard = mined_groups(SAMPLER, task)
-    phases = planned([(easy, 0.5), (hard, 0.5)], STEPS)
+    samplers = {"easy": RankWindow(RandomOrder(), 40), "hard": SAMPLER}
+    curriculum = Curriculum({name: Part(sampler) for name, sampler in samplers.items()})
+    phases = MinedNegatives(curriculum).phases(task)
     network = CrossEncoder(str(checkpoint), fresh_head=True).network
-    data = StepData(phases, task.collection, network, batch_size=2, tokens=9**9, seed=0)
-    assert [step for step in range(STEPS) if data.refresh_at(step)] == [4, 7]
+    data = StepData(phases, STEPS, task.collection, network, batch_size=2, tokens=9**9, seed=0)
+    assert [step for step in range(STEPS) if data.awaits_refresh(step)] == [4, 7]
     pools = data.pools(4)
     assert len(pools) == 2 * EVERY
     data.refresh(4, [range(len(pool.doc_ids) - 1) for pool in pools])
-    assert not data.refresh_at(4)
+    assert not data.awaits_refresh(4)
     assert [len(data.groups(step)[0].doc_ids) for step in (3, 4)] == [1 + KEEP, 1 + KEEP]
     assert data.groups(4)[0].doc_ids[1:] == pools[0].doc_ids[:-4:-1]
-    assert isinstance(phases[0], Phase)
+    assert [phase.refresh for phase in phases] == [None, Refresh(EVERY, KEEP)]
 
 
 def test_what_cannot_be_refreshed_is_refused():

@@ -20,12 +20,13 @@ from recross.runs import Run
 from recross.store import Store
 from recross.tracking.tracker import JsonLines
 from recross.training.data.groups import make_groups
+from recross.training.data.phases import Phase
 from recross.training.fit import fit
 from recross.training.losses.listwise import Listwise
 from recross.training.losses.loss import Loss
 from recross.training.module import RankingModule
 from recross.training.progress import LAST_GOOD, Progress, TrainingFolder
-from recross.training.recipe import FineTuning, Recipe
+from recross.training.recipe import FineTuning, TrainingPlan
 from recross.training.validation import Validation
 from tests.conftest import save_tiny, toy_collection
 
@@ -48,8 +49,10 @@ def train(folder, checkpoint, loss=None, log=None, **settings):
     training = FineTuning(**{**defaults, **settings})
     torch.manual_seed(0)
     reranker = CrossEncoder(str(checkpoint), fresh_head=True, max_length=24)
-    recipe = Recipe(loss or Listwise(), training)
-    return fit(reranker, [(groups, 1.0)], recipe, Hardware(threads=1), validation, folder, log)
+    recipe = TrainingPlan(loss or Listwise(), training)
+    return fit(
+        reranker, [Phase("all", groups)], recipe, Hardware(threads=1), validation, folder, log
+    )
 
 
 def weights(folder):

@@ -13,8 +13,9 @@ from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
 from recross.store import Store
-from recross.training.data.groups import Groups, make_groups
+from recross.training.data.groups import TrainingGroups, make_groups
 from recross.training.data.micro_batches import micro_batches
+from recross.training.data.phases import Phase
 from recross.training.fit import fit
 from recross.training.losses.distillation import (
     DiscountedRankMSE,
@@ -25,7 +26,7 @@ from recross.training.losses.distillation import (
 from recross.training.losses.listwise import Listwise
 from recross.training.losses.loss import ABSENT
 from recross.training.losses.pairwise import RankNet
-from recross.training.recipe import FineTuning, Recipe
+from recross.training.recipe import FineTuning, TrainingPlan
 from recross.training.validation import Validation
 from tests.conftest import save_tiny
 
@@ -67,7 +68,7 @@ def shortened(group, size):
 
 
 def untaught(groups):
-    return Groups(tuple(replace(one, teacher_scores=None) for one in groups.groups), {})
+    return TrainingGroups(tuple(replace(one, teacher_scores=None) for one in groups.groups), {})
 
 
 def test_a_micro_batch_holds_them_in_the_order_of_its_labels(network, collection, groups):
@@ -129,8 +130,8 @@ def fitted(folder, collection, groups, loss, **settings):
         }
     )
     validation = Validation(candidates, collection, dev, "MRR@10")
-    parts = groups if isinstance(groups, list) else [(groups, 1.0)]
-    fit(reranker, parts, Recipe(loss, training), Hardware(), validation, folder / "out")
+    parts = groups if isinstance(groups, list) else [Phase("all", groups)]
+    fit(reranker, parts, TrainingPlan(loss, training), Hardware(), validation, folder / "out")
     return reranker.trained(folder / "out")
 
 
@@ -163,8 +164,8 @@ def test_a_loss_that_learns_from_a_teacher_is_refused_without_one(
 
 
 def test_groups_need_a_teacher_only_where_they_are_learned_from(tmp_path, collection, groups):
-    parts = [(untaught(groups), 0.0), (groups, 1.0)]
+    parts = [Phase("none", untaught(groups), 0.0), Phase("all", groups)]
     assert fitted(tmp_path / "none", collection, parts, TeacherMSE(), steps=2)
-    parts = [(untaught(groups), 0.5), (groups, 0.5)]
+    parts = [Phase("some", untaught(groups), 0.5), Phase("all", groups, 0.5)]
     with pytest.raises(InputError, match="and 12 groups without"):
         fitted(tmp_path / "some", collection, parts, TeacherMSE(), steps=2)

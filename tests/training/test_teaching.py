@@ -12,10 +12,11 @@ from recross.rerankers.composed.interpolation import Interpolated
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.reranker import Reranker
 from recross.runs import Run
+from recross.training.data.teacher_scores import score_groups
 from recross.training.losses.distillation import TeacherMSE
 from recross.training.losses.listwise import Listwise
 from recross.training.recipe import FineTuning, NoTraining
-from recross.training.teaching import Teacher, teach
+from recross.training.teaching import Teacher
 from tests.conftest import save_tiny
 
 
@@ -43,7 +44,7 @@ def test_every_document_of_a_query_is_scored_once_and_scores_follow_the_document
         TrainingGroup("q1", ("d4", "d1"), (1.0, 0.0)),
         TrainingGroup("q0", ("d4", "d2"), (1.0, 0.0)),
     ]
-    taught = teach(teacher)(groups, collection)
+    taught = score_groups(teacher, groups, collection)
     assert sorted(teacher.asked) == sorted(set(teacher.asked))
     assert len(teacher.asked) == 5
     for before, after in zip(groups, taught, strict=True):
@@ -54,7 +55,7 @@ def test_every_document_of_a_query_is_scored_once_and_scores_follow_the_document
 
 def test_a_teacher_that_mixes_in_the_first_stage_is_given_its_scores(collection):
     group = TrainingGroup("q0", ("d0", "d1"), (1.0, 0.0), first_stage_scores=(3.0, 9.0))
-    (taught,) = teach(Interpolated(Counting(), weight=0.0))([group], collection)
+    (taught,) = score_groups(Interpolated(Counting(), weight=0.0), [group], collection)
     low, high = taught.teacher_scores
     assert high > low
 
@@ -113,7 +114,7 @@ def test_the_teacher_of_a_checkpoint_is_part_of_what_it_is(base, tmp_path):
 def test_a_network_may_teach_another(tmp_path, collection):
     network = CrossEncoder(str(save_tiny(tmp_path / "tiny")), max_length=32)
     group = TrainingGroup("q0", ("d0", "d1", "d2"), (1.0, 0.0, 0.0))
-    (taught,) = teach(network)([group], collection)
+    (taught,) = score_groups(network, [group], collection)
     texts = [collection.documents[doc_id] for doc_id in group.doc_ids]
     expected = network.score(collection.queries["q0"], texts)
     assert taught.teacher_scores == pytest.approx(expected.tolist(), abs=1e-5)

@@ -12,15 +12,16 @@ from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
 from recross.store import Store
-from recross.training.data.groups import make_groups
+from recross.training.data.groups import TrainingGroups, make_groups
 from recross.training.data.micro_batches import micro_batches
-from recross.training.data.steps import Phase, StepData, plan, planned
+from recross.training.data.phases import Phase, plan_steps
 from recross.training.fit import fit
 from recross.training.losses.listwise import Listwise
 from recross.training.losses.loss import ABSENT, Loss
 from recross.training.losses.pointwise import AnswerLikelihood, Pointwise
 from recross.training.optimisation import Optimisation
-from recross.training.recipe import FineTuning, Recipe
+from recross.training.recipe import FineTuning, TrainingPlan
+from recross.training.steps.step_data import StepData, shuffle_groups
 from recross.training.validation import Validation
 from tests.conftest import save_tiny
 
@@ -88,46 +89,50 @@ def test_lists_of_unequal_length_are_padded_with_absent_labels(network, groups, 
 
 
 def test_every_group_comes_once_per_epoch_and_ranks_share_a_step():
-    steps = plan(10, steps=5, batch_size=4, seed=1)
+    steps = shuffle_groups(10, steps=5, batch_size=4, seed=1)
     visited = np.concatenate(steps)
     assert sorted(visited[:10]) == sorted(visited[10:]) == list(range(10))
-    assert steps.tolist() == plan(10, 5, 4, 1).tolist() != plan(10, 5, 4, 2).tolist()
+    assert steps.tolist() == shuffle_groups(10, 5, 4, 1).tolist()
+    assert steps.tolist() != shuffle_groups(10, 5, 4, 2).tolist()
 
 
 def test_two_ranks_see_together_what_one_sees(network, groups, collection):
     def step(rank, ranks):
         data = StepData(
-            [Phase(groups.groups, 1)], collection, network, batch_size=6, tokens=10**6, seed=0
+            [Phase("all", groups)], 1, collection, network, batch_size=6, tokens=10**6, seed=0
         )
-        data.rank, data.ranks = rank, ranks
-        return data[0]
+        data.divide(rank, ranks)
+        return data[0].micro_batches
 
     whole = sum(len(micro.batch) for micro in step(0, 1))
     assert sum(len(micro.batch) for rank in (0, 1) for micro in step(rank, 2)) == whole
 
 
 def test_easy_groups_come_first(network, groups, collection):
-    easy, hard = groups.groups[:10], groups.groups[10:40]
-    phases = [Phase(easy, 2), Phase(hard, 3)]
-    data = StepData(phases, collection, network, batch_size=4, tokens=10**6, seed=0)
+    easy, hard = (TrainingGroups(some, {}) for some in (groups.groups[:10], groups.groups[10:40]))
+    phases = [Phase("easy", easy, 0.4), Phase("hard", hard, 0.6)]
+    data = StepData(phases, 5, collection, network, batch_size=4, tokens=10**6, seed=0)
     assert len(data) == 5
     seen = [{group.query_id for group in data.groups(number)} for number in range(5)]
-    easy_queries = {group.query_id for group in easy}
+    easy_queries = {group.query_id for group in easy.groups}
     assert [step <= easy_queries for step in seen] == [True, True, False, False, False]
 
 
 def test_phases_share_the_steps_by_rounding_where_each_ends(groups):
     shares = (1 / 3, 1 / 3, 1 / 3)
-    assert [phase.steps for phase in planned([(groups, s) for s in shares], 100)] == [33, 34, 33]
-    easy, hard = planned([(groups, 0.4), (groups, 0.6)], 9)
-    assert (easy.steps, hard.steps) == (4, 5)  # 3.6 rounded, and the rest
-    assert [phase.steps for phase in planned([(groups, 0.05), (groups, 0.95)], 5)] == [0, 5]
+
+    def plan(shares, steps):
+        return plan_steps([Phase("any", groups, share) for share in shares], steps)
+
+    assert plan(shares, 100) == [range(33), range(33, 67), range(67, 100)]
+    assert plan((0.4, 0.6), 9) == [range(4), range(4, 9)]  # 3.6 rounded, and the rest
+    assert plan((0.05, 0.95), 5) == [range(0), range(5)]
 
 
 @pytest.mark.parametrize("shares", [(), (0.5,), (0.5, 0.6), (1.5, -0.5)])
 def test_shares_of_phases_that_do_not_add_up_are_refused(groups, shares):
     with pytest.raises(InputError, match="shares of the phases must add up to 1, got"):
-        planned([(groups, share) for share in shares], 10)
+        plan_steps([Phase("any", groups, share) for share in shares], 10)
 
 
 def test_first_stage_scores_are_needed_where_they_have_a_weight(tmp_path, collection, groups):
@@ -182,8 +187,8 @@ def trained(tmp_path, collection, groups, hardware=Hardware(), **settings):
     }
     training = FineTuning(**{**defaults, **settings})
     folder = tmp_path / "out"
-    recipe = Recipe(Listwise(), training)
-    took = fit(reranker, [(groups, 1.0)], recipe, hardware, validation(collection), folder)
+    recipe = TrainingPlan(Listwise(), training)
+    took = fit(reranker, [Phase("all", groups)], recipe, hardware, validation(collection), folder)
     return reranker.trained(folder), took
 
 
@@ -226,8 +231,8 @@ def test_a_loss_that_is_no_number_stops_with_its_step(tmp_path, collection, grou
     with pytest.raises(RunError, match="loss must be finite, got nan at step 1. No weights were"):
         fit(
             reranker,
-            [(groups, 1.0)],
-            Recipe(Broken(), training),
+            [Phase("all", groups)],
+            TrainingPlan(Broken(), training),
             Hardware(),
             validation(collection),
             tmp_path / "out",
@@ -265,8 +270,8 @@ def test_a_loss_over_answers_is_refused_where_there_is_one_output(tmp_path, coll
     with pytest.raises(InputError, match="AnswerLikelihood, which needs the logits of two answers"):
         fit(
             reranker,
-            [(groups, 1.0)],
-            Recipe(AnswerLikelihood(), training),
+            [Phase("all", groups)],
+            TrainingPlan(AnswerLikelihood(), training),
             Hardware(),
             validation(collection),
             tmp_path / "out",

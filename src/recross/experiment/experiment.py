@@ -40,9 +40,10 @@ from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store, read_manifest, write_json
 from recross.tracking.tracker import Log, Tracker
 from recross.training.data.leaks import LeakPolicy
+from recross.training.data.splits import SplitCollection
 from recross.training.data.training_data import TrainingData
 from recross.training.losses.loss import Loss
-from recross.training.recipe import FineTuning, Recipe, Training
+from recross.training.recipe import FineTuning, Training, TrainingPlan
 from recross.training.teaching import Teacher
 from recross.training.trainer import Trainer
 from recross.training.validation import Trainable
@@ -236,8 +237,8 @@ class Experiment:
             or reranker.network is None
         ):
             return reranker, {}
-        recipe = Recipe(self.loss, training, self.seed)
-        checkpoint = self._trainer(collection).train(reranker, recipe, teacher, log)
+        plan = TrainingPlan(self.loss, training, self.seed)
+        checkpoint = self._trainer(collection).train(reranker, plan, teacher, log)
         kept = self.folder / "checkpoint"
         shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(checkpoint, kept, ignore=shutil.ignore_patterns("manifest.json"))
@@ -260,10 +261,7 @@ class Experiment:
 
     def _trainer(self, collection: Collection) -> Trainer:
         return Trainer(
-            collection=collection,
-            train_split=self.train_split,
-            dev_split=self.dev_split,
-            test_split=self.test_split,
+            splits=SplitCollection(collection, self.train_split, self.dev_split, self.test_split),
             retriever=self.validation_retriever or self.retriever,
             training_data=self.training_data,
             leaks=self.leaks,

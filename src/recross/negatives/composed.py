@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, ClassVar
 
 from numpy.random import Generator
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
-from recross.negatives.sampler import Mined, NegativeSampler
+from recross.negatives.sampler import Mined, NegativeSampler, TrainingStage
+from recross.parts.bounds import Ge, Gt, checked
 from recross.store import Store
 
 
 @dataclass(frozen=True)
+@checked
 class Part:
     """A strategy and its share; shares count relative to their sum."""
 
     sampler: NegativeSampler
-    share: float = 1.0
+    share: Annotated[float, Gt(0)] = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.share < math.inf:
-            raise InputError(f"share must be positive, got {self.share}")
         if isinstance(self.sampler, Curriculum):
             raise InputError("sampler must be one without stages of its own, got a Curriculum")
 
 
 @dataclass(frozen=True)
-class Mixed:
+class Mixed(NegativeSampler):
     """Each part draws its share of a group's negatives, say half at random and half from BM25.
 
     Shares are rounded so that they add up: what is left over after rounding down goes to the
@@ -43,15 +43,15 @@ class Mixed:
     def __post_init__(self) -> None:
         if not self.parts:
             raise InputError("parts must hold at least one part, got none")
-        if any(isinstance(part.sampler, Refreshed) for part in self.parts.values()):
-            raise InputError("parts must be strategies that mine once, got a Refreshed")
+        for part in self.parts.values():
+            _check_mines_once("parts must be strategies that mine once", part.sampler)
 
     def mine(self, collection: Collection, split: str, store: Store) -> Blend:
         """Mine each part; parts keep their own artefacts."""
         mined = {
             name: part.sampler.mine(collection, split, store) for name, part in self.parts.items()
         }
-        return Blend(mined, shares(self.parts))
+        return Blend(mined, share_out(self.parts))
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,15 @@ class Blend:
 
     @property
     def counts(self) -> Mapping[str, Any]:
-        """Those of every part."""
+        """What was mined and dropped for each part, by its name."""
         return {name: mined.counts for name, mined in self.mined.items()}
 
     def draw(self, query_id: str, positive: str, size: int, rng: Generator) -> list[str]:
-        """Let every part draw its own, then fill up; each part has chances of its own."""
+        """Let every part draw its share by a generator of its own, then fill up what is missing."""
         names = sorted(self.mined)
         offered = {  # as many as could be needed, should the others have none
-            name: self.mined[name].draw(query_id, positive, size, own)
-            for name, own in zip(names, rng.spawn(len(names)), strict=True)
+            name: self.mined[name].draw(query_id, positive, size, part_rng)
+            for name, part_rng in zip(names, rng.spawn(len(names)), strict=True)
         }
         drawn: dict[str, None] = {}
         for name, quota in apportion(self.shares, size).items():
@@ -87,7 +87,7 @@ class Blend:
 
 
 @dataclass(frozen=True)
-class Curriculum:
+class Curriculum(NegativeSampler):
     """Stages of training in the order given, such as random negatives first and hard ones after.
 
     Each stage draws for its share of the steps (curriculum learning, Bengio et al. 2009). Where no
@@ -97,6 +97,7 @@ class Curriculum:
     stages: Mapping[str, Part]
     order: tuple[str, ...] = field(init=False, repr=False)
     """Names of the stages: part of what a curriculum is, whereas a mapping's order is not."""
+    mines_once: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -107,9 +108,19 @@ class Curriculum:
         """Mine for the last stage."""
         return self.stages[self.order[-1]].sampler.mine(collection, split, store)
 
+    @property
+    def schedule(self) -> Mapping[str, TrainingStage]:
+        """Each stage as its strategy has it, for its share of the steps."""
+        return {
+            name: replace(stage, share=share)
+            for name, share in share_out(self.stages).items()
+            for stage in self.stages[name].sampler.schedule.values()
+        }
+
 
 @dataclass(frozen=True)
-class Refreshed:
+@checked
+class Refreshed(NegativeSampler):
     """Of ``pool`` times as many documents of another strategy, those the network scores highest.
 
     Every ``every`` steps the network as it then stands scores what the following steps could learn
@@ -118,40 +129,36 @@ class Refreshed:
     """
 
     sampler: NegativeSampler
-    every: int = 50
-    pool: int = 4
+    every: Annotated[int, Ge(1)] = 50
+    pool: Annotated[int, Ge(2)] = 4
+    mines_once: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        for name, least in (("every", 1), ("pool", 2)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if isinstance(self.sampler, Curriculum | Refreshed):
-            name = type(self.sampler).__name__
-            raise InputError(f"sampler must be one that mines once, got a {name}")
+        _check_mines_once("sampler must be one that mines once", self.sampler)
 
     def mine(self, collection: Collection, split: str, store: Store) -> Mined:
         """Mine the pool."""
         return self.sampler.mine(collection, split, store)
 
-
-def stages_of(sampler: NegativeSampler) -> Mapping[str, Part]:
-    """The stages of a curriculum, their shares adding up to 1; else all steps as one stage."""
-    if not isinstance(sampler, Curriculum):
-        return {"all": Part(sampler)}
-    return {
-        name: Part(sampler.stages[name].sampler, share)
-        for name, share in shares(sampler.stages).items()
-    }
+    @property
+    def schedule(self) -> Mapping[str, TrainingStage]:
+        """All steps, with pools that are chosen from every ``every`` of them."""
+        return {"all": TrainingStage(self.sampler, refresh_every=self.every, pool=self.pool)}
 
 
-def shares(parts: Mapping[str, Part]) -> dict[str, float]:
-    """Every part's share of the whole."""
+def _check_mines_once(rule: str, sampler: NegativeSampler) -> None:
+    if not sampler.mines_once:
+        raise InputError(f"{rule}, got a {type(sampler).__name__}")
+
+
+def share_out(parts: Mapping[str, Part]) -> dict[str, float]:
+    """Return every part's share of the whole, which add up to 1."""
     whole = sum(part.share for part in parts.values())
     return {name: part.share / whole for name, part in parts.items()}
 
 
 def apportion(fractions: Mapping[str, float], size: int) -> dict[str, int]:
-    """Whole numbers that add up to ``size``, in alphabetical order (largest remainders)."""
+    """Return whole numbers that add up to ``size``, in alphabetical order (largest remainders)."""
     exact = {name: fractions[name] * size for name in sorted(fractions)}
     # Nine digits: 1/3 of 3 shall be 1 whichever way the share was computed.
     quotas = {name: math.floor(round(value, 9)) for name, value in exact.items()}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def folded(text: str) -> str:
-    """The text in lower case, with single blanks between its words."""
+def fold_text(text: str) -> str:
+    """Return the text in lower case, with single blanks between its words."""
     return " ".join(text.casefold().split())
 
 
@@ -14,10 +14,10 @@ class Copies:
     """``text in copies``: whether it is the same as one of a few texts."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self._texts = {folded(text) for text in texts}
+        self._texts = {fold_text(text) for text in texts}
         self._starts = {text[:1] for text in self._texts}
 
     def __contains__(self, text: str) -> bool:
         """Look at the first letter before the whole text: most texts are told apart by it."""
         start = text.lstrip()[:1].casefold()[:1]
-        return start in self._starts and folded(text) in self._texts
+        return start in self._starts and fold_text(text) in self._texts

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
+from recross.parts.bounds import Ge, Gt, Le, checked
 from recross.rerankers.reranker import Reranker
 from recross.runs import Run
 
@@ -31,6 +32,7 @@ class Filter(Protocol):
 
 
 @dataclass(frozen=True)
+@checked
 class Margin:
     """Drops what the source scores close to the positive, or above it.
 
@@ -40,16 +42,12 @@ class Margin:
     absolute value. A positive that the source did not rank gives no bound.
     """
 
-    absolute: float | None = None
-    relative: float | None = 0.95
+    absolute: Annotated[float, Ge(0)] | None = None
+    relative: Annotated[float, Gt(0), Le(1)] | None = 0.95
 
     def __post_init__(self) -> None:
         if self.absolute is None and self.relative is None:
             raise InputError("absolute or relative must be given, got neither")
-        if self.absolute is not None and self.absolute < 0:
-            raise InputError(f"absolute must not be negative, got {self.absolute}")
-        if self.relative is not None and not 0 < self.relative <= 1:
-            raise InputError(f"relative must lie in (0, 1], got {self.relative}")
 
     def judge(
         self, candidates: Run, positives: Mapping[str, Sequence[str]], collection: Collection
@@ -68,6 +66,7 @@ class Margin:
 
 
 @dataclass(frozen=True)
+@checked
 class Denoising:
     """Drops what a teacher takes for relevant (RocketQA's denoising, Qu et al. 2021).
 
@@ -77,13 +76,11 @@ class Denoising:
 
     reranker: Reranker
     threshold: float | None = None
-    margin: float | None = 0.0
+    margin: Annotated[float, Ge(0)] | None = 0.0
 
     def __post_init__(self) -> None:
         if self.threshold is None and self.margin is None:
             raise InputError("threshold or margin must be given, got neither")
-        if self.margin is not None and self.margin < 0:
-            raise InputError(f"margin must not be negative, got {self.margin}")
 
     def judge(
         self, candidates: Run, positives: Mapping[str, Sequence[str]], collection: Collection

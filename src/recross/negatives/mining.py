@@ -1,93 +1,30 @@
-"""Mining: a window of a source's ranking, without what is, or seems to be, relevant."""
+"""Mining: candidates pass a sieve that drops what is, or seems to be, relevant, and counts it."""
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from recross.collections.collection import Collection
-from recross.errors import InputError
 from recross.negatives.copies import Copies
 from recross.negatives.filters import Filter
-from recross.negatives.pool import Pool
+from recross.negatives.pool import CandidatePool
 from recross.records import ScoredDoc
-from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.runs import Run
-from recross.store import Store
-
-logger = logging.getLogger(__name__)
 
 GUARDS = ("relevant", "copy_of_relevant")
 """Reasons that no strategy can switch off."""
 
 
-@dataclass(frozen=True)
-class Window:
-    """Ranks ``skip + 1 … depth`` of ``source``'s ranking, and the filters they pass in order."""
-
-    source: Retriever
-    depth: int
-    skip: int
-    filters: Mapping[str, Filter]
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.skip < self.depth:
-            raise InputError(f"skip must lie in [0, depth={self.depth}), got {self.skip}")
-        if taken := sorted(self.filters.keys() & set(GUARDS)):
-            raise InputError(f"filters must not be named {' or '.join(GUARDS)}, got {taken[0]!r}")
-
-    def mine(self, collection: Collection, split: str, store: Store) -> Pool:
-        """Mine for the queries of a split with a known positive, or read what was mined before."""
-        folder = store.artefact(
-            "negatives",
-            self._identity(collection, split),
-            lambda folder: self._make(collection, split, store, folder),
-        )
-        return Pool.read(folder)
-
-    def _identity(self, collection: Collection, split: str) -> Mapping[str, Any]:
-        return {
-            "collection": collection.fingerprint,
-            "split": split,
-            "relevant_from": collection.relevant_grade(split),
-            "source": self.source,
-            "window": {"depth": self.depth, "skip": self.skip},
-            "filters": [{"name": name, "filter": rule} for name, rule in self.filters.items()],
-        }
-
-    def _make(
-        self, collection: Collection, split: str, store: Store, folder: Path
-    ) -> Mapping[str, Any]:
-        positives = known_positives(collection, split)
-        query_ids = list(positives)
-        candidates = (
-            retrieve_once(self.source, collection, query_ids, self.depth, store)
-            if query_ids
-            else Run("empty", {})
-        )
-        sieve = Sieve(candidates, positives, self.skip)
-        sieve.drop_known(collection, split)
-        for name, rule in self.filters.items():
-            sieve.drop(name, rule, collection)
-        pool = sieve.pool()
-        pool.write(folder)
-        logger.info("negatives of %d %s queries: %s", len(positives), split, pool.counts)
-        return {"counts": pool.counts}
-
-
 def known_positives(collection: Collection, split: str) -> dict[str, tuple[str, ...]]:
     """The relevant documents of each query of a split that the collection holds, sorted."""
-    found = {
+    positives = {
         query_id: tuple(
             sorted(d for d in collection.relevant(split, query_id) if d in collection.documents)
         )
         for query_id in collection.query_ids(split)
     }
-    return {query_id: doc_ids for query_id, doc_ids in found.items() if doc_ids}
+    return {query_id: doc_ids for query_id, doc_ids in positives.items() if doc_ids}
 
 
 class Sieve:
@@ -125,7 +62,7 @@ class Sieve:
         """Drop what a filter finds too good beside each positive."""
         self._dropped[name] += 0
         self._unbounded[name] += 0
-        judged = rule.judge(self._asked(), self._positives, collection)
+        judged = rule.judge(self._unjudged(), self._positives, collection)
         for query_id, ranking in judged.rankings.items():
             scores = dict(ranking)
             for positive in self._positives[query_id]:
@@ -134,14 +71,14 @@ class Sieve:
                 self._bar(name, query_id, positive, scores, rule.highest(score))
             self._forget_what_is_barred_everywhere(query_id)
 
-    def pool(self) -> Pool:
-        """What is left."""
+    def pool(self) -> CandidatePool:
+        """Return what is left as a pool, with the counts of what was dropped."""
         left = {query_id: ranking for query_id, ranking in self._left.items() if ranking}
         barred: dict[str, dict[str, list[str]]] = {}
         for (query_id, positive), doc_ids in self._barred.items():
             if doc_ids:
                 barred.setdefault(query_id, {})[positive] = sorted(doc_ids)
-        return Pool(
+        return CandidatePool(
             candidates=Run(self._candidates.name, left),
             positives=self._scored_positives(),
             barred=barred,
@@ -156,9 +93,9 @@ class Sieve:
         )
 
     def _count(self) -> int:
-        return sum(len(self._left[q]) * len(own) for q, own in self._positives.items())
+        return sum(len(self._left[q]) * len(docs) for q, docs in self._positives.items())
 
-    def _asked(self) -> Run:
+    def _unjudged(self) -> Run:
         """What is left, with the positives that the source ranked and their scores."""
         rankings = {}
         for query_id, left in self._left.items():

@@ -18,7 +18,7 @@ Barred = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 @dataclass(frozen=True)
-class Pool:
+class CandidatePool:
     """What may be drawn for each query, ranked as its source ranked it.
 
     ``positives`` holds the source's scores of the positives; a positive below the cut has the
@@ -49,7 +49,7 @@ class Pool:
         write_json(folder / BARRED, self.barred)
 
     @classmethod
-    def read(cls, folder: Path) -> Pool:
+    def read(cls, folder: Path) -> CandidatePool:
         """Read the folder of a mined artefact."""
         barred = json.loads((folder / BARRED).read_text(encoding="utf-8"))
         counts = read_manifest(folder)["counts"]

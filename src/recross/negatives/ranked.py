@@ -1,71 +1,88 @@
-"""Negatives by rank."""
+"""Negatives by rank: a window of a source's ranking, without what is, or seems to be, relevant."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from numpy.random import Generator
 
 from recross.collections.collection import Collection
+from recross.errors import InputError
 from recross.negatives.filters import Filter
-from recross.negatives.mining import Window
-from recross.negatives.pool import Pool
-from recross.retrieval.retriever import Retriever
+from recross.negatives.mining import GUARDS, Sieve, known_positives
+from recross.negatives.pool import CandidatePool
+from recross.negatives.sampler import NegativeSampler
+from recross.parts.bounds import Ge, checked
+from recross.retrieval.retriever import Retriever, retrieve_once
+from recross.runs import Run
 from recross.store import Store
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class RankWindow:
-    """Negatives drawn uniformly from ranks ``skip + 1 … depth`` of ``source``'s candidates.
+@checked
+class RankWindow(NegativeSampler):
+    """Negatives from ranks ``skip + 1 … depth`` of ``source``'s candidates.
 
     With BM25 as source these are the field's classic hard negatives, with the bi-encoder the
     errors of the first stage itself (localized contrastive estimation, Gao et al. 2021). Skipping
     the first few ranks avoids most unjudged relevant documents, ``filters`` those that give
     themselves away by their score; they are applied in the order given.
+
+    ``choose`` says which documents of the window a group gets. ``uniform``: any, each equally
+    likely. ``best_ranked``: the hardest, the same for every seed; most of the unjudged relevant
+    documents lie among them (Qu et al. 2021), so that a margin or a teacher belongs with it.
     """
 
     source: Retriever
-    depth: int = 100
-    skip: int = 0
+    depth: Annotated[int, Ge(1)] = 100
+    skip: Annotated[int, Ge(0)] = 0
     filters: Mapping[str, Filter] = field(default_factory=dict)
+    choose: Literal["uniform", "best_ranked"] = "uniform"
+    order: tuple[str, ...] = field(init=False, repr=False)
+    """Names of the filters: part of what a window is, whereas a mapping's order is not."""
 
     def __post_init__(self) -> None:
-        self._window  # noqa: B018  (its rules)
-
-    @property
-    def _window(self) -> Window:
-        return Window(self.source, self.depth, self.skip, self.filters)
-
-    def mine(self, collection: Collection, split: str, store: Store) -> FromPool:
-        """Mine the window."""
-        return FromPool(self._window.mine(collection, split, store), uniform)
-
-
-@dataclass(frozen=True)
-class TopK:
-    """The hardest negatives: the best-ranked of the window, the same for every seed.
-
-    Among these lie most of the unjudged relevant documents (Qu et al. 2021), so that a margin or a
-    teacher belongs with them.
-    """
-
-    source: Retriever
-    depth: int = 100
-    skip: int = 0
-    filters: Mapping[str, Filter] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._window  # noqa: B018  (its rules)
-
-    @property
-    def _window(self) -> Window:
-        return Window(self.source, self.depth, self.skip, self.filters)
+        if self.skip >= self.depth:
+            raise InputError(f"skip must lie in [0, depth={self.depth}), got {self.skip}")
+        if taken := sorted(self.filters.keys() & set(GUARDS)):
+            raise InputError(f"filters must not be named {' or '.join(GUARDS)}, got {taken[0]!r}")
+        object.__setattr__(self, "order", tuple(self.filters))
 
     def mine(self, collection: Collection, split: str, store: Store) -> FromPool:
-        """Mine the window; it is the same artefact as that of a rank window."""
-        return FromPool(self._window.mine(collection, split, store), hardest_first)
+        """Mine for the queries of a split with a known positive, or read what was mined before."""
+        identity = {
+            "collection": collection.fingerprint,
+            "split": split,
+            "relevant_from": collection.relevant_grade(split),
+            "window": replace(self, choose="uniform"),  # whichever way is chosen from it later
+        }
+        folder = store.artefact(
+            "negatives", identity, lambda folder: self._mine(collection, split, store, folder)
+        )
+        return FromPool(CandidatePool.read(folder), CHOICES[self.choose])
+
+    def _mine(
+        self, collection: Collection, split: str, store: Store, folder: Path
+    ) -> Mapping[str, Any]:
+        positives = known_positives(collection, split)
+        candidates = Run("empty", {})
+        if positives:
+            query_ids = list(positives)
+            candidates = retrieve_once(self.source, collection, query_ids, self.depth, store)
+        sieve = Sieve(candidates, positives, self.skip)
+        sieve.drop_known(collection, split)
+        for name, rule in self.filters.items():
+            sieve.drop(name, rule, collection)
+        pool = sieve.pool()
+        pool.write(folder)
+        logger.info("negatives of %d %s queries: %s", len(positives), split, pool.counts)
+        return {"counts": pool.counts}
 
 
 Choice = Callable[[Sequence[str], int, Generator], list[str]]
@@ -76,12 +93,12 @@ Choice = Callable[[Sequence[str], int, Generator], list[str]]
 class FromPool:
     """A pool, and how documents are chosen from it."""
 
-    pool: Pool
+    pool: CandidatePool
     choose: Choice
 
     @property
     def counts(self) -> Mapping[str, Any]:
-        """Those of the pool."""
+        """What the pool counts: candidates, and those dropped by reason."""
         return self.pool.counts
 
     def draw(self, query_id: str, positive: str, size: int, rng: Generator) -> list[str]:
@@ -89,15 +106,18 @@ class FromPool:
         return self.choose(self.pool.allowed(query_id, positive), size, rng)
 
     def first_stage_scores(self, query_id: str, doc_ids: Sequence[str]) -> tuple[float, ...]:
-        """Those of the pool's source."""
+        """The scores that the pool's source gave to positives and allowed documents."""
         return self.pool.first_stage_scores(query_id, doc_ids)
 
 
-def uniform(allowed: Sequence[str], size: int, rng: Generator) -> list[str]:
+def choose_uniformly(allowed: Sequence[str], size: int, rng: Generator) -> list[str]:
     """Draw without replacement, every document equally likely."""
     return [allowed[index] for index in rng.permutation(len(allowed))[:size]]
 
 
-def hardest_first(allowed: Sequence[str], size: int, _: Generator) -> list[str]:
+def choose_best_ranked(allowed: Sequence[str], size: int, _: Generator) -> list[str]:
     """Take the best-ranked ones; chance has no part in it."""
     return list(allowed[:size])
+
+
+CHOICES: Mapping[str, Choice] = {"uniform": choose_uniformly, "best_ranked": choose_best_ranked}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 from numpy.random import Generator
 
@@ -29,9 +31,31 @@ class Mined(Protocol):
         """The source's scores of positives and drawn documents; ``None``: no single source."""
 
 
-@runtime_checkable
-class NegativeSampler(Protocol):
+class NegativeSampler(ABC):
     """A strategy: which documents are mined, and how those of one group are drawn from them."""
 
+    mines_once: ClassVar[bool] = True
+    """Whether every step of a training learns from what was mined before the first one."""
+
+    @abstractmethod
     def mine(self, collection: Collection, split: str, store: Store) -> Mined:
         """Mine for the queries of a split, or read what was mined before."""
+
+    @property
+    def schedule(self) -> Mapping[str, TrainingStage]:
+        """What the steps of a training learn from, by name and in order; shares add up to 1."""
+        return {"all": TrainingStage(self)}
+
+
+@dataclass(frozen=True)
+class TrainingStage:
+    """A strategy for a share of the steps.
+
+    With ``refresh_every`` each group is a pool of ``pool`` times as many negatives as it will have:
+    every so many steps the network in training keeps those that it scores highest.
+    """
+
+    sampler: NegativeSampler
+    share: float = 1.0
+    refresh_every: int | None = None
+    pool: int = 1

@@ -99,7 +99,8 @@ def adapter(hint: Any) -> TypeAdapter[Any]:
 def _plain_hints(part: Any) -> Mapping[str, Any]:
     """Annotations of the fields that hold plain values, their bounds included."""
     hints = get_type_hints(part, include_extras=True)
-    names = getattr(part, "__dataclass_fields__", {})
+    declared = getattr(part, "__dataclass_fields__", {})
+    names = [name for name, field in declared.items() if field.init]
     return {name: hints[name] for name in names if name in hints and _is_plain(hints[name])}
 
 

@@ -11,25 +11,29 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
 
-from recross.errors import InputError, RunError
+from recross.collections.collection import Collection
+from recross.errors import RunError
 from recross.inference.progress import is_watched
 from recross.machine.hardware import Hardware
 from recross.tracking.tracker import Log
-from recross.training.data.groups import Groups
-from recross.training.data.in_batch import EncodesApart
-from recross.training.data.steps import StepData, planned
-from recross.training.main_module import check_guarded
+from recross.training.callbacks.range_search import SearchRange, advise
+from recross.training.callbacks.refresh import RefreshNegatives
+from recross.training.callbacks.state import RestoreState, SaveState
+from recross.training.callbacks.validate import Validate
+from recross.training.data.groups import TrainingGroups
+from recross.training.data.phases import Phase
 from recross.training.module import RankingModule
 from recross.training.progress import LAST_GOOD, Progress, TrainingFolder
-from recross.training.range_search import RangeSearchModule
-from recross.training.recipe import FineTuning, RangeSearch, Recipe
+from recross.training.recipe import FineTuning, TrainingPlan
+from recross.training.requirements import check_groups, check_plan
+from recross.training.steps.step_data import StepData
 from recross.training.validation import Trainable, Validation
 
 
 def fit(
     reranker: Trainable,
-    phases: Sequence[tuple[Groups, float]],
-    recipe: Recipe,
+    phases: Sequence[Phase],
+    plan: TrainingPlan,
     hardware: Hardware,
     validation: Validation,
     folder: Path,
@@ -37,41 +41,39 @@ def fit(
 ) -> Mapping[str, Any]:
     """Train the re-ranker's network, save its best weights into ``folder``, and say what it took.
 
-    ``phases`` are groups, each with the share of the steps that learns from them, in their order.
     ``hardware`` decides devices and precision only: the groups of every step follow from the seed.
-    A folder that an interrupted training of the same recipe left is gone on from.
+    A teacher scores the groups before the first step. Training resumes from the folder of an
+    interrupted run of the same plan.
 
     Raises:
         InputError: loss, network, groups and hardware do not go together.
         RunError: the loss is no number, or scores have collapsed; the best weights are kept.
     """
-    training, seed, network = recipe.training, recipe.seed, reranker.network
+    training, network = plan.training, reranker.network
     hardware = training.hardware(hardware)
-    check(recipe, network, hardware)
-    _check_groups(recipe, phases)
+    check_plan(plan, network, hardware)
+    check_groups(plan, phases)
     hardware.prepare()
-    pl.seed_everything(seed, verbose=False)
+    pl.seed_everything(plan.seed, verbose=False)
     network.prepare_training(training.preparation)
     unfinished = TrainingFolder(folder)
     saved = unfinished.load()
-    collection = validation.collection
-    for part, _ in phases:
-        collection = part.texts_over(collection)
     data = StepData(
-        planned(phases, training.steps),
-        collection,
+        phases,
+        training.steps,
+        _collect_texts(phases, validation.collection),
         network,
         batch_size=training.batch_size,
         tokens=hardware.tokens_per_training_pass,
-        seed=seed,
-        start=saved[0].step if saved else 0,
+        seed=plan.seed,
     )
-    if recipe.teach is not None:
-        data.taught(recipe.teach)
-    kind = RangeSearchModule if isinstance(training, RangeSearch) else RankingModule
-    module = kind(reranker, recipe, hardware, data, validation, unfinished, log)
+    if plan.teacher is not None:
+        data.teach(plan.teacher)
+    if saved is not None:
+        data.start_after(saved[0].step)
+    module = RankingModule(reranker, plan, hardware, data, log)
     try:
-        _train(module, hardware)
+        _train(module, _list_callbacks(module, validation, unfinished), hardware)
     except RunError as error:
         raise RunError(f"{error}. {_keep_last_good(network, unfinished)}") from None
     progress, _ = unfinished.load() or (Progress(), {})
@@ -79,12 +81,32 @@ def fit(
     network.finish_training()
     network.cpu().eval().save(folder)
     unfinished.clear()
-    last, _ = phases[-1]
-    data_facts = {"groups": len(last.groups), "left_out": dict(last.left_out)}
-    return {**_record(training, progress), **data_facts, **module.findings()}
+    return _record(training, progress, phases[-1].groups)
 
 
-def _record(training: FineTuning, progress: Progress) -> dict[str, Any]:
+def _collect_texts(phases: Sequence[Phase], collection: Collection) -> Collection:
+    """The collection, which then knows the texts of all phases."""
+    for phase in phases:
+        collection = phase.groups.texts_over(collection)
+    return collection
+
+
+def _list_callbacks(
+    module: RankingModule, validation: Validation, folder: TrainingFolder
+) -> list[pl.Callback]:
+    """What happens between steps, in this order."""
+    search = [SearchRange(module, folder)] if module.training_plan.training.is_search else []
+    return [
+        RestoreState(module, folder),
+        *search,
+        Validate(module, validation, folder),
+        RefreshNegatives(module),
+        SaveState(module, folder),
+    ]
+
+
+def _record(training: FineTuning, progress: Progress, groups: TrainingGroups) -> Mapping[str, Any]:
+    advice = advise(training, progress.values("loss")) if training.is_search else {}
     return {
         "steps": progress.step,
         "pairs": progress.pairs,
@@ -94,36 +116,10 @@ def _record(training: FineTuning, progress: Progress) -> dict[str, Any]:
         "tokens_per_second": progress.tokens / progress.seconds,
         "best_step": progress.best_step,
         f"best dev {training.measure}": progress.best,
+        "groups": len(groups),
+        "left_out": dict(groups.left_out),
+        **advice,
     }
-
-
-def check(recipe: Recipe, network: Any, hardware: Hardware) -> None:
-    """Refuse what cannot be trained whatever the groups, before any is made.
-
-    Raises:
-        InputError: loss, network and hardware do not go together, or a script trains on several
-            devices outside of its guard.
-    """
-    training, loss = recipe.training, recipe.loss
-    check_guarded(hardware.devices)
-    if training.batch_size % hardware.devices:
-        raise InputError(
-            f"training.batch_size must be a multiple of hardware.devices={hardware.devices},"
-            f" got {training.batch_size}"
-        )
-    if hardware.precision == "fp16":
-        raise InputError("hardware.precision must be fp32 or bf16 in training, got 'fp16'")
-    if loss.reads_answers and not getattr(network, "answer_count", 0):
-        raise InputError(
-            f"loss must be one over scores for a network with a single output, got"
-            f" {type(loss).__name__}, which needs the logits of two answers or more"
-        )
-    in_batch = isinstance(network, EncodesApart) and network.in_batch_negatives
-    if in_batch and training.first_stage_weight:
-        raise InputError(
-            "training.first_stage_weight must be 0 for in-batch negatives, which no first stage"
-            f" scored, got {training.first_stage_weight}"
-        )
 
 
 def _keep_last_good(network: Any, unfinished: TrainingFolder) -> str:
@@ -136,25 +132,7 @@ def _keep_last_good(network: Any, unfinished: TrainingFolder) -> str:
     return f"The best weights before lie in {unfinished.folder / LAST_GOOD}"
 
 
-def _check_groups(recipe: Recipe, phases: Sequence[tuple[Groups, float]]) -> None:
-    learned = [part for part, share in phases if share and recipe.teach is None]
-    untaught = sum(part.untaught for part in learned) if recipe.loss.learns_from_teacher else 0
-    if untaught:
-        raise InputError(
-            "loss must be one over labels for groups without teacher_scores, got"
-            f" {type(recipe.loss).__name__}, which learns from a teacher, and {untaught} groups"
-            " without: let a teacher score them, or choose another loss, such as listwise"
-        )
-    weight = recipe.training.first_stage_weight
-    unscored = (g for part, _ in phases for g in part.groups if g.first_stage_scores is None)
-    if weight and next(unscored, None) is not None:
-        raise InputError(
-            "training.first_stage_weight must be 0 for negatives of several sources, whose scores"
-            f" cannot be compared, got {weight}"
-        )
-
-
-def _train(module: RankingModule, hardware: Hardware) -> None:
+def _train(module: RankingModule, callbacks: list[pl.Callback], hardware: Hardware) -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     trainer = pl.Trainer(
         accelerator=hardware.accelerator,
@@ -162,11 +140,11 @@ def _train(module: RankingModule, hardware: Hardware) -> None:
         strategy="ddp_spawn" if hardware.devices > 1 else "auto",
         precision="bf16-mixed" if hardware.effective_precision == "bf16" else "32-true",
         max_epochs=1,
-        limit_val_batches=0,  # the module validates between steps, wherever a training begins
+        limit_val_batches=0,  # a callback validates between steps, wherever a training begins
         num_sanity_val_steps=0,
         logger=False,
         enable_checkpointing=False,
-        callbacks=[TQDMProgressBar(refresh_rate=1 if is_watched() else 0)],
+        callbacks=[TQDMProgressBar(refresh_rate=1 if is_watched() else 0), *callbacks],
         enable_model_summary=False,
         use_distributed_sampler=False,
         deterministic=True,

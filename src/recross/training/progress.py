@@ -34,6 +34,16 @@ class Progress:
     seconds: float = 0.0
     curves: list[tuple[int, dict[str, float]]] = field(default_factory=list)
 
+    def count(self, pairs: int, tokens: int) -> None:
+        """Take in a step and what was read for it."""
+        self.step += 1
+        self.pairs += pairs
+        self.tokens += tokens
+
+    def values(self, name: str) -> list[float]:
+        """What was recorded under a name, step by step."""
+        return [values[name] for _, values in self.curves if name in values]
+
     def judge(self, value: float) -> bool:
         """Take in the value of a validation; whether it is the best so far."""
         if self.best is not None and value <= self.best:

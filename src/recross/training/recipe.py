@@ -1,21 +1,17 @@
-"""How a re-ranker is trained: the settings of a fine-tuning, and what they are part of."""
+"""How a re-ranker is trained: the settings of a fine-tuning, and the plan they are part of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Literal, Protocol, runtime_checkable
+from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
-from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.inference.preparation import Preparation
 from recross.machine.hardware import Hardware
-from recross.records import TrainingGroup
+from recross.parts.bounds import Ge, Gt, Le, Lt, checked
+from recross.rerankers.reranker import Reranker
 from recross.training.losses.loss import Loss
 from recross.training.optimisation import GeometricRise, Optimisation
-
-Teach = Callable[[Sequence[TrainingGroup], Collection], Sequence[TrainingGroup]]
-"""Gives groups, whose texts the collection knows, their teacher's scores, in their order."""
 
 
 @runtime_checkable
@@ -35,6 +31,7 @@ class NoTraining:
 
 
 @dataclass(frozen=True)
+@checked
 class FineTuning:
     """Fine-tuning by AdamW with warm-up and linear decay.
 
@@ -43,10 +40,11 @@ class FineTuning:
     from random negatives, which a fresh head needs before it can tell hard ones apart. With
     a ``frozen_share`` the word embeddings and that share of the layers, from the first and
     rounded down, stay as they are.
-    ``validations`` times, evenly spaced and last
-    after the last step, the first ``validation_queries`` development queries are re-ranked to
-    ``validation_depth``; the weights with the best ``measure`` are kept. ``precision=None`` trains
-    in the hardware target's own; a study of hardware names one, and then trains once for all.
+
+    ``validations`` times, evenly spaced and the last time after the last step, the first
+    ``validation_queries`` development queries are re-ranked to ``validation_depth``; the weights
+    with the best ``measure`` are kept. ``precision=None`` trains in the hardware target's own; a
+    study of hardware names one, and then trains once for all.
 
     ``layer_decay`` below 1 lets lower layers learn more slowly. ``averaging`` is the decay of an
     exponential moving average of the weights, which is then validated and kept. Training ends early
@@ -56,60 +54,43 @@ class FineTuning:
     every ``save_seconds``, and an interrupted training goes on from there to the same weights.
     """
 
-    steps: int = 1000
-    batch_size: int = 16
-    negatives_per_positive: int = 7
-    learning_rate: float = 5e-5
-    head_learning_rate: float | None = None
-    weight_decay: float = 0.01
-    warmup_share: float = 0.1
-    max_grad_norm: float = 1.0
+    steps: Annotated[int, Ge(1)] = 1000
+    batch_size: Annotated[int, Ge(1)] = 16
+    negatives_per_positive: Annotated[int, Ge(1)] = 7
+    learning_rate: Annotated[float, Gt(0)] = 5e-5
+    head_learning_rate: Annotated[float, Gt(0)] | None = None
+    weight_decay: Annotated[float, Ge(0)] = 0.01
+    warmup_share: Annotated[float, Ge(0), Lt(1)] = 0.1
+    max_grad_norm: Annotated[float, Gt(0)] = 1.0
     first_stage_weight: float = 0.0
-    easy_share: float = 0.0
-    frozen_share: float | None = None
-    dropout: float = 0.1
-    validations: int = 4
-    validation_queries: int | None = 200
-    validation_depth: int = 100
+    easy_share: Annotated[float, Ge(0), Lt(1)] = 0.0
+    frozen_share: Annotated[float, Ge(0), Le(1)] | None = None
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
+    validations: Annotated[int, Ge(1)] = 4
+    validation_queries: Annotated[int, Ge(1)] | None = 200
+    validation_depth: Annotated[int, Ge(1)] = 100
     measure: str = "MRR@10"
     precision: Literal["fp32", "bf16"] | None = None
-    layer_decay: float = 1.0
-    averaging: float | None = None
-    patience: int | None = None
+    layer_decay: Annotated[float, Gt(0), Le(1)] = 1.0
+    averaging: Annotated[float, Gt(0), Le(1)] | None = None
+    patience: Annotated[int, Ge(1)] | None = None
     gradient_checkpointing: bool = False
-    lora_rank: int | None = None
-    save_seconds: float = field(default=60.0, compare=False)
+    lora_rank: Annotated[int, Ge(1)] | None = None
+    save_seconds: Annotated[float, Ge(0)] = field(default=60.0, compare=False)
 
-    enabled = True
+    enabled: ClassVar[bool] = True
+    is_search: ClassVar[bool] = False
+    """Whether it only tries rates: its loss may be no number, and the weights stay as they were."""
 
     def __post_init__(self) -> None:
-        for name in (
-            *("steps", "batch_size", "negatives_per_positive"),
-            *("validations", "validation_depth", "patience", "lora_rank"),
-        ):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1, got {value}")
         if self.steps % self.validations:
             raise InputError(
                 f"steps must be a multiple of validations={self.validations}, got {self.steps}"
             )
-        if self.learning_rate <= 0:
-            raise InputError(f"learning_rate must be positive, got {self.learning_rate}")
-        if self.precision not in (None, "fp32", "bf16"):
-            raise InputError(f"precision must be fp32, bf16 or null, got {self.precision!r}")
-        self._check_shares()
 
-    def _check_shares(self) -> None:
-        for name in ("warmup_share", "easy_share", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
-        for name in ("layer_decay", "averaging"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value <= 1:
-                raise InputError(f"{name} must lie in (0, 1], got {value}")
-        if self.frozen_share is not None and not 0 <= self.frozen_share <= 1:
-            raise InputError(f"frozen_share must lie in [0, 1], got {self.frozen_share}")
+    def validates_after(self, step: int) -> bool:
+        """Whether the weights after so many steps are validated."""
+        return not self.is_search and step % (self.steps // self.validations) == 0
 
     def hardware(self, target: Hardware) -> Hardware:
         """What a hardware target is for training: torch's own products, in ``precision``."""
@@ -138,6 +119,7 @@ class FineTuning:
 
 
 @dataclass(frozen=True)
+@checked
 class RangeSearch(FineTuning):
     """A learning-rate range test (Smith 2017): ``steps`` from ``lowest_rate`` to ``learning_rate``.
 
@@ -147,11 +129,12 @@ class RangeSearch(FineTuning):
     leaves the weights as they were.
     """
 
-    lowest_rate: float = 1e-6
+    lowest_rate: Annotated[float, Gt(0)] = 1e-6
+    is_search: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.lowest_rate < self.learning_rate:
+        if self.lowest_rate >= self.learning_rate:
             raise InputError(
                 f"lowest_rate must lie in (0, learning_rate={self.learning_rate}),"
                 f" got {self.lowest_rate}"
@@ -165,10 +148,10 @@ class RangeSearch(FineTuning):
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What is minimised, how, from which seed, and by whose scores."""
+class TrainingPlan:
+    """What is minimised, how, from which seed, and by the scores of which teacher, if any."""
 
     loss: Loss
     training: FineTuning
     seed: int = 0
-    teach: Teach | None = None
+    teacher: Reranker | None = None

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from recross.collections.collection import Collection
 from recross.inference.session import Session
 from recross.negatives.ranked import RankWindow
+from recross.negatives.sampler import TrainingStage
+from recross.rerankers.reranker import Reranker
 from recross.retrieval.random_order import RandomOrder
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.seeding import generator
 from recross.store import Store
 from recross.tracking.tracker import Log
-from recross.training.data.groups import Groups
 from recross.training.data.leaks import LeakPolicy, find_leaks
-from recross.training.data.training_data import Task, TrainingData, mined_groups
-from recross.training.fit import check, fit
-from recross.training.recipe import FineTuning, Recipe, Teach
-from recross.training.teaching import Teacher, teach
+from recross.training.data.phases import Phase
+from recross.training.data.splits import SplitCollection
+from recross.training.data.training_data import Task, TrainingData, mine_phase
+from recross.training.fit import fit
+from recross.training.recipe import FineTuning, TrainingPlan
+from recross.training.requirements import check_plan
+from recross.training.teaching import Teacher
 from recross.training.validation import Trainable, Validation
 
 logger = logging.getLogger(__name__)
@@ -37,10 +40,7 @@ class Trainer:
     ``retriever`` gives the candidates that validation re-ranks, to the recipe's own depth.
     """
 
-    collection: Collection
-    train_split: str
-    dev_split: str
-    test_split: str
+    splits: SplitCollection
     retriever: Retriever
     training_data: TrainingData
     leaks: LeakPolicy
@@ -50,90 +50,93 @@ class Trainer:
     def train(
         self,
         reranker: Trainable,
-        recipe: Recipe,
+        plan: TrainingPlan,
         teacher: Teacher | None = None,
         log: Log | None = None,
     ) -> Path:
         """The folder of the checkpoint with its manifest, trained unless the store has it."""
-        hardware = recipe.training.hardware(self.session.hardware)
+        hardware = plan.training.hardware(self.session.hardware)
         identity = {
             "reranker": replace(self.session, hardware=hardware).over(reranker),
-            "collection": self.collection.fingerprint,
-            "splits": [self.train_split, self.dev_split, self.test_split],
+            "collection": self.splits.collection.fingerprint,
+            "splits": self.splits.names,
             "leaks": self.leaks,
             "retriever": self.retriever,
             "training_data": self.training_data,
-            "loss": recipe.loss,
-            "training": recipe.training,
-            "seed": recipe.seed,
+            "loss": plan.loss,
+            "training": plan.training,
+            "seed": plan.seed,
             **({"teacher": teacher} if teacher is not None else {}),
         }
 
         def make(folder: Path) -> Mapping[str, Any]:
-            teach = self._teach(teacher) if teacher is not None else None
-            return self._fit(reranker, replace(recipe, teach=teach), folder, log)
+            scorer = self._prepare(teacher) if teacher is not None else None
+            return self._fit(reranker, replace(plan, teacher=scorer), folder, log)
 
-        return Store(self.session.store).artefact("checkpoints", identity, make, resumable=True)
+        return self._store.artefact("checkpoints", identity, make, resumable=True)
 
-    def _teach(self, teacher: Teacher) -> Teach:
-        """Train the teacher first, where it is to be."""
+    @property
+    def _store(self) -> Store:
+        return Store(self.session.store)
+
+    def _prepare(self, teacher: Teacher) -> Reranker:
+        """Return the teacher's re-ranker, trained first where it is to be."""
         reranker = teacher.reranker
         if isinstance(teacher.training, FineTuning) and isinstance(reranker, Trainable):
             logger.info("the teacher first")
-            recipe = Recipe(teacher.loss, teacher.training, self.seed)
-            reranker = reranker.trained(self.train(reranker, recipe))
-        return teach(reranker)
+            plan = TrainingPlan(teacher.loss, teacher.training, self.seed)
+            reranker = reranker.trained(self.train(reranker, plan))
+        return reranker
 
     def _fit(
         self,
         reranker: Trainable,
-        recipe: Recipe,
+        plan: TrainingPlan,
         folder: Path,
         log: Log | None,
     ) -> Mapping[str, Any]:
-        check(recipe, reranker.network, recipe.training.hardware(self.session.hardware))
-        phases, record = self._phases(recipe.training)
-        count = len(phases[-1][0].groups)
-        logger.info("training on %d groups, %d steps", count, recipe.training.steps)
-        validation = self._validation(recipe.training)
-        took = fit(reranker, phases, recipe, self.session.hardware, validation, folder, log)
+        training, hardware = plan.training, self.session.hardware
+        check_plan(plan, reranker.network, training.hardware(hardware))
+        phases, leaks = self._find_phases(training)
+        logger.info("training on %d groups, %d steps", len(phases[-1].groups), training.steps)
+        validation = self._make_validation(training)
+        took = fit(reranker, phases, plan, hardware, validation, folder, log)
+        record = {"negatives": [phase.record for phase in phases], "leaks": leaks}
         return {"training": {**took, **record}}
 
-    def _phases(self, training: FineTuning) -> tuple[list[tuple[Groups, float]], Mapping[str, Any]]:
-        """Groups and their shares of the steps, easy ones first, and where they come from."""
-        easy = training.easy_share
+    def _find_phases(self, training: FineTuning) -> tuple[Sequence[Phase], Mapping[str, int]]:
+        """Return groups and their shares of the steps, easy ones first, and the leaks found."""
+        splits, easy = self.splits, training.easy_share
         is_judged = self.training_data.reads_judgments or easy > 0
-        split = self.train_split if is_judged else None
-        leaks = find_leaks(self.collection, split, (self.dev_split, self.test_split))
+        split = splits.train if is_judged else None
+        leaks = find_leaks(splits.collection, split, (splits.dev, splits.test))
         leaks.check(self.leaks)
         task = Task(
-            *(self.collection, self.train_split, training.negatives_per_positive, self.seed),
-            *(leaks, self.leaks, Store(self.session.store)),
+            collection=splits.collection,
+            split=splits.train,
+            negatives=training.negatives_per_positive,
+            seed=self.seed,
+            leaks=leaks,
+            leak_policy=self.leaks,
+            store=self._store,
         )
-        stages = [("easy", mined_groups(EASY, task), easy)] if easy else []
-        for name, (groups, share) in self.training_data.phases(task).items():
-            stages.append((name, groups, (1 - easy) * share))
-        record = [
-            {"stage": name, "share": share, "left_out": groups.left_out, "mined": groups.mined}
-            for name, groups, share in stages
-        ]
-        phases = [(groups, share) for _, groups, share in stages]
-        return phases, {"negatives": record, "leaks": leaks.counts if is_judged else {}}
+        first = [mine_phase("easy", TrainingStage(EASY, easy), task)] if easy else []
+        others = self.training_data.phases(task)
+        phases = [*first, *(replace(phase, share=(1 - easy) * phase.share) for phase in others)]
+        return phases, leaks.counts if is_judged else {}
 
-    def _validation(self, training: FineTuning) -> Validation:
-        judged = self.collection.qrels(self.dev_split)
+    def _make_validation(self, training: FineTuning) -> Validation:
+        collection, dev = self.splits.collection, self.splits.dev
+        judged = collection.qrels(dev)
         order = generator(0, "validation").permutation(len(judged))
         chosen = sorted(order[: training.validation_queries].tolist())
         query_ids = [list(judged)[number] for number in chosen]
-        every = self.collection.query_ids(self.dev_split)
-        store = Store(self.session.store)
-        candidates = retrieve_once(
-            self.retriever, self.collection, every, training.validation_depth, store
-        )
+        depth, every = training.validation_depth, collection.query_ids(dev)
+        candidates = retrieve_once(self.retriever, collection, every, depth, self._store)
         return Validation(
             candidates=candidates.restrict(query_ids),
-            collection=self.collection,
+            collection=collection,
             qrels={query_id: judged[query_id] for query_id in query_ids},
             measure=training.measure,
-            relevant_from=self.collection.relevant_grade(self.dev_split),
+            relevant_from=collection.relevant_grade(dev),
         )

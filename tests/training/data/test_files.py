@@ -24,10 +24,10 @@ from recross.training.data.files.line_groups import LineGroups
 from recross.training.data.files.lines import ROWS_HELD
 from recross.training.data.files.teacher_run import TeacherRun
 from recross.training.data.files.triples import ScoredTriples, TextTriples, TripleLines, Triples
-from recross.training.data.groups import Groups
+from recross.training.data.groups import TrainingGroups
 from recross.training.data.leaks import find_leaks
-from recross.training.data.steps import Phase, StepData
 from recross.training.data.training_data import MinedNegatives, Task
+from recross.training.steps.step_data import StepData
 
 NEGATIVES = RankWindow(RandomOrder())
 SOME_IDS = "q2\td2\td3\nq2\td2\td4\nq3\td3\td4\n"
@@ -44,11 +44,9 @@ def read(collection, tmp_path):
     """The groups of some training data, for the toy collection."""
 
     def groups(data, **changes):
-        ((found, share),) = data.phases(
-            task_of(changes.pop("collection", collection), tmp_path, **changes)
-        ).values()
-        assert share == 1.0
-        return found
+        (phase,) = data.phases(task_of(changes.pop("collection", collection), tmp_path, **changes))
+        assert phase.share == 1.0
+        return phase.groups
 
     return groups
 
@@ -257,8 +255,8 @@ def test_pairs_of_ir_datasets_are_triples(dataset, tmp_path):
     task = task_of(few, tmp_path)
 
     def groups(data):
-        found, _ = data.phases(task)["all"]
-        return [(group.query_id, *group.doc_ids) for group in found.groups]
+        (phase,) = data.phases(task)
+        return [(group.query_id, *group.doc_ids) for group in phase.groups.groups]
 
     assert groups(DocPairs(dataset)) == [("q1", "d1", "d2"), ("q2", "d3", "d1"), ("q2", "d3", "d2")]
     assert groups(DocPairs(dataset, limit=2)) == [("q1", "d1", "d2"), ("q2", "d3", "d1")]
@@ -397,7 +395,7 @@ def test_a_file_that_cannot_be_read_is_refused(read, tmp_path, name, content, me
 def test_arguments_are_checked_before_anything_is_read(kind):
     with pytest.raises(InputError, match="lines_per_group must be at least 1, got 0"):
         kind("anything", lines_per_group=0)
-    with pytest.raises(InputError, match="limit must be at least 1 or null, got 0"):
+    with pytest.raises(InputError, match="limit must be at least 1, got 0"):
         DocPairs("anything", limit=0)
 
 
@@ -432,8 +430,9 @@ def test_what_evaluation_asks_is_part_of_what_an_index_is(read, write, collectio
 
 def test_mined_negatives_are_training_data_too(collection, tmp_path):
     task = task_of(collection, tmp_path)
-    ((name, (found, share)),) = MinedNegatives(NEGATIVES).phases(task).items()
-    assert (name, share) == ("all", 1.0)
+    (phase,) = MinedNegatives(NEGATIVES).phases(task)
+    assert (phase.name, phase.share) == ("all", 1.0)
+    found = phase.groups
     assert {len(group.doc_ids) for group in found.groups} == {3}
     assert found.texts_over(collection) is collection
 
@@ -464,10 +463,9 @@ def test_two_hundred_thousand_lines_are_on_disk_and_only_those_asked_for_are_par
     )
     network = CrossEncoder(str(tiny_bert)).network
     tracemalloc.start()
-    found, _ = data.phases(task)["all"]
-    steps = StepData(
-        [Phase(found.groups, 10)], collection, network, batch_size=4, tokens=10**6, seed=0
-    )
+    (phase,) = data.phases(task)
+    found = phase.groups
+    steps = StepData([phase], 10, collection, network, batch_size=4, tokens=10**6, seed=0)
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(found.groups) == LINES
@@ -510,4 +508,4 @@ def test_alike_groups_speak_for_each_other(read, write):
     found = read(ScoredTriples(write("1\t0\tq2\td2\td3\n")))
     assert found.untaught == 0
     one = replace(found.groups[0], teacher_scores=None)
-    assert Groups((found.groups[0], one), {}).untaught == 1
+    assert TrainingGroups((found.groups[0], one), {}).untaught == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,29 +12,29 @@ from recross.negatives.sampler import Mined
 from recross.records import TrainingGroup
 from recross.seeding import generator
 from recross.training.data.leaks import Leaks
-from recross.training.data.refresh import Refresh
 
 
 @dataclass(frozen=True)
-class Groups:
+class TrainingGroups:
     """Training groups, what was left out of them, and what mining dropped, by reason.
 
-    Groups may be read from disk one by one: where they are ``alike``, all have a teacher's scores
-    or none has. ``texts`` are those of theirs that no collection holds. With ``refresh`` a group
-    is a pool, of which a step learns from what the network then finds hardest.
+    Groups ``on_disk`` are read one by one, and all of them have a teacher's scores or none has.
+    ``texts`` are those of theirs that no collection holds.
     """
 
     groups: Sequence[TrainingGroup]
     left_out: Mapping[str, int]
     mined: Mapping[str, Any] = field(default_factory=dict)
-    alike: bool = False
+    on_disk: bool = False
     texts: Texts | None = None
-    refresh: Refresh | None = None
+
+    def __len__(self) -> int:
+        return len(self.groups)
 
     @property
     def untaught(self) -> int:
-        """How many lack a teacher's scores."""
-        if self.alike:
+        """How many groups lack a teacher's scores."""
+        if self.on_disk:
             return 0 if self.groups[0].teacher_scores is not None else len(self.groups)
         return sum(group.teacher_scores is None for group in self.groups)
 
@@ -50,7 +50,7 @@ def make_groups(
     negatives: int,
     seed: int,
     leaks: Leaks = Leaks(),
-) -> Groups:
+) -> TrainingGroups:
     """One group for each relevant document of each query of ``split``, labelled with its grade.
 
     Every draw depends on (seed, query_id, document) alone. A query that leaks from an evaluation
@@ -71,26 +71,24 @@ def make_groups(
             left_out["without_positive"] += 1
         else:
             graded = {doc_id: judged[query_id][doc_id] for doc_id in known}
-            own = _groups_of(query_id, graded, mined, negatives, seed)
-            left_out["without_negatives"] += len(known) - len(own)
-            groups += own
+            drawn = list(_draw_groups(query_id, graded, mined, negatives, seed))
+            left_out["without_negatives"] += len(known) - len(drawn)
+            groups += drawn
     if not groups:
         raise InputError(
             f"split {split!r} must hold queries with a relevant document and negatives,"
             f" got none ({left_out})"
         )
-    return Groups(tuple(groups), left_out, mined.counts)
+    return TrainingGroups(tuple(groups), left_out, mined.counts)
 
 
-def _groups_of(
+def _draw_groups(
     query_id: str, positives: Mapping[str, int], mined: Mined, size: int, seed: int
-) -> list[TrainingGroup]:
-    groups = []
+) -> Iterator[TrainingGroup]:
     for positive, grade in positives.items():
         rng = generator(seed, "negatives", f"{query_id} {positive}")
         if drawn := mined.draw(query_id, positive, size, rng):
             doc_ids = (positive, *drawn)
             labels = (float(grade), *(0.0 for _ in drawn))
             first = mined.first_stage_scores(query_id, doc_ids)
-            groups.append(TrainingGroup(query_id, doc_ids, labels, first_stage_scores=first))
-    return groups
+            yield TrainingGroup(query_id, doc_ids, labels, first_stage_scores=first)

@@ -1,16 +1,11 @@
-"""Steps of a network that encodes texts apart: every query learns from every document of the step.
-
-In-batch negatives (Karpukhin et al. 2020) do not depend on what fits in memory: texts are encoded
-in chunks without a gradient, the loss gives that of every vector, and each chunk is encoded again
-to carry it on (GradCache, Gao et al. 2021).
-"""
+"""The texts of a step in which every query learns from every document (in-batch negatives)."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,7 +14,7 @@ from torch import Tensor
 from recross.collections.collection import Collection
 from recross.inference.batches import PackedBatch, token_budget
 from recross.inference.tokens import Ints, Sequences
-from recross.negatives.copies import folded
+from recross.negatives.copies import fold_text
 from recross.records import TrainingGroup
 from recross.training.losses.loss import ABSENT
 
@@ -42,7 +37,7 @@ class EncodesApart(Protocol):
 
 
 @dataclass(frozen=True)
-class InBatchStep:
+class StepTexts:
     """All texts of a step, in chunks that fit the budget, and what each query learns from.
 
     Texts are the queries of the groups, then their documents, each once. Targets are ``(Q, N)``
@@ -50,38 +45,38 @@ class InBatchStep:
     """
 
     chunks: Sequence[tuple[Ints, PackedBatch]]  # numbers of texts, and their tokens
-    asked: Tensor  # (Q,) the text of each group's query
+    queries: Tensor  # (Q,) the text of each group's query
     documents: Tensor  # (N,) the texts of all documents
     labels: Tensor
     teacher_scores: Tensor
 
-    def to(self, device: torch.device) -> InBatchStep:
+    def to(self, device: torch.device) -> StepTexts:
         """The same step on another device, but for its chunks, of which one is moved at a time."""
-        return InBatchStep(
+        return StepTexts(
             self.chunks,
-            self.asked.to(device),
+            self.queries.to(device),
             self.documents.to(device),
             self.labels.to(device),
             self.teacher_scores.to(device),
         )
 
     @property
-    def texts(self) -> int:
-        """How many there are."""
+    def count(self) -> int:
+        """How many texts the step has."""
         return sum(len(which) for which, _ in self.chunks)
 
     @property
     def pairs(self) -> int:
-        """How many scores are learned from."""
+        """How many pairs of a query and a document are learned from."""
         return int((self.labels != ABSENT).sum())
 
     def scores(self, vectors: Tensor, scale: float) -> Tensor:
         """Cosines of queries and documents times ``scale``, ``(Q, N)``, from all texts' vectors."""
-        products: Tensor = scale * vectors[self.asked] @ vectors[self.documents].T
+        products: Tensor = scale * vectors[self.queries] @ vectors[self.documents].T
         return products
 
 
-def in_batch_step(
+def gather_texts(
     groups: Sequence[TrainingGroup],
     collection: Collection,
     network: EncodesApart,
@@ -89,7 +84,7 @@ def in_batch_step(
     *,
     relevant: Relevant,
     least_chunks: int = 1,
-) -> InBatchStep:
+) -> StepTexts:
     """Gather the texts of a step's groups; each query is offered all of its documents.
 
     What is ``relevant`` to a query, in the step or by its judgments, and copies of it, are no
@@ -108,30 +103,35 @@ def in_batch_step(
     column = {doc_id: number for number, doc_id in enumerate(documents)}
     shape = (len(groups), len(documents))
     labels, teacher = (np.full(shape, value, np.float32) for value in (0.0, ABSENT))
-    in_step = relevant_of(groups)
-    copies = [folded(collection.documents[doc_id]) for doc_id in documents]
+    in_step = find_relevant(groups)
+    copies = [fold_text(collection.documents[doc_id]) for doc_id in documents]
     for number, group in enumerate(groups):
         known = in_step[group.query_id] | relevant.get(group.query_id, set())
-        barred = {folded(collection.documents[doc_id]) for doc_id in known}
+        barred = {fold_text(collection.documents[doc_id]) for doc_id in known}
         labels[number, [text in barred for text in copies]] = ABSENT
-        own = [column[doc_id] for doc_id in group.doc_ids]
-        labels[number, own] = group.labels
+        columns = [column[doc_id] for doc_id in group.doc_ids]
+        labels[number, columns] = group.labels
         if group.teacher_scores is not None:
-            teacher[number, own] = group.teacher_scores
-    return InBatchStep(
+            teacher[number, columns] = group.teacher_scores
+    return StepTexts(
         chunks=chunks,
-        asked=torch.tensor([row[group.query_id] for group in groups]),
+        queries=torch.tensor([row[group.query_id] for group in groups]),
         documents=torch.arange(len(queries), len(texts)),
         labels=torch.from_numpy(labels),
         teacher_scores=torch.from_numpy(teacher),
     )
 
 
-def relevant_of(groups: Iterable[TrainingGroup]) -> Relevant:
-    """What groups say is relevant, by query."""
-    found: defaultdict[str, set[str]] = defaultdict(set)
+def find_relevant(groups: Iterable[TrainingGroup]) -> Relevant:
+    """Return what groups say is relevant, by query."""
+    relevant: defaultdict[str, set[str]] = defaultdict(set)
     for group in groups:
         for doc_id, label in zip(group.doc_ids, group.labels, strict=True):
             if label > 0:
-                found[group.query_id].add(doc_id)
-    return found
+                relevant[group.query_id].add(doc_id)
+    return relevant
+
+
+def learns_across(network: Any) -> TypeGuard[EncodesApart]:
+    """Whether a network encodes texts apart, and its queries learn from all documents of a step."""
+    return isinstance(network, EncodesApart) and network.in_batch_negatives

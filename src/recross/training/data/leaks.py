@@ -11,7 +11,7 @@ from typing import Literal
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
-from recross.negatives.copies import folded
+from recross.negatives.copies import fold_text
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Leaks:
 
     def asks(self, text: str) -> bool:
         """Whether an evaluation split asks a query of this text."""
-        return folded(text) in self.asked
+        return fold_text(text) in self.asked
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -75,11 +75,11 @@ def find_leaks(
         for evaluation in evaluation_splits
         for query_id in collection.split_queries.get(evaluation, ())
     }
-    texts = frozenset(folded(text) for text in asked.values())
+    texts = frozenset(fold_text(text) for text in asked.values())
     if split is None:
         return Leaks(asked=texts)
     training = {query_id: collection.queries[query_id] for query_id in collection.query_ids(split)}
-    leaked = frozenset(query_id for query_id, text in training.items() if folded(text) in texts)
+    leaked = frozenset(query_id for query_id, text in training.items() if fold_text(text) in texts)
     others = {query_id: text for query_id, text in training.items() if query_id not in leaked}
     near = dict(near_duplicates(others, asked))
     if near:

@@ -61,17 +61,22 @@ class TrainableNetwork(Network, Protocol):
 def micro_batches(
     groups: Sequence[TrainingGroup], collection: Collection, network: TrainableNetwork, budget: int
 ) -> Iterator[MicroBatch]:
-    """Pack groups, in order, into micro-batches of at most ``budget`` tokens, each group whole."""
-    lists = [_listed(group, network.documents_per_item) for group in groups]
+    """Pack groups, in order, into micro-batches of at most ``budget`` tokens, each group whole.
+
+    Groups of 3, 2 and 4 items: ``ends`` are 0, 3, 5, 9, so that the second group is sequences 3
+    and 4. Where they have 60, 50 and 90 tokens and the budget is 120, the first two groups are one
+    micro-batch, of sequences 0 to 4 and two thirds of the step, and the third group is the other.
+    """
+    lists = [_list_items(group, network.documents_per_item) for group in groups]
     sequences = _encode(groups, lists, collection, network)
     ends = np.cumsum([0, *(len(listed.items) for listed in lists)])
     tokens = np.diff(sequences.offsets[ends])
     for first, last in _spans(tokens.tolist(), budget):
-        own = sequences.take(np.arange(ends[first], ends[last]))
-        yield _micro_batch(lists[first:last], own, (last - first) / len(groups))
+        batch = sequences.take(np.arange(ends[first], ends[last]))
+        yield _micro_batch(lists[first:last], batch, (last - first) / len(groups))
 
 
-class _Listed(NamedTuple):
+class _Items(NamedTuple):
     """What of a group is scored: positions of documents, and what is known of each."""
 
     items: list[tuple[int, ...]]
@@ -80,7 +85,7 @@ class _Listed(NamedTuple):
     first_stage_scores: list[float]
 
 
-def _listed(group: TrainingGroup, documents_per_item: int) -> _Listed:
+def _list_items(group: TrainingGroup, documents_per_item: int) -> _Items:
     """Documents one by one, or every ordered pair of documents with different labels.
 
     A pair's label is 1 where its first document is the more relevant, else 0; its scores, the
@@ -91,14 +96,14 @@ def _listed(group: TrainingGroup, documents_per_item: int) -> _Listed:
     teacher = group.teacher_scores
     if documents_per_item == 1:
         items: list[tuple[int, ...]] = [(n,) for n in range(count)]
-        return _Listed(items, list(group.labels), list(teacher or (ABSENT,) * count), list(first))
+        return _Items(items, list(group.labels), list(teacher or (ABSENT,) * count), list(first))
     pairs = [
         (one, other)
         for one, label in enumerate(group.labels)
         for other, other_label in enumerate(group.labels)
         if label != other_label
     ]
-    return _Listed(
+    return _Items(
         [*pairs],
         [float(group.labels[one] > group.labels[other]) for one, other in pairs],
         [teacher[one] - teacher[other] if teacher else ABSENT for one, other in pairs],
@@ -108,7 +113,7 @@ def _listed(group: TrainingGroup, documents_per_item: int) -> _Listed:
 
 def _encode(
     groups: Sequence[TrainingGroup],
-    lists: Sequence[_Listed],
+    lists: Sequence[_Items],
     collection: Collection,
     network: TrainableNetwork,
 ) -> Sequences:
@@ -128,6 +133,7 @@ def _encode(
 
 
 def _spans(tokens: Sequence[int], budget: int) -> Iterator[tuple[int, int]]:
+    """Numbers of the first group of each micro-batch, and of the one after its last."""
     first, held = 0, 0
     for number, size in enumerate(tokens):
         if number > first and held + size > budget:
@@ -137,22 +143,28 @@ def _spans(tokens: Sequence[int], budget: int) -> Iterator[tuple[int, int]]:
     yield first, len(tokens)
 
 
-def _micro_batch(lists: Sequence[_Listed], own: Sequences, share: float) -> MicroBatch:
+def _micro_batch(lists: Sequence[_Items], sequences: Sequences, share: float) -> MicroBatch:
+    """Sort the sequences of whole groups by length, and say where in the lists each one belongs.
+
+    Lists of 3 and 2 items are rows of the longest, 3: flattened, the first takes places 0, 1, 2,
+    the second 3, 4, and place 5 stays empty. Were the fourth sequence the longest and sorted to the
+    front, the first of ``places`` would be 3.
+    """
     sizes = [len(listed.items) for listed in lists]
     longest = max(sizes)
     places: Ints = np.concatenate([row * longest + np.arange(n) for row, n in enumerate(sizes)])
-    order = by_length(own.lengths)
+    order = by_length(sequences.lengths)
 
-    def filled(values: Sequence[Sequence[float]], empty: float) -> Tensor:
+    def fill(values: Sequence[Sequence[float]], empty: float) -> Tensor:
         flat = np.full(len(lists) * longest, empty, dtype=np.float32)
         flat[places] = [value for row in values for value in row]
         return torch.from_numpy(flat).view(len(lists), longest)
 
     return MicroBatch(
-        batch=PackedBatch.of(own.take(order), torch.device("cpu")),
+        batch=PackedBatch.of(sequences.take(order), torch.device("cpu")),
         places=torch.from_numpy(places[order]),
-        labels=filled([listed.labels for listed in lists], ABSENT),
-        teacher_scores=filled([listed.teacher_scores for listed in lists], ABSENT),
-        first_stage_scores=filled([listed.first_stage_scores for listed in lists], 0.0),
+        labels=fill([listed.labels for listed in lists], ABSENT),
+        teacher_scores=fill([listed.teacher_scores for listed in lists], ABSENT),
+        first_stage_scores=fill([listed.first_stage_scores for listed in lists], 0.0),
         share=share,
     )

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 from recross.collections.collection import Collection
-from recross.negatives.composed import Refreshed, stages_of
-from recross.negatives.sampler import NegativeSampler
+from recross.negatives.sampler import NegativeSampler, TrainingStage
 from recross.store import Store
-from recross.training.data.groups import Groups, make_groups
+from recross.training.data.groups import make_groups
 from recross.training.data.leaks import LeakPolicy, Leaks
+from recross.training.data.phases import Phase
 from recross.training.data.refresh import Refresh
-
-Phases = Mapping[str, tuple[Groups, float]]
-"""Groups by the name of their phase, each with its share of the steps, in order."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class TrainingData(Protocol):
     def negatives(self) -> NegativeSampler | None:
         """The strategy that negatives are drawn by; ``None``: they come with the file."""
 
-    def phases(self, task: Task) -> Phases:
+    def phases(self, task: Task) -> Sequence[Phase]:
         """Groups to learn from, none of a query that an evaluation split asks; shares add to 1."""
 
 
@@ -59,19 +56,17 @@ class MinedNegatives:
     reads_judgments: ClassVar[bool] = True
     may_be_taught: ClassVar[bool] = False
 
-    def phases(self, task: Task) -> Phases:
+    def phases(self, task: Task) -> Sequence[Phase]:
         """One phase for each stage of the strategy."""
-        return {
-            name: (mined_groups(part.sampler, task), part.share)
-            for name, part in stages_of(self.negatives).items()
-        }
+        schedule = self.negatives.schedule
+        return [mine_phase(name, stage, task) for name, stage in schedule.items()]
 
 
-def mined_groups(sampler: NegativeSampler, task: Task) -> Groups:
-    """Each relevant document of the split with what the sampler draws beside it."""
-    mined = sampler.mine(task.collection, task.split, task.store)
-    size, refresh = task.negatives, None
-    if isinstance(sampler, Refreshed):
-        size, refresh = size * sampler.pool, Refresh(sampler.every, size)
+def mine_phase(name: str, stage: TrainingStage, task: Task) -> Phase:
+    """Each relevant document of the split with what the stage's strategy draws beside it."""
+    mined = stage.sampler.mine(task.collection, task.split, task.store)
+    size = task.negatives * stage.pool
     groups = make_groups(mined, task.collection, task.split, size, task.seed, task.leaks)
-    return replace(groups, refresh=refresh)
+    every = stage.refresh_every
+    refresh = Refresh(every, task.negatives) if every is not None else None
+    return Phase(name, groups, stage.share, refresh)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor
 
+from recross.parts.bounds import Gt, checked
 from recross.training.losses.loss import (
     Lists,
     Loss,
-    check_positive,
     log_shares,
     mean_over_queries,
 )
@@ -49,6 +49,7 @@ class MarginMSE(Loss):
 
 
 @dataclass(frozen=True)
+@checked
 class TeacherKL(Loss):
     """Kullback-Leibler divergence of the network's list from the teacher's.
 
@@ -56,14 +57,9 @@ class TeacherKL(Loss):
     where its scores are of another scale, as cosines are; the value is not multiplied by a square.
     """
 
-    temperature: float = 1.0
-    teacher_temperature: float | None = None
+    temperature: Annotated[float, Gt(0)] = 1.0
+    teacher_temperature: Annotated[float, Gt(0)] | None = None
     learns_from_teacher: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_positive(temperature=self.temperature)
-        if self.teacher_temperature is not None:
-            check_positive(teacher_temperature=self.teacher_temperature)
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over queries."""
@@ -75,6 +71,7 @@ class TeacherKL(Loss):
 
 
 @dataclass(frozen=True)
+@checked
 class DiscountedRankMSE(Loss):
     """Squared difference of approximate ranks from the teacher's (ADR-MSE, Schlatt et al. 2025).
 
@@ -83,11 +80,8 @@ class DiscountedRankMSE(Loss):
     teacher's scores matters; equal ones are in order as the list has them.
     """
 
-    temperature: float = 1.0
+    temperature: Annotated[float, Gt(0)] = 1.0
     learns_from_teacher: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_positive(temperature=self.temperature)
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over each query's documents, then over queries."""

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from recross.errors import InputError
-from recross.training.losses.loss import Lists, Loss, check_positive, log_shares
+from recross.parts.bounds import Ge, Gt, checked
+from recross.training.losses.loss import Lists, Loss, log_shares
 from recross.training.losses.ranks import before
 
 
 @dataclass(frozen=True)
+@checked
 class Listwise(Loss):
     """Localized contrastive estimation: softmax over a query's list (Gao et al. 2021).
 
     With several positives the target is spread over them in proportion to their labels.
     """
 
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_positive(temperature=self.temperature)
+    temperature: Annotated[float, Gt(0)] = 1.0
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over queries."""
@@ -33,6 +31,7 @@ class Listwise(Loss):
 
 
 @dataclass(frozen=True)
+@checked
 class Poly1(Loss):
     """Softmax cross-entropy plus its first polynomial term (RankT5, Zhuang et al. 2023).
 
@@ -40,13 +39,8 @@ class Poly1(Loss):
     listwise loss.
     """
 
-    weight: float = 1.0
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.weight < math.inf:
-            raise InputError(f"weight must not be negative, got {self.weight}")
-        check_positive(temperature=self.temperature)
+    weight: Annotated[float, Ge(0)] = 1.0
+    temperature: Annotated[float, Gt(0)] = 1.0
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over queries."""
@@ -59,6 +53,7 @@ class Poly1(Loss):
 
 
 @dataclass(frozen=True)
+@checked
 class ListNet(Loss):
     """Cross-entropy of the top-one probabilities of labels and scores (Cao et al. 2007).
 
@@ -66,10 +61,7 @@ class ListNet(Loss):
     that of the scores.
     """
 
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_positive(temperature=self.temperature)
+    temperature: Annotated[float, Gt(0)] = 1.0
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over queries."""
@@ -80,6 +72,7 @@ class ListNet(Loss):
 
 
 @dataclass(frozen=True)
+@checked
 class ListMLE(Loss):
     """Likelihood of the labels' order when documents are drawn one after another (Xia et al. 2008).
 
@@ -87,10 +80,7 @@ class ListMLE(Loss):
     (Plackett-Luce). Equal labels are in order as the list has them.
     """
 
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_positive(temperature=self.temperature)
+    temperature: Annotated[float, Gt(0)] = 1.0
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Sum over each query's draws, then mean over queries."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recross.errors import InputError
-
 ABSENT = float("-inf")
 """The target of a place that holds no document."""
 
 
-class Loss(Protocol):
+class Loss(ABC):
     """Scores ``(Q, N)`` and targets ``(Q, N)`` to one number, a mean over queries.
 
     Targets are labels, higher is more relevant, or the scores of a teacher. A target of ``ABSENT``
@@ -34,6 +32,7 @@ class Loss(Protocol):
         """Whether it is given the logits of the answers ``(Q, N, C)`` in place of scores."""
         return False
 
+    @abstractmethod
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """The value to minimise."""
 
@@ -86,14 +85,3 @@ def mean_over_queries(values: Tensor, counted: Tensor) -> Tensor:
     """
     totals = values.masked_fill(~counted, 0.0).flatten(1).sum(dim=1)  # (Q,)
     return (totals / counted.flatten(1).sum(dim=1).clamp(min=1)).mean()
-
-
-def check_positive(**settings: float) -> None:
-    """Refuse settings that are not positive numbers.
-
-    Raises:
-        InputError: one is not; the message names it.
-    """
-    for name, value in settings.items():
-        if not 0 < value < math.inf:
-            raise InputError(f"{name} must be positive and finite, got {value}")

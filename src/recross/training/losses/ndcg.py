@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from recross.errors import InputError
-from recross.training.losses.loss import Lists, Loss, check_positive
+from recross.parts.bounds import Ge, Gt, checked
+from recross.training.losses.loss import Lists, Loss
 from recross.training.losses.ranks import approximate_ranks, ranks
 
 
 @dataclass(frozen=True)
+@checked
 class LambdaLoss(Loss):
     """NDCG-Loss2++ of the LambdaLoss framework (Wang et al. 2018), in bits.
 
@@ -23,16 +25,9 @@ class LambdaLoss(Loss):
     With ``depth`` only pairs that both rank so high count.
     """
 
-    sigma: float = 1.0
-    mu: float = 10.0
-    depth: int | None = None
-
-    def __post_init__(self) -> None:
-        check_positive(sigma=self.sigma)
-        if not 0 <= self.mu < math.inf:
-            raise InputError(f"mu must not be negative, got {self.mu}")
-        if self.depth is not None and self.depth < 2:
-            raise InputError(f"depth must be at least 2, got {self.depth}")
+    sigma: Annotated[float, Gt(0)] = 1.0
+    mu: Annotated[float, Ge(0)] = 10.0
+    depth: Annotated[int, Ge(2)] | None = None
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Sum over each query's pairs, then mean over queries."""
@@ -55,6 +50,7 @@ class LambdaLoss(Loss):
 
 
 @dataclass(frozen=True)
+@checked
 class ApproxNDCG(Loss):
     """What approximate nDCG lacks of 1 (Qin et al. 2010).
 
@@ -62,10 +58,7 @@ class ApproxNDCG(Loss):
     paper's alpha: the lower, the nearer to nDCG and the flatter the loss.
     """
 
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_positive(temperature=self.temperature)
+    temperature: Annotated[float, Gt(0)] = 1.0
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over queries."""

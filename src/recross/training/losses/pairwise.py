@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from recross.training.losses.loss import Lists, Loss, check_positive, mean_over_queries
+from recross.parts.bounds import Gt, checked
+from recross.training.losses.loss import Lists, Loss, mean_over_queries
 
 
 @dataclass(frozen=True)
+@checked
 class MarginRanking(Loss):
     """Hinge: what a better document's lead lacks of ``margin`` (Herbrich et al. 2000).
 
     Bites only where a pair is in the wrong order or too close.
     """
 
-    margin: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_positive(margin=self.margin)
+    margin: Annotated[float, Gt(0)] = 1.0
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over each query's pairs, then over queries."""
@@ -29,6 +29,7 @@ class MarginRanking(Loss):
 
 
 @dataclass(frozen=True)
+@checked
 class RankNet(Loss):
     """Logistic loss of every pair's order (Burges et al. 2005).
 
@@ -38,11 +39,8 @@ class RankNet(Loss):
     Rank-DistiLLM, Schlatt et al. 2025). Pairs of equal targets say nothing.
     """
 
-    sigma: float = 1.0
+    sigma: Annotated[float, Gt(0)] = 1.0
     learns_from_teacher: bool = False
-
-    def __post_init__(self) -> None:
-        check_positive(sigma=self.sigma)
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over each query's pairs, then over queries."""

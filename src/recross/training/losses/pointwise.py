@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recross.training.losses.loss import ABSENT, Lists, Loss, check_positive, mean_over_queries
+from recross.parts.bounds import Gt, checked
+from recross.training.losses.loss import ABSENT, Lists, Loss, mean_over_queries
 
 
 @dataclass(frozen=True)
+@checked
 class Pointwise(Loss):
     """Binary cross-entropy of every document on its own (monoBERT, Nogueira & Cho 2019).
 
@@ -20,10 +22,7 @@ class Pointwise(Loss):
     one that is not.
     """
 
-    positive_weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_positive(positive_weight=self.positive_weight)
+    positive_weight: Annotated[float, Gt(0)] = 1.0
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over each query's documents, then over queries."""
@@ -38,6 +37,7 @@ class Pointwise(Loss):
 
 
 @dataclass(frozen=True)
+@checked
 class AnswerLikelihood(Loss):
     """Cross-entropy of a network's answers: classes of BERT or answer tokens of a language model.
 
@@ -47,11 +47,8 @@ class AnswerLikelihood(Loss):
     between the nearest.
     """
 
-    highest_label: float = 1.0
+    highest_label: Annotated[float, Gt(0)] = 1.0
     reads_answers: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_positive(highest_label=self.highest_label)
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over each query's documents, then over queries."""

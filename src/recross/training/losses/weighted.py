@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import Tensor
 
 from recross.errors import InputError
-from recross.training.losses.loss import Loss, check_positive
+from recross.parts.bounds import Gt, checked
+from recross.training.losses.loss import Loss
 
 
 @dataclass(frozen=True)
+@checked
 class Term:
     """A loss and what its value is multiplied by."""
 
     loss: Loss
-    weight: float = 1.0
+    weight: Annotated[float, Gt(0)] = 1.0
 
     def __post_init__(self) -> None:
-        check_positive(weight=self.weight)
         if isinstance(self.loss, WeightedSum):
             raise InputError("loss must be one without terms of its own, got a WeightedSum")
         if self.loss.reads_answers:
@@ -39,7 +41,7 @@ class WeightedSum(Loss):
 
     @property
     def learns_from_teacher(self) -> bool:
-        """Whether a term does."""
+        """Whether at least one term learns from a teacher's scores."""
         return any(term.loss.learns_from_teacher for term in self.terms.values())
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:

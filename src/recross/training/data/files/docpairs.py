@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from recross.collections.ir_datasets import document_pairs
-from recross.errors import InputError
+from recross.parts.bounds import Ge, checked
 from recross.training.data.files.line_groups import groups_by_id
 from recross.training.data.files.lines import TEXT, TextFile
-from recross.training.data.files.triples import TripleLines, check_lines_per_group, triple
-from recross.training.data.training_data import Phases, Task
+from recross.training.data.files.triples import TripleLines, parse_triple
+from recross.training.data.phases import Phase
+from recross.training.data.training_data import Task
 
 
 @dataclass(frozen=True)
+@checked
 class DocPairs:
     """The ``docpairs`` of an ir_datasets id, such as ``msmarco-passage/train/triples-small``.
 
@@ -26,23 +28,18 @@ class DocPairs:
     """
 
     dataset: str
-    limit: int | None = None
-    lines_per_group: int = 1
+    limit: Annotated[int, Ge(1)] | None = None
+    lines_per_group: Annotated[int, Ge(1)] = 1
     negatives: ClassVar[None] = None
     reads_judgments: ClassVar[bool] = False
     may_be_taught: ClassVar[bool] = False
 
-    def __post_init__(self) -> None:
-        check_lines_per_group(self.lines_per_group)
-        if self.limit is not None and self.limit < 1:
-            raise InputError(f"limit must be at least 1 or null, got {self.limit}")
-
-    def phases(self, task: Task) -> Phases:
+    def phases(self, task: Task) -> list[Phase]:
         """The groups of the dataset, which brings its own negatives."""
         identity = {"docpairs": self.dataset, "limit": self.limit}
         folder = task.store.artefact("lines", identity, lambda folder: self._copy(folder / TEXT))
         file = TextFile(f"docpairs of {self.dataset}", folder / TEXT)
-        return groups_by_id(self, file, TripleLines(triple, self.lines_per_group), task)
+        return groups_by_id(self, file, TripleLines(parse_triple, self.lines_per_group), task)
 
     def _copy(self, path: Path) -> Mapping[str, Any]:
         count = 0

@@ -74,7 +74,7 @@ class CollectionIds:
     collection: Collection
 
     def query_text(self, example: Example) -> str:
-        """The collection's."""
+        """Return the text that the collection has for the example's query."""
         if example.query not in self.collection.queries:
             raise InputError(
                 f"query must be one of {self.collection.name!r}, got {example.query!r}"
@@ -109,7 +109,7 @@ class OwnTexts:
     source: str
 
     def query_text(self, example: Example) -> str:
-        """The example's."""
+        """Return the query itself, which is a text."""
         return example.query
 
     def check(self, example: Example) -> None:
@@ -134,8 +134,8 @@ class OwnTexts:
         return int(number), None if part == "query" else int(part)
 
 
-def finite(name: str, value: Any) -> float:
-    """A finite number.
+def parse_number(name: str, value: Any) -> float:
+    """Return the value as a finite number.
 
     Raises:
         InputError: it is none.

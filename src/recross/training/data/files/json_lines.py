@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from recross.errors import InputError
-from recross.training.data.files.examples import Example, finite
+from recross.training.data.files.examples import Example, parse_number
 from recross.training.data.files.line_groups import groups_of_texts
 from recross.training.data.files.lines import TextFile
-from recross.training.data.training_data import Phases, Task
+from recross.training.data.phases import Phase
+from recross.training.data.training_data import Task
 
 Record = Mapping[str, Any]
 POSITIVE, NEGATIVE = ("positive", "pos"), ("negative", "neg")
@@ -38,7 +39,7 @@ class JsonLines:
     reads_judgments: ClassVar[bool] = False
     may_be_taught: ClassVar[bool] = True
 
-    def phases(self, task: Task) -> Phases:
+    def phases(self, task: Task) -> list[Phase]:
         """The groups of the file, which brings its own negatives."""
         return groups_of_texts(self, TextFile.at(self.path, task.store), JsonFormat(), task)
 
@@ -65,11 +66,11 @@ class JsonFormat:
         ]
 
     def joins(self, lines: Sequence[list[Example]], line: list[Example]) -> bool:
-        """Never."""
+        """Return false: every line stands alone."""
         return False
 
     def examples(self, lines: Sequence[list[Example]]) -> list[Example]:
-        """Those of the line."""
+        """Return the examples of the one line."""
         return lines[0]
 
 
@@ -132,7 +133,7 @@ def _scores(record: Record, positives: int, negatives: int) -> list[Scores | Non
 
 def _of_one_positive(name: str, value: Any, positives: int, negatives: int) -> Scores:
     given = value if isinstance(value, list) else [value]
-    scores = tuple(finite(name, one) for one in given)
+    scores = tuple(parse_number(name, one) for one in given)
     if positives != 1 or len(scores) not in (negatives, negatives + 1):
         raise InputError(
             f"{name} must stand beside one positive, one for each document or for each negative"
@@ -145,4 +146,4 @@ def _numbers(record: Record, name: str) -> Scores:
     value = record.get(name)
     if not isinstance(value, list | None):
         raise InputError(f"{name} must be a list of numbers, got {value!r:.60}")
-    return tuple(finite(name, one) for one in value or ())
+    return tuple(parse_number(name, one) for one in value or ())

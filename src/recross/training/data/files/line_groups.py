@@ -21,9 +21,10 @@ from recross.training.data.files.examples import (
     OwnTexts,
 )
 from recross.training.data.files.lines import IndexedLines, IndexWriter, Line, Row, TextFile
-from recross.training.data.groups import Groups
+from recross.training.data.groups import TrainingGroups
 from recross.training.data.leaks import Leaks
-from recross.training.data.training_data import Phases, Task
+from recross.training.data.phases import Phase
+from recross.training.data.training_data import Task
 
 INDEX = "index"
 REASONS = ("in_evaluation_split", "without_positive", "without_negatives")
@@ -55,7 +56,7 @@ class LineGroups(Sequence[TrainingGroup]):
         try:
             return self.naming.group(number, self.example(number))
         except InputError as error:
-            raise _told(self.lines.file, self.lines[number].line, error) from None
+            raise _locate(self.lines.file, self.lines[number].line, error) from None
 
     def example(self, number: int) -> Example:
         """What the lines of a group say."""
@@ -101,19 +102,19 @@ class TextsOfLines(Mapping[str, str]):
         return sum(1 for _ in self)
 
 
-def groups_by_id(data: Any, file: TextFile, form: LineFormat, task: Task) -> Phases:
+def groups_by_id(data: Any, file: TextFile, form: LineFormat, task: Task) -> list[Phase]:
     """The groups of a file that names queries and documents of the collection."""
     groups, left_out = _read_groups(data, file, form, CollectionIds(task.collection), task)
-    return {"all": (Groups(groups, left_out, alike=True), 1.0)}
+    return [Phase("all", TrainingGroups(groups, left_out, on_disk=True))]
 
 
-def groups_of_texts(data: Any, file: TextFile, form: LineFormat, task: Task) -> Phases:
+def groups_of_texts(data: Any, file: TextFile, form: LineFormat, task: Task) -> list[Phase]:
     """The groups of a file that brings its own texts."""
     naming = OwnTexts(file.name)
     groups, left_out = _read_groups(data, file, form, naming, task)
     by_place = TextsOfLines(groups, naming)
     texts = Texts(groups.lines.index.parent.name, by_place, by_place)
-    return {"all": (Groups(groups, left_out, alike=True, texts=texts), 1.0)}
+    return [Phase("all", TrainingGroups(groups, left_out, on_disk=True, texts=texts))]
 
 
 def _read_groups(
@@ -152,23 +153,23 @@ def _write_index(
     path: Path, file: TextFile, form: LineFormat, naming: Naming, leaks: Leaks
 ) -> Mapping[str, Any]:
     """Write a row for each example to learn from; count what is left out, and why."""
-    sieve = _Sieve(form, naming, leaks)
+    selection = _Selection(form, naming, leaks)
     with IndexWriter(path) as index:
         for row, parsed in _blocks(file, form):
             try:
-                kept = sieve.kept(parsed)
+                kept = selection.select(parsed)
             except InputError as error:
-                raise _told(file, row.line, error) from None
+                raise _locate(file, row.line, error) from None
             for which in kept:
                 index.append(row._replace(which=which))
     if not index.rows:
         raise InputError(
-            f"{file.name} must hold something to learn from, got none ({sieve.left_out})"
+            f"{file.name} must hold something to learn from, got none ({selection.left_out})"
         )
-    return {"groups": index.rows, "left_out": sieve.left_out}
+    return {"groups": index.rows, "left_out": selection.left_out}
 
 
-class _Sieve:
+class _Selection:
     """What of the examples is learned from; counts what is not."""
 
     def __init__(self, form: LineFormat, naming: Naming, leaks: Leaks) -> None:
@@ -177,8 +178,8 @@ class _Sieve:
         self._seen: set[str] = set()
         self.left_out = dict.fromkeys(REASONS, 0)
 
-    def kept(self, lines: Sequence[Any]) -> list[int]:
-        """Which examples of lines that belong together are kept."""
+    def select(self, lines: Sequence[Any]) -> list[int]:
+        """Return which examples of lines that belong together are learned from."""
         if self._form.keeps_queries_together:
             self._check_is_new(lines[0].query)
         examples = self._form.examples(lines)
@@ -218,7 +219,7 @@ def _blocks(file: TextFile, form: LineFormat) -> Iterator[tuple[Row, list[Any]]]
         try:
             parsed = form.parse(line.text)
         except InputError as error:
-            raise _told(file, line.number, error) from None
+            raise _locate(file, line.number, error) from None
         if block and not form.joins(block, parsed):
             yield Row(first.start, last.end, first.number, 0), block
             block = []
@@ -228,6 +229,6 @@ def _blocks(file: TextFile, form: LineFormat) -> Iterator[tuple[Row, list[Any]]]
         yield Row(first.start, last.end, first.number, 0), block
 
 
-def _told(file: TextFile, line: int, error: InputError) -> InputError:
-    """The same problem, and in which line it is."""
+def _locate(file: TextFile, line: int, error: InputError) -> InputError:
+    """Return the same problem with the line that it is in."""
     return InputError(f"{file.name}:{line}: {error}")

@@ -11,10 +11,11 @@ from recross.collections.files import read_qrels
 from recross.errors import InputError
 from recross.records import Qrels, ScoredDoc, relevant_documents
 from recross.runs import Run
-from recross.training.data.files.examples import Example, finite
+from recross.training.data.files.examples import Example, parse_number
 from recross.training.data.files.line_groups import groups_by_id
 from recross.training.data.files.lines import TextFile
-from recross.training.data.training_data import Phases, Task
+from recross.training.data.phases import Phase
+from recross.training.data.training_data import Task
 
 FIELDS = 6
 
@@ -43,7 +44,7 @@ class TeacherRun:
                 f"qrels must be null where is_judged is false, got {str(self.qrels)!r}"
             )
 
-    def phases(self, task: Task) -> Phases:
+    def phases(self, task: Task) -> list[Phase]:
         """The groups of the run, which brings its own negatives."""
         relevant_from = task.collection.relevant_grade(task.split)
         form = RunLines(self._judgments(task), relevant_from, task.negatives)
@@ -77,7 +78,7 @@ class RunLines:
         columns = line.split()
         if len(columns) != FIELDS:
             raise InputError(f"expected {FIELDS} fields, got {len(columns)}")
-        return RunLine(columns[0], columns[2], finite("score", columns[4]))
+        return RunLine(columns[0], columns[2], parse_number("score", columns[4]))
 
     def joins(self, lines: Sequence[RunLine], line: RunLine) -> bool:
         """Whether it is the same query."""

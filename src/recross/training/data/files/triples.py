@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from recross.errors import InputError
-from recross.training.data.files.examples import Example, finite
+from recross.parts.bounds import Ge, checked
+from recross.training.data.files.examples import Example, parse_number
 from recross.training.data.files.line_groups import groups_by_id, groups_of_texts
 from recross.training.data.files.lines import TextFile
-from recross.training.data.training_data import Phases, Task
+from recross.training.data.phases import Phase
+from recross.training.data.training_data import Task
 
 
 @dataclass(frozen=True)
+@checked
 class TripleFile:
     """A file of triples; ``lines_per_group`` bounds how many consecutive lines become one group."""
 
     path: Path
-    lines_per_group: int = 1
+    lines_per_group: Annotated[int, Ge(1)] = 1
     negatives: ClassVar[None] = None
     reads_judgments: ClassVar[bool] = False
     may_be_taught: ClassVar[bool] = False
 
-    def __post_init__(self) -> None:
-        check_lines_per_group(self.lines_per_group)
-
     def _lines(self, read: Callable[[str], Example], task: Task) -> tuple[TextFile, TripleLines]:
-        """The file, and how its lines are read."""
+        """Return the file, and how its lines are read."""
         return TextFile.at(self.path, task.store), TripleLines(read, self.lines_per_group)
 
 
@@ -39,9 +39,9 @@ class Triples(TripleFile):
     Up to ``lines_per_group`` consecutive lines of one query and positive become one group.
     """
 
-    def phases(self, task: Task) -> Phases:
+    def phases(self, task: Task) -> list[Phase]:
         """The groups of the file, which brings its own negatives."""
-        return groups_by_id(self, *self._lines(triple, task), task)
+        return groups_by_id(self, *self._lines(parse_triple, task), task)
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class TextTriples(TripleFile):
     query and positive become one group.
     """
 
-    def phases(self, task: Task) -> Phases:
+    def phases(self, task: Task) -> list[Phase]:
         """The groups of the file, which brings its own negatives."""
-        return groups_of_texts(self, *self._lines(triple, task), task)
+        return groups_of_texts(self, *self._lines(parse_triple, task), task)
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class ScoredTriples(TripleFile):
 
     may_be_taught: ClassVar[bool] = True
 
-    def phases(self, task: Task) -> Phases:
+    def phases(self, task: Task) -> list[Phase]:
         """The groups of the file, which brings its own negatives."""
-        return groups_by_id(self, *self._lines(scored_triple, task), task)
+        return groups_by_id(self, *self._lines(parse_scored_triple, task), task)
 
 
 @dataclass(frozen=True)
@@ -107,31 +107,21 @@ class TripleLines:
         ]
 
 
-def triple(line: str) -> Example:
+def parse_triple(line: str) -> Example:
     """Read ``query, positive, negative``."""
-    query, positive, negative = _fields(line, "query", "positive", "negative")
+    query, positive, negative = _split(line, "query", "positive", "negative")
     return Example(query, (positive, negative), (1.0, 0.0))
 
 
-def scored_triple(line: str) -> Example:
+def parse_scored_triple(line: str) -> Example:
     """Read ``score, score, query, positive, negative``."""
     names = ("score of the positive", "score of the negative", "query", "positive", "negative")
-    high, low, query, positive, negative = _fields(line, *names)
-    scores = (finite(names[0], high), finite(names[1], low))
+    high, low, query, positive, negative = _split(line, *names)
+    scores = (parse_number(names[0], high), parse_number(names[1], low))
     return Example(query, (positive, negative), (1.0, 0.0), scores)
 
 
-def check_lines_per_group(value: int) -> None:
-    """Refuse groups of no line.
-
-    Raises:
-        InputError: it is below 1.
-    """
-    if value < 1:
-        raise InputError(f"lines_per_group must be at least 1, got {value}")
-
-
-def _fields(line: str, *names: str) -> list[str]:
+def _split(line: str, *names: str) -> list[str]:
     fields = [field.strip() for field in line.split("\t")]
     if len(fields) != len(names):
         raise InputError(

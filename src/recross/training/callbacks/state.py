@@ -1,0 +1,90 @@
+"""The state of a training on disk: saved between steps, and gone on from."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from recross.training.module import RankingModule
+from recross.training.optimisation import AveragedWeights
+from recross.training.progress import Progress, TrainingFolder
+
+logger = logging.getLogger(__name__)
+
+
+class RestoreState(pl.Callback):
+    """Begins with the state that an interrupted training left, if there is one."""
+
+    def __init__(self, module: RankingModule, folder: TrainingFolder) -> None:
+        self._module, self._folder = module, folder
+
+    def on_train_start(self, *_: Any) -> None:
+        """Read the weights, averages, optimiser, schedule and progress of the last saved step."""
+        module = self._module
+        if (decay := module.training_plan.training.averaging) is not None:
+            module.averages = AveragedWeights(module.network, decay)
+        if (saved := self._folder.load()) is not None:
+            self._restore(*saved)
+
+    def _restore(self, progress: Progress, saved: Any) -> None:
+        logger.info("training goes on after step %d", progress.step)
+        module = self._module
+        optimizer: Any = module.optimizers(use_pl_optimizer=False)
+        schedule: Any = module.lr_schedulers()
+        module.network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        schedule.load_state_dict(saved["schedule"])
+        if module.averages is not None:
+            module.averages.restore(saved["averages"])
+        module.data.hardest = saved["hardest"]
+        module.progress = progress
+        for step, values in progress.curves:
+            module.log_values(step, values)
+
+
+class SaveState(pl.Callback):
+    """Saves the state every so many seconds, after each validation, and at the end."""
+
+    def __init__(self, module: RankingModule, folder: TrainingFolder) -> None:
+        self._module, self._folder = module, folder
+        self._began = self._saved = 0.0
+
+    def on_train_start(self, *_: Any) -> None:
+        """Start the clock."""
+        self._began = self._saved = time.perf_counter()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Save where it is time to."""
+        progress, training = self._module.progress, self._module.training_plan.training
+        is_due = time.perf_counter() - self._saved >= training.save_seconds
+        if (is_due or training.validates_after(progress.step)) and progress.step < training.steps:
+            self._save()
+
+    def on_train_end(self, *_: Any) -> None:
+        """Leave the final state, with what all processes read, for the one that waits for it."""
+        module, processes = self._module, self._module.processes
+        counts = [float(module.progress.pairs), float(module.progress.tokens)]
+        done = processes.add_up(torch.tensor(counts, dtype=torch.float64, device=processes.device))
+        module.progress.pairs, module.progress.tokens = map(int, done.tolist())
+        self._save()
+
+    def _save(self) -> None:
+        module, now = self._module, time.perf_counter()
+        module.progress.seconds += now - self._began
+        self._began = self._saved = now
+        if not module.processes.is_first:
+            return
+        optimizer: Any = module.optimizers(use_pl_optimizer=False)
+        schedule: Any = module.lr_schedulers()
+        tensors = {
+            "network": module.network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "schedule": schedule.state_dict(),
+            "averages": module.averages.averages if module.averages is not None else [],
+            "hardest": module.data.hardest,
+        }
+        self._folder.save(module.progress, tensors)

@@ -1,0 +1,64 @@
+"""What loss, network, groups and hardware ask of each other, checked before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from recross.errors import InputError
+from recross.machine.hardware import Hardware
+from recross.training.data.in_batch import learns_across
+from recross.training.data.phases import Phase
+from recross.training.main_module import check_guarded
+from recross.training.recipe import TrainingPlan
+
+
+def check_plan(plan: TrainingPlan, network: Any, hardware: Hardware) -> None:
+    """Refuse what cannot be trained whatever the groups, before any is made.
+
+    Raises:
+        InputError: loss, network and hardware do not go together, or a script trains on several
+            devices outside of its guard.
+    """
+    training, loss = plan.training, plan.loss
+    check_guarded(hardware.devices)
+    if training.batch_size % hardware.devices:
+        raise InputError(
+            f"training.batch_size must be a multiple of hardware.devices={hardware.devices},"
+            f" got {training.batch_size}"
+        )
+    if hardware.precision == "fp16":
+        raise InputError("hardware.precision must be fp32 or bf16 in training, got 'fp16'")
+    if loss.reads_answers and not getattr(network, "answer_count", 0):
+        raise InputError(
+            f"loss must be one over scores for a network with a single output, got"
+            f" {type(loss).__name__}, which needs the logits of two answers or more"
+        )
+    if learns_across(network) and training.first_stage_weight:
+        raise InputError(
+            "training.first_stage_weight must be 0 for in-batch negatives, which no first stage"
+            f" scored, got {training.first_stage_weight}"
+        )
+
+
+def check_groups(plan: TrainingPlan, phases: Sequence[Phase]) -> None:
+    """Refuse groups that lack the scores that the plan learns from.
+
+    Raises:
+        InputError: a teacher's scores, or a single first stage's, are missing.
+    """
+    learned = [phase.groups for phase in phases if phase.share and plan.teacher is None]
+    untaught = sum(groups.untaught for groups in learned) if plan.loss.learns_from_teacher else 0
+    if untaught:
+        raise InputError(
+            "loss must be one over labels for groups without teacher_scores, got"
+            f" {type(plan.loss).__name__}, which learns from a teacher, and {untaught} groups"
+            " without: let a teacher score them, or choose another loss, such as listwise"
+        )
+    weight = plan.training.first_stage_weight
+    every = (group for phase in phases for group in phase.groups.groups)
+    if weight and any(group.first_stage_scores is None for group in every):
+        raise InputError(
+            "training.first_stage_weight must be 0 for negatives of several sources, whose scores"
+            f" cannot be compared, got {weight}"
+        )

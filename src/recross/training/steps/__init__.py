@@ -1,0 +1,1 @@
+"""Optimiser steps: what each learns from, and how that becomes gradients."""

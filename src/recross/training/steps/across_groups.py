@@ -1,0 +1,61 @@
+"""Steps whose queries learn from the documents of all groups (in-batch negatives).
+
+In-batch negatives (Karpukhin et al. 2020) need the vectors of all texts of a step at once. So that
+they do not depend on what fits in memory, texts are encoded in chunks without a gradient, the loss
+gives the gradient of every vector, and each chunk is encoded again to carry it on to the weights
+(GradCache, Gao et al. 2021).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recross.training.data.in_batch import StepTexts
+from recross.training.steps.step import Learned, Learner, Step
+
+
+@dataclass(frozen=True)
+class AcrossGroups(Step):
+    """Processes share the chunks, and each knows all vectors; their gradients are averaged."""
+
+    texts: StepTexts
+
+    def learn(self, learner: Learner) -> Learned:
+        """Encode all texts, find the gradients of their vectors, and carry them on."""
+        processes = learner.processes
+        texts = self.texts.to(processes.device)
+        chunks = processes.share(len(texts.chunks))
+        vectors = encode_all(learner, texts, chunks).requires_grad_()
+        with torch.enable_grad():
+            scores = texts.scores(vectors, learner.network.scale)
+            loss = learner.loss.of(scores, texts.labels, texts.teacher_scores)
+            (wanted,) = torch.autograd.grad(loss, vectors)
+        for number in chunks:
+            numbers, _ = texts.chunks[number]
+            value = (encode_chunk(learner, texts, number) * wanted[numbers]).sum()
+            is_last = number + processes.count >= len(texts.chunks)
+            learner.add_gradients(value * processes.count, is_last=is_last)
+        tokens = sum(len(texts.chunks[number][1].tokens) for number in chunks)
+        return Learned(loss.detach(), texts.pairs if processes.is_first else 0, tokens)
+
+
+def encode_all(learner: Learner, texts: StepTexts, chunks: range) -> Tensor:
+    """Return vectors of all texts ``(T, D)``, of which this process encodes some chunks."""
+    with torch.no_grad():
+        encoded = [encode_chunk(learner, texts, number) for number in chunks]
+    device = learner.processes.device
+    vectors = torch.zeros(texts.count, encoded[0].shape[1], device=device)
+    for number, found in zip(chunks, encoded, strict=True):
+        vectors[texts.chunks[number][0]] = found
+    return learner.processes.add_up(vectors)
+
+
+def encode_chunk(learner: Learner, texts: StepTexts, number: int) -> Tensor:
+    """Return unit vectors of a chunk; twice the same, whatever dropout there is."""
+    learner.seed_dropout(f"chunk {number}")
+    _, batch = texts.chunks[number]
+    vectors: Tensor = learner.network.vectors(batch.to(learner.processes.device)).float()
+    return vectors

@@ -1,0 +1,45 @@
+"""What an optimiser step is, and what it learns with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+from recross.training.losses.loss import Loss
+from recross.training.processes import Processes
+
+
+class Learner(Protocol):
+    """A network in training, what it minimises, and the processes that share the work."""
+
+    network: Any
+    loss: Loss
+    first_stage_weight: float
+
+    @property
+    def processes(self) -> Processes:
+        """The processes of the training, of which this is one."""
+
+    def seed_dropout(self, part: str = "") -> None:
+        """Draw the dropout of the current step, or of a named part of it, from its own seed."""
+
+    def add_gradients(self, value: Tensor, *, is_last: bool) -> None:
+        """Add the gradients of a value; with the step's last one, processes share theirs."""
+
+
+class Learned(NamedTuple):
+    """The value of the loss, and what this process read for it."""
+
+    loss: Tensor
+    pairs: int
+    tokens: int
+
+
+class Step(ABC):
+    """What one update of the weights learns from, in this process."""
+
+    @abstractmethod
+    def learn(self, learner: Learner) -> Learned:
+        """Add the gradients of the step's loss to those of the network."""

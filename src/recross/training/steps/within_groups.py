@@ -1,0 +1,41 @@
+"""Steps whose groups learn from their own documents, in micro-batches that fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recross.training.data.micro_batches import MicroBatch
+from recross.training.steps.step import Learned, Learner, Step
+
+
+@dataclass(frozen=True)
+class WithinGroups(Step):
+    """Gradients of the micro-batches add up to those of all groups at once."""
+
+    micro_batches: Sequence[MicroBatch]
+
+    def learn(self, learner: Learner) -> Learned:
+        """Add the gradients of one micro-batch after the other."""
+        device = learner.processes.device
+        total = torch.zeros((), device=device)
+        for number, waiting in enumerate(self.micro_batches, start=1):
+            micro = waiting.to(device)
+            scores = score_lists(learner, micro)
+            loss = learner.loss.of(scores, micro.labels, micro.teacher_scores) * micro.share
+            learner.add_gradients(loss, is_last=number == len(self.micro_batches))
+            total += loss.detach()
+        batches = [micro.batch for micro in self.micro_batches]
+        pairs = sum(len(batch) for batch in batches)
+        return Learned(total, pairs, sum(len(batch.tokens) for batch in batches))
+
+
+def score_lists(learner: Learner, micro: MicroBatch) -> Tensor:
+    """Return what the loss sees: scores ``(Q, N)``, or logits of the answers ``(Q, N, C)``."""
+    if learner.loss.reads_answers:
+        return micro.lists(learner.network.answers(micro.batch).float())
+    lists = micro.lists(learner.network(micro.batch).float())
+    return lists + learner.first_stage_weight * micro.first_stage_scores
