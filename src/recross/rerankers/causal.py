@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from recross.inference.network import Forward
 from recross.inference.preparation import Preparation, merge, prepare
 from recross.inference.session import Session
 from recross.inference.tokens import Item, Sequences
+from recross.parts.bounds import Ge, checked
 from recross.rerankers.answers import margin, piece_id, read_out
 from recross.rerankers.reranker import NetworkReranker
 
@@ -173,6 +174,7 @@ class CausalNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
+@checked
 class CausalReranker(NetworkReranker):
     """A causal language model by checkpoint, with the contract stored, published, named or given.
 
@@ -182,15 +184,11 @@ class CausalReranker(NetworkReranker):
     """
 
     contract: str | PromptContract | None = None
-    max_length: int | None = None
+    max_length: Annotated[int, Ge(8)] | None = None
     weights: Literal["fp32", "bf16"] = "fp32"
     fresh_head: bool = False
     head_seed: int = 0
     _: KW_ONLY
-
-    def __post_init__(self) -> None:
-        if self.max_length is not None and self.max_length < 8:
-            raise InputError(f"max_length must be at least 8, got {self.max_length}")
 
     def load(self) -> CausalNetwork:
         """Load the network."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,7 @@ from recross.inference.network import Forward
 from recross.inference.preparation import Preparation, merge, prepare
 from recross.inference.session import Session
 from recross.inference.tokens import Item, Joiner, Sequences, pair_template, triple_template
+from recross.parts.bounds import Ge, checked
 from recross.rerankers.reranker import NetworkReranker
 
 IDENTITY = "torch.nn.modules.linear.Identity"
@@ -112,6 +113,7 @@ class PairNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
+@checked
 class CrossEncoder(NetworkReranker):
     """A cross-encoder with a classification head.
 
@@ -121,19 +123,13 @@ class CrossEncoder(NetworkReranker):
     ``max_query_length`` override its limits.
     """
 
-    layers: int | None = None
+    layers: Annotated[int, Ge(1)] | None = None
     fresh_head: bool = False
     head_seed: int = 0
-    max_length: int | None = None
-    max_query_length: int | None = None
+    max_length: Annotated[int, Ge(8)] | None = None
+    max_query_length: Annotated[int, Ge(1)] | None = None
     contract: str | ClassifierContract | None = None
     _: KW_ONLY
-
-    def __post_init__(self) -> None:
-        for name, least in (("layers", 1), ("max_length", 8), ("max_query_length", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name} must be at least {least}, got {value}")
 
     def load(self) -> PairNetwork:
         """Load the network."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from recross.inference.network import Forward
 from recross.inference.preparation import Preparation, merge, prepare
 from recross.inference.session import Session
 from recross.inference.tokens import Ints, Item, Joiner, Sequences, Template, text_template
+from recross.parts.bounds import Ge, Gt, checked
 from recross.rerankers.reranker import NetworkReranker
 from recross.retrieval.sentence_encoder import packable, read_model, transformer_of
 
@@ -134,6 +135,7 @@ class DualEncoderNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
+@checked
 class DualEncoder(NetworkReranker):
     """A bi-encoder to be trained, and a re-ranker by its cosine.
 
@@ -143,16 +145,10 @@ class DualEncoder(NetworkReranker):
     multiplied by ``scale`` in training. Give the trained folder to ``BiEncoder`` to search with it.
     """
 
-    max_length: int = 256
-    scale: float = 20.0
+    max_length: Annotated[int, Ge(8)] = 256
+    scale: Annotated[float, Gt(0)] = 20.0
     in_batch_negatives: bool = True
     _: KW_ONLY
-
-    def __post_init__(self) -> None:
-        if self.max_length < 8:
-            raise InputError(f"max_length must be at least 8, got {self.max_length}")
-        if self.scale <= 0:
-            raise InputError(f"scale must be positive, got {self.scale}")
 
     def load(self) -> DualEncoderNetwork:
         """Load the network.

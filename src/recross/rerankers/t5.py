@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,7 @@ from recross.inference.network import Forward
 from recross.inference.preparation import Preparation, merge, prepare
 from recross.inference.session import Session
 from recross.inference.tokens import Item, Joiner, Sequences, prompt_template
+from recross.parts.bounds import Ge, checked
 from recross.rerankers.answers import margin, piece_id, read_out
 from recross.rerankers.reranker import NetworkReranker
 
@@ -149,6 +150,7 @@ class T5Network(nn.Module):
 
 
 @dataclass(frozen=True)
+@checked
 class T5Reranker(NetworkReranker):
     """A T5 by checkpoint, with the contract that is stored, published, named or given.
 
@@ -159,18 +161,14 @@ class T5Reranker(NetworkReranker):
     """
 
     contract: str | PromptContract | None = None
-    max_length: int | None = None
-    max_query_length: int | None = None
-    grown_layers: int | None = None
+    max_length: Annotated[int, Ge(8)] | None = None
+    max_query_length: Annotated[int, Ge(1)] | None = None
+    grown_layers: Annotated[int, Ge(1)] | None = None
     fresh_head: bool = False
     seed: int = 0
     _: KW_ONLY
 
     def __post_init__(self) -> None:
-        for name, least in (("max_length", 8), ("max_query_length", 1), ("grown_layers", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name} must be at least {least}, got {value}")
         if self.hardware.precision == "fp16":
             raise InputError(FP16)
         if self.grown_layers is not None and self.contract is None:

@@ -6,7 +6,7 @@ import time
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.inference.engine import Engine
 from recross.inference.items import Scores
+from recross.parts.bounds import Ge, checked
 from recross.records import Cost
 from recross.rerankers.comparing.pairwise import (
     AllPairs,
@@ -33,6 +34,7 @@ QUERIES_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
+@checked
 class Comparing(NetworkReranker, ABC):
     """Compares the best ``depth`` documents of each query; the others stay below, in their order.
 
@@ -43,14 +45,10 @@ class Comparing(NetworkReranker, ABC):
 
     compares: ClassVar[bool] = True
 
-    depth: int = 50
+    depth: Annotated[int, Ge(2)] = 50
     strategy: PairwiseStrategy = field(default=AllPairs())
     sampling_seed: int = 0
     _: KW_ONLY
-
-    def __post_init__(self) -> None:
-        if self.depth < 2:
-            raise InputError(f"depth must be at least 2, got {self.depth}")
 
     def score(self, query: str, documents: Sequence[str]) -> Scores:
         """Score one query's documents against each other, ``(N,)``, whatever their number."""
@@ -117,7 +115,6 @@ class DuoT5(Comparing, T5Reranker):
 
     def __post_init__(self) -> None:
         T5Reranker.__post_init__(self)
-        Comparing.__post_init__(self)
 
 
 @dataclass(frozen=True)
@@ -126,10 +123,6 @@ class DuoBERT(Comparing, CrossEncoder):
 
     A fresh head has one logit, the log-odds that the first document is the more relevant.
     """
-
-    def __post_init__(self) -> None:
-        CrossEncoder.__post_init__(self)
-        Comparing.__post_init__(self)
 
     @property
     def fresh_contract(self) -> ClassifierContract:

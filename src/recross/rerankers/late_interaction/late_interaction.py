@@ -12,7 +12,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -21,12 +21,12 @@ from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import LateInteractionContract
 from recross.checkpoints.resolution import resolve_contract
 from recross.collections.collection import Collection
-from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.progress import progress
 from recross.inference.runner import Runner
 from recross.inference.tokens import Ints, Sequences
 from recross.machine.hardware import Hardware
+from recross.parts.bounds import Ge, checked
 from recross.records import Cost
 from recross.rerankers.late_interaction.network import Encode, LateInteractionNetwork
 from recross.rerankers.late_interaction.token_vectors import Floats, Storage, TokenVectors
@@ -39,6 +39,7 @@ DOCUMENTS_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True)
+@checked
 class LateInteraction(NetworkReranker):
     """ColBERT as a re-ranker of candidates.
 
@@ -49,14 +50,10 @@ class LateInteraction(NetworkReranker):
 
     contract: str | LateInteractionContract | None = None
     vectors: Literal["fp16", "int8", "none"] = "fp16"
-    layers: int | None = None
+    layers: Annotated[int, Ge(1)] | None = None
     fresh_head: bool = False
     head_seed: int = 0
     _: KW_ONLY
-
-    def __post_init__(self) -> None:
-        if self.layers is not None and self.layers < 1:
-            raise InputError(f"layers must be at least 1, got {self.layers}")
 
     def load(self) -> LateInteractionNetwork:
         """Load the network."""
