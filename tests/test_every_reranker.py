@@ -41,14 +41,20 @@ KINDS = {"CrossEncoder": "pair", "LateInteraction": "late", "CausalReranker": "c
 KINDS |= {"T5Reranker": "t5", "DuoT5": "t5", "DuoBERT": "pair", "LocalGenerator": "causal"}
 
 
+def contract_of(node):
+    """The contract that an option gives or that is published; any one for a causal model."""
+    published = find_published(node["checkpoint"])
+    known = node.get("contract") or (published.contract.name if published else None)
+    return known or ("qwen3-reranker" if node["_target_"].endswith("CausalReranker") else None)
+
+
 def small_overrides(node, backbones, path="reranker"):
     """Replace every checkpoint by a tiny one, naming the contract that the hub id stood for."""
     if not isinstance(node, dict):
         return
     kind = KINDS.get(node.get("_target_", "").rpartition(".")[2])
     if kind is not None:
-        published = find_published(node["checkpoint"])
-        contract = node.get("contract") or (published.contract.name if published else None)
+        contract = contract_of(node)
         if contract in ("rankt5-encoder", "rankllama"):
             kind = {"t5": "t5-encoder", "causal": "causal-head"}[kind]
         if node.get("grown_layers"):

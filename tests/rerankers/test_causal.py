@@ -7,7 +7,11 @@ from transformers import (
     AutoTokenizer,
 )
 
+from recross.checkpoints.contracts import PromptContract
 from recross.checkpoints.published import named_contract
+from recross.checkpoints.resolution import save_contract
+from recross.command.building import build
+from recross.command.composition import compose_values
 from recross.errors import InputError
 from recross.machine.hardware import Hardware
 from recross.rerankers.causal import CausalReranker
@@ -125,3 +129,16 @@ def test_a_missing_head_and_another_architecture_are_refused(tiny_llama, tiny_t5
         _ = CausalReranker(str(tiny_llama), contract="rankllama").network
     with pytest.raises(InputError, match="checkpoint must be"):
         _ = CausalReranker(str(tiny_t5), contract="qwen3-reranker").network
+
+
+def test_the_option_for_any_model_reads_the_contract_stored_beside_it(tmp_path):
+    def network(folder):
+        words = ["reranker=causal_lm", f"reranker.checkpoint={folder}"]
+        return build(compose_values("run", words)["reranker"]).network
+
+    stored = PromptContract("own", "{query} {document}", "head", max_length=64)
+    folder = save_tiny_llama(tmp_path / "own", head=True)
+    with pytest.raises(InputError, match="that of a prompt, such as monot5, got None"):
+        network(folder)
+    save_contract(stored, folder)
+    assert network(folder).contract == stored
