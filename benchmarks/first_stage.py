@@ -37,7 +37,7 @@ from recross.collections.apidocs import Apidocs
 from recross.collections.collection import Collection
 from recross.collections.files import BeirFolder
 from recross.machine.hardware import Hardware
-from recross.machine.processor import processor_name
+from recross.machine.processor import read_processor_name
 from recross.retrieval import biencoder, bm25
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.bm25 import BM25
@@ -179,7 +179,7 @@ def main() -> None:
         {
             "ratios": {one.what: one.ratios() for one in measured},
             "differences": {one.what: one.difference for one in measured},
-            "processor": processor_name(),
+            "processor": read_processor_name(),
         }
     )
     if asked.json is None:

@@ -33,7 +33,7 @@ from recross.collections.files import BeirFolder
 from recross.experiment.quality_gate import Judgments, QualityGate, compare
 from recross.inference.batches import PackedBatch, token_budget
 from recross.inference.tokens import Sequences
-from recross.machine.processor import processor_name
+from recross.machine.processor import read_processor_name
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.bm25 import BM25
 from recross.runs import Run
@@ -130,7 +130,7 @@ def main() -> None:
             if not asked.json:
                 print(_line(name, rows[name]), flush=True)
     if asked.json:
-        print(json.dumps({"processor": processor_name(), "forms": rows}, indent=2))
+        print(json.dumps({"processor": read_processor_name(), "forms": rows}, indent=2))
 
 
 def options() -> argparse.Namespace:

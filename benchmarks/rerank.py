@@ -36,7 +36,7 @@ from recross.inference.encoders.backends.int8_affine import multiplies_in_int8
 from recross.inference.engine import Engine
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
-from recross.machine.processor import processor_name
+from recross.machine.processor import read_processor_name
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.bm25 import BM25
 
@@ -122,7 +122,7 @@ def main() -> None:
         "order": order,
         "order_of": str(asked.checkpoint or "random weights"),
         "size": asked.size,
-        "processor": processor_name(),
+        "processor": read_processor_name(),
     }
     print(json.dumps(found)) if asked.json else show(timings, found, len(texts))
 

@@ -27,7 +27,7 @@ from workload import documents, queries, random_checkpoint
 
 from recross.collections.collection import Collection
 from recross.machine.hardware import Hardware
-from recross.machine.processor import processor_name
+from recross.machine.processor import read_processor_name
 from recross.records import TrainingGroup
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.runs import Run
@@ -77,7 +77,7 @@ def main() -> None:
             ),
         },
         "size": asked.size,
-        "processor": processor_name(),
+        "processor": read_processor_name(),
     }
     print(json.dumps(found)) if asked.json else show(found)
 

@@ -9,7 +9,7 @@ from recross.evaluation.significance import (
     bootstrap_interval,
     holm,
     outcomes,
-    paired_differences,
+    pair_differences,
     paired_p_value,
 )
 
@@ -72,10 +72,10 @@ def test_randomisation_and_bootstrap_are_scipys():
 
 
 def test_differences_are_of_the_queries_both_have():
-    found = paired_differences({"q2": 0.5, "q1": 1.0, "q9": 1.0}, {"q1": 0.25, "q2": 0.5, "q0": 1})
+    found = pair_differences({"q2": 0.5, "q1": 1.0, "q9": 1.0}, {"q1": 0.25, "q2": 0.5, "q0": 1})
     assert found.tolist() == [0.75, 0.0]
     with pytest.raises(InputError, match="must have a query in common"):
-        paired_differences({"q1": 1.0}, {"q2": 1.0})
+        pair_differences({"q1": 1.0}, {"q2": 1.0})
 
 
 def test_wins_ties_and_losses_are_counted_and_rounding_is_a_tie():

@@ -77,5 +77,5 @@ def test_a_probed_run_scores_every_pair_once_and_as_ever(tiny_bert):
 def test_a_number_is_kept_and_words_are_refused():
     assert type(batch_size(Hardware(tokens_per_batch=300))) is BatchSize
     assert batch_size(Hardware(tokens_per_batch=300))() == 300
-    with pytest.raises(InputError, match="tokens_per_batch must be a number or auto, got 'many'"):
+    with pytest.raises(InputError, match="must be a whole number or auto, got 'many'"):
         Hardware(tokens_per_batch="many")

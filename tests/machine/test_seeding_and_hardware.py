@@ -19,15 +19,15 @@ def test_a_generator_depends_on_seed_purpose_and_name_alone():
 
 
 def test_bf16_falls_back_where_the_processor_lacks_it(monkeypatch):
-    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset({"avx2"}))
+    monkeypatch.setattr(hardware, "read_cpu_flags", lambda: frozenset({"avx2"}))
     assert Hardware(precision="bf16").effective_precision == "fp32"
-    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
+    monkeypatch.setattr(hardware, "read_cpu_flags", lambda: frozenset({"avx512_bf16"}))
     assert Hardware(precision="bf16").dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("faster, expected", [(True, "bf16"), (False, "fp32")])
 def test_fastest_takes_what_the_probe_finds(monkeypatch, faster, expected):
-    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
+    monkeypatch.setattr(hardware, "read_cpu_flags", lambda: frozenset({"avx512_bf16"}))
     monkeypatch.setattr(hardware, "bf16_is_faster", lambda: faster)
     assert Hardware(precision="fastest").effective_precision == expected
 

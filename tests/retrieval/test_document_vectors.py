@@ -11,7 +11,7 @@ from recross.rerankers.baselines import BiEncoderScore
 from recross.retrieval import document_vectors, vector_index
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.document_vectors import DocumentVectors
-from recross.retrieval.vector_index import cosines, search
+from recross.retrieval.vector_index import cosines, search_exactly
 from recross.store import Store
 
 EMBEDDED = "embedded:all-minilm-l6-v2"
@@ -110,7 +110,9 @@ def test_search_block_by_block_is_exact(tmp_path, documents, depth, monkeypatch)
     found = stored(tmp_path, documents, Encoder())
     queries = np.stack([vector(f"query {number}") for number in range(5)])
     products = queries @ np.asarray(found.vectors, dtype=np.float32).T
-    for (rows, scores), expected in zip(search(found, queries, depth), products, strict=True):
+    for (rows, scores), expected in zip(
+        search_exactly(found, queries, depth), products, strict=True
+    ):
         lowest = np.sort(expected)[::-1][:depth][-1]  # some texts share a vector: they tie
         assert sorted(rows.tolist()) == np.flatnonzero(expected > lowest - 1e-6).tolist()
         assert np.abs(scores - expected[rows]).max() < 1e-6
@@ -119,7 +121,7 @@ def test_search_block_by_block_is_exact(tmp_path, documents, depth, monkeypatch)
 def test_documents_that_tie_at_the_depth_are_all_found_in_whichever_block(tmp_path, documents):
     same = ["d1", "d2", "d9", "d14", "d22"]
     found = stored(tmp_path, documents | dict.fromkeys(same, "one text"), Encoder())
-    ((rows, scores),) = search(found, vector("one text")[None], 3)
+    ((rows, scores),) = search_exactly(found, vector("one text")[None], 3)
     assert sorted(rows.tolist()) == [1, 2, 9, 14, 22]
     assert len(set(scores.tolist())) == 1
 
@@ -135,9 +137,9 @@ def test_all_queries_are_searched_in_one_call(tmp_path, collection, monkeypatch)
 
     def counted(documents, queries, depth):
         asked.append(len(queries))
-        return search(documents, queries, depth)
+        return search_exactly(documents, queries, depth)
 
-    monkeypatch.setattr(vector_index, "search", counted)
+    monkeypatch.setattr(vector_index, "search_exactly", counted)
     run = BiEncoder(EMBEDDED, store=tmp_path).retrieve(collection, list(collection.queries), 5)
     assert asked == [96]
     assert {len(ranking) for ranking in run.rankings.values()} == {5}

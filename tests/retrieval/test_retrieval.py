@@ -17,7 +17,7 @@ from recross.parts.identity import handed_over
 from recross.rerankers.baselines import BiEncoderScore, FirstStage, Oracle
 from recross.retrieval.approximate_index import HNSW, IVF
 from recross.retrieval.biencoder import BiEncoder
-from recross.retrieval.bm25 import BM25, search
+from recross.retrieval.bm25 import BM25, search_terms
 from recross.retrieval.fusion import ReciprocalRankFusion, fuse
 from recross.retrieval.official import OfficialCandidates
 from recross.retrieval.random_order import RandomOrder
@@ -68,7 +68,7 @@ WORDS = [f"w{number}" for number in range(12)]
 def test_bm25_finds_the_scores_of_bm25s_to_the_last_bit(documents, queries, depth, method):
     index = bm25s.BM25(method=method)
     index.index(documents, show_progress=False)
-    for query, (rows, scores) in zip(queries, search(index, queries, depth), strict=True):
+    for query, (rows, scores) in zip(queries, search_terms(index, queries, depth), strict=True):
         every = index.get_scores(query) if query else np.zeros(len(documents), np.float32)
         shares = np.array([bool(set(query) & set(document)) for document in documents])
         possible = np.where(shares & (every > 0), every, 0)

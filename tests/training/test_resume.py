@@ -18,7 +18,7 @@ from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
 from recross.store import Store
-from recross.tracking.tracker import JsonLines
+from recross.tracking.tracker import JsonLinesTracker
 from recross.training.data.groups import make_groups
 from recross.training.data.phases import Phase
 from recross.training.fit import fit
@@ -89,7 +89,7 @@ def test_weights_after_an_interruption_are_those_without_one(
     saved = TrainingFolder(tmp_path / "cut").load()
     assert saved is not None
     assert saved[0].step == step
-    log = JsonLines().open(tmp_path, "s", "n", {})
+    log = JsonLinesTracker().open(tmp_path, "s", "n", {})
     resumed = train(tmp_path / "cut", checkpoint, log=log, **settings)
     assert resumed["best_step"] == STEPS
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")

@@ -21,7 +21,7 @@ from recross.collections.collection import Collection
 from recross.collections.docstrings import Entry, harvest
 from recross.collections.files import BeirFolder, write_beir
 from recross.errors import InputError
-from recross.machine.processor import usable_cores
+from recross.machine.processor import count_usable_cores
 from recross.parts.bounds import Ge, Lt, checked
 from recross.parts.identity import handed_over
 from recross.store import DEFAULT_STORE, Store, file_hash, read_manifest
@@ -114,7 +114,7 @@ class Apidocs:
 def extract(packages: Sequence[str]) -> list[Entry]:
     """Every documented public name of the packages, tests left out, in order of the files."""
     sources = [item for package in packages for item in _sources(package)]
-    return harvest(sources, min(usable_cores(), 8))
+    return harvest(sources, min(count_usable_cores(), 8))
 
 
 def unambiguous(entries: Sequence[Entry]) -> list[Entry]:

@@ -105,7 +105,7 @@ class IrDatasets:
         )
 
 
-def document_pairs(dataset_id: str) -> Iterator[tuple[str, str, str]]:
+def read_document_pairs(dataset_id: str) -> Iterator[tuple[str, str, str]]:
     """Ids of a query, its more relevant and its less relevant document, in the dataset's order.
 
     Raises:
@@ -121,7 +121,7 @@ def document_pairs(dataset_id: str) -> Iterator[tuple[str, str, str]]:
             yield pair.query_id, pair.doc_id_a, pair.doc_id_b
 
 
-def asked_queries(dataset_id: str, query_ids: AbstractSet[str]) -> frozenset[str]:
+def find_asked_queries(dataset_id: str, query_ids: AbstractSet[str]) -> frozenset[str]:
     """Which of these queries the dataset asks.
 
     Raises:
@@ -132,7 +132,7 @@ def asked_queries(dataset_id: str, query_ids: AbstractSet[str]) -> frozenset[str
         return frozenset(query.query_id for query in dataset.queries_iter()) & query_ids
 
 
-def scored_documents(
+def read_scored_documents(
     dataset_id: str, query_ids: AbstractSet[str]
 ) -> dict[str, Mapping[str, float]]:
     """The dataset's own candidates of these queries: query -> document -> score.

@@ -13,7 +13,7 @@ from recross.parts.bounds import Ge, Gt, Lt, checked
 from recross.records import Qrels
 from recross.seeding import generator
 
-Part = tuple[Sequence[str], Qrels]
+JudgedQueries = tuple[Sequence[str], Qrels]
 """Queries of a split, and judgments."""
 
 
@@ -37,14 +37,14 @@ class HeldOut:
         if "dev" in whole.split_queries:
             raise InputError(f"collection.source must have no split 'dev', got {whole.name!r}")
         query_ids, qrels = whole.query_ids(self.split), whole.qrels(self.split)
-        kept, dev = _divided(query_ids, self.dev_share, self.seed)
+        kept, dev = _divide(query_ids, self.dev_share, self.seed)
         parts = {
             name: (own, whole.split_qrels.get(name, {}))
             for name, own in whole.split_queries.items()
-        } | {self.split: _part(kept, qrels), "dev": _part(dev, qrels)}
+        } | {self.split: _restrict(kept, qrels), "dev": _restrict(dev, qrels)}
         origins = {name: name for name in whole.split_queries} | {"dev": self.split}
         how = f"held out {self.split} {self.dev_share} {self.seed}"
-        return _with_splits(whole, parts, origins, how)
+        return _replace_splits(whole, parts, origins, how)
 
 
 @dataclass(frozen=True)
@@ -79,19 +79,19 @@ class Folds:
         order = generator(self.seed, "folds").permutation(len(query_ids)).tolist()
         tested = {query_ids[n] for n in order[self.fold :: self.folds]}
         others = [query_id for query_id in query_ids if query_id not in tested]
-        kept, dev = _divided(others, self.dev_share, self.seed)
+        kept, dev = _divide(others, self.dev_share, self.seed)
         learned = whole.qrels(self.learn_from or self.split)
         parts = {
-            "train": _part(kept, learned),
-            "dev": _part(dev, qrels),
-            "test": _part([q for q in query_ids if q in tested], qrels),
+            "train": _restrict(kept, learned),
+            "dev": _restrict(dev, qrels),
+            "test": _restrict([q for q in query_ids if q in tested], qrels),
         }
         origins = {"train": self.learn_from or self.split, "dev": self.split, "test": self.split}
         settings = (self.split, self.learn_from, self.fold, self.folds, self.dev_share, self.seed)
-        return _with_splits(whole, parts, origins, f"{settings}")
+        return _replace_splits(whole, parts, origins, f"{settings}")
 
 
-def _divided(query_ids: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
+def _divide(query_ids: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
     """Those that stay, and a random share, both in the order given; none of the two is empty."""
     size = max(round(share * len(query_ids)), 1)
     if size >= len(query_ids):
@@ -101,12 +101,12 @@ def _divided(query_ids: Sequence[str], share: float, seed: int) -> tuple[list[st
     return [q for q in query_ids if q not in chosen], [q for q in query_ids if q in chosen]
 
 
-def _part(query_ids: Some[str], qrels: Qrels) -> Part:
+def _restrict(query_ids: Some[str], qrels: Qrels) -> JudgedQueries:
     return tuple(query_ids), {q: qrels[q] for q in query_ids if q in qrels}
 
 
-def _with_splits(
-    whole: Collection, parts: Mapping[str, Part], origins: Mapping[str, str], how: str
+def _replace_splits(
+    whole: Collection, parts: Mapping[str, JudgedQueries], origins: Mapping[str, str], how: str
 ) -> Collection:
     """The same texts with these splits, each judged as the one that it comes from."""
     return replace(

@@ -15,7 +15,7 @@ from recross.errors import InputError
 from recross.records import Cost
 from recross.runs import Run
 
-Stage = Callable[[Run, Collection], Run]
+Rerank = Callable[[Run, Collection], Run]
 """Re-ranks a run; what it says of its own cost is kept apart."""
 
 
@@ -33,7 +33,7 @@ class Latency:
 
 
 def measure_reranking(
-    stage: Stage, candidates: Run, collection: Collection, warmup: int = 2
+    stage: Rerank, candidates: Run, collection: Collection, warmup: int = 2
 ) -> Latency:
     """Time ``stage`` on each query of ``candidates`` alone, after ``warmup`` uncounted ones."""
     query_ids = [query_id for query_id, ranking in candidates.rankings.items() if ranking]
@@ -78,7 +78,7 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def _time(stage: Stage, single: Run, collection: Collection) -> tuple[float, Cost]:
+def _time(stage: Rerank, single: Run, collection: Collection) -> tuple[float, Cost]:
     start = time.perf_counter()
     cost = stage(single, collection).cost
     return time.perf_counter() - start, cost

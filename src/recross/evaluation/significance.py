@@ -27,7 +27,7 @@ class Outcomes(NamedTuple):
     losses: int
 
 
-def paired_differences(
+def pair_differences(
     system: Mapping[str, float], baseline: Mapping[str, float]
 ) -> npt.NDArray[np.float64]:
     """System minus baseline for every query that both have, in the order of their ids.
@@ -59,7 +59,7 @@ def paired_p_value(
     Raises:
         InputError: they have no query in common.
     """
-    differences = paired_differences(system, baseline)
+    differences = pair_differences(system, baseline)
     if np.abs(differences).max() <= SAME:
         return 1.0
     if test == "t":

@@ -19,7 +19,7 @@ from recross.parts.bounds import Ge, checked
 from recross.parts.identity import describe
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.retriever import Retriever, retrieve_once
-from recross.retrieval.run_file import candidates_from
+from recross.retrieval.run_file import restrict_candidates
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store, write_json
 
@@ -160,6 +160,8 @@ class Reranking:
         if not known:
             first = next(iter(run.rankings))
             raise InputError(f"candidates must rank queries of the collection, got {first!r}")
-        candidates = candidates_from(run, collection, known, str(self.candidates)).cut(self.depth)
+        candidates = restrict_candidates(run, collection, known, str(self.candidates)).cut(
+            self.depth
+        )
         self.reranker.rerank(candidates, collection).write(self.place.result)
         return self.place.result

@@ -30,7 +30,7 @@ from recross.experiment.results import (
 from recross.experiment.texts import texts_to_show
 from recross.inference.cache.score_cache import ScoreCache, caches_off
 from recross.inference.session import Session
-from recross.machine.environment import environment, typed_command
+from recross.machine.environment import environment, read_command_line
 from recross.machine.hardware import Hardware
 from recross.parts.identity import describe, fingerprint
 from recross.rerankers.composed.interpolation import Interpolation, choose_interpolation
@@ -188,7 +188,7 @@ class Experiment:
         judged = Judged.of(outcome, collection, self.test_split, self.measures)
         result = record(self.names, outcome, judged, collection, self.test_split, self.depth)
         if training:
-            write_card(self.folder / "checkpoint", result, typed_command())
+            write_card(self.folder / "checkpoint", result, read_command_line())
         texts = texts_to_show(outcome.runs, collection, self.test_split)
         write_files(self.folder, outcome, judged, texts, result)
         log.finish(result)

@@ -14,7 +14,7 @@ import torch
 
 from recross.errors import InputError
 from recross.machine.hardware import Hardware
-from recross.machine.processor import usable_cores
+from recross.machine.processor import count_usable_cores
 
 Network = TypeVar("Network")
 Work = TypeVar("Work")
@@ -94,5 +94,5 @@ def _bind_thread(hardware: Hardware, number: int) -> None:
     if hardware.accelerator == "gpu":
         torch.cuda.set_device(number)
     else:
-        share = max(1, usable_cores() // hardware.devices)
+        share = max(1, count_usable_cores() // hardware.devices)
         torch.set_num_threads(hardware.threads or share)

@@ -10,7 +10,7 @@ import torch
 from recross.machine.backends import NEEDS, Backend, find_missing_packages
 from recross.machine.environment import environment
 from recross.machine.hardware import Hardware
-from recross.machine.processor import bf16_is_faster, bf16_time_share, product_seconds
+from recross.machine.processor import bf16_is_faster, measure_bf16_time_share, time_product
 from recross.store import DEFAULT_STORE
 
 OPTIONAL = {
@@ -55,7 +55,7 @@ def _recommend(gpus: list[str]) -> str:
         return f"gpu ({gpus[0]} multiplies in bfloat16)" if len(gpus) < 8 else "gpu_x8 (eight GPUs)"
     if Hardware(precision="bf16").effective_precision != "bf16":
         return "cpu (the processor has no bfloat16 products)"
-    share = bf16_time_share()
+    share = measure_bf16_time_share()
     measured = f"(measured: a bfloat16 product takes {share:.2f} of single precision's time)"
     return f"{'cpu_bf16' if bf16_is_faster() else 'cpu'} {measured}"
 
@@ -64,9 +64,9 @@ def _judge_threads(count: int) -> str:
     """What the threads that torch takes are worth, by a probe: nothing beside other load."""
     if count == 1:
         return "1"
-    together = product_seconds(torch.float32)
+    together = time_product(torch.float32)
     torch.set_num_threads(1)
-    alone = product_seconds(torch.float32)
+    alone = time_product(torch.float32)
     torch.set_num_threads(count)
     times = alone / together
     advice = "" if times > 1.3 else "; hardware.threads=1 leaves the others free for a second job"

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from recross.machine.hardware import Hardware
-from recross.machine.processor import cpu_flags, processor_name, usable_cores
+from recross.machine.processor import count_usable_cores, read_cpu_flags, read_processor_name
 
 PACKAGES = (
     *("recross", "torch", "transformers", "sentence-transformers", "pytorch-lightning"),
@@ -28,18 +28,18 @@ def environment(hardware: Hardware) -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "python": sys.version.split()[0],
         "system": platform.platform(),
-        "processor": processor_name(),
-        "instruction_sets": [name for name in INSTRUCTION_SETS if name in cpu_flags()],
-        "cores": usable_cores(),
+        "processor": read_processor_name(),
+        "instruction_sets": [name for name in INSTRUCTION_SETS if name in read_cpu_flags()],
+        "cores": count_usable_cores(),
         "torch_threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "precision": hardware.effective_precision,
-        "git": git_state(Path(__file__).parent),
-        "command": typed_command(),
+        "git": read_git_state(Path(__file__).parent),
+        "command": read_command_line(),
     }
 
 
-def typed_command() -> list[str]:
+def read_command_line() -> list[str]:
     """The words that started this process.
 
     A command's own name stands beside the program's, see ``launching``: Hydra reads the words
@@ -49,7 +49,7 @@ def typed_command() -> list[str]:
     return [*(program.split() if program.startswith("recross ") else [program]), *words]
 
 
-def git_state(folder: Path) -> dict[str, Any] | None:
+def read_git_state(folder: Path) -> dict[str, Any] | None:
     """Commit and whether files differ from it; ``None`` outside a checkout."""
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:

@@ -10,7 +10,7 @@ import torch
 
 from recross.errors import InputError
 from recross.machine.backends import NEEDS, Backend, find_missing_packages
-from recross.machine.processor import bf16_is_faster, cpu_flags
+from recross.machine.processor import bf16_is_faster, read_cpu_flags
 from recross.parts.bounds import Ge, checked
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -135,4 +135,4 @@ class Hardware:
     def _multiplies_in_bf16(self) -> bool:
         if self.accelerator == "gpu":
             return bool(torch.cuda.is_bf16_supported())
-        return bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
+        return bool({"avx512_bf16", "amx_bf16"} & read_cpu_flags())

@@ -16,16 +16,16 @@ PROBED_TOKENS, PROBED_WIDTH = 2048, 768
 
 def bf16_is_faster() -> bool:
     """Whether this processor multiplies matrices faster in bf16 than in fp32, by a probe."""
-    return bf16_time_share() < 0.8
+    return measure_bf16_time_share() < 0.8
 
 
 @cache
-def bf16_time_share() -> float:
+def measure_bf16_time_share() -> float:
     """Time of a matrix product in bf16, in times of one in fp32."""
-    return product_seconds(torch.bfloat16) / product_seconds(torch.float32)
+    return time_product(torch.bfloat16) / time_product(torch.float32)
 
 
-def product_seconds(dtype: torch.dtype) -> float:
+def time_product(dtype: torch.dtype) -> float:
     """Best of a few matrix products of a common size, with the threads as they are set."""
     tokens = torch.ones(PROBED_TOKENS, PROBED_WIDTH, dtype=dtype)
     weight = torch.ones(PROBED_WIDTH, PROBED_WIDTH, dtype=dtype)
@@ -44,7 +44,7 @@ def is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def cpu_flags() -> frozenset[str]:
+def read_cpu_flags() -> frozenset[str]:
     """Instruction sets the processor reports; empty where the system does not say."""
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.is_file():
@@ -55,7 +55,7 @@ def cpu_flags() -> frozenset[str]:
     return frozenset()
 
 
-def processor_name() -> str:
+def read_processor_name() -> str:
     """The processor's own name."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -65,6 +65,6 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def usable_cores() -> int:
+def count_usable_cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -28,7 +28,7 @@ from recross.inference.session import Session
 from recross.inference.tokens import Ints, Item, Joiner, Sequences, Template, text_template
 from recross.parts.bounds import Ge, Gt, checked
 from recross.rerankers.reranker import NetworkReranker
-from recross.retrieval.sentence_encoder import packable, read_model, transformer_of
+from recross.retrieval.sentence_encoder import find_pooling, get_transformer, read_model
 
 
 class DualEncoderNetwork(nn.Module):
@@ -59,12 +59,12 @@ class DualEncoderNetwork(nn.Module):
     @property
     def model(self) -> Any:
         """The encoder within."""
-        return transformer_of(self.sentences)[0]
+        return get_transformer(self.sentences)[0]
 
     @property
     def tokenizer(self) -> Any:
         """The encoder's own."""
-        return transformer_of(self.sentences)[1]
+        return get_transformer(self.sentences)[1]
 
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
@@ -157,7 +157,7 @@ class DualEncoder(NetworkReranker):
             InputError: the checkpoint is of another kind, or has not so many positions.
         """
         sentences = read_model(self.checkpoint, torch.device("cpu"), self.max_length)
-        pooling = packable(sentences)
+        pooling = find_pooling(sentences)
         if pooling is None:
             raise InputError(
                 "checkpoint must be a BERT-like encoder with mean or first-token pooling,"

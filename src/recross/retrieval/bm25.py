@@ -63,7 +63,7 @@ class BM25(Retriever):
         folder = self._index(collection)
         index, doc_ids = _load(folder)
         queries = self._tokenize([collection.queries[query_id] for query_id in query_ids])
-        found = zip(query_ids, search(index, queries, depth), strict=True)
+        found = zip(query_ids, search_terms(index, queries, depth), strict=True)
         return make_run("bm25", doc_ids, found, depth)
 
     def _index(self, collection: Collection) -> Path:
@@ -89,7 +89,7 @@ class BM25(Retriever):
         return tokens
 
 
-def search(index: Any, queries: Sequence[Sequence[str]], depth: int) -> Iterator[Matches]:
+def search_terms(index: Any, queries: Sequence[Sequence[str]], depth: int) -> Iterator[Matches]:
     """Yield each query's best ``depth`` documents and those that tie with the last of them.
 
     A query is a list of terms; scores are those of ``bm25s.BM25.get_scores``, to the last bit,

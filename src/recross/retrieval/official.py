@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from recross.collections.collection import Collection
-from recross.collections.ir_datasets import asked_queries, scored_documents
+from recross.collections.ir_datasets import find_asked_queries, read_scored_documents
 from recross.errors import InputError
 from recross.retrieval.retriever import Retriever
 from recross.runs import Run
@@ -47,9 +47,9 @@ class OfficialCandidates(Retriever):
         """
         scores: dict[str, Mapping[str, float]] = {}
         for dataset_id in dict.fromkeys(self.datasets.values()):
-            missing = asked_queries(dataset_id, set(query_ids) - scores.keys())
+            missing = find_asked_queries(dataset_id, set(query_ids) - scores.keys())
             if missing:
-                scores |= scored_documents(dataset_id, missing)
+                scores |= read_scored_documents(dataset_id, missing)
         cut = [q for q, own in scores.items() if len(own) > depth and len(set(own.values())) == 1]
         if cut:
             logger.warning(

@@ -34,12 +34,14 @@ class RunFile(Retriever):
         Raises:
             InputError: the file names none of the queries, or a document the collection lacks.
         """
-        return candidates_from(Run.read(self.path), collection, query_ids, str(self.path)).cut(
+        return restrict_candidates(Run.read(self.path), collection, query_ids, str(self.path)).cut(
             depth
         )
 
 
-def candidates_from(run: Run, collection: Collection, query_ids: Sequence[str], source: str) -> Run:
+def restrict_candidates(
+    run: Run, collection: Collection, query_ids: Sequence[str], source: str
+) -> Run:
     """Keep the queries asked for and check that the collection knows every document."""
     if not any(query_id in run.rankings for query_id in query_ids):
         raise InputError(

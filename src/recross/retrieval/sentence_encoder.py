@@ -56,10 +56,10 @@ def load_encoder(checkpoint: str, max_length: int, hardware: Hardware) -> Senten
         InputError: the encoder has not so many positions.
     """
     model = read_model(checkpoint, hardware.device, max_length)
-    pooling = packable(model)
+    pooling = find_pooling(model)
     if pooling is None:
         return SentenceEncoder(model, None, hardware)
-    encoder = PooledEncoder(*transformer_of(model), pooling, max_length, hardware)
+    encoder = PooledEncoder(*get_transformer(model), pooling, max_length, hardware)
     return SentenceEncoder(model, encoder, hardware)
 
 
@@ -73,8 +73,8 @@ def read_model(checkpoint: str, device: torch.device, max_length: int) -> Any:
 
     model = SentenceTransformer(locate(checkpoint), device=str(device))
     model.max_seq_length = max_length
-    if packable(model) is not None:
-        network, _ = transformer_of(model)
+    if find_pooling(model) is not None:
+        network, _ = get_transformer(model)
         positions = encoder_of(network.config).positions(network)
         if positions is not None and max_length > positions:
             raise InputError(
@@ -85,12 +85,12 @@ def read_model(checkpoint: str, device: torch.device, max_length: int) -> Any:
     return model
 
 
-def transformer_of(model: Any) -> tuple[Any, Any]:
-    """The encoder of a packable SentenceTransformer, and its tokenizer."""
+def get_transformer(model: Any) -> tuple[Any, Any]:
+    """The encoder of a plain SentenceTransformer, and its tokenizer."""
     return model[0].auto_model, model[0].tokenizer
 
 
-def packable(model: Any) -> Pooling | None:
+def find_pooling(model: Any) -> Pooling | None:
     """The pooling of a SentenceTransformer that ``PooledEncoder`` computes, or None.
 
     It is one of a BERT-like encoder, a mean or first-token pooling and perhaps a normalisation,

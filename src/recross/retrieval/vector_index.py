@@ -46,10 +46,10 @@ class Exact:
         self, documents: DocumentVectors, queries: Vectors, depth: int, keep: Keep
     ) -> list[Matches]:
         """Return each query's best ``depth`` documents and those that tie with the last of them."""
-        return search(documents, queries, depth)
+        return search_exactly(documents, queries, depth)
 
 
-def search(documents: DocumentVectors, queries: Vectors, depth: int) -> list[Matches]:
+def search_exactly(documents: DocumentVectors, queries: Vectors, depth: int) -> list[Matches]:
     """Compare all queries with one block of documents after the other."""
     found = [NOTHING] * len(queries)
     for start, block in documents.blocks():

@@ -29,7 +29,7 @@ class Tracker(Protocol):
 
 
 @dataclass(frozen=True)
-class JsonLines:
+class JsonLinesTracker:
     """One JSON object a line in ``log.jsonl``, written as it happens."""
 
     def open(self, folder: Path, study: str, name: str, config: Mapping[str, Any]) -> JsonLinesLog:

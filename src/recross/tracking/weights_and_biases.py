@@ -17,7 +17,7 @@ from recross.errors import InputError
 from recross.parts.bounds import checked
 from recross.parts.identity import fingerprint
 from recross.store import write_json
-from recross.tracking.tracker import JsonLines, JsonLinesLog
+from recross.tracking.tracker import JsonLinesLog, JsonLinesTracker
 
 Mode = Literal["offline", "online"]
 
@@ -59,7 +59,7 @@ class WeightsAndBiases:
             settings=wandb.Settings(console="off", silent=True),
             reinit="create_new",
         )
-        lines = JsonLines().open(folder, study, name, config)
+        lines = JsonLinesTracker().open(folder, study, name, config)
         return WandbLog(run, lines, folder if self.artifacts else None)
 
 

@@ -102,7 +102,7 @@ def test_int8_scores_are_near_fp32s_and_do_not_depend_on_their_neighbours(tiny_b
 
 
 def test_int8_is_refused_where_bytes_saturate(tiny_bert, monkeypatch):
-    monkeypatch.setattr(int8_affine, "cpu_flags", lambda: frozenset({"avx2"}))
+    monkeypatch.setattr(int8_affine, "read_cpu_flags", lambda: frozenset({"avx2"}))
     reranker = load_reranker(tiny_bert, hardware=Hardware(backend="torch_int8"))
     with pytest.raises(InputError, match="needs a processor with 8-bit dot products"):
         reranker.predict([("a", "b")])

@@ -16,7 +16,7 @@ from recross.errors import InputError
 from recross.inference.encoders import pooled
 from recross.machine.hardware import Hardware
 from recross.retrieval.biencoder import BiEncoder
-from recross.retrieval.sentence_encoder import load_encoder, packable
+from recross.retrieval.sentence_encoder import find_pooling, load_encoder
 from tests.conftest import save_tiny
 
 TEXTS = [
@@ -112,12 +112,12 @@ def test_what_is_not_known_goes_through_sentence_transformers(checkpoints, pooli
 
 def test_prompts_and_cut_dimensions_are_left_to_sentence_transformers(checkpoints):
     model = SentenceTransformer(str(checkpoints()), device="cpu")
-    assert packable(model) == "mean"
+    assert find_pooling(model) == "mean"
     model.truncate_dim = 8
-    assert packable(model) is None
+    assert find_pooling(model) is None
     model.truncate_dim = None
     model.prompts, model.default_prompt_name = {"query": "here "}, "query"
-    assert packable(model) is None
+    assert find_pooling(model) is None
 
 
 def test_weights_in_half_precision_are_computed_in_single(checkpoints, tmp_path):

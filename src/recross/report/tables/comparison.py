@@ -16,7 +16,7 @@ from recross.evaluation.significance import (
     bootstrap_interval,
     holm,
     outcomes,
-    paired_differences,
+    pair_differences,
     paired_p_value,
 )
 from recross.report.tables.alignment import aligned_table
@@ -101,7 +101,7 @@ def write_per_query(
 
 def _compare(evaluations: Mapping[str, Evaluation], measure: str, pair: Pair) -> Comparison:
     run, against = (evaluations[name].per_query[measure] for name in pair)
-    differences = paired_differences(run, against)
+    differences = pair_differences(run, against)
     return Comparison(
         measure,
         *pair,

@@ -20,12 +20,12 @@ from recross.parts.bounds import Ge, checked
 from recross.rerankers.comparing.preferences import (
     AGGREGATIONS,
     AggregationName,
+    DocumentScores,
     Margins,
     Pairs,
-    Scores,
 )
 
-Comparison = Generator[Pairs, Margins, Scores]
+Comparison = Generator[Pairs, Margins, DocumentScores]
 """One query's comparisons: yields pairs, never none, takes their margins, returns scores."""
 
 Question = tuple[str, int, int]
@@ -194,7 +194,7 @@ def _first_wins(
     return margins[: len(pairs)] >= margins[len(pairs) :]
 
 
-def _ordinal(order: list[int]) -> Scores:
+def _ordinal(order: list[int]) -> DocumentScores:
     """Number of documents below each position, from the positions in order, best first."""
     scores = np.empty(len(order))
     scores[order] = np.arange(len(order))[::-1]

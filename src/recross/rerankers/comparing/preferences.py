@@ -38,7 +38,7 @@ Pairs = npt.NDArray[np.int64]
 Margins = npt.NDArray[np.floating]
 """Of ordered pairs, ``(M,)``: positive where the first document is preferred."""
 
-Scores = npt.NDArray[np.float64]
+DocumentScores = npt.NDArray[np.float64]
 """One per document, ``(N,)``, higher is more relevant."""
 
 Preference = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
@@ -48,7 +48,7 @@ Preference = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 class Aggregation(Protocol):
     """Turns compared pairs into scores."""
 
-    def __call__(self, count: int, pairs: Pairs, margins: Margins) -> Scores:
+    def __call__(self, count: int, pairs: Pairs, margins: Margins) -> DocumentScores:
         """Score ``count`` documents, some of whose ordered pairs were compared."""
 
 
@@ -84,7 +84,7 @@ class ScaledSum:
     preference: Preference
     symmetric: bool = False
 
-    def __call__(self, count: int, pairs: Pairs, margins: Margins) -> Scores:
+    def __call__(self, count: int, pairs: Pairs, margins: Margins) -> DocumentScores:
         """Score ``count`` documents, ``(N,)``."""
         _check(count, pairs, margins)
         documents, favour = pairs[:, 0], np.asarray(margins, dtype=np.float64)
@@ -106,7 +106,7 @@ class Extreme:
 
     pick: np.ufunc
 
-    def __call__(self, count: int, pairs: Pairs, margins: Margins) -> Scores:
+    def __call__(self, count: int, pairs: Pairs, margins: Margins) -> DocumentScores:
         """Score ``count`` documents, ``(N,)``."""
         _check(count, pairs, margins)
         scores = np.full(count, np.nan)  # fmin and fmax pass over NaN

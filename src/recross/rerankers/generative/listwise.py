@@ -26,7 +26,7 @@ TOKENS_PER_PLACE = 8
 Window = tuple[int, int]
 """First place, and the one after the last."""
 
-Texts = tuple[str, Sequence[str]]
+QueryTexts = tuple[str, Sequence[str]]
 """A query and its documents."""
 
 
@@ -120,7 +120,7 @@ class ListwiseReranker(Reranker):
                 return one_pass * self.passes
             start, stop = max(start - self.step, 0), stop - self.step
 
-    def _order(self, texts: Mapping[str, Texts]) -> tuple[dict[str, list[int]], Cost]:
+    def _order(self, texts: Mapping[str, QueryTexts]) -> tuple[dict[str, list[int]], Cost]:
         """Places of each query's documents, best first."""
         orders = {
             query_id: list(range(len(documents))) for query_id, (_, documents) in texts.items()
@@ -135,7 +135,7 @@ class ListwiseReranker(Reranker):
     def _one_round(
         self,
         due: Mapping[str, Window],
-        texts: Mapping[str, Texts],
+        texts: Mapping[str, QueryTexts],
         orders: Mapping[str, list[int]],
     ) -> Cost:
         """Ask for one window of each query that is due, and reorder it in ``orders``."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recross.inference.encoders.affine import APPLY, Activation, Affine, MakeAffine, fused
-from recross.machine.processor import cpu_flags
+from recross.machine.processor import read_cpu_flags
 
 STEPS = 255
 """Codes are unsigned bytes: on signed ones oneDNN is thousands of times slower."""
@@ -24,7 +24,9 @@ DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8")
 
 def multiplies_in_int8() -> bool:
     """Whether products of bytes are exact and fast here."""
-    return hasattr(torch.ops.onednn, "qlinear_pointwise") and bool(cpu_flags() & {*DOT_PRODUCTS})
+    return hasattr(torch.ops.onednn, "qlinear_pointwise") and bool(
+        read_cpu_flags() & {*DOT_PRODUCTS}
+    )
 
 
 def int8_affine(rows: int) -> MakeAffine:

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from recross.collections.ir_datasets import document_pairs
+from recross.collections.ir_datasets import read_document_pairs
 from recross.parts.bounds import Ge, checked
 from recross.training.data.files.line_groups import groups_by_id
 from recross.training.data.files.lines import TEXT, TextFile
@@ -44,7 +44,7 @@ class DocPairs:
     def _copy(self, path: Path) -> Mapping[str, Any]:
         count = 0
         with path.open("w", encoding="utf-8") as lines:
-            for pair in islice(document_pairs(self.dataset), self.limit):
+            for pair in islice(read_document_pairs(self.dataset), self.limit):
                 lines.write("\t".join(pair) + "\n")
                 count += 1
         return {"pairs": count}
