@@ -24,7 +24,6 @@ from torch import Tensor
 
 from recross.checkpoints import pretrained
 from recross.collections.collection import Collection
-from recross.errors import InputError
 from recross.inference.batches import PackedBatch, masked_filler
 from recross.inference.encoders.families import encoder_of
 from recross.inference.runner import Runner
@@ -99,13 +98,8 @@ class SPLADE(Retriever):
 
     def _check_lengths(self) -> None:
         model = self._encoder.model
-        most = encoder_of(model.config).positions(model)
         for name in ("max_length", "max_query_length"):
-            if most is not None and (value := getattr(self, name)) > most:
-                raise InputError(
-                    f"{name} must not exceed the {most} positions of {self.checkpoint!r},"
-                    f" got {value}"
-                )
+            encoder_of(model.config).check_positions(model, name, getattr(self, name))
 
 
 @dataclass(frozen=True)
