@@ -124,10 +124,8 @@ class ModernBertForward(PackedForward[ModernBertLayer]):
         """What leaves the last layer at first tokens, ``(B, D)``."""
         projected = layer.all_three(self._read(layer, states))  # (T, 3 D): one weight makes all
         width = states.shape[1]
-        attended = attend_first(
-            *(projected[batch.starts, :width], projected[:, width:]),
-            *(self.heads, batch.groups, dropout, placement),
-        )
+        first, others = projected[batch.starts, :width], projected[:, width:]
+        attended = attend_first(first, others, self.heads, batch.groups, dropout, placement)
         return self._after_attention(layer, attended, states[batch.starts], dropout)
 
     def finish(self, states: Tensor, dropout: float) -> Tensor:
