@@ -4,7 +4,7 @@ import pytest
 import torch
 import transformers
 
-from recross.checkpoints.location import is_at_hand, pinned_revision, revision_of
+from recross.checkpoints.location import is_at_hand, pinned_revision, revision_of, revisions_of
 from recross.checkpoints.pretrained import load
 from recross.errors import InputError
 from recross.parts.identity import describe
@@ -68,4 +68,7 @@ def test_what_is_not_pinned_is_the_newest_and_its_commit_is_told(hub, tmp_path):
     assert load("sequence_classifier", "no/body").revision == revision_of("no/body") == NEWEST
     assert describe(CrossEncoder("no/body"))["checkpoint"] == "no/body"
     assert revision_of("some/body") is None
-    assert revision_of(str(save_tiny(tmp_path / "folder"))) is None
+    folder = str(save_tiny(tmp_path / "folder"))
+    assert revision_of(folder) is None
+    assert revision_of("a/folder/that/is/gone") is None
+    assert revisions_of(["no/body", folder, "some/body"]) == {"no/body": NEWEST}

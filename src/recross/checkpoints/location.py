@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 
 from recross.checkpoints.published import find_published
 from recross.errors import InputError
@@ -63,6 +65,12 @@ def revision_of(checkpoint: str) -> str | None:
     return pinned_revision(checkpoint) or (cached.parent.name if cached is not None else None)
 
 
+def revisions_of(checkpoints: Iterable[str]) -> dict[str, str]:
+    """The hub's commit of every checkpoint that has one."""
+    found = {checkpoint: revision_of(checkpoint) for checkpoint in checkpoints}
+    return {checkpoint: commit for checkpoint, commit in found.items() if commit is not None}
+
+
 def is_at_hand(checkpoint: str) -> bool:
     """Whether a checkpoint can be loaded without a download: a folder, or in the hub's cache."""
     place = locate(checkpoint)
@@ -72,5 +80,8 @@ def is_at_hand(checkpoint: str) -> bool:
 def _cached_weights(hub_id: str) -> Path | None:
     """A file of weights in the hub's cache, in a folder that the commit names."""
     revision = pinned_revision(hub_id)
-    found = (try_to_load_from_cache(hub_id, name, revision=revision) for name in WEIGHT_FILES)
+    try:
+        found = [try_to_load_from_cache(hub_id, name, revision=revision) for name in WEIGHT_FILES]
+    except HFValidationError:  # the path of a folder that is gone
+        return None
     return next((Path(path) for path in found if isinstance(path, str)), None)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+from recross.checkpoints.location import revisions_of
 from recross.collections.collection import Collection, CollectionSource
 from recross.errors import InputError
 from recross.evaluation.latency import Latency, measure_reranking, measure_search
@@ -211,6 +212,7 @@ class Experiment:
             "reranks": self.reranker.reranks,
             "candidates": self.candidates,
             "base_checkpoint": self.reranker.base_checkpoint,
+            "revisions": revisions_of(part.checkpoint for part in self.reranker.networks()),
             "fingerprint": self.fingerprint,
         }
 
