@@ -77,3 +77,15 @@ def test_a_class_made_from_a_checked_one_is_checked_too():
 
 def test_where_in_a_mapping_a_value_is_wrong_is_said():
     assert next(find_problems(Mapping[str, float], {"a": "x"}))[0] == ".a"
+
+
+def test_a_checked_class_keeps_the_rules_that_it_inherits():
+    @dataclass(frozen=True)
+    @checked
+    class More(Part):
+        more: Annotated[int, Ge(2)] = 2
+
+    with pytest.raises(InputError, match=r"^more must be at least 2, got 1$"):
+        More(more=1)
+    with pytest.raises(InputError, match=r"^skip must be below depth=100, got 100$"):
+        More(skip=100)

@@ -39,7 +39,7 @@ def checked(part: type[Part]) -> type[Part]:
     Raises:
         InputError: when a part is made; the message names the argument, the rule and the value.
     """
-    own = part.__dict__.get("__post_init__")
+    own = getattr(part, "__post_init__", None)  # its own, or what it inherits
 
     def check(self: Any) -> None:
         for name, hint in _plain_hints(type(self)).items():  # type: ignore[arg-type]
