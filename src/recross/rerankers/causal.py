@@ -14,45 +14,45 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import PromptContract
-from recross.checkpoints.resolution import resolve_contract, save_contract
+from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch, masked_filler
 from recross.inference.encoders.families import PADDED
-from recross.inference.encoders.padded import recompute_activations
-from recross.inference.network import Forward
-from recross.inference.preparation import Preparation, merge, prepare
+from recross.inference.network import Forward, PairScorer
+from recross.inference.read_outs import READ_OUTS
 from recross.inference.session import Session
 from recross.inference.tokens import Item, Sequences
 from recross.parts.bounds import Ge, checked
-from recross.rerankers.answers import margin, piece_id, read_out
+from recross.rerankers.answers import piece_id
 from recross.rerankers.reranker import NetworkReranker
 
 PROBE_TOKENS = 5
 
 
-class CausalNetwork(nn.Module):
+class CausalNetwork(PairScorer):
     """A causal model with its tokenizer and contract.
 
     Prompts are tokenised whole, since most vocabularies join blanks with the words after them;
     where one is too long, tokens are taken from the end of its document, then of its query.
     """
 
-    documents_per_item = 1
+    contract: PromptContract
+    kind = "causal network"
     heads = ("score",)
 
     def __init__(
         self, model: Any, tokenizer: Any, contract: PromptContract, head_is_fresh: bool = False
     ) -> None:
-        super().__init__()
-        self.model = model
-        self.tokenizer = tokenizer
-        self.contract = contract
-        self.head_is_fresh = head_is_fresh
-        PADDED.check_positions(model, "max_length", contract.max_length)
+        super().__init__(
+            *(model, tokenizer, contract, PADDED),
+            limits={"max_length": contract.max_length},
+            head_is_fresh=head_is_fresh,
+        )
+        self.read_out = READ_OUTS[contract.read_out]
         self._pieces = [piece_id(tokenizer, piece) for piece in contract.pieces]
         self._before = _ids(tokenizer, contract.prefix)
         self._after = _ids(tokenizer, contract.suffix)
@@ -91,21 +91,6 @@ class CausalNetwork(nn.Module):
         """How many answers are told apart; 0 where a score is read directly."""
         return len(self._pieces) if len(self._pieces) > 1 else 0
 
-    def prepare_training(self, settings: Preparation) -> None:
-        """Set dropout, freeze and add what ``settings`` say."""
-        prepare(self.model, PADDED, self.heads, settings)
-        if settings.gradient_checkpointing:
-            recompute_activations(self.model)
-
-    def finish_training(self) -> None:
-        """Merge what was added; the head is no longer fresh."""
-        merge(self.model)
-        self.head_is_fresh = False
-
-    def forward(self, batch: PackedBatch) -> Tensor:
-        """Scores to train on, ``(B,)``: of two answers the margin, else as they are read."""
-        return margin(self.answers(batch), self.contract.read_out)
-
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the answers, worst first, ``(B, C)``."""
         # padded on the right, where no token looks
@@ -121,25 +106,15 @@ class CausalNetwork(nn.Module):
             return self.model.score(state)  # type: ignore[no-any-return]
         return F.linear(state, self.model.get_output_embeddings().weight[self._pieces])
 
-    def inference(self, session: Session) -> Forward:
-        """Return a scorer of the weights as they are now, read out as the contract says."""
-        hardware = session.hardware
-        hardware.require_torch("causal network")
-        self.to(hardware.device)
-        device, dtype = hardware.device.type, hardware.dtype
+    def frozen_answers(self, session: Session) -> Forward:
+        """Return the logits of the answers, under autocast to the session's precision."""
+        device, dtype = session.hardware.device.type, session.hardware.dtype
 
-        def score(batch: PackedBatch) -> Tensor:
+        def answers(batch: PackedBatch) -> Tensor:
             with torch.autocast(device, dtype, enabled=dtype != torch.float32):
-                logits = self.answers(batch)
-            return read_out(logits.float(), self.contract.read_out)
+                return self.answers(batch)
 
-        return score
-
-    def save(self, folder: Path) -> None:
-        """Save in Hugging Face layout."""
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
-        save_contract(self.contract, folder)
+        return answers
 
     def _fitted(self, query: str, document: str, found: Any) -> tuple[list[int], tuple[int, int]]:
         """Tokens that fit the room, and how many of the query and of the document were cut."""

@@ -11,21 +11,17 @@ from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from recross.checkpoints import pretrained
-from recross.checkpoints.contracts import ClassifierContract, check_precision
-from recross.checkpoints.resolution import resolve_contract, save_contract
+from recross.checkpoints.contracts import ClassifierContract
+from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders.affine import LiveAffine
 from recross.inference.encoders.backends.classifier import classifier_logits
-from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import classifier_of
-from recross.inference.network import Forward
-from recross.inference.preparation import Preparation, merge, prepare
+from recross.inference.network import Forward, PairScorer
+from recross.inference.read_outs import READ_OUTS
 from recross.inference.session import Session
 from recross.inference.tokens import Item, Joiner, Sequences, pair_template, triple_template
 from recross.parts.bounds import Ge, checked
@@ -34,25 +30,26 @@ from recross.rerankers.reranker import NetworkReranker
 IDENTITY = "torch.nn.modules.linear.Identity"
 
 
-class PairNetwork(nn.Module):
+class PairNetwork(PairScorer):
     """A Hugging Face sequence classifier with its tokenizer and contract."""
 
+    contract: ClassifierContract
+    kind = "classifier"
     heads = ("classifier", "pooler")
+    backends = True
 
     def __init__(
         self, model: Any, tokenizer: Any, contract: ClassifierContract, head_is_fresh: bool = False
     ) -> None:
-        super().__init__()
-        self.model = model
-        self.tokenizer = tokenizer
-        self.contract = contract
-        self.head_is_fresh = head_is_fresh
-        self.documents_per_item = contract.documents
+        super().__init__(
+            *(model, tokenizer, contract, classifier_of(model)),
+            limits={"max_length": contract.max_length},
+            first_only=True,
+            head_is_fresh=head_is_fresh,
+        )
+        self.read_out = READ_OUTS[contract.read_out]
         template = (triple_template if contract.compares else pair_template)(tokenizer)
         self._joiner = Joiner(tokenizer, template, contract.max_length, contract.max_query_length)
-        self._encoder = classifier_of(model)
-        self._encoder.check_positions(model, "max_length", contract.max_length)
-        self._live = self._learn(recompute=False)
 
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
@@ -60,25 +57,9 @@ class PairNetwork(nn.Module):
         """Turn items of (query number, document number or numbers) into token sequences."""
         return self._joiner.encode(queries, documents, items)
 
-    def prepare_training(self, settings: Preparation) -> None:
-        """Set dropout, freeze and add what ``settings`` say."""
-        prepare(self.model, self._encoder, self.heads, settings)
-        self._live = self._learn(settings.gradient_checkpointing)
-
-    def finish_training(self) -> None:
-        """Merge what was added; the head is no longer fresh."""
-        merge(self.model)
-        self.head_is_fresh = False
-
-    def forward(self, batch: PackedBatch) -> Tensor:
-        """Logits to train on, ``(B,)``: of two classes the margin, or the one that is read."""
-        logits = self.answers(batch)
-        return logits[:, 1] if self.contract.read_out == "second_logit" else _margin(logits)
-
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the head's classes, ``(B, C)``."""
-        dropout = self._encoder.dropout(self.model.config) if self.training else 0.0
-        return self._live.logits(batch, dropout)
+        return self.live.logits(batch, self.dropout)
 
     @property
     def answer_count(self) -> int:
@@ -86,30 +67,14 @@ class PairNetwork(nn.Module):
         labels = int(self.model.config.num_labels)
         return labels if labels > 1 else 0
 
-    def inference(self, session: Session) -> Forward:
-        """Return a scorer of the weights as they are now, read out as the contract says.
+    def frozen_answers(self, session: Session) -> Forward:
+        """Return the logits that the session's back-end computes."""
+        return classifier_logits(self.model, session)
 
-        Raises:
-            InputError: the back-end does not know the model's structure, or the contract does not
-                allow the precision.
-        """
-        check_precision(self.contract, session.hardware.effective_precision)
-        self.to(session.hardware.device)
-        logits = classifier_logits(self.model, session)
-        if self.contract.compares:  # its aggregation needs both probabilities
-            return lambda batch: _margin(logits(batch).float())
-        return lambda batch: _read_out(logits(batch).float(), self.contract.read_out)
-
-    def save(self, folder: Path) -> None:
+    def save_weights(self, folder: Path) -> None:
         """Save in Hugging Face layout; sentence-transformers reads the same scores from it."""
         self.model.config.sentence_transformers = {"activation_fn": IDENTITY}
-        self.tokenizer.model_max_length = self.contract.max_length
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
-        save_contract(self.contract, folder)
-
-    def _learn(self, recompute: bool) -> EncoderForward:
-        return self._encoder.forward(self.model, LiveAffine, first_only=True, recompute=recompute)
+        super().save_weights(folder)
 
 
 @dataclass(frozen=True)
@@ -186,16 +151,3 @@ def _stored_activation(config: Any) -> Literal["logit", "sigmoid"]:
     if stored.endswith("Identity"):
         return "logit"
     raise InputError(f"activation_fn must be Identity or Sigmoid, got {stored!r}; name a contract")
-
-
-def _margin(logits: Tensor) -> Tensor:
-    return logits.squeeze(-1) if logits.shape[-1] == 1 else logits[:, 1] - logits[:, 0]
-
-
-def _read_out(logits: Tensor, read_out: str) -> Tensor:
-    if read_out == "log_softmax":
-        return F.log_softmax(logits, dim=-1)[:, 1]
-    if read_out == "second_logit":
-        return logits[:, 1]
-    single = logits.squeeze(-1)
-    return torch.sigmoid(single) if read_out == "sigmoid" else single

@@ -12,18 +12,16 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recross.checkpoints.contracts import BiEncoderContract
-from recross.checkpoints.resolution import resolve_contract, save_contract
+from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders.affine import LiveAffine, MakeAffine, frozen_affine
-from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import encoder_of
 from recross.inference.encoders.pooled import unit_vectors
-from recross.inference.network import Forward
-from recross.inference.preparation import Preparation, merge, prepare
+from recross.inference.network import Forward, TextEncoder
+from recross.inference.preparation import Preparation
 from recross.inference.session import Session
 from recross.inference.tokens import Ints, Item, Joiner, Sequences, Template, text_template
 from recross.parts.bounds import Ge, Gt, checked
@@ -31,40 +29,32 @@ from recross.rerankers.reranker import NetworkReranker
 from recross.retrieval.sentence_encoder import find_pooling, get_transformer, read_model
 
 
-class DualEncoderNetwork(nn.Module):
+class DualEncoderNetwork(TextEncoder):
     """A sentence-transformers model, its contract, and how training uses it.
 
     Training scores are cosines times ``scale``. With ``in_batch_negatives`` a step's queries learn
     from all of its documents.
     """
 
-    documents_per_item = 1
-    heads = ()
+    contract: BiEncoderContract
+    kind = "bi-encoder"
 
     def __init__(
         self, sentences: Any, contract: BiEncoderContract, scale: float, in_batch_negatives: bool
     ) -> None:
-        super().__init__()
-        self.sentences = sentences
-        self.contract = contract
+        model, tokenizer = get_transformer(sentences)
+        super().__init__(
+            *(model, tokenizer, contract, encoder_of(model.config)),
+            limits={"max_length": contract.max_length},
+            first_only=contract.pooling == "cls",
+        )
+        self._layout = (sentences,)  # not a module of this one: its weights are the model's
         self.scale = scale
         self.in_batch_negatives = in_batch_negatives
         template = text_template(self.tokenizer)
         self._texts = Joiner(self.tokenizer, template, contract.max_length)
         self._pairs = _Apart(self.tokenizer, _twice(template), 2 * contract.max_length)
         self._opening = len(template.literals[0])
-        self._encoder = encoder_of(self.model.config)
-        self._live = self._learn(recompute=False)
-
-    @property
-    def model(self) -> Any:
-        """The encoder within."""
-        return get_transformer(self.sentences)[0]
-
-    @property
-    def tokenizer(self) -> Any:
-        """The encoder's own."""
-        return get_transformer(self.sentences)[1]
 
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
@@ -78,52 +68,30 @@ class DualEncoderNetwork(nn.Module):
 
     def vectors(self, texts: PackedBatch) -> Tensor:
         """Unit vectors to train on, ``(B, D)``."""
-        dropout = self._encoder.dropout(self.model.config) if self.training else 0.0
-        return unit_vectors(self._live, self.contract.pooling, texts, dropout)
+        return unit_vectors(self.live, self.contract.pooling, texts, self.dropout)
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Scores to train on, ``(B,)``."""
         return self.scale * self._cosines(batch, self.vectors)
 
-    def inference(self, session: Session) -> Forward:
-        """Return a scorer by cosine of the weights as they are now."""
-        hardware = session.hardware
-        hardware.require_torch("bi-encoder")
-        self.to(hardware.device)
-        make = frozen_affine(hardware.dtype, hardware.batch_tokens)
-        forward = self._forward_of(make, hardware.dtype)
+    def frozen_scorer(self, session: Session) -> Forward:
+        """Return a fast scorer by cosine."""
+        forward = self.frozen(session.hardware)
         return lambda batch: self._cosines(
             batch, lambda texts: unit_vectors(forward, self.contract.pooling, texts)
         )
 
     def prepare_training(self, settings: Preparation) -> None:
         """Set dropout, freeze and add what ``settings`` say."""
-        prepare(self.model, self._encoder, self.heads, settings)
+        super().prepare_training(settings)
         if getattr(self.model, "pooler", None) is not None:  # BERT's own, which nothing reads
             self.model.pooler.requires_grad_(False)
-        self._live = self._learn(settings.gradient_checkpointing)
 
-    def finish_training(self) -> None:
-        """Merge what was added."""
-        merge(self.model)
-
-    def save(self, folder: Path) -> None:
+    def save_weights(self, folder: Path) -> None:
         """Save in sentence-transformers' layout, as the first stage reads it."""
-        self.sentences.max_seq_length = self.contract.max_length
-        self.sentences.save_pretrained(str(folder), create_model_card=False)
-        save_contract(self.contract, folder)
-
-    def _learn(self, recompute: bool) -> EncoderForward:
-        return self._forward_of(LiveAffine, torch.float32, recompute)
-
-    def _forward_of(
-        self, make: MakeAffine, dtype: torch.dtype, recompute: bool = False
-    ) -> EncoderForward:
-        return self._encoder.forward(
-            *(self.model, make, dtype),
-            first_only=self.contract.pooling == "cls",
-            recompute=recompute,
-        )
+        (sentences,) = self._layout
+        sentences.max_seq_length = self.limits["max_length"]
+        sentences.save_pretrained(str(folder), create_model_card=False)
 
     def _cosines(self, batch: PackedBatch, encode: Forward) -> Tensor:
         both = torch.bincount(_rows(batch), minlength=len(batch))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from recross.checkpoints.location import CHECKPOINT
 from recross.collections.collection import Collection
@@ -15,6 +15,7 @@ from recross.errors import InputError
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.engine import Engine
 from recross.inference.items import Scores
+from recross.inference.network import Network
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.parts.identity import handed_over
@@ -87,7 +88,7 @@ class NetworkReranker(Reranker):
     alias: str | None = field(default=None, compare=False)
 
     @abstractmethod
-    def load(self) -> Any:
+    def load(self) -> Network:
         """Load the network: a module that encodes texts, scores batches, and saves itself."""
 
     @abstractmethod
@@ -95,9 +96,15 @@ class NetworkReranker(Reranker):
         """The same re-ranker with the weights and the contract of a folder."""
 
     @cached_property
-    def network(self) -> Any:
-        """The network, loaded on first use."""
-        return self.load()
+    def network(self) -> Network:
+        """The network, loaded on first use.
+
+        Raises:
+            InputError: the hardware is none that computes its scores.
+        """
+        network = self.load()
+        network.check(self.hardware)
+        return network
 
     @property
     def name(self) -> str:
@@ -129,7 +136,7 @@ class NetworkReranker(Reranker):
         Raises:
             InputError: the checkpoint lacks its head.
         """
-        if getattr(self.network, "head_is_fresh", False):
+        if self.network.head_is_fresh:
             raise InputError(
                 f"reranker must be trained before it scores: {self.checkpoint} has a freshly drawn"
                 " head; train it (recross run, recross train), or name a trained checkpoint"

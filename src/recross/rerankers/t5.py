@@ -13,47 +13,44 @@ from typing import Annotated, Any, Self
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import T5_FAMILIES, PromptContract
 from recross.checkpoints.grown_t5 import grow_t5
-from recross.checkpoints.resolution import resolve_contract, save_contract
+from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders.affine import LiveAffine, frozen_affine
 from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import encoder_of
 from recross.inference.encoders.padded import PaddedForward
 from recross.inference.encoders.t5_decoder import first_step, head_rows
-from recross.inference.network import Forward
-from recross.inference.preparation import Preparation, merge, prepare
+from recross.inference.network import Forward, PairScorer
+from recross.inference.read_outs import READ_OUTS
 from recross.inference.session import Session
 from recross.inference.tokens import Item, Joiner, Sequences, prompt_template
 from recross.parts.bounds import Ge, checked
-from recross.rerankers.answers import margin, piece_id, read_out
+from recross.rerankers.answers import piece_id
 from recross.rerankers.reranker import NetworkReranker
 
-FP16 = (
-    "hardware.precision must be fp32 or bf16 for T5, got 'fp16': its activations exceed fp16's"
-    " range and scores become NaN"
-)
 
-
-class T5Network(nn.Module):
+class T5Network(PairScorer):
     """A T5 with its tokenizer and contract."""
 
+    contract: PromptContract
+    kind = "T5 network"
     heads = ("classifier",)
 
     def __init__(
         self, model: Any, tokenizer: Any, contract: PromptContract, head_is_fresh: bool = False
     ) -> None:
-        super().__init__()
-        self.model = model
-        self.tokenizer = tokenizer
-        self.contract = contract
-        self.head_is_fresh = head_is_fresh
-        self.documents_per_item = 2 if contract.compares else 1
+        super().__init__(
+            *(model, tokenizer, contract, encoder_of(model.config)),
+            limits={"max_length": contract.max_length},
+            first_only=contract.read_out == "head",
+            head_is_fresh=head_is_fresh,
+        )
+        self.read_out = READ_OUTS[contract.read_out]
         self._pieces = [piece_id(tokenizer, piece) for piece in contract.pieces]
         self._opening = [piece_id(tokenizer, piece) for piece in contract.opening]
         template = prompt_template(tokenizer, contract.template, _end(tokenizer, contract))
@@ -63,9 +60,6 @@ class T5Network(nn.Module):
                 f" got {contract.max_length}"
             )
         self._joiner = Joiner(tokenizer, template, contract.max_length, contract.max_query_length)
-        self._encoder = encoder_of(model.config)
-        self._encoder.check_positions(model, "max_length", contract.max_length)
-        self._live = self._learn(recompute=False)
 
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
@@ -78,63 +72,17 @@ class T5Network(nn.Module):
         """How many answers are told apart; 0 where a score is read directly."""
         return len(self._pieces) if len(self._pieces) > 1 else 0
 
-    def prepare_training(self, settings: Preparation) -> None:
-        """Set dropout, freeze and add what ``settings`` say."""
-        prepare(self.model, self._encoder, self.heads, settings)
-        self._live = self._learn(settings.gradient_checkpointing)
-
-    def finish_training(self) -> None:
-        """Merge what was added; the head is no longer fresh."""
-        merge(self.model)
-        self.head_is_fresh = False
-
-    def forward(self, batch: PackedBatch) -> Tensor:
-        """Scores to train on, ``(B,)``: of two answers the margin, else as they are read."""
-        return margin(self.answers(batch), self.contract.read_out)
-
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the answers, worst first, ``(B, C)``."""
-        dropout = self._encoder.dropout(self.model.config) if self.training else 0.0
-        return self._answers(self._live, batch, dropout)
+        return self._answers(self.live, batch, self.dropout)
 
-    def inference(self, session: Session) -> Forward:
-        """Return a scorer of the weights as they are now, read out as the contract says.
+    def frozen_answers(self, session: Session) -> Forward:
+        """Return the logits of the answers from weights that are copied once."""
+        forward = self.frozen(session.hardware)
+        return lambda batch: self._answers(forward, batch, 0.0)
 
-        Raises:
-            InputError: the precision is fp16, or the back-end another than torch.
-        """
-        hardware = session.hardware
-        hardware.require_torch("T5 network")
-        if hardware.effective_precision == "fp16":
-            raise InputError(FP16)
-        self.to(hardware.device)
-        make = frozen_affine(hardware.dtype, hardware.batch_tokens)
-        forward = self._encoder.forward(
-            self.model, make, hardware.dtype, first_only=self._reads_first
-        )
-        # a comparison is read as a margin: its aggregation needs both probabilities
-        read = margin if self.contract.compares else read_out
-        return lambda batch: read(self._answers(forward, batch).float(), self.contract.read_out)
-
-    def save(self, folder: Path) -> None:
-        """Save in Hugging Face layout."""
-        self.tokenizer.model_max_length = self.contract.max_length
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
-        save_contract(self.contract, folder)
-
-    @property
-    def _reads_first(self) -> bool:
-        """Whether a head on the encoder's first token is read, and no decoder."""
-        return self.contract.read_out == "head"
-
-    def _learn(self, recompute: bool) -> EncoderForward:
-        return self._encoder.forward(
-            self.model, LiveAffine, first_only=self._reads_first, recompute=recompute
-        )
-
-    def _answers(self, forward: EncoderForward, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
-        if self._reads_first:
+    def _answers(self, forward: EncoderForward, batch: PackedBatch, dropout: float) -> Tensor:
+        if self.contract.read_out == "head":  # on the encoder: there is no decoder
             return forward.logits(batch, dropout)
         if isinstance(forward, PaddedForward):
             return self._padded(forward, batch)
@@ -169,8 +117,6 @@ class T5Reranker(NetworkReranker):
     _: KW_ONLY
 
     def __post_init__(self) -> None:
-        if self.hardware.precision == "fp16":
-            raise InputError(FP16)
         if self.grown_layers is not None and self.contract is None:
             raise InputError("contract must be given for grown_layers, got none")
 

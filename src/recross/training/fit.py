@@ -13,6 +13,7 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 
 from recross.collections.collection import Collection
 from recross.errors import RunError
+from recross.inference.network import Network
 from recross.inference.progress import is_watched
 from recross.machine.hardware import Hardware
 from recross.tracking.tracker import Log
@@ -122,7 +123,7 @@ def _record(training: FineTuning, progress: Progress, groups: TrainingGroups) ->
     }
 
 
-def _keep_last_good(network: Any, unfinished: TrainingFolder) -> str:
+def _keep_last_good(network: Network, unfinished: TrainingFolder) -> str:
     best = unfinished.best()
     if best is None:
         return "No weights were validated before"

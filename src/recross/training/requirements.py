@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from recross.errors import InputError
+from recross.inference.network import Network
 from recross.machine.hardware import Hardware
 from recross.training.data.in_batch import learns_across
 from recross.training.data.phases import Phase
@@ -13,12 +13,13 @@ from recross.training.main_module import check_guarded
 from recross.training.recipe import TrainingPlan
 
 
-def check_plan(plan: TrainingPlan, network: Any, hardware: Hardware) -> None:
+def check_plan(plan: TrainingPlan, network: Network, hardware: Hardware) -> None:
     """Refuse what cannot be trained whatever the groups, before any is made.
 
     Raises:
-        InputError: loss, network and hardware do not go together, or a script trains on several
-            devices outside of its guard.
+        InputError: loss, network and hardware do not go together, the network's layers are not
+            known, its activations cannot be recomputed, or a script trains on several devices
+            outside of its guard.
     """
     training, loss = plan.training, plan.loss
     check_guarded(hardware.devices)
@@ -29,11 +30,14 @@ def check_plan(plan: TrainingPlan, network: Any, hardware: Hardware) -> None:
         )
     if hardware.precision == "fp16":
         raise InputError("hardware.precision must be fp32 or bf16 in training, got 'fp16'")
-    if loss.reads_answers and not getattr(network, "answer_count", 0):
+    if loss.reads_answers and not network.answer_count:
         raise InputError(
             f"loss must be one over scores for a network with a single output, got"
             f" {type(loss).__name__}, which needs the logits of two answers or more"
         )
+    _ = network.layers  # an unknown architecture fails here
+    if training.gradient_checkpointing:
+        network.family.check_recompute(network.model)
     if learns_across(network) and training.first_stage_weight:
         raise InputError(
             "training.first_stage_weight must be 0 for in-batch negatives, which no first stage"

@@ -168,11 +168,11 @@ def test_a_batch_that_does_not_fit_in_memory_is_halved_and_gives_the_same_vector
     expected = BiEncoder(folder, max_length=40).encode(TEXTS)
     unit_vectors, tried = pooled.unit_vectors, []
 
-    def limited(pool, batch, *more):
+    def limited(forward, pooling, batch):
         tried.append(len(batch))
         if len(batch) > 2:
             raise error
-        return unit_vectors(pool, batch, *more)
+        return unit_vectors(forward, pooling, batch)
 
     monkeypatch.setattr(pooled, "unit_vectors", limited)
     load_encoder.cache_clear()  # the runner remembers what did not fit

@@ -10,6 +10,7 @@ import torch
 import xxhash
 from torch import nn
 
+from recross.inference.network import Network
 from recross.machine.hardware import Hardware
 from recross.parts.identity import describe
 
@@ -17,7 +18,7 @@ SCHEMA = 4
 """Raised when the engine or a forward changes a score."""
 
 
-def scorer_name(network: Any, hardware: Hardware) -> str:
+def scorer_name(network: Network, hardware: Hardware) -> str:
     """A name that differs when weights, tokenizer, contract, precision or code differ.
 
     Weights are hashed as they are in memory, so that a folder that was overwritten, or training

@@ -180,6 +180,22 @@ class Encoder(ABC):
                 f" {type(model).__name__}, got {tokens}"
             )
 
+    def check_recompute(self, model: Any) -> None:
+        """Refuse a model whose forward keeps all of its activations.
+
+        Raises:
+            InputError: it does.
+        """
+        if not self.can_recompute(model):
+            raise InputError(
+                "training.gradient_checkpointing must be false for networks that cannot recompute"
+                f" their activations, got true for a {type(model).__name__}"
+            )
+
+    def can_recompute(self, model: Any) -> bool:
+        """Whether activations can be computed a second time instead of being kept."""
+        return True
+
     def dropout(self, config: Any) -> float:
         """The dropout of hidden states that a config names."""
         names = self.dropouts(config)

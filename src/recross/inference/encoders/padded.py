@@ -58,6 +58,10 @@ class PaddedFamily(Encoder):
             f" {type(model).__name__} (model_type {config.model_type})"
         )
 
+    def can_recompute(self, model: Any) -> bool:
+        """Whether the model's own forward knows how."""
+        return bool(model.supports_gradient_checkpointing)
+
     def dropouts(self, config: Any) -> tuple[str, ...]:
         """All settings that are called so."""
         own = config.get_text_config().to_dict()
@@ -74,6 +78,7 @@ class PaddedFamily(Encoder):
     ) -> PaddedForward:
         """The model's own forward, with its own linear layers, under autocast to ``dtype``."""
         if recompute:
+            self.check_recompute(model)
             recompute_activations(model)
         return PaddedForward(model, dtype)
 
@@ -141,16 +146,7 @@ def padded_inputs(model: Any, batch: PackedBatch) -> dict[str, Tensor]:
 
 
 def recompute_activations(model: Any) -> None:
-    """Let a model compute activations twice in its own forward.
-
-    Raises:
-        InputError: it cannot.
-    """
-    if not model.supports_gradient_checkpointing:
-        raise InputError(
-            "training.gradient_checkpointing must be false for networks that cannot recompute their"
-            f" activations, got true for a {type(model).__name__}"
-        )
+    """Let a model compute activations twice in its own forward."""
     if hasattr(model, "activation_checkpointing_enable"):
         model.activation_checkpointing_enable()
     else:  # transformers before that name

@@ -75,6 +75,17 @@ class LateInteraction(NetworkReranker):
             found.model, found.tokenizer, contract, found.head_is_fresh
         ).eval()
 
+    @cached_property
+    def network(self) -> LateInteractionNetwork:
+        """The network, loaded on first use.
+
+        Raises:
+            InputError: the hardware is none that computes its scores.
+        """
+        network = self.load()
+        network.check(self.hardware)
+        return network
+
     def trained(self, folder: Path) -> LateInteraction:
         """The same re-ranker with the weights and the contract of a folder."""
         return replace(

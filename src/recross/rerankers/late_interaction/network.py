@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from recross.checkpoints.contracts import LateInteractionContract
-from recross.checkpoints.resolution import save_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders.affine import LiveAffine, frozen_affine
 from recross.inference.encoders.attention import by_group
-from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import encoder_of
-from recross.inference.network import Forward
-from recross.inference.preparation import Preparation, merge, prepare
+from recross.inference.encoders.padded import recompute_activations
+from recross.inference.network import Forward, Network
+from recross.inference.preparation import Preparation
 from recross.inference.session import Session
 from recross.inference.tokens import Ints, Item, Sequences, spans, tokenize
 from recross.machine.hardware import Hardware
@@ -41,10 +38,11 @@ class QueryTokens(NamedTuple):
     lost: Ints  # (Q,) how many were cut
 
 
-class LateInteractionNetwork(nn.Module):
+class LateInteractionNetwork(Network):
     """A BERT with a linear layer on every token, its tokenizer and its contract."""
 
-    documents_per_item = 1
+    contract: LateInteractionContract
+    kind = "late-interaction network"
     heads = ("linear",)
 
     def __init__(
@@ -54,18 +52,14 @@ class LateInteractionNetwork(nn.Module):
         contract: LateInteractionContract,
         head_is_fresh: bool = False,
     ) -> None:
-        super().__init__()
-        self.model = model
-        self.tokenizer = tokenizer
-        self.contract = contract
-        self.head_is_fresh = head_is_fresh
+        super().__init__(
+            *(model, tokenizer, contract, encoder_of(model.config)),
+            limits={n: getattr(contract, n) for n in ("query_length", "document_length")},
+            head_is_fresh=head_is_fresh,
+        )
         self._query_marker = _token(tokenizer, contract.query_marker)
         self._document_marker = _token(tokenizer, contract.document_marker)
         self._skipped = _punctuation(tokenizer) if contract.skip_punctuation else []
-        self._encoder = encoder_of(model.config)
-        for name in ("query_length", "document_length"):
-            self._encoder.check_positions(model, name, getattr(contract, name))
-        self._live = self._learn(recompute=False)
 
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
@@ -122,31 +116,29 @@ class LateInteractionNetwork(nn.Module):
         return Sequences(tokens, np.zeros_like(tokens), offsets), lost
 
     def prepare_training(self, settings: Preparation) -> None:
-        """Set dropout, freeze and add what ``settings`` say."""
-        prepare(self.model, self._encoder, self.heads, settings)
-        self._live = self._learn(settings.gradient_checkpointing)
-
-    def finish_training(self) -> None:
-        """Merge what was added; the head is no longer fresh."""
-        merge(self.model)
-        self.head_is_fresh = False
+        """Set dropout, freeze and add what ``settings`` say; queries have their own forward."""
+        super().prepare_training(settings)
+        if settings.gradient_checkpointing:
+            recompute_activations(self.model)
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Scores to train on, ``(B,)``."""
-        dropout = self._encoder.dropout(self.model.config) if self.training else 0.0
-        return self._score(batch, lambda documents: self._live.states(documents, dropout))
+        return self._score(batch, lambda documents: self.live.states(documents, self.dropout))
 
-    def inference(self, session: Session) -> Forward:
-        """Return a scorer of the weights as they are now."""
-        encode = self.document_encoder(session.hardware)
+    def answers(self, batch: PackedBatch) -> Tensor:
+        """MaxSim has a score and no answers: ``(B, 1)``."""
+        return self(batch)[:, None]  # type: ignore[no-any-return]
+
+    def frozen_scorer(self, session: Session) -> Forward:
+        """Return a fast scorer by MaxSim."""
+        encode = self.frozen(session.hardware).states
         return lambda batch: self._score(batch, encode)
 
     def document_encoder(self, hardware: Hardware) -> Encode:
         """Return a fast encoder of documents with the weights as they are now."""
-        hardware.require_torch("late-interaction network")
+        self.check(hardware)
         self.to(hardware.device)
-        make = frozen_affine(hardware.dtype, hardware.batch_tokens)
-        return self._encoder.forward(self.model, make, hardware.dtype).states
+        return self.frozen(hardware).states
 
     def document_vectors(self, documents: PackedBatch, encode: Encode) -> Tensor:
         """Unit vectors of every token, ``(T, dimension)``."""
@@ -161,15 +153,6 @@ class LateInteractionNetwork(nn.Module):
     def is_kept(self, tokens: Tensor) -> Tensor:
         """Which document tokens take part, ``(T,)``."""
         return ~torch.isin(tokens, torch.tensor(self._skipped, device=tokens.device))
-
-    def save(self, folder: Path) -> None:
-        """Save in Hugging Face layout, under ColBERT's own names."""
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
-        save_contract(self.contract, folder)
-
-    def _learn(self, recompute: bool) -> EncoderForward:
-        return self._encoder.forward(self.model, LiveAffine, recompute=recompute)
 
     def _score(self, batch: PackedBatch, encode: Encode) -> Tensor:
         size = self.contract.query_length

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -13,27 +13,14 @@ from torch import Tensor
 
 from recross.collections.collection import Collection
 from recross.inference.batches import PackedBatch, token_budget
-from recross.inference.tokens import Ints, Sequences
+from recross.inference.network import Network, TextEncoder
+from recross.inference.tokens import Ints
 from recross.negatives.copies import fold_text
 from recross.records import TrainingGroup
 from recross.training.losses.loss import ABSENT
 
 Relevant = Mapping[str, set[str]]
 """query_id -> documents that are relevant to it."""
-
-
-@runtime_checkable
-class EncodesApart(Protocol):
-    """A network that turns single texts into vectors."""
-
-    scale: float
-    in_batch_negatives: bool
-
-    def encode_texts(self, texts: Sequence[str]) -> Sequences:
-        """Each text's own sequence."""
-
-    def vectors(self, texts: PackedBatch) -> Tensor:
-        """Unit vectors to train on, ``(B, D)``."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +66,7 @@ class StepTexts:
 def gather_texts(
     groups: Sequence[TrainingGroup],
     collection: Collection,
-    network: EncodesApart,
+    network: TextEncoder,
     budget: int,
     *,
     relevant: Relevant,
@@ -132,6 +119,6 @@ def find_relevant(groups: Iterable[TrainingGroup]) -> Relevant:
     return relevant
 
 
-def learns_across(network: Any) -> TypeGuard[EncodesApart]:
+def learns_across(network: Network) -> TypeGuard[TextEncoder]:
     """Whether a network encodes texts apart, and its queries learn from all documents of a step."""
-    return isinstance(network, EncodesApart) and network.in_batch_negatives
+    return isinstance(network, TextEncoder) and network.in_batch_negatives

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -50,16 +50,8 @@ class MicroBatch:
         return flat.index_copy(0, self.places, scores).view(*self.labels.shape, *scores.shape[1:])
 
 
-class TrainableNetwork(Network, Protocol):
-    """A network that groups can be turned into sequences for."""
-
-    @property
-    def documents_per_item(self) -> int:
-        """1 where documents are scored alone, 2 where two are compared."""
-
-
 def micro_batches(
-    groups: Sequence[TrainingGroup], collection: Collection, network: TrainableNetwork, budget: int
+    groups: Sequence[TrainingGroup], collection: Collection, network: Network, budget: int
 ) -> Iterator[MicroBatch]:
     """Pack groups, in order, into micro-batches of at most ``budget`` tokens, each group whole.
 
@@ -115,7 +107,7 @@ def _encode(
     groups: Sequence[TrainingGroup],
     lists: Sequence[_Items],
     collection: Collection,
-    network: TrainableNetwork,
+    network: Network,
 ) -> Sequences:
     query_ids = list(dict.fromkeys(group.query_id for group in groups))
     doc_ids = list(dict.fromkeys(doc_id for group in groups for doc_id in group.doc_ids))

@@ -9,10 +9,12 @@ gives the gradient of every vector, and each chunk is encoded again to carry it 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from recross.inference.network import TextEncoder
 from recross.training.data.in_batch import StepTexts
 from recross.training.steps.step import Learned, Learner, Step
 
@@ -30,7 +32,7 @@ class AcrossGroups(Step):
         chunks = processes.share(len(texts.chunks))
         vectors = encode_all(learner, texts, chunks).requires_grad_()
         with torch.enable_grad():
-            scores = texts.scores(vectors, learner.network.scale)
+            scores = texts.scores(vectors, text_encoder(learner).scale)
             loss = learner.loss.of(scores, texts.labels, texts.teacher_scores)
             (wanted,) = torch.autograd.grad(loss, vectors)
         for number in chunks:
@@ -57,5 +59,9 @@ def encode_chunk(learner: Learner, texts: StepTexts, number: int) -> Tensor:
     """Return unit vectors of a chunk; twice the same, whatever dropout there is."""
     learner.seed_dropout(f"chunk {number}")
     _, batch = texts.chunks[number]
-    vectors: Tensor = learner.network.vectors(batch.to(learner.processes.device)).float()
-    return vectors
+    return text_encoder(learner).vectors(batch.to(learner.processes.device)).float()
+
+
+def text_encoder(learner: Learner) -> TextEncoder:
+    """The network of such steps: no other learns across groups."""
+    return cast(TextEncoder, learner.network)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
+from recross.inference.network import Network
 from recross.training.losses.loss import Loss
 from recross.training.processes import Processes
 
@@ -14,7 +15,7 @@ from recross.training.processes import Processes
 class Learner(Protocol):
     """A network in training, what it minimises, and the processes that share the work."""
 
-    network: Any
+    network: Network
     loss: Loss
     first_stage_weight: float
 

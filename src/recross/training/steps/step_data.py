@@ -9,12 +9,13 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from recross.collections.collection import Collection
+from recross.inference.network import Network
 from recross.inference.tokens import Ints
 from recross.records import TrainingGroup
 from recross.rerankers.reranker import Reranker
 from recross.seeding import generator
 from recross.training.data.in_batch import Relevant, find_relevant, gather_texts, learns_across
-from recross.training.data.micro_batches import TrainableNetwork, micro_batches
+from recross.training.data.micro_batches import micro_batches
 from recross.training.data.phases import Phase, plan_steps
 from recross.training.data.refresh import keep_negatives
 from recross.training.data.teacher_scores import score_groups
@@ -36,7 +37,7 @@ class StepData(Dataset[Step]):
         phases: Sequence[Phase],
         steps: int,
         collection: Collection,
-        network: TrainableNetwork,
+        network: Network,
         *,
         batch_size: int,
         tokens: int,
