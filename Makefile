@@ -23,13 +23,13 @@ $(STAMP): pyproject.toml constraints.txt
 table: $(STAMP) ## the main job: train, re-rank and time, print the performance table (offline)
 	$(BIN)/recross run experiment=performance_table
 
-test: $(STAMP) ## the test suite, no network
-	$(BIN)/pytest -n 2
+test: $(STAMP) ## the tests that take seconds each, no network: under five minutes on two cores
+	$(BIN)/pytest -n 2 -m "not ci"
 
 docs: $(STAMP) ## the documentation as a site, in outputs/docs/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-check: $(STAMP) ## everything a commit must pass: lint, types, architecture, tests with coverage
+check: $(STAMP) ## everything: lint, types, architecture, every test with coverage
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -57,6 +57,7 @@ def small(words):
     return [command, *added, *given]
 
 
+@pytest.mark.ci
 @pytest.mark.timeout(3600)  # a page is as long as its commands, and a machine may be busy
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
 @pytest.mark.usefixtures("here")
@@ -67,6 +68,7 @@ def test_every_command_runs(page):
         assert main(small(words)) == 0, line
 
 
+@pytest.mark.ci
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
 @pytest.mark.usefixtures("here")

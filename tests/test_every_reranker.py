@@ -4,10 +4,11 @@ import json
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
 from recross.checkpoints.published import find_published
-from recross.command.catalogue import list_options
+from recross.command.catalogue import find_config_folder, list_options
 from recross.command.cli import main
 from recross.command.composition import compose_values
 from tests.chat_stub import ChatStub
@@ -39,6 +40,16 @@ def backbones(tmp_path_factory):
 
 KINDS = {"CrossEncoder": "pair", "LateInteraction": "late", "CausalReranker": "causal"}
 KINDS |= {"T5Reranker": "t5", "DuoT5": "t5", "DuoBERT": "pair", "LocalGenerator": "causal"}
+
+
+def reranker_options():
+    """Every option; all but the first that names a class need minutes together."""
+    named = set()
+    for name in list_options()["reranker"]:
+        file = OmegaConf.load(find_config_folder() / "reranker" / f"{name}.yaml")
+        first = "_target_" in file and file["_target_"] not in named
+        named.add(file.get("_target_"))
+        yield pytest.param(name, marks=[] if first else [pytest.mark.ci])
 
 
 def contract_of(node):
@@ -74,7 +85,7 @@ def stub_override(node, backbones):
         yield f"reranker.generator.base_url={backbones['endpoint']}"
 
 
-@pytest.mark.parametrize("name", list_options()["reranker"])
+@pytest.mark.parametrize("name", list(reranker_options()))
 def test_it_trains_where_it_can_and_reranks(name, backbones, beir_folder, tmp_path):
     given = MUST_BE_GIVEN.get(("reranker", name), [])
     node = compose_values("run", [f"reranker={name}", *given])["reranker"]

@@ -26,7 +26,7 @@ def test_the_python_twin_of_a_command_runs(tiny_bert, beir_folder, tmp_path, cap
     assert "'MRR@10': " in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_the_twin_of_an_experiment_runs(tmp_path, capsys):
     exec(BLOCKS[1], {"output": tmp_path})
     assert "'nDCG@10': " in capsys.readouterr().out

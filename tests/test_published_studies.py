@@ -81,7 +81,7 @@ def results_of(study):
     return [json.loads(path.read_text()) for path in sorted(study.rglob("result.json"))]
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_every_row_of_the_users_table_runs_on_the_miniature(tmp_path, run_study):
     words = ["run", "experiment=msmarco_table", "latency_queries=1", "hardware=cpu"]
     done = run_study("msmarco_table", *words)
@@ -102,7 +102,7 @@ def test_every_row_of_the_users_table_runs_on_the_miniature(tmp_path, run_study)
 TRAINED_BRIEFLY = ["training.steps=2", "training.validations=1", "training.batch_size=1"]
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "experiment, queries, words",
     [

@@ -147,7 +147,7 @@ def run(place, *words):
     return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.timeout(900)
 def test_a_re_ranker_a_loss_and_a_sampler_of_an_installed_package_run_by_name(place):
     done = run(place, "plugins=[tempered]", *PARTS)
@@ -170,7 +170,7 @@ def test_a_re_ranker_a_loss_and_a_sampler_of_an_installed_package_run_by_name(pl
     assert reranked.name == "tempered"
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "words, message",

@@ -111,7 +111,7 @@ LAUNCHERS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.timeout(900)  # every cell of submitit is a process of its own
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_launcher_makes_the_table_of_a_sweep_and_its_failures_count(here, launcher):

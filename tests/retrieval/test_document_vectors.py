@@ -174,7 +174,7 @@ def test_vectors_of_another_precision_are_others(tmp_path, collection, monkeypat
     assert one.filename != two.filename
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_stored_in_half_precision_the_biencoder_reaches_its_known_figures(
     shared_collections, tmp_path, monkeypatch
 ):

@@ -211,7 +211,7 @@ def test_the_same_seed_trains_the_same_weights(tmp_path, collection, groups):
     assert first.predict(pairs).tolist() == second.predict(pairs).tolist()
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_two_processes_train_the_same_weights_as_one(tmp_path, collection, groups):
     settings = {"steps": 3, "validations": 1, "learning_rate": 1e-3}
     one, _ = trained(tmp_path / "one", collection, groups, **settings)
