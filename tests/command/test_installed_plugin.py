@@ -70,6 +70,8 @@ class Flat(Loss):
     "tempered/parts/negatives.py": '''
 from dataclasses import dataclass
 
+from recross.negatives.sampler import NegativeSampler
+
 
 @dataclass(frozen=True)
 class Offered:
@@ -87,7 +89,7 @@ class Offered:
 
 
 @dataclass(frozen=True)
-class InOrder:
+class InOrder(NegativeSampler):
     """The documents of the collection in its own order, the first ones first."""
 
     limit: int = 50

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.ci  # each script is a process of its own, of ten seconds
+
 SCRIPT = """
 from recross import load_experiment
 

@@ -17,12 +17,13 @@ from typing import Annotated
 
 from recross import Run
 from recross.parts.bounds import Ge, checked
+from recross.rerankers.reranker import Reranker
 from recross.retrieval.retriever import Retriever
 
 
 @dataclass(frozen=True)
 @checked
-class Shortest:
+class Shortest(Reranker):
     """The shortest documents first."""
 
     depth: Annotated[int, Ge(1)] = 20
@@ -31,13 +32,13 @@ class Shortest:
         return candidates
 
 
-class NoDataclass:
+class NoDataclass(Reranker):
     def rerank(self, candidates, collection):
         return candidates
 
 
 @dataclass(frozen=True)
-class Pair:
+class Pair(Reranker):
     """A re-ranker with a part of the package's own, and one of ours."""
 
     first: Shortest
