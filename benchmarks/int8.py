@@ -30,7 +30,7 @@ from reduced_forms import BUDGET, Form, forms
 
 from recross.collections.collection import Collection
 from recross.collections.files import BeirFolder
-from recross.experiment.quality_gate import Judgments, QualityGate, compare
+from recross.experiment.quality_gate import Judgments, QualityGate, compare_runs
 from recross.inference.batches import PackedBatch, token_budget
 from recross.inference.tokens import Sequences
 from recross.machine.processor import read_processor_name
@@ -120,7 +120,7 @@ def main() -> None:
         rows: dict[str, dict[str, Any]] = {}
         for name, form in tried.items():
             alone = task.scores(form, asked.timed, SMALL_BUDGET)
-            found = compare(task.run(task.scores(form)), reference, judgments)
+            found = compare_runs(task.run(task.scores(form)), reference, judgments)
             rows[name] = {
                 "times_faster": faster[name],
                 "neighbours": float(np.abs(alone - task.scores(form, asked.timed)).max()),

@@ -1,7 +1,8 @@
 """A finished study of four queries, written by hand, for tests of its page."""
 
+from recross.report.finished import find_finished
 from recross.report.page.page import write_page
-from recross.report.tables.rows import find_finished, make_rows
+from recross.report.tables.rows import make_rows
 from recross.runs import Run
 from recross.store import write_json
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from recross.errors import InputError
 
-Judgments = Mapping[str, int]
+DocumentRelevance = Mapping[str, int]
 """One query's judgments: doc_id -> relevance."""
 
-Qrels = Mapping[str, Judgments]
+Qrels = Mapping[str, DocumentRelevance]
 """Judgments of a split: query_id -> doc_id -> relevance."""
 
 
@@ -78,6 +78,6 @@ class Cost:
         return Cost(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
 
-def relevant_documents(judgments: Judgments, relevant_from: int) -> frozenset[str]:
+def relevant_documents(judgments: DocumentRelevance, relevant_from: int) -> frozenset[str]:
     """Documents judged at least ``relevant_from``."""
     return frozenset(doc_id for doc_id, grade in judgments.items() if grade >= relevant_from)

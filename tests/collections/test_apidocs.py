@@ -5,7 +5,7 @@ import pytest
 
 from recross.collections.apidocs import Apidocs, unambiguous
 from recross.collections.apidocs import _sources as sources_of
-from recross.collections.docstrings import Entry, harvest, read_entries
+from recross.collections.docstrings import Entry, harvest, read_docstrings
 from recross.errors import InputError
 
 LONG = "word " * 20
@@ -36,7 +36,7 @@ def test_public_names_are_found_with_summary_and_body():
                 def deep(self):
                     """Hidden below a private class."""
     ''')
-    assert list(read_entries("pkg.mod", source)) == [
+    assert list(read_docstrings("pkg.mod", source)) == [
         Entry("pkg.mod.visible", "Return the thing asked for.", "More about it."),
         Entry("pkg.mod.Shape", "A shape of some kind.", ""),
         Entry("pkg.mod.Shape.area", "Return the area of it.", ""),
@@ -88,7 +88,7 @@ def test_building_again_gives_the_same_content(networkx_docs, tmp_path):
 
 def test_many_processes_find_what_one_finds_in_the_order_of_the_files():
     sources = list(sources_of("networkx"))
-    one = [entry for module, path in sources for entry in read_entries(module, text(path))]
+    one = [entry for module, path in sources for entry in read_docstrings(module, text(path))]
     assert len(one) > 1000
     assert harvest(sources, 3) == one == harvest(sources, 1)
 

@@ -8,7 +8,7 @@ from recross.checkpoints.location import is_at_hand
 from recross.checkpoints.published import find_published
 from recross.command.cli import main
 from recross.command.golden import (
-    COLUMNS,
+    GOLDEN_COLUMNS,
     check_golden,
     golden_table,
     published_golden,
@@ -50,7 +50,9 @@ def golden(tmp_path):
     ]
     path = tmp_path / "golden.csv"
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *lines, ("no/body", "a", "b", 1.0, 0.1, "nowhere")])
+        csv.writer(file).writerows(
+            [GOLDEN_COLUMNS, *lines, ("no/body", "a", "b", 1.0, 0.1, "nowhere")]
+        )
     return path
 
 
@@ -97,6 +99,6 @@ def test_a_file_that_is_wrong_is_refused(tmp_path):
     (tmp_path / "x.csv").write_text("checkpoint\nx\n")
     with pytest.raises(InputError, match="must have the columns"):
         read_golden(tmp_path / "x.csv")
-    (tmp_path / "x.csv").write_text(",".join(COLUMNS) + "\na,b,c,much,.1,d\n")
+    (tmp_path / "x.csv").write_text(",".join(GOLDEN_COLUMNS) + "\na,b,c,much,.1,d\n")
     with pytest.raises(InputError, match=r"x.csv:2: could not convert .*'much'"):
         read_golden(tmp_path / "x.csv")

@@ -8,7 +8,7 @@ import torch
 
 from recross.command.cli import main
 from recross.errors import InputError, RunError
-from recross.experiment.quality_gate import Judgments, QualityGate, compare, kendalls_tau
+from recross.experiment.quality_gate import Judgments, QualityGate, compare_runs, kendalls_tau
 from recross.machine.hardware import Hardware
 from recross.rerankers.reranker import NetworkReranker
 from recross.runs import Run
@@ -89,7 +89,7 @@ def test_figures_of_a_comparison_done_by_hand():
     )
     ours = Run.from_scores("o", {"q": {"a": 2.5, "b": 2.75, "c": 1.0}, "p": {"a": 2.0, "b": 1.0}})
     judgments = Judgments({"q": {"a": 1}, "p": {"a": 1}}, "RR@10")
-    found = compare(ours, reference, judgments)
+    found = compare_runs(ours, reference, judgments)
     assert found["tau_mean"] == pytest.approx((1 / 3 + 1) / 2)  # q: one of three pairs exchanged
     assert found["tau_min"] == pytest.approx(1 / 3)
     assert found["score_difference"] == 0.75

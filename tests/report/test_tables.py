@@ -4,8 +4,9 @@ import io
 import pytest
 
 from recross.errors import InputError
+from recross.report.finished import find_finished
 from recross.report.plots import plot_quality_latency
-from recross.report.tables.rows import find_finished, make_rows, read_references
+from recross.report.tables.rows import make_rows, read_references
 from recross.report.tables.table import comma_separated, latex, markdown
 from recross.store import write_json
 

@@ -47,7 +47,7 @@ def documents():
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(document_vectors, "DOCUMENTS_AT_ONCE", 5)
+    monkeypatch.setattr(document_vectors, "DOCUMENTS_PER_CHUNK", 5)
     monkeypatch.setattr(document_vectors, "ROWS_AT_ONCE", 4)
 
 
@@ -106,7 +106,7 @@ def test_what_is_said_to_be_written_is_on_the_disk_by_then(tmp_path, documents, 
 
 @pytest.mark.parametrize("depth", [1, 7, 23, 40])
 def test_search_block_by_block_is_exact(tmp_path, documents, depth, monkeypatch):
-    monkeypatch.setattr(vector_index, "QUERIES_AT_ONCE", 2)
+    monkeypatch.setattr(vector_index, "_QUERIES_AT_ONCE", 2)
     found = stored(tmp_path, documents, Encoder())
     queries = np.stack([vector(f"query {number}") for number in range(5)])
     products = queries @ np.asarray(found.vectors, dtype=np.float32).T

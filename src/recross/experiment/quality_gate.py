@@ -24,7 +24,7 @@ from recross.seeding import generator
 logger = logging.getLogger(__name__)
 
 TOP = 10
-Floats = npt.NDArray[np.float64]
+_Values = npt.NDArray[np.float64]
 
 
 class Scored(Protocol):
@@ -113,7 +113,7 @@ class QualityGate:
             "network": reranker.name,
             "precision": hardware.effective_precision,
             "backend": hardware.backend,
-            **compare(asked, reference, judgments),
+            **compare_runs(asked, reference, judgments),
         }
         failures = self.failures(found)
         if failures and self.on_failure == "refuse":
@@ -142,7 +142,7 @@ class QualityGate:
         return failures
 
 
-def compare(asked: Run, reference: Run, judgments: Judgments) -> dict[str, Any]:
+def compare_runs(asked: Run, reference: Run, judgments: Judgments) -> dict[str, Any]:
     """How far the scores, the order and the measure of one run stray from another's."""
     pairs = [_aligned(asked, reference, query_id) for query_id in reference.rankings]
     taus = [kendalls_tau(ours, theirs) for ours, theirs in pairs]
@@ -164,7 +164,7 @@ def compare(asked: Run, reference: Run, judgments: Judgments) -> dict[str, Any]:
     }
 
 
-def kendalls_tau(ours: Floats, theirs: Floats) -> float:
+def kendalls_tau(ours: _Values, theirs: _Values) -> float:
     """Kendall's tau-b of two scores of the same documents; 1 where neither has an order."""
     tau = float(kendalltau(ours, theirs).statistic) if len(ours) > 1 else math.nan
     if not math.isnan(tau):
@@ -172,7 +172,7 @@ def kendalls_tau(ours: Floats, theirs: Floats) -> float:
     return float(len(set(ours.tolist())) < 2 and len(set(theirs.tolist())) < 2)
 
 
-def _aligned(asked: Run, reference: Run, query_id: str) -> tuple[Floats, Floats]:
+def _aligned(asked: Run, reference: Run, query_id: str) -> tuple[_Values, _Values]:
     theirs = {doc.doc_id: doc.score for doc in reference.rankings[query_id]}
     ours = {doc.doc_id: doc.score for doc in asked.rankings[query_id]}
     return np.array([ours[doc_id] for doc_id in theirs]), np.array(list(theirs.values()))
@@ -183,13 +183,13 @@ def _overlap(asked: Run, reference: Run, query_id: str) -> float:
     return len(best & set(asked.doc_ids(query_id)[:TOP])) / len(best) if best else 1.0
 
 
-def _per_query(run: Run, judgments: Judgments) -> Floats:
+def _per_query(run: Run, judgments: Judgments) -> _Values:
     judged = {query_id: judgments.qrels[query_id] for query_id in run.rankings}
     found = evaluate(run, judged, [judgments.measure], judgments.relevant_from)
     return np.array(list(found.per_query[judgments.measure].values()))
 
 
-def _standard_error(differences: Floats) -> float:
+def _standard_error(differences: _Values) -> float:
     if len(differences) < 2:
         return 0.0
     return float(differences.std(ddof=1) / math.sqrt(len(differences)))

@@ -16,17 +16,17 @@ from recross.errors import InputError
 from recross.machine.hardware import Hardware
 from recross.machine.processor import count_usable_cores
 
-Network = TypeVar("Network")
+_Network = TypeVar("_Network")
 Work = TypeVar("Work")
 Job = TypeVar("Job")
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 AHEAD = 2
 """Jobs per device that wait or run: enough to keep it busy, few to be lost."""
 
 
 def make_for_each_device(
-    hardware: Hardware, network: Network, make: Callable[[Network], Work]
+    hardware: Hardware, network: _Network, make: Callable[[_Network], Work]
 ) -> list[Work]:
     """Return what ``make`` returns of the network, for each device.
 
@@ -55,9 +55,9 @@ def make_for_each_device(
 def share_jobs(
     hardware: Hardware,
     works: Sequence[Work],
-    do: Callable[[Job, Work], Result],
+    do: Callable[[Job, Work], _Result],
     jobs: Iterable[Job],
-) -> Iterator[Result]:
+) -> Iterator[_Result]:
     """Yield ``do(job, work)`` of every job in the order of the jobs.
 
     Each device has a thread and its own of the ``works``, and takes the next job when it is free.
@@ -73,11 +73,11 @@ def share_jobs(
         device.work = works[number]
         _bind_thread(hardware, number)
 
-    def run(job: Job) -> Result:
+    def run(job: Job) -> _Result:
         return do(job, device.work)
 
     pool = ThreadPoolExecutor(len(works), initializer=enter)
-    waiting: deque[Future[Result]] = deque()
+    waiting: deque[Future[_Result]] = deque()
     try:
         for job in jobs:
             waiting.append(pool.submit(run, job))

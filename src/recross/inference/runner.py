@@ -21,10 +21,10 @@ from recross.inference.tokens import Ints
 from recross.machine.hardware import Hardware
 from recross.machine.processor import is_out_of_memory
 
-Network = TypeVar("Network")
+_Network = TypeVar("_Network")
 Batch = TypeVar("Batch")
 BatchOut = TypeVar("BatchOut", covariant=True)
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 class Divisible(Protocol[BatchOut]):
@@ -38,7 +38,7 @@ class Divisible(Protocol[BatchOut]):
         """These sequences, in this order."""
 
 
-class Runner(Generic[Batch, Result]):
+class Runner(Generic[Batch, _Result]):
     """Runs one piece of work over any sequences, with the weights as they are at its making.
 
     Sequences are sorted by length into batches of at most ``hardware.tokens_per_batch`` tokens. A
@@ -49,15 +49,15 @@ class Runner(Generic[Batch, Result]):
     def __init__(
         self,
         hardware: Hardware,
-        network: Network,
-        make: Callable[[Network], Callable[[Batch], Result]],
+        network: _Network,
+        make: Callable[[_Network], Callable[[Batch], _Result]],
     ) -> None:
         hardware.prepare()
         self._hardware = hardware
         self._size = batch_size(hardware)
         self._works = make_for_each_device(hardware, network, make)
 
-    def run(self, sequences: Divisible[Batch]) -> Iterator[tuple[Ints, Result]]:
+    def run(self, sequences: Divisible[Batch]) -> Iterator[tuple[Ints, _Result]]:
         """Yield numbers of sequences, the longest first, and the result of the work on them."""
         batches = token_budget(sequences.lengths, self._size)
         if len(self._works) == 1:
@@ -69,10 +69,10 @@ class Runner(Generic[Batch, Result]):
             yield from results
 
     def _run_halving(
-        self, sequences: Divisible[Batch], rows: Ints, work: Callable[[Batch], Result]
-    ) -> list[tuple[Ints, Result]]:
+        self, sequences: Divisible[Batch], rows: Ints, work: Callable[[Batch], _Result]
+    ) -> list[tuple[Ints, _Result]]:
         """Run a batch, or the parts that fit in memory, in their order."""
-        results: list[tuple[Ints, Result]] = []
+        results: list[tuple[Ints, _Result]] = []
         waiting = [rows]
         while waiting:
             rows = waiting.pop()

@@ -12,7 +12,7 @@ from recross.machine.hardware import Hardware
 from recross.parts.identity import is_handed_over
 from recross.store import DEFAULT_STORE
 
-Part = TypeVar("Part")
+_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Session:
         """The same session, computing in single precision with torch."""
         return replace(self, hardware=self.hardware.reference)
 
-    def over(self, part: Part) -> Part:
+    def over(self, part: _Part) -> _Part:
         """The same part working in this session, and so every part within it.
 
         Fields declared with ``handed_over`` take the session's value of their name. A part that
         says nothing of the session is returned as it is.
         """
-        return cast(Part, self._over(part))
+        return cast(_Part, self._over(part))
 
     def settle(self, owner: object, names: Iterable[str]) -> None:
         """Hand over to the parts that a frozen owner has just been made of."""

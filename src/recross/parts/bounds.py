@@ -30,10 +30,10 @@ PLAIN = {
 }
 """Kinds of plain values, as an error calls them."""
 
-Part = TypeVar("Part")
+_Checked = TypeVar("_Checked")
 
 
-def checked(part: type[Part]) -> type[Part]:
+def checked(part: type[_Checked]) -> type[_Checked]:
     """Refuse plain arguments that their annotations do not allow, before the part's own rules.
 
     Raises:

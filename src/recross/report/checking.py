@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from recross.errors import InputError
+from recross.report.finished import find_finished
 from recross.report.parity import judge, measured_values, parity_table
 from recross.report.references import (
     read_values,
@@ -18,7 +19,6 @@ from recross.report.references import (
     reference_files,
     write_measured,
 )
-from recross.report.tables.rows import find_finished
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recross.errors import InputError
+from recross.report.finished import find_finished
 from recross.report.page.page import write_page
 from recross.report.plots import plot_quality_latency
 from recross.report.references import reference_files
-from recross.report.tables.rows import find_finished, make_rows, read_references
+from recross.report.tables.rows import make_rows, read_references
 from recross.report.tables.table import markdown, write_table
 
 logger = logging.getLogger(__name__)

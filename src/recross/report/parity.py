@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from recross.report.references import LATENCY, SIZE, ReferenceValue
-from recross.report.tables.alignment import aligned_table
+from recross.report.tables.alignment import MISSING, aligned_table
 from recross.report.tables.rows import INTERPOLATED, Row, make_rows
 
-MISSING = "–"
 SIZE_TOLERANCE_MB = 0.5
-Record = Mapping[str, Any]
+_Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Verdict:
         )
 
 
-def judge(records: Sequence[Record], values: Sequence[ReferenceValue]) -> list[Verdict]:
+def judge(records: Sequence[_Record], values: Sequence[ReferenceValue]) -> list[Verdict]:
     """A verdict on every reference value that is checked, study by study."""
     verdicts = []
     for study in dict.fromkeys(value.study for value in values):
@@ -88,7 +87,7 @@ def parity_table(verdicts: Sequence[Verdict]) -> str:
 
 
 def measured_values(
-    records: Sequence[Record], tolerance: float, source: str
+    records: Sequence[_Record], tolerance: float, source: str
 ) -> list[ReferenceValue]:
     """The measures and sizes of these experiments, to hold later runs against; no latencies."""
     values = []
@@ -109,7 +108,7 @@ def measured_values(
     return values
 
 
-def _candidates_of(label: str, records: Sequence[Record]) -> str | None:
+def _candidates_of(label: str, records: Sequence[_Record]) -> str | None:
     own = label.removesuffix(INTERPOLATED)
     found = [record["candidates"] for record in records if record["label"] == own]
     return " and ".join(dict.fromkeys(found)) or None

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from recross.errors import InputError
 
-Kind = Literal["given", "published", "measured"]
+ReferenceKind = Literal["given", "published", "measured"]
 LATENCY = "latency_ms_per_100"
 SIZE = "size_mb"
 
@@ -27,7 +27,7 @@ class ReferenceValue:
 
     study: str
     label: str
-    kind: Kind
+    kind: ReferenceKind
     measure: str
     value: float
     tolerance: float | None = None
@@ -35,8 +35,10 @@ class ReferenceValue:
     source: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise InputError(f"kind must be {', '.join(get_args(Kind))}, got {self.kind!r}")
+        if self.kind not in get_args(ReferenceKind):
+            raise InputError(
+                f"kind must be {', '.join(get_args(ReferenceKind))}, got {self.kind!r}"
+            )
         if self.is_checked and (self.tolerance is None or self.tolerance < 0):
             raise InputError(
                 f"tolerance of a {self.kind} value must be at least 0, got {self.tolerance}"
@@ -50,7 +52,7 @@ class ReferenceValue:
         return self.kind != "given"
 
 
-COLUMNS = tuple(declared.name for declared in fields(ReferenceValue))
+_COLUMNS = tuple(declared.name for declared in fields(ReferenceValue))
 
 
 def read_values(paths: Iterable[Path], studies: Collection[str] = ()) -> list[ReferenceValue]:
@@ -61,7 +63,7 @@ def read_values(paths: Iterable[Path], studies: Collection[str] = ()) -> list[Re
     """
     found = []
     for path in paths:
-        values = [_value(line, place) for place, line in csv_lines(path, COLUMNS, "reference")]
+        values = [_value(line, place) for place, line in csv_lines(path, _COLUMNS, "reference")]
         found += [value for value in values if not studies or value.study in studies]
     return found
 
@@ -92,7 +94,7 @@ def write_measured(path: Path, values: Sequence[ReferenceValue]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(_COLUMNS)
         writer.writerows(astuple(value) for value in (*kept, *values))
 
 

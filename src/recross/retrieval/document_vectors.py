@@ -23,12 +23,12 @@ from recross.store import read_manifest, write_json
 
 logger = logging.getLogger(__name__)
 
-Encode = Callable[[Sequence[str]], Iterator[tuple[Ints, Vectors]]]
+EncodeTexts = Callable[[Sequence[str]], Iterator[tuple[Ints, Vectors]]]
 """Yields numbers of texts and their vectors, batch by batch."""
 
 VECTORS, DOC_IDS, WRITTEN = "vectors.bin", "doc_ids.json", "written.json"
 
-DOCUMENTS_AT_ONCE = 10_000
+DOCUMENTS_PER_CHUNK = 10_000
 """Documents sorted by length together, and what an interruption loses at most."""
 
 ROWS_AT_ONCE = 1 << 16
@@ -43,7 +43,9 @@ class DocumentVectors:
     doc_ids: Sequence[str]
 
     @classmethod
-    def write(cls, folder: Path, documents: Mapping[str, str], encode: Encode) -> Mapping[str, Any]:
+    def write(
+        cls, folder: Path, documents: Mapping[str, str], encode: EncodeTexts
+    ) -> Mapping[str, Any]:
         """Encode documents into a folder, after those that an interruption left there.
 
         Only one chunk is in memory. A chunk counts as written when its bytes are on the disk and
@@ -57,7 +59,7 @@ class DocumentVectors:
             progress(len(documents), "encoding", "document", done) as bar,
         ):
             file.truncate(done * dimension * np.float16().itemsize)
-            while chunk := list(islice(texts, DOCUMENTS_AT_ONCE)):
+            while chunk := list(islice(texts, DOCUMENTS_PER_CHUNK)):
                 vectors = _in_order(len(chunk), encode(chunk), bar)
                 file.write(vectors.data)
                 file.flush()

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from recross.retrieval.matches import Matches
 
-QUERIES_AT_ONCE = 32
+_QUERIES_AT_ONCE = 32
 """Queries multiplied together: bounds the memory for the scores of all documents they touch."""
 
 
@@ -41,8 +41,8 @@ class SparseIndex:
         counts twice. Scores are products in the order of a row's terms, with ``added`` ``(Q,)`` to
         each; only those above zero are found.
         """
-        for start in range(0, queries.shape[0], QUERIES_AT_ONCE):
-            products = queries[start : start + QUERIES_AT_ONCE] @ self.weights  # (Q, documents)
+        for start in range(0, queries.shape[0], _QUERIES_AT_ONCE):
+            products = queries[start : start + _QUERIES_AT_ONCE] @ self.weights  # (Q, documents)
             for number, (begin, end) in enumerate(pairwise(products.indptr), start):
                 scores = products.data[begin:end]
                 if added is not None:

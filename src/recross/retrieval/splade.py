@@ -31,6 +31,7 @@ from recross.inference.tokens import Joiner, Sequences, text_template
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import READ, handed_over
+from recross.retrieval.document_vectors import DOCUMENTS_PER_CHUNK
 from recross.retrieval.matches import make_run
 from recross.retrieval.retriever import Retriever
 from recross.retrieval.sparse_index import SparseIndex
@@ -39,7 +40,6 @@ from recross.store import DEFAULT_STORE, Store, write_json
 
 logger = logging.getLogger(__name__)
 
-DOCUMENTS_AT_ONCE = 10_000
 """Documents sorted by length together, and what an interruption loses at most."""
 
 WEIGHTS, DOCUMENTS, STARTS, DOC_IDS = "weights.npy", "documents.npy", "starts.npy", "doc_ids.json"
@@ -171,11 +171,11 @@ def write_index(
     """
     texts = iter(documents.values())
     chunks: list[Path] = []
-    while chunk := list(islice(texts, DOCUMENTS_AT_ONCE)):
+    while chunk := list(islice(texts, DOCUMENTS_PER_CHUNK)):
         chunks.append(folder / f"chunk_{len(chunks)}.npz")
         if not chunks[-1].is_file():
             _save_whole(chunks[-1], encode(chunk))
-        logger.info("splade: %d chunks of %d documents encoded", len(chunks), DOCUMENTS_AT_ONCE)
+        logger.info("splade: %d chunks of %d documents encoded", len(chunks), DOCUMENTS_PER_CHUNK)
     weights = sparse.vstack([sparse.load_npz(path) for path in chunks], format="csr")
     by_term = weights.T.tocsr()  # (terms, documents)
     for name, values in zip(

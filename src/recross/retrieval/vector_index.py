@@ -15,7 +15,7 @@ from recross.inference.encoders.pooled import Vectors
 from recross.retrieval.document_vectors import DocumentVectors
 from recross.retrieval.matches import Matches
 
-QUERIES_AT_ONCE = 256
+_QUERIES_AT_ONCE = 256
 """Queries multiplied with a block together: bounds the memory for their products."""
 
 TILE = 64
@@ -53,8 +53,8 @@ def search_exactly(documents: DocumentVectors, queries: Vectors, depth: int) -> 
     """Compare all queries with one block of documents after the other."""
     found = [NOTHING] * len(queries)
     for start, block in documents.blocks():
-        for first in range(0, len(queries), QUERIES_AT_ONCE):
-            products = cosines(queries[first : first + QUERIES_AT_ONCE], block)
+        for first in range(0, len(queries), _QUERIES_AT_ONCE):
+            products = cosines(queries[first : first + _QUERIES_AT_ONCE], block)
             for number, scores in enumerate(products, first):
                 found[number] = _add_block(found[number], start, scores, depth)
     return found

@@ -6,10 +6,11 @@ from importlib.resources import files
 import pytest
 
 from recross.experiment.texts import sampled, snippet, texts_to_show
+from recross.report.finished import find_finished
 from recross.report.page.exploration import explore, find_systems, outcome, read_texts
 from recross.report.page.page import SCRIPTS, embedded, page_data, render
 from recross.report.page.page_data import short_names, thinned
-from recross.report.tables.rows import find_finished, make_rows
+from recross.report.tables.rows import make_rows
 from recross.runs import Run
 from recross.store import write_json
 from tests.small_study import AFTER, BEFORE, HOSTILE, TEXTS, page_of, record, write_study

@@ -6,12 +6,12 @@ from recross.checkpoints.contracts import PromptContract
 from recross.checkpoints.published.monot5 import T5_PRECISIONS
 from recross.checkpoints.published.record import PublishedCheckpoint, ndcg
 
-PROMPT = "Query: {query} Document: {document}"
+_PROMPT = "Query: {query} Document: {document}"
 _LOGIT = ("<extra_id_10>",)
 
 RANKT5 = PromptContract(
     "rankt5",
-    PROMPT,
+    _PROMPT,
     "logit",
     _LOGIT,
     source="https://huggingface.co/Soyoung97/RankT5-base",
@@ -21,7 +21,7 @@ CONTRACTS = (
     # as the paper's own T5X task encodes its inputs: without an end of sequence
     PromptContract(
         "rankt5-t5x",
-        PROMPT,
+        _PROMPT,
         "logit",
         _LOGIT,
         add_eos=False,
@@ -30,7 +30,7 @@ CONTRACTS = (
     ),
     PromptContract(
         "rankt5-encoder",
-        PROMPT,
+        _PROMPT,
         "head",
         source="Zhuang et al. 2023, RankT5, section 4.2",
         precisions=T5_PRECISIONS,

@@ -10,10 +10,11 @@ from typing import Any
 
 from recross.experiment.results import TEXTS
 from recross.experiment.texts import EXPLORED, SHOWN_DEPTH, sampled
-from recross.report.tables.rows import INTERPOLATED, Finished
+from recross.report.finished import Finished
+from recross.report.tables.rows import INTERPOLATED
 from recross.runs import Run
 
-KINDS = {"first_stage": "first stage", "reranked": "re-ranker", "interpolated": "interpolated"}
+_KINDS = {"first_stage": "first stage", "reranked": "re-ranker", "interpolated": "interpolated"}
 TIE = 1e-6
 """Values nearer than this are equal: the page shows fewer digits."""
 
@@ -36,7 +37,7 @@ class System:
 
 
 @dataclass(frozen=True)
-class Texts:
+class GroupTexts:
     """What experiments of a group kept for the reader; empty in folders of old versions."""
 
     queries: Mapping[str, str]
@@ -72,13 +73,13 @@ def find_systems(finished: Sequence[Finished], order: Sequence[str]) -> list[Sys
     return [system for system in systems if system]
 
 
-def read_texts(finished: Iterable[Finished]) -> dict[str, Texts]:
+def read_texts(finished: Iterable[Finished]) -> dict[str, GroupTexts]:
     """Texts of each group, of all its experiments together."""
-    found: dict[str, Texts] = {}
+    found: dict[str, GroupTexts] = {}
     for one in finished:
         kept = _read_json(one, TEXTS)
-        texts = found.setdefault(_group(one), Texts({}, {}, {}))
-        found[_group(one)] = Texts(
+        texts = found.setdefault(_group(one), GroupTexts({}, {}, {}))
+        found[_group(one)] = GroupTexts(
             queries={**texts.queries, **kept.get("queries", {})},
             relevant={**texts.relevant, **kept.get("relevant", {})},
             documents={**texts.documents, **kept.get("documents", {})},
@@ -87,7 +88,7 @@ def read_texts(finished: Iterable[Finished]) -> dict[str, Texts]:
 
 
 def explore(
-    systems: Sequence[System], texts: Mapping[str, Texts], size: int = EXPLORED
+    systems: Sequence[System], texts: Mapping[str, GroupTexts], size: int = EXPLORED
 ) -> dict[str, Any]:
     """Queries, documents and rankings as plain values; at most ``size`` queries of all groups.
 
@@ -99,7 +100,7 @@ def explore(
     groups = {
         name: _explored_group(
             [system for system in systems if system.group == name],
-            texts.get(name, Texts({}, {}, {})),
+            texts.get(name, GroupTexts({}, {}, {})),
             size // len(names),
         )
         for name in names
@@ -122,7 +123,7 @@ def outcome(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[in
     return wins, len(gaps) - wins - losses, losses
 
 
-def _explored_group(systems: Sequence[System], texts: Texts, size: int) -> dict[str, Any]:
+def _explored_group(systems: Sequence[System], texts: GroupTexts, size: int) -> dict[str, Any]:
     judged = {query_id for system in systems for query_id in system.values}
     queries: list[dict[str, Any]] = [
         {
@@ -142,7 +143,7 @@ def _explored_group(systems: Sequence[System], texts: Texts, size: int) -> dict[
     }
 
 
-def _documents(systems: Sequence[System], query_id: str, texts: Texts) -> list[str]:
+def _documents(systems: Sequence[System], query_id: str, texts: GroupTexts) -> list[str]:
     """What stands in the first ranks of a system, and relevant documents wherever they are."""
     shown: dict[str, None] = {}
     for system in systems:
@@ -182,7 +183,7 @@ def _system(one: Finished, part: str, label: str) -> System | None:
         return None
     path = one.folder / f"{'candidates' if part == 'first_stage' else part}.trec"
     run = Run.read(path, sampled(values)) if path.is_file() else None
-    kind = KINDS[part] if _reranks(one) else KINDS["first_stage"]
+    kind = _KINDS[part] if _reranks(one) else _KINDS["first_stage"]
     return System(label, kind, _first_stage(one), _group(one), values, run)
 
 
@@ -191,7 +192,7 @@ def _position(systems: Sequence[System], first_stage: str) -> int | None:
     found = (
         number
         for number, system in enumerate(systems)
-        if system.first_stage == first_stage and system.kind == KINDS["first_stage"]
+        if system.first_stage == first_stage and system.kind == _KINDS["first_stage"]
     )
     return next(found, None)
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from recross.experiment.texts import EXPLORED
+from recross.report.finished import Finished
 from recross.report.page.exploration import explore, find_systems, read_texts
 from recross.report.page.page_data import study_data
-from recross.report.tables.rows import Finished, Row
+from recross.report.tables.rows import Row
 
 PAGE = "table.html"
 LIMIT_BYTES = 3_000_000

@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recross.report.tables.rows import INTERPOLATED, Finished, Row
-from recross.report.tables.table import MISSING, NOTE, table_columns
+from recross.report.finished import Finished
+from recross.report.tables.alignment import MISSING
+from recross.report.tables.rows import INTERPOLATED, Row
+from recross.report.tables.table import NOTE, table_columns
 
 CURVE_POINTS = 300
 OVERRIDE = re.compile(r"\.(?=[^.=]+=)")
-NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
 def study_data(rows: Sequence[Row], finished: Sequence[Finished]) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
     columns = table_columns(rows)
     shown = [[show(row) for _, show in columns] for row in rows]
     is_number = [
-        number > 0 and all(line[number] == MISSING or NUMBER.match(line[number]) for line in shown)
+        number > 0 and all(line[number] == MISSING or _NUMBER.match(line[number]) for line in shown)
         for number in range(len(columns))
     ]
     return {
@@ -74,7 +76,7 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _number(cell: str) -> float | None:
-    found = NUMBER.match(cell)
+    found = _NUMBER.match(cell)
     return float(found[0].replace(",", "")) if found else None
 
 

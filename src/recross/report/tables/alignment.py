@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+MISSING = "–"
+"""What a cell says where there is no value."""
+
 
 def aligned_table(
     header: Sequence[str], lines: Sequence[Sequence[str]], words: int = 1

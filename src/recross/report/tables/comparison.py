@@ -22,7 +22,7 @@ from recross.evaluation.significance import (
 from recross.report.tables.alignment import aligned_table
 
 Pair = tuple[str, str]
-NOTE = (
+_NOTE = (
     "Brackets: 95 % bootstrap intervals over queries. p: paired, two-sided, Holm-corrected over"
     " the comparisons of a measure."
 )
@@ -81,7 +81,7 @@ def comparison_text(
         header += [f"p ({test})" for test in TESTS]
         compared = [_line(one) for one in compare(evaluations, measures, pairs)]
         lines += ["", *aligned_table(header, compared, words=3)]
-    return "\n".join([*lines, "", NOTE]) + "\n"
+    return "\n".join([*lines, "", _NOTE]) + "\n"
 
 
 def write_per_query(

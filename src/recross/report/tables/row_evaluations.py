@@ -9,7 +9,8 @@ from pathlib import Path
 
 from recross.errors import InputError
 from recross.evaluation.measures import Evaluation
-from recross.report.tables.rows import INTERPOLATED, Finished, find_finished
+from recross.report.finished import Finished, find_finished
+from recross.report.tables.rows import INTERPOLATED
 
 FIRST_STAGE = "first stage of "
 

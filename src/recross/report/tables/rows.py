@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recross.errors import InputError
 from recross.evaluation.significance import holm
-from recross.experiment.results import FACTS, RESULT, is_finished, read_result
 from recross.report.references import LATENCY, SIZE, ReferenceValue, read_values
 
 SIGNIFICANT = 0.05
@@ -92,41 +90,6 @@ class Row:
         if not self.is_significant:
             return ""
         return "▲" if (self.difference or 0.0) > 0 else "▼"
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A finished experiment: where its files lie, and its record."""
-
-    folder: Path
-    record: Mapping[str, Any]
-
-
-def find_finished(folders: Sequence[Path]) -> list[Finished]:
-    """Every finished experiment under the folders.
-
-    Raises:
-        InputError: a folder does not exist, or holds a record of an older version.
-    """
-    finished = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise InputError(f"table needs folders of experiments, got {str(folder)!r}")
-        for path in sorted(folder.rglob(RESULT)):
-            record = read_result(path.parent)
-            if record and record["status"] == "done":
-                finished.append(_finished(path.parent, record))
-    return finished
-
-
-def _finished(folder: Path, record: Mapping[str, Any]) -> Finished:
-    if not is_finished(record):
-        lacking = next(fact for fact in FACTS if fact not in record)
-        raise InputError(
-            f"{folder / RESULT} must say {lacking!r}, got a record of an older version: run the"
-            " experiment again"
-        )
-    return Finished(folder, record)
 
 
 def read_references(paths: Iterable[Path], studies: Collection[str]) -> dict[str, Reference]:

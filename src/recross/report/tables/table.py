@@ -7,11 +7,10 @@ import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from recross.report.tables.alignment import aligned_table
+from recross.report.tables.alignment import MISSING, aligned_table
 from recross.report.tables.rows import Row, Value
 
 Column = tuple[str, Callable[[Row], str]]
-MISSING = "–"
 LATEX = {"▲": "$^\\uparrow$", "▼": "$^\\downarrow$", "±": "$\\pm$", MISSING: "--"}
 NOTE = (
     "Brackets: 95 % bootstrap interval over queries (± sd over seeds). ▲ better, ▼ worse than its"

@@ -29,7 +29,7 @@ from recross.rerankers.t5 import T5Reranker
 from recross.runs import Run
 from recross.seeding import generator
 
-QUERIES_AT_ONCE = 100
+_QUERIES_AT_ONCE = 100
 """Queries whose comparisons are asked together: enough for full batches, bounded in memory."""
 
 
@@ -70,13 +70,13 @@ class Comparing(NetworkReranker, ABC):
         query_ids = list(head.rankings)
         found: dict[str, dict[str, float]] = {}
         cost = Cost()
-        for first in range(0, len(query_ids), QUERIES_AT_ONCE):
+        for first in range(0, len(query_ids), _QUERIES_AT_ONCE):
             texts = {
                 query_id: (
                     collection.queries[query_id],
                     [collection.documents[doc_id] for doc_id in head.doc_ids(query_id)],
                 )
-                for query_id in query_ids[first : first + QUERIES_AT_ONCE]
+                for query_id in query_ids[first : first + _QUERIES_AT_ONCE]
             }
             scores, spent = self._compare(engine, texts)
             cost += spent

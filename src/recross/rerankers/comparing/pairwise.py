@@ -25,7 +25,7 @@ from recross.rerankers.comparing.preferences import (
     Pairs,
 )
 
-Comparison = Generator[Pairs, Margins, DocumentScores]
+ComparisonRounds = Generator[Pairs, Margins, DocumentScores]
 """One query's comparisons: yields pairs, never none, takes their margins, returns scores."""
 
 Question = tuple[str, int, int]
@@ -36,7 +36,7 @@ Question = tuple[str, int, int]
 class PairwiseStrategy(Protocol):
     """Decides which documents to compare, and scores them by the answers."""
 
-    def compare(self, count: int, rng: np.random.Generator) -> Comparison:
+    def compare(self, count: int, rng: np.random.Generator) -> ComparisonRounds:
         """Compare ``count`` documents by position, 0 being the best of the first stage."""
 
 
@@ -50,7 +50,7 @@ class AllPairs:
 
     aggregation: AggregationName = "sym_sum"
 
-    def compare(self, count: int, rng: np.random.Generator) -> Comparison:
+    def compare(self, count: int, rng: np.random.Generator) -> ComparisonRounds:
         """Compare all; nothing is drawn."""
         return (yield from _in_one_round(~np.eye(count, dtype=bool), self.aggregation))
 
@@ -71,7 +71,7 @@ class SampledOpponents:
     opponents: Annotated[int, Ge(1)]
     aggregation: AggregationName = "sym_sum"
 
-    def compare(self, count: int, rng: np.random.Generator) -> Comparison:
+    def compare(self, count: int, rng: np.random.Generator) -> ComparisonRounds:
         """Compare a sample drawn from ``rng``."""
         circle = rng.permutation(count)
         asked = np.zeros((count, count), dtype=bool)
@@ -94,7 +94,7 @@ class MergeSort:
 
     both_orders: bool = True
 
-    def compare(self, count: int, rng: np.random.Generator) -> Comparison:
+    def compare(self, count: int, rng: np.random.Generator) -> ComparisonRounds:
         """Sort; nothing is drawn."""
         runs = [deque([position]) for position in range(count)]
         while len(runs) > 1:
@@ -126,7 +126,7 @@ class SlidingPasses:
     passes: Annotated[int, Ge(1)] = 10
     both_orders: bool = True
 
-    def compare(self, count: int, rng: np.random.Generator) -> Comparison:
+    def compare(self, count: int, rng: np.random.Generator) -> ComparisonRounds:
         """Sort the top; nothing is drawn."""
         order = np.arange(count)
         passes = np.arange(min(self.passes, max(count - 1, 0)))
@@ -179,7 +179,7 @@ class _Merge(NamedTuple):
     merged: deque[int]
 
 
-def _in_one_round(asked: npt.NDArray[np.bool_], aggregation: AggregationName) -> Comparison:
+def _in_one_round(asked: npt.NDArray[np.bool_], aggregation: AggregationName) -> ComparisonRounds:
     pairs = np.argwhere(asked)
     margins = (yield pairs) if len(pairs) else np.empty(0)
     return AGGREGATIONS[aggregation](len(asked), pairs, margins)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 THOUGHTS = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 THOUGHTS_ALREADY_BEGUN = re.compile(r"\A.*</think>", re.DOTALL)
 BRACKETED = re.compile(r"\[[^\[\]\d]*(\d+)[^\[\]\d]*\]")
-NUMBER = re.compile(r"\d+")
+_NUMBER = re.compile(r"\d+")
 LONGEST_NUMBER = 9
 
 
@@ -27,7 +27,7 @@ def parse(answer: str, count: int) -> Permutation:
     no passage and repetitions are dropped; passages not named follow in their present order.
     """
     text = without_thoughts(unicodedata.normalize("NFKC", answer))  # ２, ② and ² are digits
-    found = BRACKETED.findall(text) or NUMBER.findall(text)
+    found = BRACKETED.findall(text) or _NUMBER.findall(text)
     places = [int(digits) - 1 if len(digits) <= LONGEST_NUMBER else -1 for digits in found]
     named = list(dict.fromkeys(place for place in places if 0 <= place < count))
     missing = sorted(set(range(count)) - set(named))

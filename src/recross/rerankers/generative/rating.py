@@ -21,7 +21,7 @@ from recross.rerankers.generative.generators import (
     TextGenerator,
     longest_fitting,
 )
-from recross.rerankers.generative.permutation import without_thoughts
+from recross.rerankers.generative.permutation import LONGEST_NUMBER, without_thoughts
 from recross.rerankers.reranker import Reranker
 from recross.runs import Run
 
@@ -31,7 +31,6 @@ PROMPT = (
 )
 ANSWER_TOKENS = 8
 GRADE = re.compile(r"\d+")
-LONGEST_NUMBER = 9
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from recross.rerankers.reranker import NetworkReranker
 from recross.runs import Run
 from recross.store import Store
 
-DOCUMENTS_AT_ONCE = 5_000
+_DOCUMENTS_AT_ONCE = 5_000
 """Documents tokenised and sorted together when a collection is encoded."""
 
 
@@ -172,8 +172,8 @@ def encode_documents(
     """Yield each document's vectors ``(tokens, dimension)`` and how many tokens were cut off it."""
     runner = Runner(hardware, network, partial(_encoding_on_one_device, hardware=hardware))
     with progress(len(documents), "encoding", "document") as bar:
-        for begin in range(0, len(documents), DOCUMENTS_AT_ONCE):
-            texts, lost = network.document_tokens(documents[begin : begin + DOCUMENTS_AT_ONCE])
+        for begin in range(0, len(documents), _DOCUMENTS_AT_ONCE):
+            texts, lost = network.document_tokens(documents[begin : begin + _DOCUMENTS_AT_ONCE])
             vectors: list[Floats] = [np.empty(0, np.float32)] * len(texts)
             for rows, encoded in runner.run(texts):
                 for row, of_document in zip(rows, encoded, strict=True):

@@ -17,7 +17,7 @@ from recross.inference.encoders.backends.last_token import reader
 from recross.inference.session import Session
 from recross.store import Store
 
-FILE = "model.onnx"
+ONNX_FILE = "model.onnx"
 EXAMPLE = (2, 8)
 """Sequences and tokens of the batch that is traced; both stay free."""
 
@@ -37,7 +37,7 @@ def open_exported(model: Any, session: Session) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = session.hardware.threads or torch.get_num_threads()
     options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(
-        str(folder / FILE), options, providers=["CPUExecutionProvider"]
+        str(folder / ONNX_FILE), options, providers=["CPUExecutionProvider"]
     )
 
 
@@ -76,7 +76,7 @@ def _export(model: Any, folder: Path) -> Mapping[str, Any]:
         torch.onnx.export(
             _Logits(model.eval()),
             example,
-            folder / FILE,
+            folder / ONNX_FILE,
             input_names=names,
             output_names=["logits"],
             dynamic_shapes=tuple(dict(free) for _ in names),

@@ -15,12 +15,12 @@ from recross.training.data.files.lines import TextFile
 from recross.training.data.phases import Phase
 from recross.training.data.training_data import Task
 
-Record = Mapping[str, Any]
+_Record = Mapping[str, Any]
 POSITIVE, NEGATIVE = ("positive", "pos"), ("negative", "neg")
 NUMBERED = "negative_"
 SCORES = ("scores", "score", "labels", "label")
 OF_POSITIVES, OF_NEGATIVES = "pos_scores", "neg_scores"
-Scores = tuple[float, ...]
+TeacherScores = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class JsonFormat:
         return lines[0]
 
 
-def _record(line: str) -> Record:
+def _record(line: str) -> _Record:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
@@ -84,7 +84,7 @@ def _record(line: str) -> Record:
     return record
 
 
-def _given(record: Record, names: Sequence[str]) -> tuple[str, Any]:
+def _given(record: _Record, names: Sequence[str]) -> tuple[str, Any]:
     """The one of these keys that has a value, and the value; ``None``: none has."""
     given = [(name, record[name]) for name in names if record.get(name) is not None]
     if len(given) > 1:
@@ -94,7 +94,7 @@ def _given(record: Record, names: Sequence[str]) -> tuple[str, Any]:
     return given[0] if given else (names[0], None)
 
 
-def _texts(record: Record, names: Sequence[str]) -> tuple[str, ...]:
+def _texts(record: _Record, names: Sequence[str]) -> tuple[str, ...]:
     name, value = _given(record, names)
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(t, str) and t.strip() for t in texts):
@@ -105,14 +105,14 @@ def _texts(record: Record, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _negatives(record: Record) -> tuple[str, ...]:
+def _negatives(record: _Record) -> tuple[str, ...]:
     keys: list[Sequence[str]] = [(name,) for name in record if name.startswith(NUMBERED)]
     if not keys or any(name in record for name in NEGATIVE):
         keys = [NEGATIVE, *keys]
     return tuple(text for names in keys for text in _texts(record, names))
 
 
-def _scores(record: Record, positives: int, negatives: int) -> list[Scores | None]:
+def _scores(record: _Record, positives: int, negatives: int) -> list[TeacherScores | None]:
     """The scores of each positive and its negatives."""
     name, value = _given(record, SCORES)
     by_kind = [_numbers(record, key) for key in (OF_POSITIVES, OF_NEGATIVES)]
@@ -131,7 +131,7 @@ def _scores(record: Record, positives: int, negatives: int) -> list[Scores | Non
     return [(score, *of_negatives) for score in of_positives]
 
 
-def _of_one_positive(name: str, value: Any, positives: int, negatives: int) -> Scores:
+def _of_one_positive(name: str, value: Any, positives: int, negatives: int) -> TeacherScores:
     given = value if isinstance(value, list) else [value]
     scores = tuple(parse_number(name, one) for one in given)
     if positives != 1 or len(scores) not in (negatives, negatives + 1):
@@ -142,7 +142,7 @@ def _of_one_positive(name: str, value: Any, positives: int, negatives: int) -> S
     return scores if len(scores) > negatives else (0.0, *(-margin for margin in scores))
 
 
-def _numbers(record: Record, name: str) -> Scores:
+def _numbers(record: _Record, name: str) -> TeacherScores:
     value = record.get(name)
     if not isinstance(value, list | None):
         raise InputError(f"{name} must be a list of numbers, got {value!r:.60}")

@@ -20,7 +20,13 @@ from recross.training.data.files.examples import (
     Naming,
     OwnTexts,
 )
-from recross.training.data.files.lines import IndexedLines, IndexWriter, Line, Row, TextFile
+from recross.training.data.files.lines import (
+    ExampleLocation,
+    IndexedLines,
+    IndexWriter,
+    Line,
+    TextFile,
+)
 from recross.training.data.groups import TrainingGroups
 from recross.training.data.leaks import Leaks
 from recross.training.data.phases import Phase
@@ -211,7 +217,7 @@ class _Selection:
             )
 
 
-def _blocks(file: TextFile, form: LineFormat) -> Iterator[tuple[Row, list[Any]]]:
+def _blocks(file: TextFile, form: LineFormat) -> Iterator[tuple[ExampleLocation, list[Any]]]:
     """Lines that belong together."""
     block: list[Any] = []
     first = last = Line(0, 0, 0, "")
@@ -221,12 +227,12 @@ def _blocks(file: TextFile, form: LineFormat) -> Iterator[tuple[Row, list[Any]]]
         except InputError as error:
             raise _locate(file, line.number, error) from None
         if block and not form.joins(block, parsed):
-            yield Row(first.start, last.end, first.number, 0), block
+            yield ExampleLocation(first.start, last.end, first.number, 0), block
             block = []
         first, last = first if block else line, line
         block.append(parsed)
     if block:
-        yield Row(first.start, last.end, first.number, 0), block
+        yield ExampleLocation(first.start, last.end, first.number, 0), block
 
 
 def _locate(file: TextFile, line: int, error: InputError) -> InputError:

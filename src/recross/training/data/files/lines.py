@@ -32,7 +32,7 @@ class Line(NamedTuple):
     text: str
 
 
-class Row(NamedTuple):
+class ExampleLocation(NamedTuple):
     """The bytes of consecutive lines, the first one's number, and which of their examples."""
 
     start: int
@@ -103,7 +103,7 @@ class IndexWriter:
         self._flush()
         self._file.close()
 
-    def append(self, row: Row) -> None:
+    def append(self, row: ExampleLocation) -> None:
         """Add a row."""
         self._numbers.extend(row)
         self.rows += 1
@@ -128,10 +128,10 @@ class IndexedLines:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, number: int) -> Row:
-        return Row(*self._rows[number].tolist())
+    def __getitem__(self, number: int) -> ExampleLocation:
+        return ExampleLocation(*self._rows[number].tolist())
 
-    def text(self, row: Row) -> list[str]:
+    def text(self, row: ExampleLocation) -> list[str]:
         """The lines of a row that are not blank."""
         lines = self._bytes[row.start : row.end].tobytes().decode("utf-8").split("\n")
         return [line.rstrip("\r") for line in lines if line and not line.isspace()]
