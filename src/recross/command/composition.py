@@ -17,12 +17,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from recross.command.catalogue import find_config_folder
-from recross.command.naming import name_combination
+from recross.command.naming import label_combination, name_combination
 from recross.command.plugins import find_option_folders, find_plugins
 from recross.command.signatures import PLUGINS, Node
 from recross.errors import ConfigError
 
 OmegaConf.register_new_resolver("recross.name", name_combination, replace=True)
+OmegaConf.register_new_resolver("recross.label", label_combination, replace=True)
 
 SEARCH_PATH = "hydra.searchpath"
 PLAIN_WITH_SIGN = re.compile(r"""^([^=\s]+)=([^'"\[\]{}$,\s=]*=[^'"\[\]{}$,\s]*)$""")

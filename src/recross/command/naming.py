@@ -1,4 +1,4 @@
-"""The folder name of a combination: readable, without time stamps, from what was chosen."""
+"""What a combination is called: its folder and its row of a table, from what was chosen."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ UNNAMED = frozenset(
 """Keys that do not tell combinations apart, or that stand in the name by their value alone."""
 UNNAMED_BELOW = ("tracking.", "cache.", "hydra.", "hydra/")
 LONGEST_NAME = 120
+IN_TABLES = {"biencoder": "bi-encoder", "bm25": "BM25"}
+"""What tables call a first stage; any other is called as its option."""
 MODULE_OF_CLASS = re.compile(r"(_target_:)\s*[\w.]*\.")
 
 
 def name_combination() -> str:
-    """Name what Hydra composed last: first stage, re-ranker, and whatever else was asked for."""
+    """Name what Hydra composed last: first stage, re-ranker, and every other override."""
     hydra = HydraConfig.get()
     choices = hydra.runtime.choices
     parts = [choices.get("retriever", ""), choices.get("reranker", "")]
@@ -32,6 +34,14 @@ def name_combination() -> str:
     if len(name) > LONGEST_NAME:  # file systems limit the names of folders
         name = f"{name[:LONGEST_NAME]}-{fingerprint(name)[:8]}"
     return name
+
+
+def label_combination() -> str:
+    """Label what Hydra composed last: ``bi-encoder + minilm_l6``, or the first stage alone."""
+    choices = HydraConfig.get().runtime.choices
+    retriever, reranker = str(choices.get("retriever")), str(choices.get("reranker"))
+    first = IN_TABLES.get(retriever, retriever)
+    return first if reranker == "none" else f"{first} + {reranker}"
 
 
 def _name_override(override: str) -> Iterator[str]:
