@@ -343,5 +343,5 @@ def test_terms_that_cannot_be_added_up_are_refused():
         Term(WeightedSum({"one": Term(Listwise())}))
     with pytest.raises(InputError, match="must be one over scores.* got AnswerLikelihood"):
         Term(AnswerLikelihood())
-    with pytest.raises(InputError, match="weight must be positive and finite, got 0.0"):
+    with pytest.raises(InputError, match="weight must be positive, got 0.0"):
         Term(Listwise(), 0.0)

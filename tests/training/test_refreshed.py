@@ -126,7 +126,7 @@ def test_weights_after_an_interruption_are_those_without_one(
     phase = mine(SAMPLER, task)
     train(tmp_path / "whole", checkpoint, phase)
     whole = RankingModule.training_step
-    for step in (2, 3, 5):  # within the steps of a refresh, and right at one
+    for step in (3, 5):  # right at a refresh, and within its steps
         folder = tmp_path / f"cut{step}"
 
         def interrupted(self, batch, number, stop=step):
@@ -143,6 +143,7 @@ def test_weights_after_an_interruption_are_those_without_one(
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+@pytest.mark.ci  # two processes import torch
 def test_two_processes_choose_what_one_does(task, checkpoint, tmp_path):
     phase = mine(SAMPLER, task)
     settings = {"steps": EVERY, "dropout": 0.0}  # which each process would draw for itself
@@ -167,7 +168,7 @@ def test_a_phase_begins_with_a_refresh_and_the_one_before_has_none(task, checkpo
     samplers = {"easy": RankWindow(RandomOrder(), 40), "hard": SAMPLER}
     curriculum = Curriculum({name: Part(sampler) for name, sampler in samplers.items()})
     phases = MinedNegatives(curriculum).phases(task)
-    network = CrossEncoder(str(checkpoint), fresh_head=True).network
+    network = CrossEncoder(str(checkpoint), fresh_head=True, max_length=24).network
     data = StepData(phases, STEPS, task.collection, network, batch_size=2, tokens=9**9, seed=0)
     assert [step for step in range(STEPS) if data.awaits_refresh(step)] == [4, 7]
     pools = data.pools(4)

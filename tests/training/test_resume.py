@@ -75,8 +75,7 @@ def interrupt_before(monkeypatch, step):
     monkeypatch.setattr(RankingModule, "training_step", interrupted)
 
 
-@pytest.mark.parametrize("step", [1, 4, 7, 11])
-@pytest.mark.parametrize("averaging", [None, 0.8])
+@pytest.mark.parametrize("step, averaging", [(1, None), (1, 0.8), (7, None), (11, 0.8)])
 def test_weights_after_an_interruption_are_those_without_one(
     tmp_path, checkpoint, monkeypatch, step, averaging
 ):
@@ -100,6 +99,7 @@ def test_weights_after_an_interruption_are_those_without_one(
     assert len(steps) == STEPS  # those before the interruption, too
 
 
+@pytest.mark.ci  # a process of its own imports torch
 def test_weights_after_a_kill_are_those_without_one(tmp_path, checkpoint):
     train(tmp_path / "whole", checkpoint, validations=1)
     code = (

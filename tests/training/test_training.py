@@ -144,7 +144,8 @@ def test_first_stage_scores_are_needed_where_they_have_a_weight(tmp_path, collec
 
 
 def test_frozen_layers_do_not_move_and_the_others_do(tmp_path, collection, groups):
-    before = CrossEncoder(str(save_tiny(tmp_path / "source")), fresh_head=True).network.model
+    source = str(save_tiny(tmp_path / "source"))
+    before = CrossEncoder(source, fresh_head=True, max_length=24).network.model
     reranker, _ = trained(tmp_path, collection, groups, steps=2, validations=1, frozen_share=0.4)
     after = dict(reranker.network.model.named_parameters())
     moved = {n for n, p in before.named_parameters() if not torch.equal(p, after[n])}

@@ -7,7 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from recross.command.building import build
 from recross.command.checking import find_config_problems
-from recross.command.composition import compose_config, compose_values, parse_overrides
+from recross.command.composition import (
+    compose_config,
+    compose_values,
+    parse_overrides,
+    resolve_config,
+)
 from recross.errors import ConfigError
 from recross.experiment.commands import Command
 
@@ -22,15 +27,19 @@ def check_cells(
     """
     parsed = parse_overrides(overrides)
     fixed = [word for o, word in zip(parsed, overrides, strict=True) if not o.is_sweep_override()]
-    hydra = compose_config(command, fixed, extra_folder).hydra
+    composed = compose_config(command, fixed, extra_folder)
+    hydra = composed.hydra
     is_sweep = multirun or str(hydra.mode).endswith("MULTIRUN")
-    grid = [list(overrides)]
     if is_sweep:
         named = {override.get_key_element() for override in parsed}
         params = hydra.sweeper.get("params") or {}
         given = [f"{key}={value}" for key, value in params.items() if key not in named]
-        grid = list(_combine([*given, *overrides]))
-    cells = [compose_values(command, words, extra_folder) for words in grid]
+        grid = _combine([*given, *overrides])
+        cells = [compose_values(command, words, extra_folder) for words in grid]
+    elif fixed == list(overrides):
+        cells = [resolve_config(composed)]
+    else:  # several values for one run, which Hydra refuses
+        cells = [compose_values(command, overrides, extra_folder)]
     problems = [problem for cell in cells for problem in find_config_problems(cell)]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
