@@ -23,6 +23,7 @@ GROUPS = {
     "loss": "What training minimises.",
     "teacher": "Who scores the groups for losses that learn from a teacher.",
     "training": "How, or whether, the re-ranker is trained.",
+    "trained": "A checkpoint as the result of a training: `+trained@reranker.checkpoint=NAME`.",
     "hardware": "What it runs on.",
     "cache": "Where scores are kept.",
     "generator": "Who writes answers for a re-ranker: `generator@reranker.generator=NAME`.",

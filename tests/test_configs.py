@@ -18,7 +18,7 @@ from recross.parts.identity import is_handed_over
 from recross.rerankers.baselines import Oracle
 
 GENERATED = "reranker.generator"
-GROUPS = [g for g in list_options() if g not in ("experiment", "row")]
+GROUPS = [g for g in list_options() if g not in ("experiment", "row", "trained")]
 OPTIONS = [(group, name) for group in GROUPS for name in list_options()[group]]
 MUST_BE_GIVEN = {
     ("collection", "files"): ["collection.folder=somewhere"],
@@ -53,7 +53,17 @@ MUST_BE_GIVEN["generator", "local"] = [
     "reranker=rating_endpoint",
     f"{GENERATED}.checkpoint=some/model",
 ]
-for taught in (*("adr_mse", "distilled_ranknet", "kl", "labels_and_teacher", "margin_mse", "mse"),):
+for taught in (
+    *(
+        "adr_mse",
+        "distilled_ranknet",
+        "kl",
+        "labels_and_biencoder",
+        "labels_and_teacher",
+        "margin_mse",
+        "mse",
+    ),
+):
     MUST_BE_GIVEN["loss", taught] = ["teacher=reranker"]
 for teacher in ("biencoder", "embedded_l6", "reranker"):
     MUST_BE_GIVEN["teacher", teacher] = ["loss=mse"]
@@ -172,7 +182,7 @@ def test_a_row_has_the_last_word_over_its_study(experiment):
         asked = [item for one in file.get("defaults", []) for item in one.items()]
         found = composition(f"experiment={experiment}", f"row={row}")
         for key, option in asked:
-            group = key.removeprefix("override /")
+            group = key.removeprefix("override ").removeprefix("/")
             assert found.hydra.runtime.choices[group] == option, (row, group)
         assert found.label == file.label
 

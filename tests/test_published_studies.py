@@ -30,7 +30,7 @@ def place(hub: Path, name: str) -> Path:
 def parts(node):
     """The checkpoints that a cell names, with their nodes."""
     if isinstance(node, dict):
-        if "checkpoint" in node:
+        if isinstance(node.get("checkpoint"), str):
             yield node
         for value in node.values():
             yield from parts(value)
@@ -109,18 +109,11 @@ TRAINED_BRIEFLY = ["training.steps=2", "training.validations=1", "training.batch
         ("mono_duo_msmarco", len(DEV), []),
         ("rankt5_losses_msmarco", len(DEV), TRAINED_BRIEFLY),
         ("lce_msmarco", len(DEV), TRAINED_BRIEFLY),
-        ("rank_distillm_msmarco", 2, TRAINED_BRIEFLY),
     ],
 )
 def test_every_row_of_a_reproduction_runs_on_the_miniature(
     tmp_path, run_study, experiment, queries, words
 ):
-    order = [
-        f"{query} Q0 {doc} {doc + 1} {-doc}.0 teacher"
-        for query in ("1001", "1002")
-        for doc in range(8)
-    ]
-    (tmp_path / "rank_distillm.trec").write_text("\n".join(order) + "\n")
     done = run_study(experiment, "run", f"experiment={experiment}", "hardware=cpu", *words)
     assert done.returncode == 0, done.stderr[-3000:]
     results = results_of(tmp_path / "outputs" / experiment)
@@ -129,6 +122,33 @@ def test_every_row_of_a_reproduction_runs_on_the_miniature(
     assert len(results) == len(expected)
     assert {result["queries"]["scored"] for result in results} == {queries}
     assert all(not words or result["training"]["steps"] == 2 for result in results)
+
+
+@pytest.mark.slow
+def test_the_second_stages_run_first_and_train_the_first_stage_that_they_build_on(
+    tmp_path, run_study
+):
+    order = [
+        f"{query} Q0 {doc} {doc + 1} {-doc}.0 teacher"
+        for query in ("1001", "1002")
+        for doc in range(8)
+    ]
+    (tmp_path / "rank_distillm.trec").write_text("\n".join(order) + "\n")
+    study = "rank_distillm_msmarco"
+    words = ["run", f"experiment={study}", "hardware=cpu", *TRAINED_BRIEFLY]
+    stage1 = [f"reranker.checkpoint.{word}" for word in TRAINED_BRIEFLY]
+    second = "row=rank_distillm/electra_ranknet,rank_distillm/electra_adr_mse"
+    store = tmp_path / "outputs" / "store" / "checkpoints"
+    for row in ([second, *stage1], ["row=rank_distillm/electra_stage1"]):
+        done = run_study(study, *words, *row)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert len(list(store.glob("*/manifest.json"))) == 3
+    results = results_of(tmp_path / "outputs" / study)
+    assert {result["label"] for result in results} == {cell["label"] for cell in cells(study)}
+    assert {result["queries"]["scored"] for result in results} == {2}
+    assert {result["base_checkpoint"] for result in results} == {
+        "google/electra-base-discriminator"
+    }
 
 
 @pytest.mark.usefixtures("ir_datasets_home")

@@ -22,7 +22,14 @@ from recross.command.plugins import find_option_folders, find_plugins
 from recross.command.signatures import PLUGINS, Node
 from recross.errors import ConfigError
 
+
+def change_values(values: DictConfig, changes: DictConfig) -> DictConfig:
+    """A node with some values changed: ``${recross.change:${training},{steps:2}}``."""
+    return cast(DictConfig, OmegaConf.merge(values, changes))
+
+
 OmegaConf.register_new_resolver("recross.name", name_combination, replace=True)
+OmegaConf.register_new_resolver("recross.change", change_values, replace=True)
 OmegaConf.register_new_resolver("recross.label", label_combination, replace=True)
 
 SEARCH_PATH = "hydra.searchpath"

@@ -35,7 +35,7 @@ from recross.machine.environment import environment, read_command_line
 from recross.machine.hardware import Hardware
 from recross.parts.identity import describe, fingerprint
 from recross.rerankers.composed.interpolation import Interpolation, choose_interpolation
-from recross.rerankers.reranker import Reranker
+from recross.rerankers.reranker import Reranker, is_trainable
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store, read_manifest, write_json
@@ -45,9 +45,8 @@ from recross.training.data.splits import SplitCollection
 from recross.training.data.training_data import TrainingData
 from recross.training.losses.loss import Loss
 from recross.training.recipe import FineTuning, Training, TrainingPlan
-from recross.training.teaching import Teacher
+from recross.training.teaching import Teacher, check_teacher
 from recross.training.trainer import Trainer
-from recross.training.validation import Trainable
 
 logger = logging.getLogger(__name__)
 
@@ -115,18 +114,10 @@ class Experiment:
         if not self.measures:
             raise InputError("measures must name at least one measure, got none")
         check_measures(self.measures)
-        self._check_teacher()
+        if self.training.enabled:
+            check_teacher(self.loss, self.teacher, self.training_data.may_be_taught)
         if self.leaks not in get_args(LeakPolicy):
             raise InputError(f"leaks must be leave_out or refuse, got {self.leaks!r}")
-
-    def _check_teacher(self) -> None:
-        learns = self.loss.learns_from_teacher
-        if learns and self.teacher is None and self.training_data.may_be_taught:
-            return  # whether all groups are is seen once they are read
-        if learns != (self.teacher is not None) and self.training.enabled:
-            needs = "a teacher" if learns else "no teacher (teacher=null)"
-            found = "none" if self.teacher is None else type(self.teacher.reranker).__name__
-            raise InputError(f"loss {type(self.loss).__name__} needs {needs}, got {found}")
 
     @property
     def session(self) -> Session:
@@ -212,7 +203,7 @@ class Experiment:
             "reranks": self.reranker.reranks,
             "candidates": self.candidates,
             "base_checkpoint": self.reranker.base_checkpoint,
-            "revisions": revisions_of(part.checkpoint for part in self.reranker.networks()),
+            "revisions": revisions_of(part.base_checkpoint for part in self.reranker.networks()),
             "fingerprint": self.fingerprint,
         }
 
@@ -231,16 +222,11 @@ class Experiment:
         checkpoint that an equal training left in the store is taken from there.
         """
         self._check_networks()
-        training, reranker = self.training, self.reranker
-        teacher = self.teacher if training.enabled else None
-        if (
-            not isinstance(training, FineTuning)
-            or not isinstance(reranker, Trainable)
-            or reranker.network is None
-        ):
-            return reranker, {}
+        training, reranker, trainer = self.training, self.reranker, self._trainer(collection)
+        if not isinstance(training, FineTuning) or not is_trainable(reranker):
+            return trainer.make_checkpoints(reranker), {}
         plan = TrainingPlan(self.loss, training, self.seed)
-        checkpoint = self._trainer(collection).train(reranker, plan, teacher, log)
+        checkpoint = trainer.train(reranker, plan, self.teacher, log)
         kept = self.folder / "checkpoint"
         shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(checkpoint, kept, ignore=shutil.ignore_patterns("manifest.json"))
@@ -257,8 +243,8 @@ class Experiment:
             stages.append((self.teacher.reranker, self.teacher.training))
         for reranker, training in stages:
             for part in reranker.networks():
-                _ = part.network
-                if not (training.enabled and isinstance(reranker, Trainable)):
+                part.check()
+                if part.is_made and not (training.enabled and reranker.can_be_trained):
                     part.check_trained()
 
     def _trainer(self, collection: Collection) -> Trainer:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from recross.inference.cache.score_cache import ScoreCache
 from recross.machine.hardware import Hardware
 from recross.parts.identity import is_handed_over
+from recross.parts.rebuilding import rebuild
 from recross.store import DEFAULT_STORE
 
 _Part = TypeVar("_Part")
@@ -34,27 +35,18 @@ class Session:
         Fields declared with ``handed_over`` take the session's value of their name. A part that
         says nothing of the session is returned as it is.
         """
-        return cast(_Part, self._over(part))
+        return rebuild(part, self._hand_over)
 
     def settle(self, owner: object, names: Iterable[str]) -> None:
         """Hand over to the parts that a frozen owner has just been made of."""
         for name in names:
             object.__setattr__(owner, name, self.over(getattr(owner, name)))
 
-    def _over(self, value: Any) -> Any:
-        if isinstance(value, tuple | list):
-            placed = [self._over(item) for item in value]
-            same = all(new is old for new, old in zip(placed, value, strict=True))
-            return value if same else type(value)(placed)
-        if isinstance(value, Mapping):
-            named = {key: self._over(item) for key, item in value.items()}
-            return value if all(named[key] is value[key] for key in value) else named
-        if not is_dataclass(value) or isinstance(value, type):
-            return value
-        changes = {}
-        for declared in fields(value):
-            old = getattr(value, declared.name)
-            new = getattr(self, declared.name) if is_handed_over(declared) else self._over(old)
-            if new is not old:
-                changes[declared.name] = new
-        return replace(value, **changes) if changes else value
+    def _hand_over(self, part: Any) -> Any:
+        changes = {
+            declared.name: getattr(self, declared.name)
+            for declared in fields(part)
+            if is_handed_over(declared)
+            and getattr(self, declared.name) is not getattr(part, declared.name)
+        }
+        return replace(part, **changes) if changes else part

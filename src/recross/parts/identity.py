@@ -95,7 +95,7 @@ def _tells(declared: Field[Any], value: Any) -> bool:
 def _field(declared: Field[Any], value: Any) -> Any:
     if is_handed_over(declared):
         return describe(value.identity)
-    if not declared.metadata.get("read"):
+    if not declared.metadata.get("read") or is_dataclass(value):
         return describe(value)
     find_revision = declared.metadata.get("revision")
     revision = find_revision(value) if find_revision is not None else None

@@ -100,16 +100,16 @@ class CrossEncoder(NetworkReranker):
         """Load the network."""
         fresh = pretrained.Fresh(self.head_seed) if self.fresh_head else None
         found = pretrained.load(
-            "sequence_classifier", self.checkpoint, layers=self.layers, fresh=fresh
+            "sequence_classifier", self.weights, layers=self.layers, fresh=fresh
         )
         contract = resolve_contract(
-            self.checkpoint,
+            self.weights,
             self.fresh_contract if self.fresh_head else self.contract,
             ClassifierContract,
             compares=self.compares,
             max_length=self.max_length,
             max_query_length=self.max_query_length,
-            from_config=lambda: _contract_of(self.checkpoint, found),
+            from_config=lambda: _contract_of(self.weights, found),
         )
         return PairNetwork(found.model, found.tokenizer, contract, found.head_is_fresh).eval()
 

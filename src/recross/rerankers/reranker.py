@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeGuard
 
 from recross.checkpoints.location import CHECKPOINT
 from recross.collections.collection import Collection
@@ -32,6 +32,11 @@ class Reranker(ABC):
 
     reranks: ClassVar[bool] = True
     """Whether the order may change: the first stage alone says that it does not."""
+
+    @property
+    def can_be_trained(self) -> bool:
+        """Whether it has one network that training changes; known without loading it."""
+        return False
 
     @abstractmethod
     def rerank(self, candidates: Run, collection: Collection) -> Run:
@@ -69,9 +74,49 @@ class Reranker(ABC):
             part.check_trained()
 
 
+class Trainable(Reranker):
+    """A re-ranker with one network that can be trained, unless what it is made of has none."""
+
+    @property
+    @abstractmethod
+    def network(self) -> Network:
+        """The network: a module that encodes texts, scores batches, and saves itself."""
+
+    @property
+    def can_be_trained(self) -> bool:
+        """True: its network can learn."""
+        return True
+
+    @abstractmethod
+    def trained(self, folder: Path) -> Self:
+        """The same re-ranker with the weights and the contract of a folder."""
+
+    @abstractmethod
+    def rerank_with(self, engine: Engine, candidates: Run, collection: Collection) -> Run:
+        """Re-rank through an engine of the network, as it stands in the middle of training."""
+
+
+def is_trainable(reranker: Reranker) -> TypeGuard[Trainable]:
+    """Whether a re-ranker has a network that can be trained; nothing is loaded to say so."""
+    return reranker.can_be_trained
+
+
+class UnmadeCheckpoint(ABC):
+    """A checkpoint described by how it is made; an experiment finds it in the store or makes it."""
+
+    @property
+    @abstractmethod
+    def base_checkpoint(self) -> str:
+        """The checkpoint whose weights learn first of all."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Load what it is made from: what is missing or does not fit is told before any work."""
+
+
 @dataclass(frozen=True)
-class NetworkReranker(Reranker):
-    """A re-ranker by checkpoint: a hub id, a folder, or ``embedded:NAME``.
+class NetworkReranker(Trainable):
+    """A re-ranker by checkpoint: a hub id, a folder, ``embedded:NAME``, or what a training leaves.
 
     Weights are loaded when first needed; scores are kept in the ``cache``, if there is one;
     ``alias`` names it in runs.
@@ -80,7 +125,7 @@ class NetworkReranker(Reranker):
     compares: ClassVar[bool] = False
     """Whether its network reads two documents at once."""
 
-    checkpoint: str = field(metadata=CHECKPOINT)
+    checkpoint: str | UnmadeCheckpoint = field(metadata=CHECKPOINT)
     _: KW_ONLY
     hardware: Hardware = handed_over(Hardware())
     store: Path = handed_over(DEFAULT_STORE)
@@ -91,9 +136,31 @@ class NetworkReranker(Reranker):
     def load(self) -> Network:
         """Load the network: a module that encodes texts, scores batches, and saves itself."""
 
-    @abstractmethod
-    def trained(self, folder: Path) -> Self:
-        """The same re-ranker with the weights and the contract of a folder."""
+    @property
+    def weights(self) -> str:
+        """Where the weights are: a hub id, a folder or ``embedded:NAME``.
+
+        Raises:
+            InputError: they are yet to be made, which an experiment does.
+        """
+        if isinstance(self.checkpoint, UnmadeCheckpoint):
+            raise InputError(
+                "checkpoint must be a hub id or a folder where nothing is trained (recross run and"
+                f" recross train make it first), got one trained from {self.base_checkpoint}"
+            )
+        return self.checkpoint
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the weights are there to be loaded, not described as the result of a training."""
+        return not isinstance(self.checkpoint, UnmadeCheckpoint)
+
+    def check(self) -> None:
+        """Load the network, or what it will be made from."""
+        if isinstance(self.checkpoint, UnmadeCheckpoint):
+            self.checkpoint.check()
+        else:
+            _ = self.network
 
     @cached_property
     def network(self) -> Network:
@@ -109,7 +176,7 @@ class NetworkReranker(Reranker):
     @property
     def name(self) -> str:
         """A short name for runs and tables."""
-        return self.alias or Path(self.checkpoint.removeprefix("embedded:")).name
+        return self.alias or Path(self.base_checkpoint.removeprefix("embedded:")).name
 
     @property
     def session(self) -> Session:
@@ -123,8 +190,9 @@ class NetworkReranker(Reranker):
 
     @property
     def base_checkpoint(self) -> str:
-        """The checkpoint that is scored with or trained."""
-        return self.checkpoint
+        """The checkpoint that is scored with or trained, or that its training began with."""
+        known = self.checkpoint
+        return known.base_checkpoint if isinstance(known, UnmadeCheckpoint) else known
 
     def networks(self) -> Iterator[NetworkReranker]:
         """Yield the re-ranker itself."""
@@ -138,7 +206,7 @@ class NetworkReranker(Reranker):
         """
         if self.network.head_is_fresh:
             raise InputError(
-                f"reranker must be trained before it scores: {self.checkpoint} has a freshly drawn"
+                f"reranker must be trained before it scores: {self.weights} has a freshly drawn"
                 " head; train it (recross run, recross train), or name a trained checkpoint"
             )
 

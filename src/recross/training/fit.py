@@ -16,6 +16,7 @@ from recross.errors import RunError
 from recross.inference.network import Network
 from recross.inference.progress import is_watched
 from recross.machine.hardware import Hardware
+from recross.rerankers.reranker import Trainable
 from recross.tracking.tracker import Log
 from recross.training.callbacks.range_search import SearchRange, advise
 from recross.training.callbacks.refresh import RefreshNegatives
@@ -28,7 +29,7 @@ from recross.training.progress import LAST_GOOD, Progress, TrainingFolder
 from recross.training.recipe import FineTuning, TrainingPlan
 from recross.training.requirements import check_groups, check_plan
 from recross.training.steps.step_data import StepData
-from recross.training.validation import Trainable, Validation
+from recross.training.validation import Validation
 
 
 def fit(

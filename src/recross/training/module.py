@@ -15,6 +15,7 @@ from recross.errors import RunError
 from recross.inference.engine import Engine
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
+from recross.rerankers.reranker import Trainable
 from recross.runs import Run
 from recross.seeding import generator
 from recross.tracking.tracker import Log
@@ -24,7 +25,6 @@ from recross.training.progress import Progress
 from recross.training.recipe import TrainingPlan
 from recross.training.steps.step import Step
 from recross.training.steps.step_data import StepData
-from recross.training.validation import Trainable
 
 
 class RankingModule(pl.LightningModule):

@@ -28,3 +28,19 @@ class Teacher:
                 "teacher.loss must be one over labels: a teacher has no teacher of its own,"
                 f" got {type(self.loss).__name__}"
             )
+
+
+def check_teacher(loss: Loss, teacher: Teacher | None, may_be_taught: bool) -> None:
+    """Refuse a loss without the teacher that it learns from, and a teacher that nobody asks.
+
+    Groups that ``may_be_taught`` can bring a teacher's scores: whether they do is seen once they
+    are read.
+
+    Raises:
+        InputError: the loss lacks a teacher, or has one that it does not use.
+    """
+    learns = loss.learns_from_teacher
+    if learns != (teacher is not None) and not (learns and may_be_taught):
+        needs = "a teacher" if learns else "no teacher (teacher=null)"
+        found = "none" if teacher is None else type(teacher.reranker).__name__
+        raise InputError(f"loss {type(loss).__name__} needs {needs}, got {found}")

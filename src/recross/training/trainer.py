@@ -6,12 +6,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from recross.inference.session import Session
 from recross.negatives.ranked import RankWindow
 from recross.negatives.sampler import TrainingStage
-from recross.rerankers.reranker import Reranker
+from recross.parts.rebuilding import rebuild
+from recross.rerankers.reranker import NetworkReranker, Reranker, Trainable, is_trainable
 from recross.retrieval.random_order import RandomOrder
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.seeding import generator
@@ -25,9 +26,12 @@ from recross.training.fit import fit
 from recross.training.recipe import FineTuning, TrainingPlan
 from recross.training.requirements import check_plan
 from recross.training.teaching import Teacher
-from recross.training.validation import Trainable, Validation
+from recross.training.trained import Trained
+from recross.training.validation import Validation
 
 logger = logging.getLogger(__name__)
+
+_Part = TypeVar("_Part")
 
 EASY = RankWindow(RandomOrder())
 """Random negatives, for the first steps of a network whose head is fresh."""
@@ -71,9 +75,39 @@ class Trainer:
 
         def make(folder: Path) -> Mapping[str, Any]:
             scorer = self._prepare(teacher) if teacher is not None else None
-            return self._fit(reranker, replace(plan, teacher=scorer), folder, log)
+            made = self.make_checkpoints(reranker)
+            return self._fit(made, replace(plan, teacher=scorer), folder, log)
 
         return self._store.artefact("checkpoints", identity, make, resumable=True)
+
+    def make_checkpoints(self, part: _Part) -> _Part:
+        """The same part with the folders of the checkpoints that it describes as trainings.
+
+        Those that the store lacks are trained first; other processes that ask for them wait.
+        """
+
+        def make(found: Any) -> Any:
+            if isinstance(found, NetworkReranker) and isinstance(found.checkpoint, Trained):
+                folder = self._find_or_train(found.checkpoint)
+                return replace(found, checkpoint=str(folder), alias=found.name)
+            return found
+
+        return rebuild(part, make)
+
+    def _find_or_train(self, trained: Trained) -> Path:
+        """Train as described, and in all else as this trainer does."""
+        reranker, splits = trained.reranker, self.splits
+        if trained.collection is not None:
+            splits = replace(splits, collection=trained.collection.load())
+        trainer = replace(
+            self,
+            splits=splits,
+            retriever=trained.retriever or self.retriever,
+            training_data=trained.training_data,
+            seed=self.seed if trained.seed is None else trained.seed,
+        )
+        plan = TrainingPlan(trained.loss, trained.training, trainer.seed)
+        return trainer.train(reranker, plan, trained.teacher)
 
     @property
     def _store(self) -> Store:
@@ -82,11 +116,11 @@ class Trainer:
     def _prepare(self, teacher: Teacher) -> Reranker:
         """Return the teacher's re-ranker, trained first where it is to be."""
         reranker = teacher.reranker
-        if isinstance(teacher.training, FineTuning) and isinstance(reranker, Trainable):
+        if isinstance(teacher.training, FineTuning) and is_trainable(reranker):
             logger.info("the teacher first")
             plan = TrainingPlan(teacher.loss, teacher.training, self.seed)
-            reranker = reranker.trained(self.train(reranker, plan))
-        return reranker
+            return reranker.trained(self.train(reranker, plan))
+        return self.make_checkpoints(reranker)
 
     def _fit(
         self,

@@ -3,33 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Protocol, Self, runtime_checkable
 
 from recross.collections.collection import Collection
 from recross.evaluation.measures import evaluate
-from recross.inference.engine import Engine
-from recross.inference.network import Network
 from recross.records import Qrels
 from recross.runs import Run
-
-
-@runtime_checkable
-class Trainable(Protocol):
-    """A re-ranker whose network can be trained."""
-
-    @property
-    def network(self) -> Network:
-        """The network: a module that encodes texts, scores batches, and saves itself.
-
-        ``None`` in a re-ranker around another one that has none: there is nothing to train.
-        """
-
-    def trained(self, folder: Path) -> Self:
-        """The same re-ranker with the weights of a folder."""
-
-    def rerank_with(self, engine: Engine, candidates: Run, collection: Collection) -> Run:
-        """Re-rank through an engine of the network as it stands."""
 
 
 @dataclass(frozen=True)

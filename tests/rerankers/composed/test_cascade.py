@@ -13,9 +13,8 @@ from recross.records import Cost
 from recross.rerankers.baselines import FirstStage
 from recross.rerankers.composed.cascade import Cascade, Stage
 from recross.rerankers.composed.interpolation import Interpolated
-from recross.rerankers.reranker import Reranker
+from recross.rerankers.reranker import Reranker, Trainable
 from recross.runs import Run
-from recross.training.validation import Trainable
 from tests.conftest import toy_collection
 
 TOY = toy_collection()

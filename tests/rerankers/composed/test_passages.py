@@ -13,9 +13,8 @@ from recross.rerankers.baselines import FirstStage
 from recross.rerankers.composed.cascade import Cascade, Stage
 from recross.rerankers.composed.passages import LongDocuments
 from recross.rerankers.cross_encoder import CrossEncoder
-from recross.rerankers.reranker import Reranker
+from recross.rerankers.reranker import Reranker, Trainable
 from recross.runs import Run
-from recross.training.validation import Trainable
 from tests.conftest import toy_collection
 
 TOY = toy_collection()
@@ -220,7 +219,12 @@ def test_the_inner_network_is_what_is_trained(tiny_bert, tmp_path):
 
 
 def test_in_the_middle_of_training_passages_go_through_the_engine_at_hand():
-    class Networked(Texts):
+    class Networked(Texts, Trainable):
+        network = None
+
+        def trained(self, folder):
+            return self
+
         def rerank_with(self, engine, candidates, collection):
             assert engine == "engine"
             return Digits().rerank(candidates, collection)
@@ -234,4 +238,6 @@ def test_in_the_middle_of_training_passages_go_through_the_engine_at_hand():
     "inner", [FirstStage(), Cascade({"none": Stage(FirstStage(), 3)})], ids=["none", "cascade"]
 )
 def test_over_a_re_ranker_without_a_network_there_is_none_to_train(inner):
-    assert LongDocuments(inner).network is None
+    assert not LongDocuments(inner).can_be_trained
+    with pytest.raises(InputError, match="reranker must have a network to train"):
+        _ = LongDocuments(inner).network

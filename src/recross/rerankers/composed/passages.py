@@ -7,14 +7,16 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Self
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.inference.engine import Engine
+from recross.inference.network import Network
 from recross.parts.identity import fingerprint
-from recross.rerankers.reranker import Reranker
+from recross.rerankers.reranker import Reranker, Trainable, is_trainable
 from recross.runs import Run
 
 WORD = re.compile(r"\S+")
@@ -24,7 +26,7 @@ identifiers may hold it themselves."""
 
 
 @dataclass(frozen=True)
-class LongDocuments(Reranker):
+class LongDocuments(Trainable):
     """Scores the passages of each document and pools their scores (Dai & Callan 2019).
 
     Passages are windows of ``words`` words, one every ``stride`` words, of which the first
@@ -34,8 +36,8 @@ class LongDocuments(Reranker):
     is. In the paper 150 words with stride 75, and at most 30 passages a document.
 
     Training is that of the inner network, on whole documents that its own token limit cuts: FirstP
-    training; validation ranks as here, by pooled scores. Over a re-ranker that has no network
-    ``network`` is ``None`` and there is nothing to train.
+    training; validation ranks as here, by pooled scores. Over a re-ranker that has no network there
+    is nothing to train.
     """
 
     reranker: Reranker
@@ -68,24 +70,29 @@ class LongDocuments(Reranker):
         return self._pooled(self.reranker.rerank, candidates, collection)
 
     @property
-    def network(self) -> Any:
-        """The inner re-ranker's network, ``None`` where it has none."""
-        return getattr(self.reranker, "network", None)
+    def can_be_trained(self) -> bool:
+        """Whether the inner re-ranker can."""
+        return self.reranker.can_be_trained
 
-    def trained(self, folder: Path) -> LongDocuments:
+    @property
+    def network(self) -> Network:
+        """The inner re-ranker's network."""
+        return self._trainable.network
+
+    def trained(self, folder: Path) -> Self:
         """The same over the inner re-ranker with the weights of a folder."""
-        inner: Any = self.reranker
-        return replace(self, reranker=inner.trained(folder))
+        return replace(self, reranker=self._trainable.trained(folder))
 
     def rerank_with(self, engine: Engine, candidates: Run, collection: Collection) -> Run:
         """Re-rank through an engine of the inner network, in the middle of training."""
-        inner: Any = self.reranker
+        return self._pooled(partial(self._trainable.rerank_with, engine), candidates, collection)
 
-        def score(passages: Run, texts: Collection) -> Run:
-            reranked: Run = inner.rerank_with(engine, passages, texts)
-            return reranked
-
-        return self._pooled(score, candidates, collection)
+    @property
+    def _trainable(self) -> Trainable:
+        if not is_trainable(self.reranker):
+            kind = type(self.reranker).__name__
+            raise InputError(f"reranker must have a network to train, got {kind}")
+        return self.reranker
 
     def _pooled(
         self, score: Callable[[Run, Collection], Run], candidates: Run, collection: Collection

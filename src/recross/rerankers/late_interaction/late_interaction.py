@@ -58,14 +58,14 @@ class LateInteraction(NetworkReranker):
     def load(self) -> LateInteractionNetwork:
         """Load the network."""
         contract = resolve_contract(
-            self.checkpoint,
+            self.weights,
             self.contract,
             LateInteractionContract,
             from_config=self._fresh_contract if self.fresh_head else None,
         )
         found = pretrained.load(
             "late_interaction",
-            self.checkpoint,
+            self.weights,
             families={"bert"},
             layers=self.layers,
             fresh=pretrained.Fresh(self.head_seed, labels=None) if self.fresh_head else None,
