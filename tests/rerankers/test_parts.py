@@ -19,7 +19,7 @@ class Counted(CrossEncoder):
     def load(self):
         layer = nn.Linear(int(self.checkpoint), 1, bias=False)
         layer.head_is_fresh = self.fresh_head
-        layer.check = lambda hardware: None
+        layer.check = lambda _: None
         return layer
 
 
