@@ -124,7 +124,7 @@ def test_every_row_of_a_reproduction_runs_on_the_miniature(
     assert all(not words or result["training"]["steps"] == 2 for result in results)
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_the_second_stages_run_first_and_train_the_first_stage_that_they_build_on(
     tmp_path, run_study
 ):
