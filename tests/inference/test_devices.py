@@ -21,7 +21,7 @@ class Meeting(SumNetwork):
 
     def __init__(self, devices):
         super().__init__()
-        self.barrier, self.threads = threading.Barrier(devices, timeout=20), set()
+        self.barrier, self.threads = threading.Barrier(devices, timeout=120), set()
 
     def inference(self, session):
         score = super().inference(session)

@@ -170,7 +170,7 @@ def test_a_part_is_tokenised_while_the_one_before_it_is_scored(monkeypatch):
             score = super().inference(session)
 
             def forward(batch):
-                assert second_is_tokenised.wait(timeout=30)
+                assert second_is_tokenised.wait(timeout=120)
                 return score(batch)
 
             return forward

@@ -320,9 +320,9 @@ def test_four_processes_write_and_the_one_that_is_killed_loses_nothing_it_report
 
 
 def wait_for(fact):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not fact():
-        assert time.monotonic() < end, "waited for a minute"
+        assert time.monotonic() < end, "waited for four minutes"
         time.sleep(0.01)
 
 
@@ -383,7 +383,7 @@ print(cache.read("m", [("q", "parent"), ("q", "child"), ("q", "later")]))
 
 def test_a_forked_child_and_its_parent_share_one_cache(tmp_path):
     command = [sys.executable, "-c", FORK, str(tmp_path / "scores")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
     assert done.stdout == "[1. 2. 3.]\n"
 
 
@@ -434,7 +434,7 @@ def reader_of(cache):
     begun = SPAWN.Event()
     reader = SPAWN.Process(target=read_for_ever, args=(cache.path, begun), daemon=True)
     reader.start()
-    assert begun.wait(60)
+    assert begun.wait(240)
     return reader
 
 

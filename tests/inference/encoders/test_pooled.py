@@ -186,11 +186,11 @@ def test_devices_share_the_encoding_of_a_collection(checkpoints, monkeypatch):
     texts = [f"{text} {number}" for number in range(8) for text in TEXTS]
     one = Hardware(threads=1, tokens_per_batch=100)
     expected = BiEncoder(folder, max_length=40, hardware=one).encode(texts)
-    unit_vectors, threads, together = pooled.unit_vectors, set(), threading.Barrier(2, timeout=20)
+    unit_vectors, threads, together = pooled.unit_vectors, set(), threading.Barrier(2, timeout=120)
 
     def meeting(*given):
         with suppress(threading.BrokenBarrierError):  # the last batch may be alone
-            together.wait(timeout=20 if len(threads) < 2 else 0.1)
+            together.wait(timeout=120 if len(threads) < 2 else 0.1)
         threads.add(threading.get_ident())
         return unit_vectors(*given)
 
