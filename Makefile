@@ -24,7 +24,7 @@ table: $(STAMP) ## the main job: train, re-rank and time, print the performance 
 	$(BIN)/recross run experiment=performance_table
 
 test: $(STAMP) ## the tests that take seconds each, no network: under five minutes on two cores
-	$(BIN)/pytest -n 2 -m "not ci"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not ci"
 
 docs: $(STAMP) ## the documentation as a site, in outputs/docs/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
@@ -34,7 +34,7 @@ check: $(STAMP) ## everything: lint, types, architecture, every test with covera
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --cov --cov-report=term
+	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term
 
 format: $(STAMP) ## format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -2,14 +2,12 @@
 
 import pytest
 
-from recross.command.catalogue import list_options
 from recross.command.cli import main
 from recross.errors import InputError
 from recross.report.parity import judge, parity_table
-from recross.report.references import ReferenceValue, read_values, reference_file
+from recross.report.references import ReferenceValue, read_values
 from recross.store import write_json
 from tests.report.test_tables import HEADER, result
-from tests.test_configs import cells
 
 TOP = "BM25 k1=0.9 b=0.4 top 10"
 DENSE = "BiEncoder some/model top 10"
@@ -135,17 +133,3 @@ def test_a_study_of_which_nothing_can_be_compared_does_not_pass(study, tmp_path,
     path.write_text(f"{HEADER}s,dense,given,MRR@10,.5,,,\n")
     assert main(words) == 1
     assert "no reference values for s: nothing was checked" in caplog.text
-
-
-def test_shipped_references_are_of_shipped_studies():
-    studies = list_options()["experiment"]
-    shipped = [study for study in studies if reference_file(study).is_file()]
-    assert "performance_table" in shipped
-    for study in shipped:
-        values = read_values([reference_file(study)])
-        assert {one.study for one in values} <= set(studies)
-        assert all(one.source for one in values)
-        by_hand = [one for one in values if one.kind != "measured"]
-        for own in {one.study for one in by_hand}:
-            labels = {cell["label"] for cell in cells(own)}
-            assert {one.label for one in by_hand if one.study == own} <= labels

@@ -119,8 +119,16 @@ def overfitted(reranker, loss, folder, steps=120, batch_size=10):
     return found.mean["MRR@10"]
 
 
+QUICK = [("bert", Listwise()), ("rankt5", Listwise()), ("yes-no", AnswerLikelihood())]
+
+
 @pytest.mark.parametrize(
-    "name, loss", RECIPES, ids=[f"{name}-{type(loss).__name__}" for name, loss in RECIPES]
+    "name, loss",
+    [
+        pytest.param(*one, id=f"{one[0]}-{type(one[1]).__name__}", marks=marks)
+        for one in RECIPES
+        for marks in [() if one in QUICK else pytest.mark.ci]
+    ],
 )
 def test_it_overfits_twenty_groups(tmp_path, name, loss):
     torch.manual_seed(0)
