@@ -16,13 +16,13 @@ from recross.inference.encoders.affine import (
     Activation,
     Affine,
     MakeAffine,
-    frozen_affine,
+    freeze_affine,
     fused,
 )
 from recross.inference.encoders.backends import onnx_runtime
-from recross.inference.encoders.backends.int8_affine import int8_affine, quantised_weight
+from recross.inference.encoders.backends.int8_affine import quantise_affine, quantise_weight
 from recross.inference.encoders.families import classifier_of
-from recross.inference.encoders.padded import padded_inputs
+from recross.inference.encoders.padded import pad_inputs
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 
@@ -36,14 +36,14 @@ def packed_form(model: Any, make: MakeAffine, dtype: torch.dtype = torch.float32
 
 def only(chosen: Collection[nn.Module], reduced: MakeAffine) -> MakeAffine:
     """Reduce these layers, leave the others in fp32."""
-    exact, ids = frozen_affine(torch.float32, BUDGET), set(map(id, chosen))
+    exact, ids = freeze_affine(torch.float32, BUDGET), set(map(id, chosen))
     return lambda layers: reduced(layers) if id(layers[0]) in ids else exact(layers)
 
 
 def scale_per_batch(layers: Sequence[nn.Linear]) -> Affine:
     """The dynamic quantisation of torch: one scale for all tokens of a batch."""
     weight, bias = (part.detach() for part in fused(layers))
-    codes, scales = quantised_weight(weight)
+    codes, scales = quantise_weight(weight)
     stored = torch._make_per_channel_quantized_tensor(
         codes, scales.double(), torch.zeros(len(codes), dtype=torch.long), 0
     )
@@ -59,7 +59,7 @@ class Product:
     """A product of unsigned bytes with a weight of one scale per output, without a bias."""
 
     def __init__(self, weight: Tensor) -> None:
-        codes, self.scales = quantised_weight(weight)
+        codes, self.scales = quantise_weight(weight)
         self.blocked = torch.ops.onednn.qlinear_prepack(codes, [BUDGET, codes.shape[1]])
         self.zeros = torch.zeros(len(codes), dtype=torch.int32)
         self.sums = codes.sum(dim=1).float() * self.scales
@@ -92,7 +92,7 @@ def two_parts(layers: Sequence[nn.Linear]) -> Affine:
 def exact_activations(layers: Sequence[nn.Linear]) -> Affine:
     """Weights rounded to 8 bits, products in fp32: no gain in speed, the share of the weights."""
     weight, bias = (part.detach() for part in fused(layers))
-    codes, scales = quantised_weight(weight)
+    codes, scales = quantise_weight(weight)
     rounded = codes.float() * scales[:, None]
     return lambda states, activation="none": APPLY[activation](
         nn.functional.linear(states, rounded, bias)
@@ -104,7 +104,7 @@ def smooth(
 ) -> MakeAffine:
     """SmoothQuant (Xiao et al. 2023): large input channels hand part of their range to weights."""
     largest: dict[int, Tensor] = {}
-    exact = frozen_affine(torch.float32, BUDGET)
+    exact = freeze_affine(torch.float32, BUDGET)
 
     def observing(layers: Sequence[nn.Linear]) -> Affine:
         inside, key = exact(layers), id(layers[0])
@@ -143,9 +143,9 @@ def onnx_forms(model: Any, store: Path) -> dict[str, Form]:
     options.intra_op_num_threads = 1
     reduced = InferenceSession(str(store / "int8.onnx"), options)
     return {
-        "ONNX Runtime fp32": lambda b: onnx_runtime.logits(exact, padded_inputs(model, b)),
+        "ONNX Runtime fp32": lambda b: onnx_runtime.logits(exact, pad_inputs(model, b)),
         "ONNX Runtime int8, scale per batch": lambda b: onnx_runtime.logits(
-            reduced, padded_inputs(model, b)
+            reduced, pad_inputs(model, b)
         ),
     }
 
@@ -156,9 +156,7 @@ def openvino_forms(model: Any, sample: Iterable[PackedBatch], store: Path) -> di
 
     (source,) = store.glob("onnx/*/model.onnx")
     exact = openvino.convert_model(source)
-    inputs = [
-        {name: t.numpy() for name, t in padded_inputs(model, batch).items()} for batch in sample
-    ]
+    inputs = [{name: t.numpy() for name, t in pad_inputs(model, batch).items()} for batch in sample]
     kind = nncf.ModelType.TRANSFORMER
     reduced = nncf.quantize(exact.clone(), nncf.Dataset(inputs), model_type=kind)
     settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
@@ -167,7 +165,7 @@ def openvino_forms(model: Any, sample: Iterable[PackedBatch], store: Path) -> di
         compiled = openvino.Core().compile_model(network, "CPU", settings)
 
         def logits(batch: PackedBatch) -> Tensor:
-            given = {name: t.numpy() for name, t in padded_inputs(model, batch).items()}
+            given = {name: t.numpy() for name, t in pad_inputs(model, batch).items()}
             return torch.from_numpy(compiled(given)["logits"].copy())
 
         return logits
@@ -181,7 +179,7 @@ def forms(model: Any, sample: Sequence[PackedBatch], store: Path) -> dict[str, F
     ``sample``: batches of other queries than those judged, for forms that are calibrated.
     """
     layers = classifier_of(model).layers(model)
-    tokens, exact = int8_affine(BUDGET), frozen_affine(torch.float32, BUDGET)
+    tokens, exact = quantise_affine(BUDGET), freeze_affine(torch.float32, BUDGET)
     up = [layer.intermediate.dense for layer in layers]
     wide = [*up, *(layer.output.dense for layer in layers)]
     third = [part for layer in layers[-(len(layers) // 3) :] for part in layer.modules()]
@@ -200,7 +198,7 @@ def forms(model: Any, sample: Sequence[PackedBatch], store: Path) -> dict[str, F
     }
     found = {name: packed_form(model, make) for name, make in made.items()}
     if Hardware(precision="bf16").effective_precision == "bf16":
-        found["bf16"] = packed_form(model, frozen_affine(torch.bfloat16, BUDGET), torch.bfloat16)
+        found["bf16"] = packed_form(model, freeze_affine(torch.bfloat16, BUDGET), torch.bfloat16)
     found |= onnx_forms(model, store)
     if find_spec("openvino") and find_spec("nncf"):
         found |= openvino_forms(model, sample, store)

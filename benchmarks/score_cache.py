@@ -70,7 +70,7 @@ class LmdbPages:
 
     def read(self, keys: Keys) -> Scores:
         with use_file(self.folder, ROOM) as file, file.reading() as transaction:
-            (young, *_) = file.newest_first(transaction)
+            (young, *_) = file.list_newest_first(transaction)
             return look_up(keys, [transaction.get(key, db=young) for key in keys.pages])
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 
 from recross.inference.batches import PackedBatch, token_budget
-from recross.inference.encoders.affine import frozen_affine
+from recross.inference.encoders.affine import freeze_affine
 from recross.inference.encoders.families import encoder_of
 from recross.inference.encoders.t5_decoder import first_step, head_rows
 from recross.inference.tokens import Sequences
@@ -81,7 +81,7 @@ def packed(
     model: T5ForConditionalGeneration, dtype: torch.dtype, budget: int
 ) -> Callable[[Sequences], Tensor]:
     """Ours, with weights frozen once."""
-    forward = encoder_of(model.config).forward(model, frozen_affine(dtype, budget), dtype)
+    forward = encoder_of(model.config).forward(model, freeze_affine(dtype, budget), dtype)
     rows = head_rows(model, PIECES)
 
     def score(texts: Sequences) -> Tensor:

@@ -12,7 +12,7 @@ from recross.command.catalogue import (
     list_options,
     read_summary,
 )
-from recross.report.tables.contracts_table import contracts_table
+from recross.report.tables.contracts_table import format_contracts
 
 GROUPS = {
     "collection": "Texts and judgments.",
@@ -72,7 +72,7 @@ def contracts_page() -> str:
         "What published checkpoints are asked, how their answer is read, and what others measured."
     )
     return (
-        f"# Published checkpoints\n\n{intro}\n\n{contracts_table(group_rerankers_by_checkpoint())}"
+        f"# Published checkpoints\n\n{intro}\n\n{format_contracts(group_rerankers_by_checkpoint())}"
     )
 
 

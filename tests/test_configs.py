@@ -15,7 +15,7 @@ from recross.command.checking import find_config_problems
 from recross.command.composition import compose_config, quote_override, resolve_config
 from recross.errors import ConfigError
 from recross.parts.identity import is_handed_over
-from recross.report.references import read_values, reference_file
+from recross.report.references import find_reference_file, read_values
 from recross.rerankers.baselines import Oracle
 
 GENERATED = "reranker.generator"
@@ -197,10 +197,10 @@ def test_every_row_of_a_study_has_a_folder_and_a_label_of_its_own(experiment):
 
 def test_shipped_references_are_of_shipped_studies():
     studies = list_options()["experiment"]
-    shipped = [study for study in studies if reference_file(study).is_file()]
+    shipped = [study for study in studies if find_reference_file(study).is_file()]
     assert "performance_table" in shipped
     for study in shipped:
-        values = read_values([reference_file(study)])
+        values = read_values([find_reference_file(study)])
         assert {one.study for one in values} <= set(studies)
         assert all(one.source for one in values)
         by_hand = [one for one in values if one.kind != "measured"]

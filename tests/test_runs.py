@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recross.errors import InputError
 from recross.records import Cost
-from recross.runs import Run, tied_queries
+from recross.runs import Run, count_tied_queries
 
 
 def test_ties_are_broken_by_doc_id_in_descending_order_as_in_trec_eval():
@@ -18,7 +18,7 @@ def test_ties_are_broken_by_doc_id_in_descending_order_as_in_trec_eval():
 def test_scores_that_differ_only_in_double_precision_are_ties():
     run = Run.from_scores("toy", {"q1": {"d1": 1.0 + 1e-12, "d2": 1.0}})
     assert run.doc_ids("q1") == ["d2", "d1"]
-    assert tied_queries(run) == 1
+    assert count_tied_queries(run) == 1
 
 
 def test_a_run_file_is_read_back_as_it_was_written(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from recross.machine.hardware import Hardware
 from recross.parts.identity import READ, describe, fingerprint
-from recross.store import Store, file_hash, read_manifest
+from recross.store import Store, hash_files, read_manifest
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ def test_descriptions_are_json_and_refuse_what_has_no_description():
 
 def test_the_hash_of_files_follows_their_content(tmp_path):
     (tmp_path / "a").write_text("1")
-    before = file_hash(tmp_path / "a")
+    before = hash_files(tmp_path / "a")
     (tmp_path / "a").write_text("2")
-    assert file_hash(tmp_path / "a") != before
+    assert hash_files(tmp_path / "a") != before
 
 
 def test_a_file_or_folder_that_changed_is_another_one(tmp_path):

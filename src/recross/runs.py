@@ -77,10 +77,10 @@ class Run:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
         with partial.open("w", encoding="utf-8") as file:
-            file.writelines(self._lines())
+            file.writelines(self._format_lines())
         partial.replace(path)
 
-    def _lines(self) -> Iterator[str]:
+    def _format_lines(self) -> Iterator[str]:
         tag = "_".join(self.name.split()) or "run"
         for query_id, ranking in self.rankings.items():
             for rank, (doc_id, score) in enumerate(ranking, start=1):
@@ -116,7 +116,7 @@ class Run:
                     f"a ranking must hold candidates only, each once; for {query_id!r}"
                     f" {len(head)} ranked and {len(rest)} left of {len(given)}"
                 )
-            rankings[query_id] = head + _tail(head[-1].score, rest) if head else tuple(given)
+            rankings[query_id] = head + _make_tail(head[-1].score, rest) if head else tuple(given)
         return replace(self, rankings=rankings)
 
     def doc_ids(self, query_id: str) -> list[str]:
@@ -127,7 +127,7 @@ class Run:
         return len(self.rankings)
 
 
-def tied_queries(run: Run) -> int:
+def count_tied_queries(run: Run) -> int:
     """Queries in which at least two documents share a score."""
     return sum(
         len({doc.score for doc in ranking}) < len(ranking) for ranking in run.rankings.values()
@@ -143,7 +143,7 @@ def _rank(query_id: str, scores: Mapping[str, float]) -> tuple[ScoredDoc, ...]:
     return tuple(sorted(documents, key=lambda doc: (doc.score, doc.doc_id), reverse=True))
 
 
-def _tail(lowest: float, doc_ids: Sequence[str]) -> tuple[ScoredDoc, ...]:
+def _make_tail(lowest: float, doc_ids: Sequence[str]) -> tuple[ScoredDoc, ...]:
     """Documents below a score, in this order."""
     if doc_ids and lowest < LOWEST_ABOVE_TAIL:
         raise InputError(f"scores must be at least {LOWEST_ABOVE_TAIL} above a tail, got {lowest}")

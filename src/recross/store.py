@@ -23,7 +23,7 @@ DEFAULT_STORE = Path("outputs/store")
 MANIFEST = "manifest.json"
 
 
-def file_hash(*paths: Path) -> str:
+def hash_files(*paths: Path) -> str:
     """Hash of the contents of files, in the order given."""
     digest = hashlib.sha256()
     for path in paths:
@@ -66,7 +66,7 @@ class Store:
         if (folder / MANIFEST).is_file():
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _held(folder.with_name(f".{key}.lock")):
+        with _hold(folder.with_name(f".{key}.lock")):
             if not (folder / MANIFEST).is_file():
                 self._make(folder, identity, make, resumable)
         return folder
@@ -89,7 +89,7 @@ class Store:
 
 
 @contextmanager
-def _held(lock: Path) -> Iterator[None]:
+def _hold(lock: Path) -> Iterator[None]:
     """Hold a lock; in a process that runs its parent's script again, refuse to wait for it.
 
     The parent has the lock and waits for this process, so that both would wait for ever.

@@ -4,7 +4,7 @@ import pytest
 import torch
 import transformers
 
-from recross.checkpoints.location import is_at_hand, pinned_revision, revision_of, revisions_of
+from recross.checkpoints.location import find_revision, find_revisions, is_at_hand, pinned_revision
 from recross.checkpoints.pretrained import load
 from recross.errors import InputError
 from recross.parts.identity import describe
@@ -50,7 +50,7 @@ def test_a_published_checkpoint_is_read_at_its_pinned_revision(hub):
     hub(PUBLISHED, **{pinned: 2})
     found = load("sequence_classifier", PUBLISHED)
     assert found.config.num_hidden_layers == len(found.model.bert.encoder.layer) == 2
-    assert found.revision == revision_of(PUBLISHED) == pinned
+    assert found.revision == find_revision(PUBLISHED) == pinned
     assert describe(CrossEncoder(PUBLISHED))["checkpoint"] == f"{PUBLISHED}@{pinned}"
 
 
@@ -65,10 +65,10 @@ def test_another_revision_in_the_cache_is_not_taken_for_the_pinned_one(hub):
 
 def test_what_is_not_pinned_is_the_newest_and_its_commit_is_told(hub, tmp_path):
     hub("no/body")
-    assert load("sequence_classifier", "no/body").revision == revision_of("no/body") == NEWEST
+    assert load("sequence_classifier", "no/body").revision == find_revision("no/body") == NEWEST
     assert describe(CrossEncoder("no/body"))["checkpoint"] == "no/body"
-    assert revision_of("some/body") is None
+    assert find_revision("some/body") is None
     folder = str(save_tiny(tmp_path / "folder"))
-    assert revision_of(folder) is None
-    assert revision_of("a/folder/that/is/gone") is None
-    assert revisions_of(["no/body", folder, "some/body"]) == {"no/body": NEWEST}
+    assert find_revision(folder) is None
+    assert find_revision("a/folder/that/is/gone") is None
+    assert find_revisions(["no/body", folder, "some/body"]) == {"no/body": NEWEST}

@@ -7,13 +7,13 @@ import torch
 import transformers
 
 from recross.checkpoints.contracts import ClassifierContract, PromptContract, check_precision
-from recross.checkpoints.published import PUBLISHED, find_published, named_contract
+from recross.checkpoints.published import PUBLISHED, find_contract, find_published
 from recross.checkpoints.published.record import OFFICIAL, PublishedNumber
 from recross.checkpoints.resolution import read_contract, save_contract
 from recross.command.catalogue import group_rerankers_by_checkpoint, list_options
 from recross.command.cli import main
 from recross.errors import InputError
-from recross.report.references import read_values, reference_file
+from recross.report.references import find_reference_file, read_values
 from recross.rerankers.cross_encoder import CrossEncoder
 from tests.conftest import save_tiny
 
@@ -34,7 +34,7 @@ def test_every_spelling_of_an_id_finds_one_record_and_names_one_contract():
         assert record.ids == (record.id.replace("-L", "-L-"), record.id)
         assert all(find_published(spelling) is record for spelling in record.ids)
         for spelling in record.ids:
-            assert named_contract(spelling.removeprefix("cross-encoder/")) is record.contract
+            assert find_contract(spelling.removeprefix("cross-encoder/")) is record.contract
 
 
 def test_a_revision_is_a_whole_commit_or_is_said_not_to_be_pinned():
@@ -122,7 +122,7 @@ def test_the_references_of_the_official_study_are_the_published_numbers_of_its_o
     checkpoints = {
         option: name for name, found in group_rerankers_by_checkpoint().items() for option in found
     }
-    values = read_values([reference_file("official_top1000")])
+    values = read_values([find_reference_file("official_top1000")])
     assert len(values) >= 10
     for value in values:
         option, _, collection = value.label.partition(" on ")

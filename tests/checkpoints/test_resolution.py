@@ -10,9 +10,9 @@ from recross.checkpoints.contracts import (
     LateInteractionContract,
     PromptContract,
 )
-from recross.checkpoints.published import PUBLISHED, named_contract
+from recross.checkpoints.published import PUBLISHED, find_contract
 from recross.checkpoints.resolution import (
-    known_contract,
+    look_up_contract,
     read_contract,
     resolve_contract,
     save_contract,
@@ -32,7 +32,7 @@ KINDS = (
 @pytest.mark.parametrize("contract", KINDS)
 def test_a_stored_contract_is_read_as_it_was(tmp_path, contract):
     save_contract(contract, tmp_path)
-    assert read_contract(tmp_path) == contract == known_contract(str(tmp_path))
+    assert read_contract(tmp_path) == contract == look_up_contract(str(tmp_path))
 
 
 def test_a_contract_file_of_today_and_one_without_a_kind_are_read(tmp_path):
@@ -71,7 +71,7 @@ def test_limits_that_are_given_override_the_contracts_own():
     with pytest.raises(InputError, match="max_length must be at least 8, got 7"):
         resolve_contract("no/body", OWN, ClassifierContract, max_length=7)
     with pytest.raises(InputError, match="max_length must be null for the contract 'colbertv2'"):
-        named_contract("colbertv2").limited(max_length=64)
+        find_contract("colbertv2").limited(max_length=64)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_contract_of_another_kind_is_refused(given, kind, compares, message):
     ],
 )
 def test_a_contract_names_the_reranker_that_reads_it(name, family, reranker):
-    assert named_contract(name).reranker(lambda: family) == reranker
+    assert find_contract(name).reranker(lambda: family) == reranker
 
 
 def test_every_reranker_that_a_contract_names_can_be_loaded():

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from recross.collections.apidocs import Apidocs, unambiguous
-from recross.collections.apidocs import _sources as sources_of
+from recross.collections.apidocs import Apidocs, keep_unambiguous
+from recross.collections.apidocs import _read_sources as sources_of
 from recross.collections.docstrings import Entry, harvest, read_docstrings
 from recross.errors import InputError
 
@@ -55,7 +55,7 @@ def test_ambiguous_summaries_duplicate_bodies_and_short_texts_are_left_out():
         Entry("alias", "defined twice under one name", LONG + "a"),
         Entry("alias", "defined twice but differently", LONG + "b"),
     ]
-    assert [entry.name for entry in unambiguous(entries)] == ["good"]
+    assert [entry.name for entry in keep_unambiguous(entries)] == ["good"]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from recross.command.cli import main
 from recross.command.golden import (
     GOLDEN_COLUMNS,
     check_golden,
-    golden_table,
+    format_golden,
     published_golden,
     read_golden,
 )
@@ -26,7 +26,7 @@ def test_a_published_checkpoint_gives_its_published_scores(checkpoint):
     verdicts = check_golden({checkpoint: SCORES[checkpoint]})
     if all(one.measured is None for one in verdicts):
         pytest.skip(f"{checkpoint} is not in the hub's cache, and nothing is downloaded here")
-    assert [one.verdict for one in verdicts] == ["met"] * len(verdicts), golden_table(verdicts)
+    assert [one.verdict for one in verdicts] == ["met"] * len(verdicts), format_golden(verdicts)
 
 
 def test_one_checkpoint_has_ten_pairs_and_every_score_has_a_source():
@@ -65,7 +65,7 @@ def test_scores_are_met_missed_or_skipped_with_the_reason(golden):
     golden.write_text("\n".join([text[0], ",".join(first), *text[2:]]))
     verdicts = check_golden(read_golden(golden))
     assert [one.verdict for one in verdicts] == ["missed", "met", "skipped"]
-    assert "skipped: not in the hub's cache" in golden_table(verdicts)
+    assert "skipped: not in the hub's cache" in format_golden(verdicts)
 
 
 def test_the_command_exits_with_one_where_a_score_is_missed(golden, capsys):

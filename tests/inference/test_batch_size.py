@@ -17,7 +17,7 @@ def probe(size, seconds_of):
     """Feed full batches until the size stays; return the sizes that were tried."""
     tried = [size()]
     for _ in range(100):
-        size.took(size(), seconds_of(size()))
+        size.record(size(), seconds_of(size()))
         if size() != tried[-1]:
             tried.append(size())
     return tried
@@ -41,23 +41,23 @@ def test_the_largest_size_ends_the_probe():
 def test_a_size_is_judged_by_its_best_batch_since_the_first_warms_it_up():
     size = ProbedBatchSize(512, 4096)
     for seconds in (100.0, 1.0, 1.0):
-        size.took(512, seconds)
+        size.record(512, seconds)
     for seconds in (90.0, 2.1, 2.1):  # slower than half the size at its best
-        size.took(1024, seconds)
+        size.record(1024, seconds)
     assert size() == 512
 
 
 def test_batches_that_are_not_full_say_nothing():
     size = ProbedBatchSize(512, 4096)
     for _ in range(10 * TRIES):
-        size.took(300, 1e-9)
+        size.record(300, 1e-9)
     assert size() == 512
 
 
 def test_what_does_not_fit_ends_the_probe():
     size = ProbedBatchSize(512, 4096)
     for _ in range(TRIES):
-        size.took(512, 1.0)
+        size.record(512, 1.0)
     assert size() == 1024
     size.does_not_fit(1024)
     assert (size(), size.too_many) == (512, 1024)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recross.inference.cache.score_cache import ScoreCache, caches_off
+from recross.inference.cache.score_cache import ScoreCache, turn_caches_off
 from recross.inference.engine import Engine
 from recross.inference.session import Session
 from recross.inference.tokens import Sequences
@@ -258,7 +258,7 @@ def test_caches_are_off_while_something_is_timed(tmp_path):
     cache = ScoreCache(tmp_path)
     engine = Engine(Counting(), Session(cache=cache))
     engine.score(PAIRS)
-    with caches_off():
+    with turn_caches_off():
         _, cost = engine.score(PAIRS)
     assert (cost.forward_passes, cost.cache_hits, cost.cache_misses) == (3, 0, 0)
     assert engine.score(PAIRS)[1].cache_hits == 3

@@ -8,7 +8,7 @@ from recross.errors import InputError
 from recross.inference.tokens import (
     Joiner,
     Sequences,
-    longest_first,
+    cut_longest_first,
     pair_template,
     prompt_template,
 )
@@ -41,7 +41,7 @@ def test_without_a_query_limit_sequences_equal_the_tokenizers_own_longest_first(
 @given(st.lists(st.tuples(*[st.integers(0, 300)] * 3), min_size=1, max_size=5), st.integers(0, 200))
 def test_the_longest_texts_are_cut_until_all_fit_and_no_room_is_wasted(rows, room):
     lengths = np.array(rows)
-    kept = longest_first(lengths, room)
+    kept = cut_longest_first(lengths, room)
     assert (kept <= lengths).all()
     assert (kept.sum(axis=1) == np.minimum(lengths.sum(axis=1), room)).all()
     for before, after in zip(lengths, kept, strict=True):

@@ -7,15 +7,15 @@ from torch import nn
 from recross.errors import InputError
 from recross.machine import hardware
 from recross.machine.hardware import Hardware
-from recross.seeding import generator
+from recross.seeding import make_generator
 from recross.training.module import RankingModule
 
 
 def test_a_generator_depends_on_seed_purpose_and_name_alone():
-    draw = generator(1, "negatives", "q1").integers(1 << 30)
-    assert draw == generator(1, "negatives", "q1").integers(1 << 30)
+    draw = make_generator(1, "negatives", "q1").integers(1 << 30)
+    assert draw == make_generator(1, "negatives", "q1").integers(1 << 30)
     others = [(2, "negatives", "q1"), (1, "order", "q1"), (1, "negatives", "q2")]
-    assert all(generator(*other).integers(1 << 30) != draw for other in others)
+    assert all(make_generator(*other).integers(1 << 30) != draw for other in others)
 
 
 def test_bf16_falls_back_where_the_processor_lacks_it(monkeypatch):

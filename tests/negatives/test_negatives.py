@@ -13,7 +13,7 @@ from recross.errors import InputError
 from recross.negatives.composed import Blend, Curriculum, Mixed, Part, apportion
 from recross.negatives.copies import Copies, fold_text
 from recross.negatives.filters import Denoising, Margin
-from recross.negatives.mining import Sieve, known_positives
+from recross.negatives.mining import Sieve, find_known_positives
 from recross.negatives.pool import POOL
 from recross.negatives.ranked import FromPool, RankWindow, choose_best_ranked, choose_uniformly
 from recross.negatives.sampler import TrainingStage
@@ -22,7 +22,7 @@ from recross.rerankers.baselines import Oracle
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
-from recross.seeding import generator
+from recross.seeding import make_generator
 from recross.store import Store, read_manifest
 from tests.conftest import Ranking
 
@@ -47,7 +47,7 @@ def store(tmp_path):
 
 
 def rng(seed=0):
-    return generator(seed, "negatives", "q p")
+    return make_generator(seed, "negatives", "q p")
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def test_a_draw_is_distinct_from_the_window_and_never_relevant_or_a_copy(
 def test_an_unjudged_copy_of_a_positive_is_dropped_and_counted(store):
     texts = {**TEXTS, "p": "The answer is 42", "c": "the  ANSWER\nis 42 "}
     found = pool({}, store, texts=texts)
-    assert found.allowed("q", "p") == ["a", "b", "d", "e"]
+    assert found.list_allowed("q", "p") == ["a", "b", "d", "e"]
     assert found.counts == {
         "queries": 1,
         "candidates": 6,
@@ -166,27 +166,27 @@ def test_the_hardest_come_first_whatever_the_seed_and_a_window_draws_by_it(store
 )
 def test_a_margin_drops_what_scores_above_its_bound(margin, left, store):
     found = pool({"margin": margin}, store)
-    assert found.allowed("q", "p") == left
+    assert found.list_allowed("q", "p") == left
     assert found.counts["dropped"]["margin"] == 5 - len(left)
     assert found.counts["positives_without_bound"] == {"margin": 0}
 
 
 def test_a_share_of_a_negative_score_lies_below_it():
-    assert Margin(relative=0.75).highest(4.0) == 3.0
-    assert Margin(relative=0.75).highest(-4.0) == -5.0
+    assert Margin(relative=0.75).find_highest(4.0) == 3.0
+    assert Margin(relative=0.75).find_highest(-4.0) == -5.0
 
 
 def test_a_positive_that_the_source_did_not_rank_gives_no_bound_and_is_counted(store):
     found = pool({"near": Margin()}, store, relevant=("unranked",), texts={**TEXTS, "unranked": ""})
-    assert found.allowed("q", "unranked") == ["a", "p", "b", "c", "d", "e"]
+    assert found.list_allowed("q", "unranked") == ["a", "p", "b", "c", "d", "e"]
     assert found.counts["positives_without_bound"] == {"near": 1}
     assert found.first_stage_scores("q", ["unranked", "b"]) == (0.25, 0.875)
 
 
 def test_each_positive_has_its_own_bound_and_candidates_are_counted_for_each(store):
     found = pool({"margin": Margin(absolute=0.125, relative=None)}, store, relevant=("b", "d"))
-    assert found.allowed("q", "b") == ["c", "e"]  # at most .75
-    assert found.allowed("q", "d") == ["e"]  # at most .375
+    assert found.list_allowed("q", "b") == ["c", "e"]  # at most .75
+    assert found.list_allowed("q", "d") == ["e"]  # at most .375
     assert found.candidates.doc_ids("q") == ["c", "e"]
     assert found.barred == {"q": {"d": ["c"]}}
     assert found.counts["candidates"] == 12
@@ -196,10 +196,10 @@ def test_each_positive_has_its_own_bound_and_candidates_are_counted_for_each(sto
 
 def test_what_a_teacher_takes_for_relevant_is_dropped(store):
     teacher = Teacher({"p": 0.5, "a": 0.875, "b": 0.5, "c": 0.375, "d": 0.25, "e": 0.625})
-    assert pool({"t": Denoising(teacher)}, store).allowed("q", "p") == ["b", "c", "d"]
-    assert pool({"t": Denoising(teacher, margin=0.125)}, store).allowed("q", "p") == ["c", "d"]
+    assert pool({"t": Denoising(teacher)}, store).list_allowed("q", "p") == ["b", "c", "d"]
+    assert pool({"t": Denoising(teacher, margin=0.125)}, store).list_allowed("q", "p") == ["c", "d"]
     by_threshold = Denoising(teacher, threshold=0.75, margin=None)
-    assert pool({"t": by_threshold}, store).allowed("q", "p") == ["b", "c", "d", "e"]
+    assert pool({"t": by_threshold}, store).list_allowed("q", "p") == ["b", "c", "d", "e"]
     assert pool({"t": Denoising(Oracle())}, store).counts["dropped"]["t"] == 0
 
 
@@ -210,8 +210,8 @@ def test_a_teacher_scores_what_is_left_and_the_positive_ranked_or_not(store):
     found = pool(filters, store, relevant=("p", "new"), texts=texts)
     # the margin bounds only what stands beside "p", so that all five are asked about
     assert sorted(teacher.asked[0]["q"]) == ["a", "b", "c", "d", "e", "new", "p"]
-    assert found.allowed("q", "p") == ["c", "d", "e"]
-    assert found.allowed("q", "new") == ["a", "b", "c", "d", "e"]
+    assert found.list_allowed("q", "p") == ["c", "d", "e"]
+    assert found.list_allowed("q", "new") == ["a", "b", "c", "d", "e"]
     assert found.counts["positives_without_bound"] == {"margin": 1, "teacher": 0}
     pool(filters, store)
     assert sorted(teacher.asked[1]["q"]) == ["c", "d", "e", "p"]
@@ -221,7 +221,7 @@ def test_queries_left_without_candidates_are_counted(store):
     found = pool({"all": Denoising(Teacher(FIVE), threshold=0.0, margin=None)}, store)
     assert found.counts["queries_without_candidates"] == 1
     assert found.counts["kept"] == 0
-    assert found.allowed("q", "p") == []
+    assert found.list_allowed("q", "p") == []
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_a_split_without_positives_mines_nothing(store):
 
 def test_known_positives_are_those_that_the_collection_holds():
     collection = asked(TEXTS, {"q": ["p", "a", "elsewhere"], "r": ["elsewhere"]})
-    assert known_positives(collection, "train") == {"q": ("a", "p")}
+    assert find_known_positives(collection, "train") == {"q": ("a", "p")}
 
 
 @pytest.mark.parametrize(

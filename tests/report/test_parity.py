@@ -4,7 +4,7 @@ import pytest
 
 from recross.command.cli import main
 from recross.errors import InputError
-from recross.report.parity import judge, parity_table
+from recross.report.parity import format_parity, judge
 from recross.report.references import ReferenceValue, read_values
 from recross.store import write_json
 from tests.report.test_tables import HEADER, result
@@ -77,7 +77,7 @@ def test_studies_do_not_answer_for_one_another():
 
 
 def test_the_table_prints_both_values_and_both_sets():
-    text = parity_table(judge(RECORDS, [value("big", 0.5), value("dense", 0.5)]))
+    text = format_parity(judge(RECORDS, [value("big", 0.5), value("dense", 0.5)]))
     missed, incomparable = [[c.strip() for c in li.split("|")] for li in text.splitlines()[2:]]
     assert missed[1:-1] == ["big", "MRR@10", TOP, "0.5500", "0.5000", "+0.0500", "0.01", "missed"]
     assert incomparable[3] == f"BiEncoder some/model top 10; reference: {TOP}"

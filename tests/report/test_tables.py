@@ -7,7 +7,7 @@ from recross.errors import InputError
 from recross.report.finished import find_finished
 from recross.report.plots import plot_quality_latency
 from recross.report.tables.rows import make_rows, read_references
-from recross.report.tables.table import comma_separated, latex, markdown
+from recross.report.tables.table import comma_separated, format_latex, format_markdown
 from recross.store import write_json
 
 HEADER = "study,label,kind,measure,value,tolerance,candidates,source\n"
@@ -93,7 +93,7 @@ def test_seeds_are_averaged_and_their_worst_p_value_counts():
 
 
 def test_the_markdown_table_shows_marks_intervals_and_latency():
-    text = markdown(make_rows(RESULTS, {}))
+    text = format_markdown(make_rows(RESULTS, {}))
     lines = text.splitlines()
     assert len({line.count("|") for line in lines[:7]}) == 1
     big = next(line for line in lines if line.startswith("| big "))
@@ -116,7 +116,7 @@ def test_the_csv_holds_plain_numbers():
 
 
 def test_the_latex_table_compiles_in_form():
-    text = latex(make_rows([result("50 % of a_b & c", 0.4)], {}))
+    text = format_latex(make_rows([result("50 % of a_b & c", 0.4)], {}))
     assert text.startswith("\\begin{tabular}{l")
     assert "50 \\% of a\\_b \\& c" in text
     assert text.count("\\\\\n") == 2
@@ -132,7 +132,7 @@ def test_references_stand_beside_measured_values_and_unmeasured_rows_are_kept(tm
         + "s,other,given,MRR@10,0.8,,,\nt,big,given,MRR@10,0,,,\ns,own,measured,MRR@10,1,1,x,\n"
     )
     rows = make_rows(RESULTS, read_references([path], {"s"}))
-    text = markdown(rows)
+    text = format_markdown(rows)
     header, big = (
         [
             cell.strip()
@@ -172,10 +172,10 @@ def test_the_plot_is_drawn_in_both_forms_or_not_at_all(tmp_path):
 
 
 def test_passes_and_tokens_of_a_query_are_shown_where_rows_differ_in_them():
-    same = markdown(make_rows(RESULTS, {}))
+    same = format_markdown(make_rows(RESULTS, {}))
     assert "passes/query" not in same
     duo = result("duo", 0.6, p=0.01, passes=2450)
-    table = markdown(make_rows([*RESULTS, duo], {}))
+    table = format_markdown(make_rows([*RESULTS, duo], {}))
     header, *lines = [
         [cell.strip() for cell in line.split("|")] for line in table.splitlines() if "|" in line
     ]
@@ -187,7 +187,7 @@ def test_passes_and_tokens_of_a_query_are_shown_where_rows_differ_in_them():
 
 
 def test_back_ends_are_shown_where_rows_differ_and_the_worst_seed_speaks_for_the_gate():
-    assert "back-end" not in markdown(make_rows(RESULTS, {}))
+    assert "back-end" not in format_markdown(make_rows(RESULTS, {}))
     rough = [
         result("rough", 0.5, p=0.01, seed=seed, backend="torch_int8", tau=tau)
         for seed, tau in enumerate((0.99, 0.91))
@@ -196,7 +196,7 @@ def test_back_ends_are_shown_where_rows_differ_and_the_worst_seed_speaks_for_the
     rows = make_rows([*RESULTS, *rough, near], {})
     header, *lines = [
         [cell.strip() for cell in line.split("|")]
-        for line in markdown(rows).splitlines()
+        for line in format_markdown(rows).splitlines()
         if "|" in line
     ]
     column = header.index("back-end")

@@ -8,7 +8,7 @@ from transformers import (
 )
 
 from recross.checkpoints.contracts import PromptContract
-from recross.checkpoints.published import named_contract
+from recross.checkpoints.published import find_contract
 from recross.checkpoints.resolution import save_contract
 from recross.command.building import build
 from recross.command.composition import compose_values
@@ -19,7 +19,7 @@ from tests.conftest import save_tiny_llama
 from tests.rerankers.test_cross_encoder import mixed_pairs
 
 PAIRS = mixed_pairs(20)
-QWEN3, RANKLLAMA = named_contract("qwen3-reranker"), named_contract("rankllama")
+QWEN3, RANKLLAMA = find_contract("qwen3-reranker"), find_contract("rankllama")
 
 
 def body(contract, query, document):

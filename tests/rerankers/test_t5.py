@@ -9,7 +9,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import PromptContract
 from recross.checkpoints.grown_t5 import grow_t5
-from recross.checkpoints.published import PUBLISHED, named_contract
+from recross.checkpoints.published import PUBLISHED, find_contract
 from recross.errors import InputError
 from recross.inference.tokens import Joiner, prompt_template
 from recross.machine.hardware import Hardware
@@ -104,10 +104,10 @@ def test_a_dense_head_that_is_missing_is_refused_unless_it_is_to_be_trained(tiny
 
 def test_answers_are_numbered_as_published_in_the_real_vocabulary(shared_t5_tokenizer):
     tokenizer = AutoTokenizer.from_pretrained(shared_t5_tokenizer)
-    monot5, rankt5 = named_contract("monot5"), named_contract("rankt5")
+    monot5, rankt5 = find_contract("monot5"), find_contract("rankt5")
     assert [piece_id(tokenizer, piece) for piece in monot5.pieces] == [6136, 1176]
     assert [piece_id(tokenizer, piece) for piece in rankt5.pieces] == [32089]
-    for contract in (named_contract("t5-digits"), named_contract("duot5-named")):
+    for contract in (find_contract("t5-digits"), find_contract("duot5-named")):
         for piece in (*contract.pieces, *contract.opening):
             assert tokenizer.convert_ids_to_tokens(piece_id(tokenizer, piece)) == piece
 
@@ -116,7 +116,7 @@ def test_prompts_joined_by_ids_equal_the_whole_text_in_the_real_vocabulary(share
     tokenizer = AutoTokenizer.from_pretrained(shared_t5_tokenizer)
     query, document = " who wrote  Faust?", "Goethe's  “Faust” (1808), in 2 parts\nand more "
     for name in ("monot5", "rankt5", "t5-digits"):
-        prompt = named_contract(name).template
+        prompt = find_contract(name).template
         joiner = Joiner(tokenizer, prompt_template(tokenizer, prompt, [1]), 512)
         found = joiner.encode([query], [document], [(0, 0)]).tokens.tolist()
         assert found == tokenizer(prompt.format(query=query, document=document))["input_ids"]
@@ -131,7 +131,7 @@ def test_a_document_of_any_length_leaves_the_end_of_the_prompt(tiny_t5, words):
 
 
 def test_another_answer_gives_another_score(tiny_t5):
-    contract = named_contract("monot5")
+    contract = find_contract("monot5")
     swapped = PromptContract("swapped", contract.template, "log_softmax", ("▁false", "▁yes"))
     ours = T5Reranker(str(tiny_t5), contract="monot5").predict(PAIRS)
     theirs = T5Reranker(str(tiny_t5), contract=swapped).predict(PAIRS)
@@ -213,7 +213,7 @@ def test_growing_is_drawn_from_its_seed(tiny_bert):
 def test_every_published_contract_is_complete():
     for record in PUBLISHED:
         assert record.contract.source.startswith("http"), record.id
-        assert named_contract(record.contract.name) == record.contract
+        assert find_contract(record.contract.name) == record.contract
 
 
 @pytest.mark.parametrize(

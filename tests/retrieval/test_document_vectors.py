@@ -11,7 +11,7 @@ from recross.rerankers.baselines import BiEncoderScore
 from recross.retrieval import document_vectors, vector_index
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.document_vectors import DocumentVectors
-from recross.retrieval.vector_index import cosines, search_exactly
+from recross.retrieval.vector_index import compute_cosines, search_exactly
 from recross.store import Store
 
 EMBEDDED = "embedded:all-minilm-l6-v2"
@@ -154,7 +154,9 @@ def test_equal_documents_have_equal_cosines_wherever_they_stand(queries):
     for size in (1, 3, 22, 64, 100, 333, 1400):
         documents = rng.normal(size=(size, 384)).astype(np.float32)
         documents[[0, size // 2, size - 1]] = one
-        found.append(cosines(asked.astype(np.float32), documents)[:, [0, size // 2, size - 1]])
+        found.append(
+            compute_cosines(asked.astype(np.float32), documents)[:, [0, size // 2, size - 1]]
+        )
     together = np.concatenate(found, axis=1)
     assert (together == together[:, :1]).all()
 

@@ -160,7 +160,7 @@ def test_what_is_known_of_a_document_stays_with_it():
     group = TrainingGroup(
         "q", ("p", "a", "b", "c"), (2.0, 0.0, 0.0, 0.0), (9, 1, 2, 3), (5, 6, 7, 8)
     )
-    found = keep_negatives(group, Refresh(every=1, keep=2).hardest([0.1, 0.7, 0.7]))
+    found = keep_negatives(group, Refresh(every=1, keep=2).find_hardest([0.1, 0.7, 0.7]))
     assert found == TrainingGroup("q", ("p", "b", "c"), (2.0, 0.0, 0.0), (9, 2, 3), (5, 7, 8))
 
 

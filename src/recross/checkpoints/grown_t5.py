@@ -18,7 +18,7 @@ def grow_t5(checkpoint: str, layers: int, seed: int, *, encoder_only: bool = Fal
     ``encoder_only`` a linear head on the encoder's tokens takes the decoder's place.
     """
     source = load("encoder", checkpoint, families={"bert"}, fresh=Fresh(labels=None), layers=layers)
-    config = _config(source, layers)
+    config = _make_config(source, layers)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         kind = T5ForTokenClassification if encoder_only else T5ForConditionalGeneration
@@ -29,7 +29,7 @@ def grow_t5(checkpoint: str, layers: int, seed: int, *, encoder_only: bool = Fal
     return Pretrained(model, source.tokenizer, head_is_fresh=True, revision=source.revision)
 
 
-def _config(source: Pretrained, layers: int) -> T5Config:
+def _make_config(source: Pretrained, layers: int) -> T5Config:
     """The sizes of the BERT, and its special tokens."""
     own, tokenizer = source.config, source.tokenizer
     config = T5Config(

@@ -53,7 +53,7 @@ CHECKPOINT = READ | {"revision": pinned_revision}
 """Metadata of a field that names a checkpoint: its fingerprint holds the commit it is pinned to."""
 
 
-def revision_of(checkpoint: str) -> str | None:
+def find_revision(checkpoint: str) -> str | None:
     """Find the hub's commit whose weights are read: the pinned one, or the newest in the cache.
 
     ``None`` for a folder, and for an id whose weights are not in the hub's cache.
@@ -65,9 +65,9 @@ def revision_of(checkpoint: str) -> str | None:
     return pinned_revision(checkpoint) or (cached.parent.name if cached is not None else None)
 
 
-def revisions_of(checkpoints: Iterable[str]) -> dict[str, str]:
+def find_revisions(checkpoints: Iterable[str]) -> dict[str, str]:
     """The hub's commit of every checkpoint that has one."""
-    found = {checkpoint: revision_of(checkpoint) for checkpoint in checkpoints}
+    found = {checkpoint: find_revision(checkpoint) for checkpoint in checkpoints}
     return {checkpoint: commit for checkpoint, commit in found.items() if commit is not None}
 
 

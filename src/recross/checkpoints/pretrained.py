@@ -27,7 +27,7 @@ from recross.checkpoints.foreign import (
     has_linear_head,
     translate_config,
 )
-from recross.checkpoints.location import locate, pinned_revision, revision_of
+from recross.checkpoints.location import find_revision, locate, pinned_revision
 from recross.errors import InputError
 
 Kind = Literal[
@@ -97,7 +97,7 @@ def load(
         InputError: there is no such checkpoint, its tokenizer is missing, its architecture is
             another, it has fewer layers, or its head would be freshly initialised.
     """
-    config = _config(checkpoint)
+    config = _find_config(checkpoint)
     if families is not None and config.model_type not in families:
         raise InputError(
             f"checkpoint must be of the architecture {' or '.join(sorted(families))},"
@@ -113,12 +113,12 @@ def load(
     model, is_fresh = _read(
         checkpoint, "weights", lambda: _weights(kind, checkpoint, config, fresh, dtype)
     )
-    return Pretrained(model, tokenizer, is_fresh, revision_of(checkpoint))
+    return Pretrained(model, tokenizer, is_fresh, find_revision(checkpoint))
 
 
-def family(checkpoint: str) -> str:
+def read_family(checkpoint: str) -> str:
     """The ``model_type`` that a checkpoint's config names."""
-    return str(_config(checkpoint).model_type)
+    return str(_find_config(checkpoint).model_type)
 
 
 def load_tokenizer(checkpoint: str) -> Any:
@@ -149,12 +149,12 @@ def _weights(
     """The model, and whether any of its weights had to be drawn."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fresh.seed if fresh else 0)
-        model, report = _class(kind, config).from_pretrained(
+        model, report = _find_class(kind, config).from_pretrained(
             locate(checkpoint),
             revision=pinned_revision(checkpoint),
             config=config,
             dtype=dtype,
-            key_mapping=getattr(_class(kind, config), "names", None),
+            key_mapping=getattr(_find_class(kind, config), "names", None),
             output_loading_info=True,
         )
     if report["missing_keys"] and fresh is None:
@@ -165,13 +165,13 @@ def _weights(
     return model.eval(), bool(report["missing_keys"])
 
 
-def _class(kind: Kind, config: Any) -> Any:
+def _find_class(kind: Kind, config: Any) -> Any:
     if kind == "sequence_classifier" and has_linear_head(config):
         return LinearElectraForSequenceClassification
     return MODELS[kind]
 
 
-def _config(checkpoint: str) -> Any:
+def _find_config(checkpoint: str) -> Any:
     _be_quiet()
     return _read(checkpoint, "config", lambda: _read_config(checkpoint))
 

@@ -15,7 +15,7 @@ from recross.checkpoints.contracts import (
     LateInteractionContract,
     PromptContract,
 )
-from recross.checkpoints.published import find_published, named_contract
+from recross.checkpoints.published import find_contract, find_published
 from recross.errors import InputError
 
 CONTRACT_FILE = "recross_contract.json"
@@ -47,8 +47,8 @@ def resolve_contract(
         InputError: the name is unknown, there is no contract, it is of another kind, or it reads
             another number of documents.
     """
-    contract = named_contract(given) if isinstance(given, str) else given
-    contract = contract or known_contract(checkpoint)
+    contract = find_contract(given) if isinstance(given, str) else given
+    contract = contract or look_up_contract(checkpoint)
     if contract is None and from_config is not None:
         contract = from_config()
     if not isinstance(contract, kind):
@@ -63,7 +63,7 @@ def resolve_contract(
     return contract.limited(max_length=max_length, max_query_length=max_query_length)
 
 
-def known_contract(checkpoint: str) -> Contract | None:
+def look_up_contract(checkpoint: str) -> Contract | None:
     """Find the contract stored beside a checkpoint's weights, or published for its id."""
     folder = Path(checkpoint)
     if (folder / CONTRACT_FILE).is_file():

@@ -24,7 +24,7 @@ from recross.errors import InputError
 from recross.machine.processor import count_usable_cores
 from recross.parts.bounds import Ge, Lt, checked
 from recross.parts.identity import handed_over
-from recross.store import DEFAULT_STORE, Store, file_hash, read_manifest
+from recross.store import DEFAULT_STORE, Store, hash_files, read_manifest
 
 SUMMARY_WORDS = (4, 30)
 BODY_WORDS = 15
@@ -63,7 +63,7 @@ class Apidocs:
         Raises:
             InputError: a package is not installed.
         """
-        versions = {package: _version(package) for package in self.packages}
+        versions = {package: _find_version_of(package) for package in self.packages}
         identity = {"source": self, "versions": versions}
         folder = Store(self.store).artefact(
             "collections", identity, lambda path: self._build(path, versions)
@@ -72,9 +72,9 @@ class Apidocs:
         return replace(loaded, name="apidocs", fingerprint=read_manifest(folder)["content_hash"])
 
     def _build(self, folder: Path, versions: Mapping[str, str]) -> Mapping[str, Any]:
-        found = [self._shortened(entry) for entry in extract(self.packages)]
-        usable = unambiguous(found)
-        kept = sorted(usable, key=lambda entry: _hash("sample", entry.name))[: self.size]
+        found = [self._shorten(entry) for entry in extract(self.packages)]
+        usable = keep_unambiguous(found)
+        kept = sorted(usable, key=lambda entry: _hash_name("sample", entry.name))[: self.size]
         kept.sort(key=lambda entry: entry.name)
         splits = {entry.name: self._split(entry.name) for entry in kept}
         qrels = {
@@ -98,14 +98,14 @@ class Apidocs:
             "after_removing_ambiguous": len(usable),
             "documents": len(kept),
             "queries": {split: len(judged) for split, judged in qrels.items()},
-            "content_hash": file_hash(*files),
+            "content_hash": hash_files(*files),
         }
 
-    def _shortened(self, entry: Entry) -> Entry:
+    def _shorten(self, entry: Entry) -> Entry:
         return entry._replace(body=" ".join(entry.body.split()[: self.body_words]))
 
     def _split(self, name: str) -> str:
-        position = int(_hash("split", name)[:8], 16) / 16**8
+        position = int(_hash_name("split", name)[:8], 16) / 16**8
         if position < self.test_share:
             return "test"
         return "dev" if position < self.test_share + self.dev_share else "train"
@@ -113,11 +113,11 @@ class Apidocs:
 
 def extract(packages: Sequence[str]) -> list[Entry]:
     """Every documented public name of the packages, tests left out, in order of the files."""
-    sources = [item for package in packages for item in _sources(package)]
+    sources = [item for package in packages for item in _read_sources(package)]
     return harvest(sources, min(count_usable_cores(), 8))
 
 
-def unambiguous(entries: Sequence[Entry]) -> list[Entry]:
+def keep_unambiguous(entries: Sequence[Entry]) -> list[Entry]:
     """Keep names whose summary and body are long enough and nobody else's."""
     low, high = SUMMARY_WORDS
     usable = [
@@ -126,26 +126,26 @@ def unambiguous(entries: Sequence[Entry]) -> list[Entry]:
         if low <= len(entry.summary.split()) <= high and len(entry.body.split()) >= BODY_WORDS
     ]
     names = Counter(entry.name for entry in entries)
-    summaries = Counter(_folded(entry.summary) for entry in entries)
-    bodies = Counter(_folded(entry.body) for entry in entries)
+    summaries = Counter(_fold(entry.summary) for entry in entries)
+    bodies = Counter(_fold(entry.body) for entry in entries)
     return [
         entry
         for entry in usable
         if names[entry.name] == 1
-        and summaries[_folded(entry.summary)] == 1
-        and bodies[_folded(entry.body)] == 1
+        and summaries[_fold(entry.summary)] == 1
+        and bodies[_fold(entry.body)] == 1
     ]
 
 
-def _sources(package: str) -> Iterator[tuple[str, str]]:
-    root = _folder(package)
+def _read_sources(package: str) -> Iterator[tuple[str, str]]:
+    root = _find_folder(package)
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root.parent).with_suffix("").parts
         if not {"test", "tests", "_pytest"} & set(parts):
             yield ".".join(part for part in parts if part != "__init__"), str(path)
 
 
-def _folder(package: str) -> Path:
+def _find_folder(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise InputError(
@@ -155,20 +155,20 @@ def _folder(package: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def _version(package: str) -> str:
-    _folder(package)
-    return importlib.metadata.version(_distributions().get(package, [package])[0])
+def _find_version_of(package: str) -> str:
+    _find_folder(package)
+    return importlib.metadata.version(_list_distributions().get(package, [package])[0])
 
 
 @cache
-def _distributions() -> Mapping[str, Sequence[str]]:
+def _list_distributions() -> Mapping[str, Sequence[str]]:
     """Distributions by package; a look at every file that was ever installed."""
     return importlib.metadata.packages_distributions()
 
 
-def _folded(text: str) -> str:
+def _fold(text: str) -> str:
     return text.casefold().rstrip(".")
 
 
-def _hash(purpose: str, name: str) -> str:
+def _hash_name(purpose: str, name: str) -> str:
     return hashlib.sha256(f"{purpose}:{name}".encode()).hexdigest()

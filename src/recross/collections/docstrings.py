@@ -35,7 +35,7 @@ def harvest(sources: Sequence[Source], processes: int) -> list[Entry]:
     processes = min(processes, len(sources))
     shares = [sources[number::processes] for number in range(processes)]
     with ThreadPoolExecutor(processes) as pool:
-        found = list(pool.map(_elsewhere, shares))
+        found = list(pool.map(_read_elsewhere, shares))
     files = (found[number % processes][number // processes] for number in range(len(sources)))
     return [Entry(*entry) for entries in files for entry in entries]
 
@@ -69,7 +69,7 @@ def _entries_of_file(module: str, path: str) -> list[Entry]:
         return []
 
 
-def _elsewhere(sources: Sequence[Source]) -> list[list[list[str]]]:
+def _read_elsewhere(sources: Sequence[Source]) -> list[list[list[str]]]:
     """The entries of each source as JSON has them, read by a process of its own."""
     done = subprocess.run(
         [sys.executable, "-I", __file__],

@@ -12,7 +12,7 @@ from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.parts.bounds import checked
 from recross.records import Qrels
-from recross.store import file_hash
+from recross.store import hash_files
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class BeirFolder:
             dict(_documents(corpus)),
             dict(_documents(topics)),
             {path.stem: read_qrels(path) for path in judgment_files},
-            file_hash(corpus, topics, *judgment_files),
+            hash_files(corpus, topics, *judgment_files),
             self.relevant_from,
         )
 
@@ -74,7 +74,7 @@ class TrecFiles:
             dict(_documents(self.documents)),
             dict(_documents(self.queries)),
             {split: read_qrels(path) for split, path in self.qrels.items()},
-            file_hash(self.documents, self.queries, *self.qrels.values()),
+            hash_files(self.documents, self.queries, *self.qrels.values()),
             self.relevant_from,
         )
 

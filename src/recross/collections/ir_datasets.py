@@ -29,18 +29,20 @@ class DocstoreDocuments(Mapping[str, str]):
     """The documents of a dataset, read from its docstore when asked for, never all in memory."""
 
     def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
+        self._load_dataset = dataset
 
     @cached_property
     def _docstore(self) -> Any:
-        return self._dataset.docs_store()
+        return self._load_dataset.docs_store()
 
     def _get(self, doc_id: object) -> Any:
-        with _files_of(self._dataset):  # the first document asked for may be a download
+        with _explain_missing_files(
+            self._load_dataset
+        ):  # the first document asked for may be a download
             return self._docstore.get(doc_id)
 
     def __getitem__(self, doc_id: str) -> str:
-        return _text(self._get(doc_id))
+        return _join_text(self._get(doc_id))
 
     def __contains__(self, doc_id: object) -> bool:
         try:
@@ -54,14 +56,14 @@ class DocstoreDocuments(Mapping[str, str]):
             yield doc_id
 
     def __len__(self) -> int:
-        with _files_of(self._dataset):
-            return int(self._dataset.docs_count())
+        with _explain_missing_files(self._load_dataset):
+            return int(self._load_dataset.docs_count())
 
     def items(self) -> Any:
         """Pairs in the dataset's own order, in one pass over its file."""
-        with _files_of(self._dataset):
-            for document in self._dataset.docs_iter():
-                yield document.doc_id, _text(document)
+        with _explain_missing_files(self._load_dataset):
+            for document in self._load_dataset.docs_iter():
+                yield document.doc_id, _join_text(document)
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class IrDatasets:
         Raises:
             InputError: an id is unknown to ir_datasets, or its files cannot be had.
         """
-        datasets = {split: _dataset(dataset_id) for split, dataset_id in self.splits.items()}
+        datasets = {split: _load_dataset(dataset_id) for split, dataset_id in self.splits.items()}
         first = next(iter(datasets.values()))
         queries: dict[str, str] = {}
         split_queries, split_qrels = {}, {}
@@ -111,12 +113,12 @@ def read_document_pairs(dataset_id: str) -> Iterator[tuple[str, str, str]]:
     Raises:
         InputError: the id is unknown, the dataset has no pairs, or its files cannot be had.
     """
-    dataset = _dataset(dataset_id, "training_data.dataset")
+    dataset = _load_dataset(dataset_id, "training_data.dataset")
     if not dataset.has_docpairs():
         raise InputError(
             f"training_data.dataset must be one with docpairs, got {dataset_id!r}, which has none"
         )
-    with _files_of(dataset):
+    with _explain_missing_files(dataset):
         for pair in dataset.docpairs_iter():
             yield pair.query_id, pair.doc_id_a, pair.doc_id_b
 
@@ -127,8 +129,8 @@ def find_asked_queries(dataset_id: str, query_ids: AbstractSet[str]) -> frozense
     Raises:
         InputError: the id is unknown, or its files cannot be had.
     """
-    dataset = _dataset(dataset_id, "retriever.datasets")
-    with _files_of(dataset):
+    dataset = _load_dataset(dataset_id, "retriever.datasets")
+    with _explain_missing_files(dataset):
         return frozenset(query.query_id for query in dataset.queries_iter()) & query_ids
 
 
@@ -140,21 +142,21 @@ def read_scored_documents(
     Raises:
         InputError: the id is unknown, the dataset has no candidates, or its files cannot be had.
     """
-    dataset = _dataset(dataset_id, "retriever.datasets")
+    dataset = _load_dataset(dataset_id, "retriever.datasets")
     if not dataset.has_scoreddocs():
         raise InputError(
             f"retriever.datasets must have candidates of their own, got {dataset_id!r}, which has"
             " none"
         )
     found: dict[str, dict[str, float]] = {}
-    with _files_of(dataset):
+    with _explain_missing_files(dataset):
         for line in dataset.scoreddocs_iter():
             if line.query_id in query_ids:
                 found.setdefault(line.query_id, {})[line.doc_id] = float(line.score)
     return dict(found)
 
 
-def _dataset(dataset_id: str, argument: str = "collection.splits") -> Any:
+def _load_dataset(dataset_id: str, argument: str = "collection.splits") -> Any:
     try:
         return ir_datasets.load(dataset_id)
     except KeyError:
@@ -164,7 +166,7 @@ def _dataset(dataset_id: str, argument: str = "collection.splits") -> Any:
 
 
 def _read(dataset: Any) -> tuple[dict[str, str], Qrels]:
-    with _files_of(dataset):
+    with _explain_missing_files(dataset):
         queries = {query.query_id: query.default_text() for query in dataset.queries_iter()}
         qrels: dict[str, dict[str, int]] = {}
         for judgment in dataset.qrels_iter():
@@ -173,18 +175,18 @@ def _read(dataset: Any) -> tuple[dict[str, str], Qrels]:
 
 
 @contextmanager
-def _files_of(dataset: Any) -> Iterator[None]:
+def _explain_missing_files(dataset: Any) -> Iterator[None]:
     """Read the files of a dataset; say what to do where they cannot be had."""
     try:
         yield
     except (OSError, RuntimeError, EOFError, *DAMAGED) as error:
         place = ir_datasets.util.home_path() / str(dataset.dataset_id()).partition("/")[0]
         raise InputError(
-            f"the files of {dataset.dataset_id()!r} cannot be had: {_advice(error, place)}"
+            f"the files of {dataset.dataset_id()!r} cannot be had: {_advise(error, place)}"
         ) from None
 
 
-def _advice(error: BaseException, place: Path) -> str:
+def _advise(error: BaseException, place: Path) -> str:
     """What happened, and what can be done about it."""
     causes = list(_causes(error))
     said = f"{type(causes[-1]).__name__}: {causes[-1]}"
@@ -210,5 +212,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             yield from (cause for _, cause in part)
 
 
-def _text(document: Any) -> str:
+def _join_text(document: Any) -> str:
     return str(document.default_text())

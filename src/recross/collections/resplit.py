@@ -11,7 +11,7 @@ from recross.collections.collection import Collection, CollectionSource
 from recross.errors import InputError
 from recross.parts.bounds import Ge, Gt, Lt, checked
 from recross.records import Qrels
-from recross.seeding import generator
+from recross.seeding import make_generator
 
 JudgedQueries = tuple[Sequence[str], Qrels]
 """Queries of a split, and judgments."""
@@ -76,7 +76,7 @@ class Folds:
         """
         whole = self.source.load()
         query_ids, qrels = whole.query_ids(self.split), whole.qrels(self.split)
-        order = generator(self.seed, "folds").permutation(len(query_ids)).tolist()
+        order = make_generator(self.seed, "folds").permutation(len(query_ids)).tolist()
         tested = {query_ids[n] for n in order[self.fold :: self.folds]}
         others = [query_id for query_id in query_ids if query_id not in tested]
         kept, dev = _divide(others, self.dev_share, self.seed)
@@ -96,7 +96,7 @@ def _divide(query_ids: Sequence[str], share: float, seed: int) -> tuple[list[str
     size = max(round(share * len(query_ids)), 1)
     if size >= len(query_ids):
         raise InputError(f"collection.source must have queries to divide, got {len(query_ids)}")
-    order = generator(seed, "held out").permutation(len(query_ids)).tolist()
+    order = make_generator(seed, "held out").permutation(len(query_ids)).tolist()
     chosen = {query_ids[n] for n in order[:size]}
     return [q for q in query_ids if q not in chosen], [q for q in query_ids if q in chosen]
 

@@ -80,4 +80,4 @@ def _construct_value(path: str, value: object, hint: Hint, packages: Sequence[st
             _construct_value(f"{path}{step}", item, inner, packages) for step, item in items.items()
         ]
         return dict(zip(value, parts, strict=True)) if isinstance(value, Mapping) else tuple(parts)
-    return bounds.adapter(hint).validate_python(value)
+    return bounds.make_adapter(hint).validate_python(value)

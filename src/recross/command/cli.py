@@ -90,7 +90,7 @@ def _table(words: Sequence[str]) -> int:
 def _evaluate(words: Sequence[str]) -> int:
     from recross.collections.files import read_qrels
     from recross.evaluation.measures import evaluate
-    from recross.report.tables.comparison import comparison_text, pairs_of, write_per_query
+    from recross.report.tables.comparison import format_comparison, list_pairs, write_per_query
     from recross.runs import Run
 
     parser = argparse.ArgumentParser(prog="recross evaluate")
@@ -108,16 +108,16 @@ def _evaluate(words: Sequence[str]) -> int:
         str(path): evaluate(Run.read(path), qrels, asked.measures, asked.relevant_from)
         for path in asked.runs
     }
-    pairs = pairs_of(list(evaluations), asked.all_pairs)
-    _say(comparison_text(evaluations, asked.measures, pairs))
+    pairs = list_pairs(list(evaluations), asked.all_pairs)
+    _say(format_comparison(evaluations, asked.measures, pairs))
     if asked.per_query:
         write_per_query(asked.per_query, evaluations, asked.measures)
     return 0
 
 
 def _compare(words: Sequence[str]) -> int:
-    from recross.report.tables.comparison import comparison_text, pairs_of
-    from recross.report.tables.row_evaluations import evaluations_of_rows
+    from recross.report.tables.comparison import format_comparison, list_pairs
+    from recross.report.tables.row_evaluations import read_row_evaluations
 
     parser = argparse.ArgumentParser(prog="recross compare")
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
@@ -125,8 +125,8 @@ def _compare(words: Sequence[str]) -> int:
     parser.add_argument("--measures", nargs="+", default=["MRR@10"])
     parser.add_argument("--all-pairs", action="store_true", help="not only against the first row")
     asked = parser.parse_args(words)
-    found = evaluations_of_rows(asked.folders, asked.measures, asked.rows)
-    _say(comparison_text(found, asked.measures, pairs_of(list(found), asked.all_pairs)))
+    found = read_row_evaluations(asked.folders, asked.measures, asked.rows)
+    _say(format_comparison(found, asked.measures, list_pairs(list(found), asked.all_pairs)))
     return 0
 
 
@@ -141,7 +141,7 @@ def _options(words: Sequence[str]) -> int:
 
 def _contracts(words: Sequence[str]) -> int:
     from recross.command.catalogue import group_rerankers_by_checkpoint
-    from recross.report.tables.contracts_table import contracts_table
+    from recross.report.tables.contracts_table import format_contracts
 
     parser = argparse.ArgumentParser(prog="recross contracts")
     parser.add_argument(
@@ -151,15 +151,15 @@ def _contracts(words: Sequence[str]) -> int:
     asked = parser.parse_args(words)
     if asked.check or asked.golden:
         return _check_golden(asked.golden)
-    _say(contracts_table(group_rerankers_by_checkpoint()))
+    _say(format_contracts(group_rerankers_by_checkpoint()))
     return 0
 
 
 def _check_golden(path: Path | None) -> int:
-    from recross.command.golden import check_golden, golden_table, published_golden, read_golden
+    from recross.command.golden import check_golden, format_golden, published_golden, read_golden
 
     verdicts = check_golden(published_golden() if path is None else read_golden(path))
-    _say(golden_table(verdicts))
+    _say(format_golden(verdicts))
     return 1 if any(one.verdict == "missed" for one in verdicts) else 0
 
 
@@ -181,7 +181,7 @@ def _cache(words: Sequence[str]) -> int:
     parser.add_argument("--repair", action="store_true", help="verify: drop damaged entries")
     asked = parser.parse_args(words)
     if asked.action == "stats":
-        found = score_cache.stats(asked.path)
+        found = score_cache.count_scores(asked.path)
         _say(f"{asked.path}: {found.entries:,} scores, {found.bytes / 1e6:,.1f} MB")
         for scorer, entries in found.scorers.items():
             _say(f"  {scorer}  {entries:,}")

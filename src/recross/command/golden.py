@@ -12,7 +12,7 @@ from recross.checkpoints.published import PUBLISHED, find_published
 from recross.checkpoints.published.record import GoldenScore
 from recross.command.loading import load_reranker
 from recross.errors import InputError
-from recross.report.references import csv_lines
+from recross.report.references import read_csv_lines
 from recross.report.tables.alignment import MISSING, aligned_table
 
 GOLDEN_COLUMNS = ("checkpoint", "query", "document", "score", "tolerance", "source")
@@ -47,12 +47,12 @@ def read_golden(path: Path) -> dict[str, list[GoldenScore]]:
         InputError: the file is missing, lacks a column, or a number is none.
     """
     found: dict[str, list[GoldenScore]] = {}
-    for place, line in csv_lines(path, GOLDEN_COLUMNS, "golden scores"):
-        found.setdefault(line["checkpoint"], []).append(_golden(line, place))
+    for place, line in read_csv_lines(path, GOLDEN_COLUMNS, "golden scores"):
+        found.setdefault(line["checkpoint"], []).append(_parse_golden(line, place))
     return found
 
 
-def _golden(line: Mapping[str, str], place: str) -> GoldenScore:
+def _parse_golden(line: Mapping[str, str], place: str) -> GoldenScore:
     try:
         return GoldenScore(
             **{name: line[name] for name in ("query", "document", "source")},
@@ -88,13 +88,13 @@ def _check_one(checkpoint: str, golden: Sequence[GoldenScore]) -> list[GoldenVer
     ]
 
 
-def golden_table(verdicts: Sequence[GoldenVerdict]) -> str:
+def format_golden(verdicts: Sequence[GoldenVerdict]) -> str:
     """Every golden score with ours, as a Markdown table."""
     header = ("checkpoint", "document", "ours", "golden", "tolerance", "verdict", "source")
     lines = [
         (
             one.checkpoint,
-            _short(one.golden.document),
+            _shorten(one.golden.document),
             MISSING if one.measured is None else f"{one.measured:.4f}",
             f"{one.golden.score:.4f}",
             str(one.golden.tolerance),
@@ -106,5 +106,5 @@ def golden_table(verdicts: Sequence[GoldenVerdict]) -> str:
     return "\n".join(aligned_table(header, lines, words=2)) + "\n"
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= 30 else f"{text[:29]}…"

@@ -6,9 +6,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from recross.checkpoints.pretrained import family
-from recross.checkpoints.published import named_contract
-from recross.checkpoints.resolution import known_contract
+from recross.checkpoints.pretrained import read_family
+from recross.checkpoints.published import find_contract
+from recross.checkpoints.resolution import look_up_contract
 from recross.command.building import build
 from recross.command.catalogue import list_options
 from recross.command.composition import compose_values
@@ -71,7 +71,7 @@ def reranker_option(name: str) -> Reranker:
 
 def _kind(checkpoint: str, contract: str | None) -> type[NetworkReranker]:
     """Which class reads a checkpoint: its contract says, and for prompts its config."""
-    known = named_contract(contract) if contract is not None else known_contract(checkpoint)
+    known = find_contract(contract) if contract is not None else look_up_contract(checkpoint)
     if known is None:
         return CrossEncoder
-    return RERANKERS[known.reranker(lambda: family(checkpoint))]
+    return RERANKERS[known.reranker(lambda: read_family(checkpoint))]

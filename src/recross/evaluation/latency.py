@@ -43,14 +43,14 @@ def measure_reranking(
     for single in singles[:warmup]:
         stage(single, collection)
     timed = [_time(stage, single, collection) for single in singles]
-    per_hundred = np.array([100 / len(single.rankings[q]) for q, single in _named(singles)])
+    per_hundred = np.array([100 / len(single.rankings[q]) for q, single in _name_singles(singles)])
     totals = np.array([seconds for seconds, _ in timed])
     costs = [cost for _, cost in timed]
-    pairs = sum(len(single.rankings[q]) for q, single in _named(singles))
+    pairs = sum(len(single.rankings[q]) for q, single in _name_singles(singles))
     return Latency(
-        *_percentiles(totals * per_hundred),
-        _median(np.array([cost.tokenize_seconds for cost in costs]) * per_hundred),
-        _median(np.array([cost.forward_seconds for cost in costs]) * per_hundred),
+        *_compute_percentiles(totals * per_hundred),
+        _compute_median(np.array([cost.tokenize_seconds for cost in costs]) * per_hundred),
+        _compute_median(np.array([cost.forward_seconds for cost in costs]) * per_hundred),
         pairs_per_second=pairs / totals.sum(),
         tokens_per_second=sum(cost.tokens for cost in costs) / totals.sum(),
         queries=len(query_ids),
@@ -68,11 +68,11 @@ def measure_search(
         start = time.perf_counter()
         search([query_id])
         seconds.append(time.perf_counter() - start)
-    p50, p95 = _percentiles(np.array(seconds))
+    p50, p95 = _compute_percentiles(np.array(seconds))
     return {"p50": p50, "p95": p95}
 
 
-def peak_memory_mb() -> float:
+def measure_peak_memory_mb() -> float:
     """Largest resident size of this process so far, in MB."""
     unit = 1024**2 if sys.platform == "darwin" else 1024  # getrusage: bytes there, KiB on Linux
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
@@ -84,14 +84,14 @@ def _time(stage: Rerank, single: Run, collection: Collection) -> tuple[float, Co
     return time.perf_counter() - start, cost
 
 
-def _named(singles: Sequence[Run]) -> list[tuple[str, Run]]:
+def _name_singles(singles: Sequence[Run]) -> list[tuple[str, Run]]:
     return [(next(iter(single.rankings)), single) for single in singles]
 
 
-def _percentiles(seconds: np.ndarray) -> tuple[float, float]:
+def _compute_percentiles(seconds: np.ndarray) -> tuple[float, float]:
     p50, p95 = np.percentile(seconds * 1000, [50, 95])
     return float(p50), float(p95)
 
 
-def _median(seconds: np.ndarray) -> float:
+def _compute_median(seconds: np.ndarray) -> float:
     return float(np.median(seconds) * 1000)

@@ -10,7 +10,7 @@ import ir_measures
 
 from recross.errors import InputError
 from recross.records import Qrels
-from recross.runs import Run, tied_queries
+from recross.runs import Run, count_tied_queries
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def account(run: Run, qrels: Qrels, asked: Sequence[str], depth: int) -> dict[st
         "scored": sum(bool(run.rankings.get(query_id)) for query_id in asked),
         "without_qrels": sum(query_id not in qrels for query_id in asked),
         "short": sum(len(run.rankings.get(query_id, ())) < depth for query_id in asked),
-        "tied": tied_queries(run),
+        "tied": count_tied_queries(run),
     }
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from recross.errors import InputError
-from recross.seeding import generator
+from recross.seeding import make_generator
 
 Test = Literal["randomisation", "t"]
 TESTS: tuple[Test, ...] = get_args(Test)
@@ -41,13 +41,13 @@ def pair_differences(
     return np.array([system[query] - baseline[query] for query in queries])
 
 
-def outcomes(differences: npt.NDArray[np.float64]) -> Outcomes:
+def count_outcomes(differences: npt.NDArray[np.float64]) -> Outcomes:
     """Count wins, ties and losses."""
     wins, losses = int((differences > SAME).sum()), int((differences < -SAME).sum())
     return Outcomes(wins, len(differences) - wins - losses, losses)
 
 
-def paired_p_value(
+def compute_p_value(
     system: Mapping[str, float], baseline: Mapping[str, float], test: Test = "randomisation"
 ) -> float:
     """Two-sided p-value of the mean per-query difference over the queries both have.
@@ -63,11 +63,11 @@ def paired_p_value(
     if np.abs(differences).max() <= SAME:
         return 1.0
     if test == "t":
-        return _student(differences)
-    return _randomisation(differences[differences != 0])
+        return _test_student(differences)
+    return _test_randomisation(differences[differences != 0])
 
 
-def _student(differences: npt.NDArray[np.float64]) -> float:
+def _test_student(differences: npt.NDArray[np.float64]) -> float:
     if len(differences) < 2:
         return 1.0
     if np.ptp(differences) <= SAME:  # no variance: scipy would divide by it
@@ -75,8 +75,8 @@ def _student(differences: npt.NDArray[np.float64]) -> float:
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
-def _randomisation(differences: npt.NDArray[np.float64]) -> float:
-    rng = generator(0, "randomisation")
+def _test_randomisation(differences: npt.NDArray[np.float64]) -> float:
+    rng = make_generator(0, "randomisation")
     observed = abs(differences.sum())
     extreme = 0
     for _ in range(PERMUTATIONS // 1000):
@@ -85,7 +85,7 @@ def _randomisation(differences: npt.NDArray[np.float64]) -> float:
     return (extreme + 1) / (PERMUTATIONS + 1)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def adjust_p_values(p_values: Sequence[float]) -> list[float]:
     """Adjust p-values for their number (Holm 1979); the order of the input is kept."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted = [0.0] * len(p_values)
@@ -100,7 +100,7 @@ def bootstrap_interval(
     values: Sequence[float], confidence: float = 0.95, samples: int = 2000
 ) -> tuple[float, float]:
     """Percentile interval of the mean under resampling of the queries."""
-    rng = generator(0, "bootstrap")
+    rng = make_generator(0, "bootstrap")
     sample = np.asarray(values, dtype=np.float64)
     means = sample[rng.integers(0, len(sample), (samples, len(sample)))].mean(axis=1)
     tail = (1 - confidence) / 2

@@ -13,7 +13,7 @@ from recross.experiment.experiment import Experiment
 from recross.experiment.place import Place
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.session import Session
-from recross.machine.environment import environment
+from recross.machine.environment import describe_environment
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import describe
@@ -63,7 +63,7 @@ class CheckpointTraining(Experiment):
         Raises:
             InputError: the re-ranker has no network to train, or training is ``none``.
         """
-        write_json(self.folder / "environment.json", environment(self.hardware))
+        write_json(self.folder / "environment.json", describe_environment(self.hardware))
         log = self.tracking.open(self.folder, self.study, self.name, describe(self))
         _, training = self.train(self.collection.load(), log)
         if not training:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from recross.checkpoints.location import revisions_of
+from recross.checkpoints.location import find_revisions
 from recross.collections.collection import Collection, CollectionSource
 from recross.errors import InputError
 from recross.evaluation.latency import Latency, measure_reranking, measure_search
@@ -29,9 +29,9 @@ from recross.experiment.results import (
     write_files,
 )
 from recross.experiment.texts import texts_to_show
-from recross.inference.cache.score_cache import ScoreCache, caches_off
+from recross.inference.cache.score_cache import ScoreCache, turn_caches_off
 from recross.inference.session import Session
-from recross.machine.environment import environment, read_command_line
+from recross.machine.environment import describe_environment, read_command_line
 from recross.machine.hardware import Hardware
 from recross.parts.identity import describe, fingerprint
 from recross.rerankers.composed.interpolation import Interpolation, choose_interpolation
@@ -155,7 +155,7 @@ class Experiment:
         logger.info("%s, seed %d", self.name, self.seed)
         start = time.perf_counter()
         self._check_networks()
-        write_json(self.folder / "environment.json", environment(self.hardware))
+        write_json(self.folder / "environment.json", describe_environment(self.hardware))
         log = self.tracking.open(self.folder, self.study, self.name, describe(self))
         collection = self.collection.load()
         reranker, training = self.train(collection, log)
@@ -203,7 +203,7 @@ class Experiment:
             "reranks": self.reranker.reranks,
             "candidates": self.candidates,
             "base_checkpoint": self.reranker.base_checkpoint,
-            "revisions": revisions_of(part.base_checkpoint for part in self.reranker.networks()),
+            "revisions": find_revisions(part.base_checkpoint for part in self.reranker.networks()),
             "fingerprint": self.fingerprint,
         }
 
@@ -304,7 +304,7 @@ class Experiment:
         first_stage_ms = measure_search(search, query_ids)
         if not reranker.reranks:
             return None, first_stage_ms
-        with caches_off():
+        with turn_caches_off():
             latency = measure_reranking(reranker.rerank, search(query_ids), collection)
         return latency, first_stage_ms
 

@@ -19,7 +19,7 @@ from recross.inference.engine import Engine
 from recross.inference.session import Session
 from recross.records import Qrels
 from recross.runs import Run
-from recross.seeding import generator
+from recross.seeding import make_generator
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class QualityGate:
 
     def sample(self, query_ids: Sequence[str]) -> list[str]:
         """The queries that are compared: always the same ones of the same list."""
-        order = generator(0, "quality_gate").permutation(len(query_ids))
+        order = make_generator(0, "quality_gate").permutation(len(query_ids))
         return [query_ids[number] for number in sorted(order[: self.queries].tolist())]
 
     def check(

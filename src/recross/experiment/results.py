@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from recross.collections.collection import Collection
-from recross.evaluation.latency import Latency, peak_memory_mb
+from recross.evaluation.latency import Latency, measure_peak_memory_mb
 from recross.evaluation.measures import Evaluation, account, evaluate
-from recross.evaluation.significance import bootstrap_interval, paired_p_value
+from recross.evaluation.significance import bootstrap_interval, compute_p_value
 from recross.records import Cost
 from recross.rerankers.composed.interpolation import Interpolation
 from recross.runs import Run
@@ -94,7 +94,7 @@ def record(
         "tokens_per_second": latency.tokens_per_second if latency else None,
         "parameters": outcome.parameters,
         "size_mb": outcome.parameters * 4 / 1e6 if outcome.parameters else None,
-        "peak_memory_mb": peak_memory_mb(),
+        "peak_memory_mb": measure_peak_memory_mb(),
         "training": dict(outcome.training),
         "quality_gate": outcome.quality_gate,
         "queries": account(outcome.reranked, collection.qrels(split), asked, depth),
@@ -164,7 +164,7 @@ def _intervals(evaluation: Evaluation) -> dict[str, tuple[float, float]]:
 
 def _p_values(system: Evaluation, baseline: Evaluation) -> dict[str, float]:
     return {
-        name: paired_p_value(values, baseline.per_query[name])
+        name: compute_p_value(values, baseline.per_query[name])
         for name, values in system.per_query.items()
     }
 

@@ -28,7 +28,7 @@ class BatchSize:
         """Tokens that the next batch may hold."""
         return self.tokens
 
-    def took(self, tokens: int, seconds: float) -> None:
+    def record(self, tokens: int, seconds: float) -> None:
         """Hear how long a batch took."""
 
     def does_not_fit(self, tokens: int) -> None:
@@ -50,7 +50,7 @@ class ProbedBatchSize(BatchSize):
         self._found = False
         self._lock = threading.Lock()
 
-    def took(self, tokens: int, seconds: float) -> None:
+    def record(self, tokens: int, seconds: float) -> None:
         """Hear how long a batch took, and go on to the next size after ``TRIES`` full ones."""
         with self._lock:
             if self._found or not self.tokens * 0.75 <= tokens <= self.tokens:

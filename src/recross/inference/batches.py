@@ -77,15 +77,15 @@ class PackedBatch:
         return tokens, segments, mask
 
 
-def padding_token(config: Any) -> int | None:
+def find_padding_token(config: Any) -> int | None:
     """The token that a model of transformers takes for padding; ``None`` where it knows none."""
     token: int | None = config.get_text_config().pad_token_id
     return token
 
 
-def masked_filler(config: Any) -> int:
+def find_masked_filler(config: Any) -> int:
     """What to pad with where the attention mask alone says what is read: any token will do."""
-    return padding_token(config) or 0
+    return find_padding_token(config) or 0
 
 
 def by_length(lengths: Ints) -> Ints:

@@ -14,7 +14,7 @@ import torch
 
 from recross.collections.collection import Collection
 from recross.inference.batches import PackedBatch
-from recross.inference.cache.identity import scorer_name
+from recross.inference.cache.identity import name_scorer
 from recross.inference.cache.kept_scores import KeptScores
 from recross.inference.items import Portion, Scores, TextItem, number_texts
 from recross.inference.network import Forward, Network
@@ -122,7 +122,7 @@ class Engine:
         cache = self.session.cache
         if cache is None or not cache.enabled:
             return KeptScores(None, "")
-        return KeptScores(cache, scorer_name(self.network, self.session.hardware))
+        return KeptScores(cache, name_scorer(self.network, self.session.hardware))
 
     def _scoring_on_one_device(self, network: Network) -> partial[Scores]:
         return partial(_score_batch, network.inference(self.session), self.session.hardware.device)

@@ -18,7 +18,7 @@ from recross.checkpoints.contracts import Contract, check_precision
 from recross.checkpoints.resolution import save_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders.affine import LiveAffine, MakeAffine, frozen_affine
+from recross.inference.encoders.affine import LiveAffine, MakeAffine, freeze_affine
 from recross.inference.encoders.encoder import Encoder, EncoderForward
 from recross.inference.preparation import Preparation, merge, prepare
 from recross.inference.read_outs import ReadOut
@@ -152,7 +152,7 @@ class Network(nn.Module, ABC):
 
     def frozen(self, hardware: Hardware) -> EncoderForward:
         """The encoder's forward over copies of the weights as they are now."""
-        make = frozen_affine(hardware.dtype, hardware.batch_tokens)
+        make = freeze_affine(hardware.dtype, hardware.batch_tokens)
         return self.forward_with(make, hardware.dtype)
 
     def prepare_training(self, settings: Preparation) -> None:

@@ -83,7 +83,7 @@ class Runner(Generic[Batch, _Result]):
                     start = time.perf_counter()
                     with torch.inference_mode():
                         results.append((rows, work(sequences.take(rows))))
-                    self._size.took(tokens, time.perf_counter() - start)
+                    self._size.record(tokens, time.perf_counter() - start)
                 except (RuntimeError, MemoryError) as error:
                     if len(rows) == 1 or not is_out_of_memory(error):
                         raise

@@ -63,7 +63,7 @@ class Sequences:
     def take(self, which: Sequence[int] | Ints) -> Sequences:
         """These sequences, in this order."""
         which = np.asarray(which, dtype=np.int64)
-        indices, offsets = spans(self.offsets[which], self.lengths[which])
+        indices, offsets = lay_out_spans(self.offsets[which], self.lengths[which])
         return Sequences(self.tokens[indices], self.segments[indices], offsets)
 
 
@@ -107,7 +107,7 @@ class Joiner:
         counts = np.empty_like(pieces)
         pieces[:, 0::2], pieces[:, 1::2] = literals, text_pieces
         counts[:, 0::2], counts[:, 1::2] = sizes[literals], kept
-        token_indices, _ = spans(begins[pieces].ravel(), counts.ravel())
+        token_indices, _ = lay_out_spans(begins[pieces].ravel(), counts.ravel())
         lost = sizes[text_pieces] - kept
         segments = np.tile(np.array(template.segments, dtype=np.int64), len(items))
         return Sequences(
@@ -123,14 +123,14 @@ class Joiner:
         """How many tokens of each text stay; ``lengths`` and result are ``(B, texts)``."""
         room = max(self.max_length - self.template.size, 0)
         if self.max_query_length is None:
-            return longest_first(lengths, room)
+            return cut_longest_first(lengths, room)
         kept = lengths.copy()
         kept[:, 0] = np.minimum(lengths[:, 0], min(self.max_query_length, room))
-        kept[:, 1:] = longest_first(lengths[:, 1:], room - kept[:, 0])
+        kept[:, 1:] = cut_longest_first(lengths[:, 1:], room - kept[:, 0])
         return kept
 
 
-def longest_first(lengths: Ints, room: int | Ints) -> Ints:
+def cut_longest_first(lengths: Ints, room: int | Ints) -> Ints:
     """Cut the longest texts of each row until the row fits; ``lengths`` ``(B, N)``.
 
     For a pair this is the truncation of the ``tokenizers`` library, as the published BERT
@@ -232,7 +232,7 @@ def prompt_template(tokenizer: Any, prompt: str, end: Sequence[int] = ()) -> Tem
     return Template(joined, (0,) * (2 * len(slots) + 1))
 
 
-def spans(begins: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+def lay_out_spans(begins: Ints, lengths: Ints) -> tuple[Ints, Ints]:
     """Return the indices of spans laid end to end, and where each span then begins ``(n + 1,)``.
 
     Spans that begin at ``5, 0`` and are ``2, 3`` long have the indices ``5 6 0 1 2`` and then begin

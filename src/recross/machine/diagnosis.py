@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from recross.machine.backends import NEEDS, Backend, find_missing_packages
-from recross.machine.environment import environment
+from recross.machine.environment import describe_environment
 from recross.machine.hardware import Hardware
 from recross.machine.processor import bf16_is_faster, measure_bf16_time_share, time_product
 from recross.store import DEFAULT_STORE
@@ -30,7 +30,7 @@ OPTIONAL = {
 
 def diagnose(store: Path = DEFAULT_STORE) -> str:
     """Processor, instruction sets, packages, store, and the hardware option that fits."""
-    found = environment(Hardware())
+    found = describe_environment(Hardware())
     lines = [
         f"processor         {found['processor']}, {found['cores']} usable cores",
         f"instruction sets  {', '.join(found['instruction_sets']) or 'none known'}",

@@ -22,10 +22,10 @@ _PACKAGES = (
 INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
-def environment(hardware: Hardware) -> dict[str, Any]:
+def describe_environment(hardware: Hardware) -> dict[str, Any]:
     """Everything about this machine and installation that a reader of a number may ask."""
     return {
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {name: _find_version(name) for name in _PACKAGES},
         "python": sys.version.split()[0],
         "system": platform.platform(),
         "processor": read_processor_name(),
@@ -51,13 +51,13 @@ def read_command_line() -> list[str]:
 
 def read_git_state(folder: Path) -> dict[str, Any] | None:
     """Commit and whether files differ from it; ``None`` outside a checkout."""
-    commit = _git(folder, "rev-parse", "HEAD")
+    commit = _run_git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None
-    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
+    return {"commit": commit, "dirty": bool(_run_git(folder, "status", "--porcelain"))}
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def _run_git(folder: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False
@@ -67,7 +67,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _version(name: str) -> str | None:
+def _find_version(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -27,7 +27,7 @@ class Filter(Protocol):
         them. A positive that gets no score gives no bound.
         """
 
-    def highest(self, positive_score: float | None) -> float:
+    def find_highest(self, positive_score: float | None) -> float:
         """The highest score that a negative may have beside a positive of this score."""
 
 
@@ -55,7 +55,7 @@ class Margin:
         """The source's own scores."""
         return candidates
 
-    def highest(self, positive_score: float | None) -> float:
+    def find_highest(self, positive_score: float | None) -> float:
         """The lower of both bounds."""
         if positive_score is None:
             return math.inf
@@ -93,7 +93,7 @@ class Denoising:
             asked[query_id] = {**dict.fromkeys(positives[query_id], lowest), **known}
         return self.reranker.rerank(Run.from_scores(candidates.name, asked), collection)
 
-    def highest(self, positive_score: float | None) -> float:
+    def find_highest(self, positive_score: float | None) -> float:
         """The lower of both bounds."""
         bound = math.inf if self.threshold is None else self.threshold
         if self.margin is None or positive_score is None:

@@ -16,7 +16,7 @@ GUARDS = ("relevant", "copy_of_relevant")
 """Reasons that no strategy can switch off."""
 
 
-def known_positives(collection: Collection, split: str) -> dict[str, tuple[str, ...]]:
+def find_known_positives(collection: Collection, split: str) -> dict[str, tuple[str, ...]]:
     """The relevant documents of each query of a split that the collection holds, sorted."""
     positives = {
         query_id: tuple(
@@ -68,7 +68,7 @@ class Sieve:
             for positive in self._positives[query_id]:
                 score = scores.get(positive)
                 self._unbounded[name] += score is None
-                self._bar(name, query_id, positive, scores, rule.highest(score))
+                self._bar(name, query_id, positive, scores, rule.find_highest(score))
             self._forget_what_is_barred_everywhere(query_id)
 
     def pool(self) -> CandidatePool:

@@ -30,7 +30,7 @@ class CandidatePool:
     barred: Barred
     counts: Mapping[str, Any]
 
-    def allowed(self, query_id: str, positive: str) -> list[str]:
+    def list_allowed(self, query_id: str, positive: str) -> list[str]:
         """The documents that may stand beside one positive, best first."""
         barred = frozenset(self.barred.get(query_id, {}).get(positive, ()))
         ranking = self.candidates.rankings.get(query_id, ())

@@ -13,7 +13,7 @@ from numpy.random import Generator
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.negatives.filters import Filter
-from recross.negatives.mining import GUARDS, Sieve, known_positives
+from recross.negatives.mining import GUARDS, Sieve, find_known_positives
 from recross.negatives.pool import CandidatePool
 from recross.negatives.sampler import NegativeSampler
 from recross.parts.bounds import Ge, checked
@@ -70,7 +70,7 @@ class RankWindow(NegativeSampler):
     def _mine(
         self, collection: Collection, split: str, store: Store, folder: Path
     ) -> Mapping[str, Any]:
-        positives = known_positives(collection, split)
+        positives = find_known_positives(collection, split)
         candidates = Run("empty", {})
         if positives:
             query_ids = list(positives)
@@ -103,7 +103,7 @@ class FromPool:
 
     def draw(self, query_id: str, positive: str, size: int, rng: Generator) -> list[str]:
         """Choose from what may stand beside the positive."""
-        return self.choose(self.pool.allowed(query_id, positive), size, rng)
+        return self.choose(self.pool.list_allowed(query_id, positive), size, rng)
 
     def first_stage_scores(self, query_id: str, doc_ids: Sequence[str]) -> tuple[float, ...]:
         """The scores that the pool's source gave to positives and allowed documents."""

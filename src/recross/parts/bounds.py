@@ -19,7 +19,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from recross.errors import InputError
 
-__all__ = ["Ge", "Gt", "Le", "Lt", "adapter", "checked", "find_problems"]
+__all__ = ["Ge", "Gt", "Le", "Lt", "checked", "find_problems", "make_adapter"]
 
 PLAIN = {
     int: "a whole number",
@@ -42,7 +42,7 @@ def checked(part: type[_Checked]) -> type[_Checked]:
     own = getattr(part, "__post_init__", None)  # its own, or what it inherits
 
     def check(self: Any) -> None:
-        for name, hint in _plain_hints(type(self)).items():  # type: ignore[arg-type]
+        for name, hint in _find_plain_hints(type(self)).items():  # type: ignore[arg-type]
             for where, problem in find_problems(hint, getattr(self, name)):
                 raise InputError(f"{name}{where} {problem}")
         if own is not None:
@@ -64,7 +64,7 @@ def find_problems(hint: Any, value: Any) -> Iterator[tuple[str, str]]:
         yield "", f"must be a finite number, got {value!r}"
     else:
         try:
-            adapter(hint).validate_python(value)
+            make_adapter(hint).validate_python(value)
         except ValidationError as error:
             yield from _say(error, hint, value)
 
@@ -88,7 +88,7 @@ def _plain_message(message: str) -> str:
 
 
 @cache
-def adapter(hint: Any) -> TypeAdapter[Any]:
+def make_adapter(hint: Any) -> TypeAdapter[Any]:
     """What checks values of a hint and converts them, such as text to a path."""
     if inspect.isclass(hint) and hasattr(hint, "__dataclass_fields__"):
         return TypeAdapter(hint)
@@ -96,7 +96,7 @@ def adapter(hint: Any) -> TypeAdapter[Any]:
 
 
 @cache
-def _plain_hints(part: Any) -> Mapping[str, Any]:
+def _find_plain_hints(part: Any) -> Mapping[str, Any]:
     """Annotations of the fields that hold plain values, their bounds included."""
     hints = get_type_hints(part, include_extras=True)
     declared = getattr(part, "__dataclass_fields__", {})

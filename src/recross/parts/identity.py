@@ -50,7 +50,7 @@ def describe(value: Any) -> Any:
             for declared in fields(value)
             if declared.compare and _tells(declared, getattr(value, declared.name))
         }
-        return {"class": class_name(kind), **_describe_origin(kind), **named}
+        return {"class": name_class(kind), **_describe_origin(kind), **named}
     if isinstance(value, Mapping):
         return {str(key): describe(item) for key, item in value.items()}
     if isinstance(value, frozenset | set):
@@ -64,7 +64,7 @@ def describe(value: Any) -> Any:
     raise TypeError(f"cannot describe a {type(value).__name__}: {value!r}")
 
 
-def class_name(kind: type) -> str:
+def name_class(kind: type) -> str:
     """The class's own name, wherever its module stands; with its module if it is not ours."""
     ours = kind.__module__.startswith("recross.")
     return kind.__qualname__ if ours else f"{kind.__module__}.{kind.__qualname__}"

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from recross.errors import InputError
 from recross.report.finished import find_finished
-from recross.report.parity import judge, measured_values, parity_table
+from recross.report.parity import collect_measured_values, format_parity, judge
 from recross.report.references import (
+    find_reference_file,
+    find_reference_files,
     read_values,
-    reference_file,
-    reference_files,
     write_measured,
 )
 
@@ -34,16 +34,18 @@ def check(folders: Sequence[Path], reference: Path | None = None) -> bool:
     """
     records = [one.record for one in find_finished(folders)]
     studies = {record["study"] for record in records} | {folder.name for folder in folders}
-    verdicts = judge(records, read_values([reference] if reference else reference_files(), studies))
+    verdicts = judge(
+        records, read_values([reference] if reference else find_reference_files(), studies)
+    )
     if not verdicts:
         logger.error("no reference values for %s: nothing was checked", ", ".join(sorted(studies)))
         return False
-    sys.stdout.write("\n" + parity_table(verdicts))
+    sys.stdout.write("\n" + format_parity(verdicts))
     for verdict in verdicts:
         if verdict.verdict != "met":
             logger.error("%s: %s", verdict.verdict, verdict)
     counts: Counter[str] = Counter(verdict.verdict for verdict in verdicts)
-    logger.info("%s of %d reference values", _said(counts), len(verdicts))
+    logger.info("%s of %d reference values", _format_counts(counts), len(verdicts))
     compared = {verdict.reference.study for verdict in verdicts if verdict.verdict == "met"}
     asked = {verdict.reference.study for verdict in verdicts}
     for study in sorted(asked - compared):
@@ -65,15 +67,15 @@ def write_reference(
     if not records:
         raise InputError(f"no finished experiment under {', '.join(map(str, folders))}")
     source = f"own run of recross {importlib.metadata.version('recross')}, {date.today()}"
-    values = measured_values(records, tolerance, source)
+    values = collect_measured_values(records, tolerance, source)
     written = []
     for study in dict.fromkeys(value.study for value in values):
-        path = reference or reference_file(study)
+        path = reference or find_reference_file(study)
         write_measured(path, [value for value in values if value.study == study])
         written.append(path)
     logger.info("wrote %s", ", ".join(map(str, dict.fromkeys(written))))
     return written
 
 
-def _said(counts: Counter[str]) -> str:
+def _format_counts(counts: Counter[str]) -> str:
     return ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items()))

@@ -11,9 +11,9 @@ from recross.errors import InputError
 from recross.report.finished import find_finished
 from recross.report.page.page import write_page
 from recross.report.plots import plot_quality_latency
-from recross.report.references import reference_files
+from recross.report.references import find_reference_files
 from recross.report.tables.rows import make_rows, read_references
-from recross.report.tables.table import markdown, write_table
+from recross.report.tables.table import format_markdown, write_table
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +27,11 @@ def collate(folders: Sequence[Path], reference: Path | None = None) -> None:
     finished = find_finished(folders)
     results = [one.record for one in finished]
     studies = {folder.name for folder in folders} | {result["study"] for result in results}
-    files = [reference] if reference else reference_files()
+    files = [reference] if reference else find_reference_files()
     rows = make_rows(results, read_references(files, studies))
     if not rows:
         raise InputError(f"no finished experiment under {', '.join(map(str, folders))}")
     written = [*write_table(rows, folders[0]), *plot_quality_latency(rows, folders[0])]
     written.append(write_page(rows, finished, folders[0]))
-    sys.stdout.write(markdown(rows))
+    sys.stdout.write(format_markdown(rows))
     logger.info("wrote %s", ", ".join(map(str, written)))

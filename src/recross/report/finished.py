@@ -32,11 +32,11 @@ def find_finished(folders: Sequence[Path]) -> list[Finished]:
         for path in sorted(folder.rglob(RESULT)):
             record = read_result(path.parent)
             if record and record["status"] == "done":
-                finished.append(_finished(path.parent, record))
+                finished.append(_check_finished(path.parent, record))
     return finished
 
 
-def _finished(folder: Path, record: Mapping[str, Any]) -> Finished:
+def _check_finished(folder: Path, record: Mapping[str, Any]) -> Finished:
     if not is_finished(record):
         lacking = next(fact for fact in FACTS if fact not in record)
         raise InputError(

@@ -35,7 +35,7 @@ class Verdict:
         """Values over other candidates are not comparable; what was not measured is missed."""
         if self.difference is None:
             return "missed"
-        if _plain(self.candidates or "") != _plain(self.reference.candidates):
+        if _normalise(self.candidates or "") != _normalise(self.reference.candidates):
             return "not comparable"
         # a value that is printed with four digits may be off by half of the last one
         return "met" if abs(self.difference) <= (self.reference.tolerance or 0) + 5e-5 else "missed"
@@ -58,7 +58,7 @@ def judge(records: Sequence[_Record], values: Sequence[ReferenceValue]) -> list[
     verdicts = []
     for study in dict.fromkeys(value.study for value in values):
         own = [record for record in records if record["study"] == study]
-        rows = {_label(row): row for row in make_rows(own, {})}
+        rows = {_name_row(row): row for row in make_rows(own, {})}
         for value in values:
             if value.study == study and value.is_checked:
                 row = rows.get(value.label)
@@ -67,14 +67,14 @@ def judge(records: Sequence[_Record], values: Sequence[ReferenceValue]) -> list[
     return verdicts
 
 
-def parity_table(verdicts: Sequence[Verdict]) -> str:
+def format_parity(verdicts: Sequence[Verdict]) -> str:
     """Every reference value with what was measured, as a Markdown table."""
     header = ("row", "measure", "candidates", "measured", "reference", "difference", "tolerance")
     lines = [
         (
             verdict.reference.label,
             verdict.reference.measure,
-            _both(verdict),
+            _format_candidates(verdict),
             MISSING if verdict.measured is None else f"{verdict.measured:.4f}",
             f"{verdict.reference.value:.4f}",
             MISSING if verdict.difference is None else f"{verdict.difference:+.4f}",
@@ -86,7 +86,7 @@ def parity_table(verdicts: Sequence[Verdict]) -> str:
     return "\n".join(aligned_table((*header, "verdict"), lines, words=3)) + "\n"
 
 
-def measured_values(
+def collect_measured_values(
     records: Sequence[_Record], tolerance: float, source: str
 ) -> list[ReferenceValue]:
     """The measures and sizes of these experiments, to hold later runs against; no latencies."""
@@ -94,7 +94,7 @@ def measured_values(
     for study in dict.fromkeys(record["study"] for record in records):
         own = [record for record in records if record["study"] == study]
         for row in make_rows(own, {}):
-            label = _label(row)
+            label = _name_row(row)
             candidates = _candidates_of(label, own) or ""
             found = {name: (value.mean, tolerance) for name, value in row.measures.items()}
             if row.size_mb and INTERPOLATED not in row.label:
@@ -114,7 +114,7 @@ def _candidates_of(label: str, records: Sequence[_Record]) -> str | None:
     return " and ".join(dict.fromkeys(found)) or None
 
 
-def _label(row: Row) -> str:
+def _name_row(row: Row) -> str:
     """A row's label without the interpolation's weight, which may differ from run to run."""
     label, mixed, _ = row.label.partition(INTERPOLATED)
     return label + mixed
@@ -129,11 +129,11 @@ def _measured(row: Row, measure: str) -> float | None:
     return value.mean if value else None
 
 
-def _both(verdict: Verdict) -> str:
+def _format_candidates(verdict: Verdict) -> str:
     if verdict.verdict == "not comparable":
         return f"{verdict.candidates}; reference: {verdict.reference.candidates}"
     return verdict.reference.candidates
 
 
-def _plain(candidates: str) -> str:
+def _normalise(candidates: str) -> str:
     return " ".join(candidates.lower().split())

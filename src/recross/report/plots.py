@@ -13,7 +13,7 @@ def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
 
     Rows without a latency are left out; without any such row nothing is drawn.
     """
-    points = [(row, _milliseconds(row)) for row in rows if row.measures]
+    points = [(row, _find_milliseconds(row)) for row in rows if row.measures]
     drawn = [(row, latency) for row, latency in points if latency]
     if not drawn:
         return []
@@ -52,7 +52,7 @@ def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
     return paths
 
 
-def _milliseconds(row: Row) -> float | None:
+def _find_milliseconds(row: Row) -> float | None:
     return row.latency["p50"] if row.latency else row.first_stage_ms
 
 

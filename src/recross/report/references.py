@@ -63,12 +63,14 @@ def read_values(paths: Iterable[Path], studies: Collection[str] = ()) -> list[Re
     """
     found = []
     for path in paths:
-        values = [_value(line, place) for place, line in csv_lines(path, _COLUMNS, "reference")]
+        values = [
+            _value(line, place) for place, line in read_csv_lines(path, _COLUMNS, "reference")
+        ]
         found += [value for value in values if not studies or value.study in studies]
     return found
 
 
-def csv_lines(
+def read_csv_lines(
     path: Path, columns: Sequence[str], what: str
 ) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Lines of a CSV file by column, each with its place for an error to name.
@@ -120,17 +122,17 @@ def _value(line: Mapping[str, str], place: str) -> ReferenceValue:
         raise InputError(f"{place}: {error}") from None
 
 
-def reference_files() -> list[Path]:
+def find_reference_files() -> list[Path]:
     """Files of reference values shipped with the studies of ``experiments/``."""
-    return sorted(_studies().glob("*/reference.csv"))
+    return sorted(_find_studies().glob("*/reference.csv"))
 
 
-def reference_file(study: str) -> Path:
+def find_reference_file(study: str) -> Path:
     """Where the reference values of a study stand, or would stand."""
-    return _studies() / study / "reference.csv"
+    return _find_studies() / study / "reference.csv"
 
 
-def _studies() -> Path:
+def _find_studies() -> Path:
     """``experiments/``: the checkout's, or the installed package's own."""
     package = Path(__file__).parents[1]
     checkout = package.parents[1] / "experiments"

@@ -13,7 +13,7 @@ from recross.inference.encoders.pooled import Vectors
 from recross.records import Cost
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.biencoder import BiEncoder
-from recross.retrieval.vector_index import cosines
+from recross.retrieval.vector_index import compute_cosines
 from recross.runs import Run
 
 
@@ -79,7 +79,7 @@ class BiEncoderScore(Reranker):
         scores = {}
         for query_id, query in zip(query_ids, queries, strict=True):
             own = candidates.doc_ids(query_id)
-            (found,) = cosines(query[None], vectors_of(own))  # (N,)
+            (found,) = compute_cosines(query[None], vectors_of(own))  # (N,)
             scores[query_id] = dict(zip(own, found.tolist(), strict=True))
         pairs = sum(map(len, candidates.rankings.values()))
         run = Run.from_scores("biencoder", scores)

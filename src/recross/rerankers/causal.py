@@ -20,7 +20,7 @@ from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import PromptContract
 from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
-from recross.inference.batches import PackedBatch, masked_filler
+from recross.inference.batches import PackedBatch, find_masked_filler
 from recross.inference.encoders.families import PADDED
 from recross.inference.network import Forward, PairScorer
 from recross.inference.read_outs import READ_OUTS
@@ -94,7 +94,7 @@ class CausalNetwork(PairScorer):
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the answers, worst first, ``(B, C)``."""
         # padded on the right, where no token looks
-        tokens, _, mask = batch.padded(masked_filler(self.model.config))
+        tokens, _, mask = batch.padded(find_masked_filler(self.model.config))
         last = mask.sum(dim=1) - 1
         row = torch.arange(len(batch), device=tokens.device)
         if not self._rows_are_enough:

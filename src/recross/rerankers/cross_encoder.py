@@ -18,7 +18,7 @@ from recross.checkpoints.contracts import ClassifierContract
 from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders.backends.classifier import classifier_logits
+from recross.inference.encoders.backends.classifier import make_classifier_forward
 from recross.inference.encoders.families import classifier_of
 from recross.inference.network import Forward, PairScorer
 from recross.inference.read_outs import READ_OUTS
@@ -69,7 +69,7 @@ class PairNetwork(PairScorer):
 
     def frozen_answers(self, session: Session) -> Forward:
         """Return the logits that the session's back-end computes."""
-        return classifier_logits(self.model, session)
+        return make_classifier_forward(self.model, session)
 
     def save_weights(self, folder: Path) -> None:
         """Save in Hugging Face layout; sentence-transformers reads the same scores from it."""

@@ -19,7 +19,7 @@ from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.families import encoder_of
-from recross.inference.encoders.pooled import unit_vectors
+from recross.inference.encoders.pooled import compute_unit_vectors
 from recross.inference.network import Forward, TextEncoder
 from recross.inference.preparation import Preparation
 from recross.inference.session import Session
@@ -68,7 +68,7 @@ class DualEncoderNetwork(TextEncoder):
 
     def vectors(self, texts: PackedBatch) -> Tensor:
         """Unit vectors to train on, ``(B, D)``."""
-        return unit_vectors(self.live, self.contract.pooling, texts, self.dropout)
+        return compute_unit_vectors(self.live, self.contract.pooling, texts, self.dropout)
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Scores to train on, ``(B,)``."""
@@ -78,7 +78,7 @@ class DualEncoderNetwork(TextEncoder):
         """Return a fast scorer by cosine."""
         forward = self.frozen(session.hardware)
         return lambda batch: self._cosines(
-            batch, lambda texts: unit_vectors(forward, self.contract.pooling, texts)
+            batch, lambda texts: compute_unit_vectors(forward, self.contract.pooling, texts)
         )
 
     def prepare_training(self, settings: Preparation) -> None:

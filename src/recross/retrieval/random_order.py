@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from recross.collections.collection import Collection
 from recross.retrieval.retriever import Retriever
 from recross.runs import Run
-from recross.seeding import generator
+from recross.seeding import make_generator
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class RandomOrder(Retriever):
         doc_ids = list(collection.documents)
         scores = {}
         for query_id in query_ids:
-            rng = generator(self.seed, "random order", query_id)
+            rng = make_generator(self.seed, "random order", query_id)
             drawn = rng.choice(len(doc_ids), min(depth, len(doc_ids)), replace=False)
             scores[query_id] = {doc_ids[n]: -float(rank) for rank, n in enumerate(drawn)}
         return Run.from_scores("random", scores)

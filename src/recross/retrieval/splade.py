@@ -24,7 +24,7 @@ from torch import Tensor
 
 from recross.checkpoints import pretrained
 from recross.collections.collection import Collection
-from recross.inference.batches import PackedBatch, masked_filler
+from recross.inference.batches import PackedBatch, find_masked_filler
 from recross.inference.encoders.families import encoder_of
 from recross.inference.runner import Runner
 from recross.inference.tokens import Joiner, Sequences, text_template
@@ -144,7 +144,7 @@ def _encode_batch(
 
 def weigh_terms(model: Any, batch: PackedBatch) -> Tensor:
     """The weight of every term of the vocabulary in each text, ``(B, terms)``."""
-    tokens, segments, mask = batch.padded(masked_filler(model.config))
+    tokens, segments, mask = batch.padded(find_masked_filler(model.config))
     kinds = {"token_type_ids": segments} if getattr(model.config, "type_vocab_size", 0) > 1 else {}
     logits = model(input_ids=tokens, attention_mask=mask, **kinds).logits  # (B, L, terms)
     logits = logits.masked_fill(mask.unsqueeze(2) == 0, 0)

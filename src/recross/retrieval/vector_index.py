@@ -54,13 +54,13 @@ def search_exactly(documents: DocumentVectors, queries: Vectors, depth: int) -> 
     found = [NOTHING] * len(queries)
     for start, block in documents.blocks():
         for first in range(0, len(queries), _QUERIES_AT_ONCE):
-            products = cosines(queries[first : first + _QUERIES_AT_ONCE], block)
+            products = compute_cosines(queries[first : first + _QUERIES_AT_ONCE], block)
             for number, scores in enumerate(products, first):
                 found[number] = _add_block(found[number], start, scores, depth)
     return found
 
 
-def cosines(queries: Vectors, documents: Vectors) -> Vectors:
+def compute_cosines(queries: Vectors, documents: Vectors) -> Vectors:
     """Products of unit vectors ``(Q, N)``; equal documents have equal ones, to the last bit."""
     asked, rows = torch.from_numpy(queries), torch.from_numpy(documents)
     whole = len(rows) // TILE * TILE

@@ -79,7 +79,7 @@ class WandbLog:
     def finish(self, result: Mapping[str, Any]) -> None:
         """Record the result as summary, as a one-row table and as files, and close the run."""
         self.lines.finish(result)
-        flat = {key: value for key, value in _flat(result).items() if _is_cell(value)}
+        flat = {key: value for key, value in _flatten(result).items() if _is_cell(value)}
         self.run.summary.update(flat)
         self.run.log({"result": wandb.Table(columns=list(flat), data=[list(flat.values())])})
         if self.kept is not None:
@@ -165,11 +165,11 @@ def _run_id(folder: Path, config: Mapping[str, Any]) -> str:
     return found
 
 
-def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in record.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}/")
+            flat |= _flatten(value, f"{prefix}{key}/")
         else:
             flat[f"{prefix}{key}"] = value
     return flat

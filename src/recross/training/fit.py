@@ -89,7 +89,7 @@ def fit(
 def _collect_texts(phases: Sequence[Phase], collection: Collection) -> Collection:
     """The collection, which then knows the texts of all phases."""
     for phase in phases:
-        collection = phase.groups.texts_over(collection)
+        collection = phase.groups.put_texts_over(collection)
     return collection
 
 

@@ -17,7 +17,7 @@ from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.rerankers.reranker import Trainable
 from recross.runs import Run
-from recross.seeding import generator
+from recross.seeding import make_generator
 from recross.tracking.tracker import Log
 from recross.training.optimisation import AveragedWeights
 from recross.training.processes import Processes
@@ -77,7 +77,7 @@ class RankingModule(pl.LightningModule):
     def seed_dropout(self, part: str = "") -> None:
         """Draw dropout for this step, or a part of it, whatever was drawn before."""
         name = f"{self.progress.step} {part or self.processes.rank}"
-        seed = generator(self.training_plan.seed, "dropout", name).integers(2**63)
+        seed = make_generator(self.training_plan.seed, "dropout", name).integers(2**63)
         torch.manual_seed(int(seed))
 
     def record(self, **values: float) -> None:

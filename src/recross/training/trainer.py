@@ -15,7 +15,7 @@ from recross.parts.rebuilding import rebuild
 from recross.rerankers.reranker import NetworkReranker, Reranker, Trainable, is_trainable
 from recross.retrieval.random_order import RandomOrder
 from recross.retrieval.retriever import Retriever, retrieve_once
-from recross.seeding import generator
+from recross.seeding import make_generator
 from recross.store import Store
 from recross.tracking.tracker import Log
 from recross.training.data.leaks import LeakPolicy, find_leaks
@@ -162,7 +162,7 @@ class Trainer:
     def _make_validation(self, training: FineTuning) -> Validation:
         collection, dev = self.splits.collection, self.splits.dev
         judged = collection.qrels(dev)
-        order = generator(0, "validation").permutation(len(judged))
+        order = make_generator(0, "validation").permutation(len(judged))
         chosen = sorted(order[: training.validation_queries].tolist())
         query_ids = [list(judged)[number] for number in chosen]
         depth, every = training.validation_depth, collection.query_ids(dev)

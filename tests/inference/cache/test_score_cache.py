@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from recross.errors import InputError
 from recross.inference.cache import open_files, score_pages
-from recross.inference.cache.score_cache import LEAST_BYTES, ScoreCache, clear, stats, verify
+from recross.inference.cache.score_cache import LEAST_BYTES, ScoreCache, clear, count_scores, verify
 from recross.inference.cache.score_keys import Keys
 
 MODEL = "MiniLM, 512 tokens, fp32"
@@ -88,14 +88,14 @@ def test_empty_long_and_foreign_texts_are_texts_of_their_own(cache):
 def test_an_item_twice_in_a_batch_is_one_entry_and_its_last_score_counts(cache):
     cache.write(MODEL, [("q", "a"), ("q", "b"), ("q", "a")], [1, 2, 3])
     assert found(cache, ("q", "a"), ("q", "a"), ("q", "b")) == [3, 3, 2]
-    assert stats(cache.path).entries == 2
+    assert count_scores(cache.path).entries == 2
 
 
 def test_a_later_score_replaces_an_earlier_one_and_leaves_its_neighbours(cache):
     cache.write(MODEL, [("q", "a"), ("q", "b")], [1, 2])
     cache.write(MODEL, [("q", "c"), ("q", "a")], [3, 4])
     assert found(cache, ("q", "a"), ("q", "b"), ("q", "c")) == [4, 2, 3]
-    assert stats(cache.path).entries == 3
+    assert count_scores(cache.path).entries == 3
 
 
 def test_digests_that_share_a_half_are_told_apart():
@@ -123,7 +123,7 @@ def test_what_is_read_is_bit_for_bit_what_was_written_last(cache, batches):
         expected.update(batch)
     scores = cache.read(MODEL, list(expected))
     assert scores.tobytes() == np.array(list(expected.values()), np.float32).tobytes()
-    assert stats(cache.path).entries == len(expected)
+    assert count_scores(cache.path).entries == len(expected)
 
 
 # What is refused
@@ -240,7 +240,7 @@ def test_the_file_stays_below_its_bound_and_the_newest_scores_in_it(tmp_path):
     first = held.index(True)
     assert all(held[first:]), "the newest are kept without a gap"
     assert 90 < 400 - first <= 128, "between three and four generations of 32 pages"
-    assert stats(cache.path).entries == 200 * (400 - first)
+    assert count_scores(cache.path).entries == 200 * (400 - first)
     assert verify(cache.path) == 0
 
 
@@ -401,7 +401,7 @@ def test_threads_of_one_process_may_read_and_write_at_once(cache):
     for thread in threads:
         thread.join()
     assert not wrong
-    assert stats(cache.path).entries == 4 * 20 * 20
+    assert count_scores(cache.path).entries == 4 * 20 * 20
 
 
 def fill(path, max_bytes):
@@ -461,12 +461,12 @@ def test_a_reader_that_never_ends_stops_a_full_cache_with_one_error_and_no_longe
 
 
 def test_statistics_count_entries_of_each_scorer_and_their_age(cache):
-    assert (stats(cache.path).entries, verify(cache.path)) == (0, 0)
+    assert (count_scores(cache.path).entries, verify(cache.path)) == (0, 0)
     before = time.time()
     cache.write("first", [("q", "a"), ("p", "a")], [1, 2])
     between = time.time()
     cache.write("second \ud800", [("q", "a")], [3])
-    held = stats(cache.path)
+    held = count_scores(cache.path)
     assert held.scorers == {"first": 2, "second \ud800": 1}
     assert held.entries == 3
     assert held.bytes == (cache.path / "data.mdb").stat().st_size
@@ -495,7 +495,7 @@ def test_a_process_notices_that_another_has_cleared_the_cache(cache):
     other.join()
     assert np.isnan(found(cache, ("q", "a")))
     cache.write(MODEL, [("q", "b")], [2.0])
-    assert stats(cache.path).entries == 1
+    assert count_scores(cache.path).entries == 1
 
 
 def damage(cache, change):
@@ -521,7 +521,7 @@ def test_a_damaged_page_is_found_is_never_read_and_can_be_dropped(cache, change)
     damage(cache, change)
     cache.write(MODEL, [("p", "a")], [3])
     assert np.isnan(found(cache, ("q", "a"), ("q", "b"))).all()
-    assert stats(cache.path).entries == 1
+    assert count_scores(cache.path).entries == 1
     assert verify(cache.path) >= 1
     assert verify(cache.path, repair=True) >= 1
     assert verify(cache.path) == 0

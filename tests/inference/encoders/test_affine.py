@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from recross.inference.encoders import affine
-from recross.inference.encoders.affine import LiveAffine, frozen_affine
+from recross.inference.encoders.affine import LiveAffine, freeze_affine
 
 EXPECTED = {
     "none": lambda out: out,
@@ -24,7 +24,7 @@ def test_fused_layers_and_their_activation_are_what_torch_computes_apart(
     states = torch.randn(6, 8)
     if maker == "plain":
         monkeypatch.setattr(affine, "_has_blocked_linear", lambda: False)
-    make = LiveAffine if maker == "live" else frozen_affine(torch.float32, 6)
+    make = LiveAffine if maker == "live" else freeze_affine(torch.float32, 6)
     with torch.inference_mode():
         expected = EXPECTED[activation](torch.cat([layer(states) for layer in layers], dim=1))
         found = make(layers)(states, activation)

@@ -9,8 +9,8 @@ from recross.inference.encoders.attention import (
     Rotary,
     attend_all,
     attend_first,
+    attend_one_by_one,
     group_by_group,
-    one_by_one,
 )
 
 HEADS, SIZE = 3, 4
@@ -40,14 +40,17 @@ def by_definition(rows, groups):
 def test_both_ways_attend_as_the_definition_says_within_each_sequence(groups):
     rows = projected(groups)
     expected = by_definition(rows, groups)
-    torch.testing.assert_close(one_by_one(rows, HEADS, groups), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(attend_one_by_one(rows, HEADS, groups), expected, atol=1e-4, rtol=0)
     torch.testing.assert_close(group_by_group(rows, HEADS, groups), expected, atol=1e-4, rtol=0)
 
 
 def test_large_products_do_not_overflow():
     rows = projected([(2, 5)]) * 100  # products in the ten thousands; exp overflows at 89
     torch.testing.assert_close(
-        one_by_one(rows, HEADS, [(2, 5)]), group_by_group(rows, HEADS, [(2, 5)]), atol=1e-3, rtol=0
+        attend_one_by_one(rows, HEADS, [(2, 5)]),
+        group_by_group(rows, HEADS, [(2, 5)]),
+        atol=1e-3,
+        rtol=0,
     )
 
 

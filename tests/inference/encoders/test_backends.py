@@ -7,7 +7,7 @@ import torch
 from recross import load_reranker
 from recross.errors import InputError
 from recross.inference.encoders.backends import int8_affine
-from recross.inference.encoders.backends.int8_affine import quantised_rows, quantised_weight
+from recross.inference.encoders.backends.int8_affine import quantise_rows, quantise_weight
 from recross.inference.session import Session
 from recross.machine import backends as machine_backends
 from recross.machine.hardware import Hardware
@@ -119,11 +119,11 @@ def test_the_compiled_forward_scores_like_torchs(tiny_bert, monkeypatch):
 
 def test_a_code_is_off_by_half_a_step_at_most():
     states = torch.tensor([[1.0, -1.55, 0.5, 0.013], [2.0, 2.0, 2.0, 2.0]])
-    codes, low, steps = quantised_rows(states)
+    codes, low, steps = quantise_rows(states)
     assert steps[0].item() == pytest.approx(0.01)
     assert low[:, 0].tolist() == pytest.approx([-1.55, 2.0])
     assert codes[0].tolist() == [255, 0, 205, 156]  # 255, 0, 205, 156.3
     torch.testing.assert_close(low + steps * codes, states, atol=0.005, rtol=0)
-    weight, steps = quantised_weight(torch.tensor([[1.27, -0.5], [0.0, 0.0]]))
+    weight, steps = quantise_weight(torch.tensor([[1.27, -0.5], [0.0, 0.0]]))
     assert weight.tolist() == [[127, -50], [0, 0]]
     assert steps[0].item() == pytest.approx(0.01)

@@ -6,7 +6,7 @@ from transformers import AutoModelForSequenceClassification
 
 from recross.inference.batches import PackedBatch, by_length
 from recross.inference.encoders import affine
-from recross.inference.encoders.affine import LiveAffine, frozen_affine
+from recross.inference.encoders.affine import LiveAffine, freeze_affine
 from recross.inference.encoders.families import classifier_of
 from recross.inference.tokens import Sequences
 from tests.conftest import save_tiny
@@ -41,7 +41,7 @@ def test_the_packed_forward_equals_hugging_faces_padded_one(model):
     assert classifier_of(model).packs
     with torch.inference_mode():
         expected = padded_logits(model, batch)
-        for make in (frozen_affine(torch.float32, 512), LiveAffine):
+        for make in (freeze_affine(torch.float32, 512), LiveAffine):
             found = logits(model, batch, make)
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
@@ -76,8 +76,8 @@ def test_its_gradients_equal_the_padded_ones(model):
 def test_bf16_keeps_the_order_and_its_scores_do_not_depend_on_neighbours(model):
     batch = random_batch(count=40)
     with torch.inference_mode():
-        exact = logits(model, batch, frozen_affine(torch.float32, 512))
-        make = frozen_affine(torch.bfloat16, 512)
+        exact = logits(model, batch, freeze_affine(torch.float32, 512))
+        make = freeze_affine(torch.bfloat16, 512)
         rough = logits(model, batch, make, torch.bfloat16)
         last = int(batch.starts[-1])
         alone = PackedBatch(
@@ -111,7 +111,7 @@ def without_half_products(monkeypatch):
 @pytest.mark.usefixtures("without_half_products")
 def test_a_processor_without_half_products_computes_bf16_by_ordinary_ones(model, monkeypatch):
     def half():
-        return logits(model, random_batch(), frozen_affine(torch.bfloat16, 512), torch.bfloat16)
+        return logits(model, random_batch(), freeze_affine(torch.bfloat16, 512), torch.bfloat16)
 
     with torch.inference_mode():
         found = half()
@@ -125,7 +125,7 @@ def test_without_the_blocked_operators_the_result_is_the_same(model, monkeypatch
     batch = random_batch()
     with torch.inference_mode():
         expected = padded_logits(model, batch)
-        found = logits(model, batch, frozen_affine(torch.float32, 512))
+        found = logits(model, batch, freeze_affine(torch.float32, 512))
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 

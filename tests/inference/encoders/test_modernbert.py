@@ -11,7 +11,7 @@ from transformers import ModernBertForSequenceClassification as ModernBert
 
 from recross.command.cli import main
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders.affine import LiveAffine, frozen_affine
+from recross.inference.encoders.affine import LiveAffine, freeze_affine
 from recross.inference.encoders.families import classifier_of, encoder_of
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.sentence_encoder import find_pooling
@@ -67,7 +67,7 @@ def test_its_logits_equal_hugging_faces(model):
     assert batch.groups[0][1] > 2 * model.config.sliding_window  # windows bind
     with torch.inference_mode():
         expected = padded_logits(model, batch)
-        for make in (frozen_affine(torch.float32, 512), LiveAffine):
+        for make in (freeze_affine(torch.float32, 512), LiveAffine):
             found = packed_logits(model, batch, make)
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
 
@@ -115,7 +115,7 @@ def test_bf16_stays_near(model):
     batch = random_batch(count=40)
     with torch.inference_mode():
         exact = packed_logits(model, batch, LiveAffine)
-        make = frozen_affine(torch.bfloat16, 512)
+        make = freeze_affine(torch.bfloat16, 512)
         rough = packed_logits(model, batch, make, torch.bfloat16)
     assert rough.dtype == torch.float32
     spread = float(exact.std())

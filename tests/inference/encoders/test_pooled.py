@@ -166,7 +166,7 @@ def test_a_batch_that_does_not_fit_in_memory_is_halved_and_gives_the_same_vector
 ):
     folder = str(checkpoints())
     expected = BiEncoder(folder, max_length=40).encode(TEXTS)
-    unit_vectors, tried = pooled.unit_vectors, []
+    unit_vectors, tried = pooled.compute_unit_vectors, []
 
     def limited(forward, pooling, batch):
         tried.append(len(batch))
@@ -174,7 +174,7 @@ def test_a_batch_that_does_not_fit_in_memory_is_halved_and_gives_the_same_vector
             raise error
         return unit_vectors(forward, pooling, batch)
 
-    monkeypatch.setattr(pooled, "unit_vectors", limited)
+    monkeypatch.setattr(pooled, "compute_unit_vectors", limited)
     load_encoder.cache_clear()  # the runner remembers what did not fit
     small = BiEncoder(folder, max_length=40)
     np.testing.assert_allclose(small.encode(TEXTS), expected, atol=1e-6)
@@ -186,7 +186,11 @@ def test_devices_share_the_encoding_of_a_collection(checkpoints, monkeypatch):
     texts = [f"{text} {number}" for number in range(8) for text in TEXTS]
     one = Hardware(threads=1, tokens_per_batch=100)
     expected = BiEncoder(folder, max_length=40, hardware=one).encode(texts)
-    unit_vectors, threads, together = pooled.unit_vectors, set(), threading.Barrier(2, timeout=120)
+    unit_vectors, threads, together = (
+        pooled.compute_unit_vectors,
+        set(),
+        threading.Barrier(2, timeout=120),
+    )
 
     def meeting(*given):
         with suppress(threading.BrokenBarrierError):  # the last batch may be alone
@@ -194,7 +198,7 @@ def test_devices_share_the_encoding_of_a_collection(checkpoints, monkeypatch):
         threads.add(threading.get_ident())
         return unit_vectors(*given)
 
-    monkeypatch.setattr(pooled, "unit_vectors", meeting)
+    monkeypatch.setattr(pooled, "compute_unit_vectors", meeting)
     two = Hardware(threads=1, tokens_per_batch=100, devices=2)
     found = BiEncoder(folder, max_length=40, hardware=two).encode(texts)
     np.testing.assert_array_equal(found, expected)

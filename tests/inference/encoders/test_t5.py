@@ -5,7 +5,7 @@ from torch import nn
 from transformers import AutoModelForSeq2SeqLM, AutoModelForTokenClassification, T5EncoderModel
 
 from recross.inference.encoders import affine
-from recross.inference.encoders.affine import LiveAffine, frozen_affine
+from recross.inference.encoders.affine import LiveAffine, freeze_affine
 from recross.inference.encoders.families import classifier_of, encoder_of
 from recross.inference.encoders.t5_decoder import first_step, head_rows
 from tests.conftest import save_tiny_t5
@@ -51,7 +51,7 @@ def test_the_packed_first_step_equals_hugging_faces_padded_one(model, opening):
     assert encoder_of(model.config).packs
     with torch.inference_mode():
         expected = padded(model, batch, opening)
-        for make in (LiveAffine, frozen_affine(torch.float32, 512)):
+        for make in (LiveAffine, freeze_affine(torch.float32, 512)):
             found = read(model, batch, make, opening)
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
@@ -68,7 +68,7 @@ def test_it_equals_the_first_step_of_generate(model):
         return_dict_in_generate=True,
     )
     with torch.inference_mode():
-        found = read(model, batch, frozen_affine(torch.float32, 512))
+        found = read(model, batch, freeze_affine(torch.float32, 512))
     torch.testing.assert_close(found, generated.scores[0][:, PIECES], atol=1e-4, rtol=0)
 
 
@@ -89,8 +89,8 @@ def test_its_gradients_equal_the_padded_ones(model, opening):
 def test_bf16_keeps_the_order(model):
     batch = random_batch(count=40)
     with torch.inference_mode():
-        exact = read(model, batch, frozen_affine(torch.float32, 512))
-        rough = read(model, batch, frozen_affine(torch.bfloat16, 512), dtype=torch.bfloat16)
+        exact = read(model, batch, freeze_affine(torch.float32, 512))
+        rough = read(model, batch, freeze_affine(torch.bfloat16, 512), dtype=torch.bfloat16)
     assert stats.kendalltau(exact[:, 1], rough[:, 1]).statistic > 0.9
 
 
@@ -98,7 +98,7 @@ def test_without_the_blocked_operators_the_result_is_the_same(model, monkeypatch
     monkeypatch.setattr(affine, "_has_blocked_linear", lambda: False)
     batch = random_batch()
     with torch.inference_mode():
-        found = read(model, batch, frozen_affine(torch.float32, 512))
+        found = read(model, batch, freeze_affine(torch.float32, 512))
         torch.testing.assert_close(found, padded(model, batch), atol=1e-4, rtol=0)
 
 
@@ -109,7 +109,7 @@ def test_an_encoder_alone_gives_its_first_token(tmp_path):
     tokens, _, mask = batch.padded(0)
     with torch.inference_mode():
         expected = model(input_ids=tokens, attention_mask=mask).logits[:, 0]
-        make = frozen_affine(torch.float32, 512)
+        make = freeze_affine(torch.float32, 512)
         found = classifier_of(model).forward(model, make, first_only=True).logits(batch)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
@@ -121,7 +121,7 @@ def test_an_encoder_without_any_head_gives_its_first_token(tmp_path):
     assert encoder_of(model.config).packs
     with torch.inference_mode():
         expected = model(input_ids=tokens, attention_mask=mask).last_hidden_state[:, 0]
-        make = frozen_affine(torch.float32, 512)
+        make = freeze_affine(torch.float32, 512)
         forward = encoder_of(model.config).forward(model, make, first_only=True)
         found = forward.first_states(batch)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)

@@ -8,8 +8,8 @@ import pytest
 from recross.experiment.texts import sampled, snippet, texts_to_show
 from recross.report.finished import find_finished
 from recross.report.page.exploration import explore, find_systems, outcome, read_texts
-from recross.report.page.page import SCRIPTS, embedded, page_data, render
-from recross.report.page.page_data import short_names, thinned
+from recross.report.page.page import SCRIPTS, embed_json, page_data, render
+from recross.report.page.page_data import shorten_names, thin
 from recross.report.tables.rows import make_rows
 from recross.runs import Run
 from recross.store import write_json
@@ -139,7 +139,7 @@ def test_a_page_that_would_grow_too_large_explores_fewer_queries(tmp_path):
     (whole,) = data_of(tmp_path)["exploration"]["groups"]
     assert len(whole["queries"]) == 160
     small = data_of(tmp_path, limit_bytes=30_000)
-    assert len(embedded(small)) < 30_000
+    assert len(embed_json(small)) < 30_000
     (group,) = small["exploration"]["groups"]
     assert [query["id"] for query in group["queries"]] == sampled(queries, 50)
     assert group["judged"] == 160
@@ -236,7 +236,7 @@ def test_points_are_latency_quality_and_size(data):
 
 
 def test_curves_are_those_of_the_log_and_a_loss_that_is_no_number_is_null(data):
-    (curve,) = json.loads(embedded(data))["curves"]
+    (curve,) = json.loads(embed_json(data))["curves"]
     assert curve["label"] == "quick"
     assert curve["loss"] == [[1, 2.0], [2, 1.0], [3, None]]
     assert curve["dev"] == {"dev MRR@10": [[2, 0.5], [3, 0.25]]}
@@ -245,9 +245,9 @@ def test_curves_are_those_of_the_log_and_a_loss_that_is_no_number_is_null(data):
 
 def test_long_losses_are_thinned_to_means():
     points = [(step, float(step)) for step in range(1, 8)]
-    assert thinned(points, 3) == [(3, 2.0), (6, 5.0), (7, 7.0)]
-    assert thinned(points, 7) == points
-    assert thinned([], 3) == []
+    assert thin(points, 3) == [(3, 2.0), (6, 5.0), (7, 7.0)]
+    assert thin(points, 7) == points
+    assert thin([], 3) == []
 
 
 def test_what_differs_between_machines_stands_apart(data):
@@ -270,10 +270,10 @@ def test_commands_can_be_pasted_into_a_shell(data):
 
 def test_labels_lose_the_overrides_that_all_share():
     labels = ["bm25.none.size=8.lr=0.1", "bm25.l2.size=8.lr=0.1, interpolated (0.30)"]
-    assert short_names(labels) == ["bm25.none", "bm25.l2, interpolated (0.30)"]
-    assert short_names(["a.size=8", "b.size=9"]) == ["a.size=8", "b.size=9"]
-    assert short_names(["a lr=0.1", "b lr=3.1"]) == ["a lr=0.1", "b lr=3.1"]
-    assert short_names(["a.size=8"]) == ["a.size=8"]
+    assert shorten_names(labels) == ["bm25.none", "bm25.l2, interpolated (0.30)"]
+    assert shorten_names(["a.size=8", "b.size=9"]) == ["a.size=8", "b.size=9"]
+    assert shorten_names(["a lr=0.1", "b lr=3.1"]) == ["a lr=0.1", "b lr=3.1"]
+    assert shorten_names(["a.size=8"]) == ["a.size=8"]
 
 
 def test_snippets_are_one_line_cut_and_writable():

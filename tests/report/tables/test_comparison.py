@@ -7,8 +7,8 @@ from scipy import stats
 
 from recross.command.cli import main
 from recross.evaluation.measures import Evaluation
-from recross.evaluation.significance import paired_p_value
-from recross.report.tables.comparison import compare, comparison_text, pairs_of, write_per_query
+from recross.evaluation.significance import compute_p_value
+from recross.report.tables.comparison import compare, format_comparison, list_pairs, write_per_query
 from recross.runs import Run
 
 VALUES = {
@@ -23,13 +23,13 @@ EVALUATIONS = {
 
 
 def test_the_first_run_is_the_baseline_unless_all_pairs_are_asked_for():
-    assert pairs_of(["a", "b", "c"]) == [("b", "a"), ("c", "a")]
-    assert pairs_of(["a", "b", "c"], all_pairs=True) == [("b", "a"), ("c", "a"), ("c", "b")]
-    assert pairs_of(["a"]) == []
+    assert list_pairs(["a", "b", "c"]) == [("b", "a"), ("c", "a")]
+    assert list_pairs(["a", "b", "c"], all_pairs=True) == [("b", "a"), ("c", "a"), ("c", "b")]
+    assert list_pairs(["a"]) == []
 
 
 def test_a_comparison_counts_wins_and_averages_differences_by_hand():
-    good, odd = compare(EVALUATIONS, ["MRR@10"], pairs_of(list(EVALUATIONS)))
+    good, odd = compare(EVALUATIONS, ["MRR@10"], list_pairs(list(EVALUATIONS)))
     assert (good.run, good.against, good.measure) == ("good", "base", "MRR@10")
     assert good.outcomes == (6, 1, 1)
     assert good.difference == pytest.approx((6 * 0.5 - 0.25) / 8)
@@ -39,18 +39,18 @@ def test_a_comparison_counts_wins_and_averages_differences_by_hand():
 
 
 def test_both_tests_are_corrected_over_the_comparisons_of_a_measure():
-    good, odd = compare(EVALUATIONS, ["MRR@10"], pairs_of(list(EVALUATIONS)))
+    good, odd = compare(EVALUATIONS, ["MRR@10"], list_pairs(list(EVALUATIONS)))
     student = stats.ttest_rel(VALUES["good"], VALUES["base"]).pvalue
     assert good.p_values["t"] == pytest.approx(2 * student)  # the smaller one of two
     assert odd.p_values["t"] == pytest.approx(1.0)
-    raw = paired_p_value(*(EVALUATIONS[n].per_query["MRR@10"] for n in ("good", "base")))
+    raw = compute_p_value(*(EVALUATIONS[n].per_query["MRR@10"] for n in ("good", "base")))
     assert good.p_values["randomisation"] == pytest.approx(2 * raw)
     (alone,) = compare(EVALUATIONS, ["MRR@10"], [("good", "base")])
     assert alone.p_values["t"] == pytest.approx(student)
 
 
 def test_a_single_run_has_means_and_no_comparison():
-    text = comparison_text({"base": EVALUATIONS["base"]}, ["MRR@10"], [])
+    text = format_comparison({"base": EVALUATIONS["base"]}, ["MRR@10"], [])
     assert "| base | 0.5000 [0.5000, 0.5000] |" in text
     assert "against" not in text
 

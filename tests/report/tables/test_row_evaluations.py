@@ -6,7 +6,7 @@ import pytest
 
 from recross.command.cli import main
 from recross.errors import InputError
-from recross.report.tables.row_evaluations import evaluations_of_rows
+from recross.report.tables.row_evaluations import read_row_evaluations
 from recross.store import write_json
 from tests.report.test_tables import result
 
@@ -32,7 +32,7 @@ def study(tmp_path):
 
 
 def test_every_querys_value_is_averaged_over_the_seeds_of_its_row(study):
-    found = evaluations_of_rows([study], ["MRR@10"])
+    found = read_row_evaluations([study], ["MRR@10"])
     assert list(found) == ["negatives from bm25", "negatives from random"]
     assert found["negatives from random"].per_query["MRR@10"] == {"q1": 0.25, "q2": 0.5, "q3": 0.5}
     assert found["negatives from bm25"].mean["MRR@10"] == pytest.approx(2.75 / 3)
@@ -40,15 +40,15 @@ def test_every_querys_value_is_averaged_over_the_seeds_of_its_row(study):
 
 def test_patterns_choose_rows_in_their_order_and_first_stages_too(study):
     patterns = ["*random", "first stage of *bm25", "*bm25"]
-    assert list(evaluations_of_rows([study], ["MRR@10"], patterns)) == [
+    assert list(read_row_evaluations([study], ["MRR@10"], patterns)) == [
         "negatives from random",
         "first stage of negatives from bm25",
         "negatives from bm25",
     ]
     with pytest.raises(InputError, match="rows must match one of negatives from bm25"):
-        evaluations_of_rows([study], ["MRR@10"], ["nothing"])
+        read_row_evaluations([study], ["MRR@10"], ["nothing"])
     with pytest.raises(InputError, match="measures must be among MRR@10, got 'P@3'"):
-        evaluations_of_rows([study], ["P@3"])
+        read_row_evaluations([study], ["P@3"])
 
 
 def test_the_command_compares_with_the_first_row(study, capsys):

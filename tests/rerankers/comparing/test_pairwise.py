@@ -16,7 +16,7 @@ from recross.rerankers.comparing.pairwise import (
     rank_in_lockstep,
 )
 from recross.rerankers.comparing.preferences import AGGREGATIONS
-from recross.seeding import generator
+from recross.seeding import make_generator
 
 # p(i, j), row i read first: document 0 beats 1 with .8 when read first, with .7 when read second
 PREFERENCES = [[None, 0.8, 0.6], [0.3, None, 0.9], [0.25, 0.2, None]]
@@ -334,7 +334,7 @@ def lockstep(strategy, counts):
         batches.append(questions)
         return [margins[query_id][i, j] for query_id, i, j in questions]
 
-    scores = rank_in_lockstep(strategy, counts, ask, lambda q: generator(1, "opponents", q))
+    scores = rank_in_lockstep(strategy, counts, ask, lambda q: make_generator(1, "opponents", q))
     return scores, batches
 
 

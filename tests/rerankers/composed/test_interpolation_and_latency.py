@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recross.errors import InputError
-from recross.evaluation.latency import measure_reranking, measure_search, peak_memory_mb
+from recross.evaluation.latency import measure_peak_memory_mb, measure_reranking, measure_search
 from recross.records import Cost
 from recross.rerankers.composed.interpolation import (
     WEIGHTS,
@@ -117,4 +117,4 @@ def test_search_is_timed_one_query_at_a_time():
 
     assert measure_search(search, ["q1", "q2"], warmup=1).keys() == {"p50", "p95"}
     assert asked == [["q1"], ["q1"], ["q2"]]
-    assert peak_memory_mb() > 10
+    assert measure_peak_memory_mb() > 10

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from recross.errors import InputError
-from recross.inference.cache.score_cache import caches_off
+from recross.inference.cache.score_cache import turn_caches_off
 from recross.parts.identity import describe, fingerprint
 from recross.rerankers.generative.chat_server import ChatServer, EndpointError, Patience
 from recross.rerankers.generative.endpoint import BudgetError, EndpointGenerator
@@ -232,7 +232,7 @@ def test_while_something_is_timed_no_kept_answer_is_read(serve, generator):
     stub = serve(echo)
     asking = generator(stub)
     asking.generate([ask(1)], 5)
-    with caches_off():
+    with turn_caches_off():
         _, cost = asking.generate([ask(1)], 5)
     assert (len(stub.requests), cost.cache_hits, cost.cache_misses) == (2, 0, 0)
 

@@ -10,9 +10,9 @@ from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.parts.identity import fingerprint
 from recross.records import Cost
-from recross.rerankers.generative.generators import longest_fitting
+from recross.rerankers.generative.generators import cut_to_fit
 from recross.rerankers.generative.listwise import ListwiseReranker
-from recross.rerankers.generative.listwise_prompts import named_prompt
+from recross.rerankers.generative.listwise_prompts import find_prompt
 from recross.runs import Run
 
 PASSAGE = re.compile(r"^\[(\d+)\] (\S+)", re.MULTILINE)
@@ -197,8 +197,8 @@ def test_the_cost_is_that_of_all_rounds():
 
 
 def asked(generator, query, documents, words=300):
-    prompt = named_prompt("rankzephyr").conversation
-    return longest_fitting(generator, prompt, (query, documents), words, 176)
+    prompt = find_prompt("rankzephyr").conversation
+    return cut_to_fit(generator, prompt, (query, documents), words, 176)
 
 
 def test_long_passages_and_queries_are_cut_to_so_many_words_and_counted():

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recross.errors import InputError
-from recross.rerankers.generative.listwise_prompts import PROMPTS, ListwisePrompt, named_prompt
+from recross.rerankers.generative.listwise_prompts import PROMPTS, ListwisePrompt, find_prompt
 from recross.rerankers.generative.permutation import Permutation, parse
 
 WELL_FORMED = [
@@ -133,4 +133,4 @@ def test_a_prompt_that_cannot_be_filled_is_refused(changes, problem):
 
 def test_an_unknown_prompt_lists_the_known():
     with pytest.raises(InputError, match="prompt must be one of rankgpt, rankzephyr, got 'gpt'"):
-        named_prompt("gpt")
+        find_prompt("gpt")

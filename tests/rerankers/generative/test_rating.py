@@ -7,7 +7,7 @@ from recross.command.composition import compose_values
 from recross.errors import InputError
 from recross.records import Cost
 from recross.rerankers.generative.endpoint import EndpointGenerator
-from recross.rerankers.generative.rating import PROMPT, RatingReranker, grade_of
+from recross.rerankers.generative.rating import PROMPT, RatingReranker, read_grade
 from recross.runs import Run
 from tests.chat_stub import ChatStub
 from tests.test_configs import MUST_BE_GIVEN
@@ -51,7 +51,7 @@ class Grader:
     ],
 )
 def test_a_grade_is_the_first_number_if_it_is_one(answer, grade):
-    assert grade_of(answer, 4) == grade
+    assert read_grade(answer, 4) == grade
 
 
 def candidates(**rankings):

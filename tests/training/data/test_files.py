@@ -63,7 +63,7 @@ def write(tmp_path):
 
 def texts_of(found, collection):
     """Query and documents of each group, as the collection with the file's texts has them."""
-    known = found.texts_over(collection)
+    known = found.put_texts_over(collection)
     return [
         (known.queries[group.query_id], *(known.documents[doc_id] for doc_id in group.doc_ids))
         for group in found.groups
@@ -140,7 +140,7 @@ def test_texts_of_a_file_need_not_be_in_the_collection(read, write, collection):
         ("who asks", "I do", "they do"),
     ]
     assert [group.labels for group in found.groups] == [(1.0, 0.0)] * 2
-    known = found.texts_over(collection)
+    known = found.put_texts_over(collection)
     assert known.documents["d2"] == collection.documents["d2"]
     assert known.queries["q2"] == collection.queries["q2"]
     assert len(found.texts.documents) == len(list(found.texts.documents)) == 6
@@ -434,7 +434,7 @@ def test_mined_negatives_are_training_data_too(collection, tmp_path):
     assert (phase.name, phase.share) == ("all", 1.0)
     found = phase.groups
     assert {len(group.doc_ids) for group in found.groups} == {3}
-    assert found.texts_over(collection) is collection
+    assert found.put_texts_over(collection) is collection
 
 
 LINES = 200_000

@@ -15,7 +15,7 @@ from recross.retrieval.random_order import RandomOrder
 from recross.store import Store
 from recross.training.data import leaks as leaks_module
 from recross.training.data.groups import make_groups
-from recross.training.data.leaks import Leaks, find_leaks, near_duplicates
+from recross.training.data.leaks import Leaks, find_leaks, find_near_duplicates
 from tests.conftest import Ranking
 
 SOURCE = RandomOrder()
@@ -158,7 +158,7 @@ def test_the_index_finds_what_comparing_all_pairs_finds(texts, others):
         return bool(one | other) and len(one & other) / len(one | other) >= 0.8
 
     texts, others = (dict(enumerate(given)) for given in (texts, others))
-    found = dict(near_duplicates(texts, others))
+    found = dict(find_near_duplicates(texts, others))
     assert set(found) == {n for n, t in texts.items() if any(near(t, o) for o in others.values())}
     assert all(near(texts[one], others[other]) for one, other in found.items())
 
@@ -179,6 +179,6 @@ def test_near_duplicates_are_found_by_few_comparisons(monkeypatch):
     texts = [" ".join(f"w{word}" for word in row) for row in words]
     training, evaluation = texts[:20_000], texts[20_000:]
     training[5] = " ".join(reversed(evaluation[7].split()))
-    found = dict(near_duplicates(dict(enumerate(training)), dict(enumerate(evaluation))))
+    found = dict(find_near_duplicates(dict(enumerate(training)), dict(enumerate(evaluation))))
     assert compared < 20_000 * 2_000 / 100
     assert set(evaluation[found[5]].split()) == set(evaluation[7].split())

@@ -49,7 +49,7 @@ def find_published(checkpoint: str) -> PublishedCheckpoint | None:
     return _BY_ID.get(checkpoint)
 
 
-def named_contract(name: str) -> Contract:
+def find_contract(name: str) -> Contract:
     """Find a contract by its name.
 
     Raises:

@@ -88,7 +88,7 @@ _DUO_NUMBERS: dict[str, tuple[PublishedNumber, ...]] = {
 }
 
 
-def _mono(name: str) -> PublishedCheckpoint:
+def _make_mono(name: str) -> PublishedCheckpoint:
     return PublishedCheckpoint(
         (f"castorini/monot5-{name}",),
         MONOT5,
@@ -100,12 +100,12 @@ def _mono(name: str) -> PublishedCheckpoint:
 
 MONO_CHECKPOINTS = (
     *(
-        _mono(f"{size}-msmarco{steps}")
+        _make_mono(f"{size}-msmarco{steps}")
         for size in ("small", "base", "large", "3b")
         for steps in ("", "-10k", "-100k")
     ),
-    _mono("base-med-msmarco"),
-    _mono("3b-med-msmarco"),
+    _make_mono("base-med-msmarco"),
+    _make_mono("3b-med-msmarco"),
 )
 DUO_CHECKPOINTS = tuple(
     PublishedCheckpoint(

@@ -40,14 +40,14 @@ def measured(mrr_10: float, ndcg_10: float) -> tuple[PublishedNumber, ...]:
     )
 
 
-def _card(had: float, museums: float, tolerance: float) -> tuple[GoldenScore, ...]:
+def _list_card_scores(had: float, museums: float, tolerance: float) -> tuple[GoldenScore, ...]:
     return (
         GoldenScore(QUERY, HAD, had, tolerance, "model card"),
         GoldenScore(QUERY, MUSEUMS, museums, tolerance, "model card"),
     )
 
 
-def _onnx(size: str, has: float, metropolitan: float) -> tuple[GoldenScore, ...]:
+def _list_onnx_scores(size: str, has: float, metropolitan: float) -> tuple[GoldenScore, ...]:
     source = f"model card of Xenova/ms-marco-{size}-v2, ONNX in fp32"
     return (
         GoldenScore(QUERY, HAS, has, 0.02, source),
@@ -138,19 +138,22 @@ CHECKPOINTS = (
         "TinyBERT-L-2",
         "81d1926f67cb8eee2c2be17ca9f793c7c3bd20cc",
         measured(0.3256, 0.6984),
-        _onnx("TinyBERT-L-2", 7.235751, -11.562294),
+        _list_onnx_scores("TinyBERT-L-2", 7.235751, -11.562294),
     ),
     _second(
         "MiniLM-L-2",
         "1b5cd67b15209f24824c50370e0397743aa9b787",
         measured(0.3485, 0.7101),
-        (*_card(8.510401, -4.860082, 0.01), *_onnx("MiniLM-L-2", 8.843852, -11.743544)),
+        (
+            *_list_card_scores(8.510401, -4.860082, 0.01),
+            *_list_onnx_scores("MiniLM-L-2", 8.843852, -11.743544),
+        ),
     ),
     _second(
         "MiniLM-L-4",
         "777b2f369bc1c2f850df8bd367ed1654bda4497b",
         measured(0.3770, 0.7304),
-        _onnx("MiniLM-L-4", 9.238697, -11.619405),
+        _list_onnx_scores("MiniLM-L-4", 9.238697, -11.619405),
     ),
     _second(
         "MiniLM-L-6",
@@ -162,15 +165,17 @@ CHECKPOINTS = (
         "MiniLM-L-12",
         "7b0235231ca2674cb8ca8f022859a6eba2b1c968",
         measured(0.3902, 0.7431),
-        _onnx("MiniLM-L-12", 9.450558, -11.160483),
+        _list_onnx_scores("MiniLM-L-12", 9.450558, -11.160483),
     ),
-    _first("TinyBERT-L-2", measured(0.3015, 0.6743), _card(0.82869005, 0.00169255, 0.001)),
+    _first(
+        "TinyBERT-L-2", measured(0.3015, 0.6743), _list_card_scores(0.82869005, 0.00169255, 0.001)
+    ),
     _first("TinyBERT-L-4", measured(0.3450, 0.6809)),
     _first("TinyBERT-L-6", measured(0.3613, 0.6957)),
     _published(
         ("ms-marco-electra-base",),
         "sigmoid",
         measured(0.3641, 0.7199),
-        _card(0.99227107, 2.013676e-05, 0.001),
+        _list_card_scores(0.99227107, 2.013676e-05, 0.001),
     ),
 )

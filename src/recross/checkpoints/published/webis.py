@@ -6,7 +6,7 @@ from recross.checkpoints.contracts import ClassifierContract
 from recross.checkpoints.published.record import PublishedCheckpoint, PublishedNumber, ndcg
 
 
-def _monoelectra(size: str, numbers: tuple[PublishedNumber, ...]) -> PublishedCheckpoint:
+def _make_monoelectra(size: str, numbers: tuple[PublishedNumber, ...]) -> PublishedCheckpoint:
     name = f"monoelectra-{size}"
     contract = ClassifierContract(
         f"webis-{name}",
@@ -20,6 +20,6 @@ def _monoelectra(size: str, numbers: tuple[PublishedNumber, ...]) -> PublishedCh
 
 
 CHECKPOINTS = (
-    _monoelectra("base", ndcg(0.751, 0.769)),
-    _monoelectra("large", ndcg(0.750, 0.791)),
+    _make_monoelectra("base", ndcg(0.751, 0.769)),
+    _make_monoelectra("large", ndcg(0.750, 0.791)),
 )

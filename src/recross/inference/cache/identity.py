@@ -18,7 +18,7 @@ SCHEMA = 4
 """Raised when the engine or a forward changes a score."""
 
 
-def scorer_name(network: Network, hardware: Hardware) -> str:
+def name_scorer(network: Network, hardware: Hardware) -> str:
     """A name that differs when weights, tokenizer, contract, precision or code differ.
 
     Weights are hashed as they are in memory, so that a folder that was overwritten, or training
@@ -29,7 +29,7 @@ def scorer_name(network: Network, hardware: Hardware) -> str:
         "recross": importlib.metadata.version("recross"),
         "network": type(network).__qualname__,
         "contract": describe(network.contract),
-        "weights": weights_digest(network),
+        "weights": digest_weights(network),
         **hardware.identity,
     }
     digest = xxhash.xxh3_128(json.dumps(settings, sort_keys=True).encode())
@@ -37,7 +37,7 @@ def scorer_name(network: Network, hardware: Hardware) -> str:
     return str(digest.hexdigest())
 
 
-def weights_digest(module: nn.Module) -> str:
+def digest_weights(module: nn.Module) -> str:
     """Return a name for what the weights of a module are, wherever they came from."""
     digest = xxhash.xxh3_128()
     for name, tensor in sorted(module.state_dict().items()):

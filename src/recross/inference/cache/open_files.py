@@ -15,8 +15,8 @@ from recross.inference.cache.score_file import (
     DATA,
     FILE_ERRORS,
     ScoreFile,
-    file_identity,
     hold_lock,
+    identify_file,
 )
 
 
@@ -29,7 +29,7 @@ def use_file(folder: Path, max_bytes: int) -> Iterator[ScoreFile]:
     """
     with _using, _explaining_errors(folder):
         file = _OPEN.get(folder.absolute())
-        if file is None or file.identity != file_identity(folder):
+        if file is None or file.identity != identify_file(folder):
             _close(folder)
             with hold_lock(folder):
                 file = _OPEN[folder.absolute()] = ScoreFile.open(folder, max_bytes)
@@ -42,7 +42,7 @@ def exists(folder: Path) -> bool:
     return (folder / DATA).is_file()
 
 
-def file_bytes(folder: Path) -> int:
+def measure_file(folder: Path) -> int:
     """Size of the file, 0 if there is no file."""
     return (folder / DATA).stat().st_size if exists(folder) else 0
 

@@ -78,7 +78,7 @@ class PageWriter:
                 name = self.name.encode("utf-8", "surrogatepass")
                 transaction.put(self.scorer, name, db=self.file.scorers)
             generation = self.file.generations[self.file.youngest(transaction)]
-            while number < len(waiting) and _bytes_of(transaction, generation) < limit:
+            while number < len(waiting) and _measure_generation(transaction, generation) < limit:
                 key, entries = waiting[number]
                 old = transaction.get(key, db=generation)
                 if old is not None and is_intact(key, old):
@@ -102,7 +102,7 @@ class PageWriter:
                 transaction.put(YOUNGEST, bytes([oldest]), db=self.file.scorers)
 
 
-def _bytes_of(transaction: Transaction, generation: Generation) -> int:
+def _measure_generation(transaction: Transaction, generation: Generation) -> int:
     size = transaction.stat(generation)
     pages = size["branch_pages"] + size["leaf_pages"] + size["overflow_pages"]
     return pages * size["psize"]

@@ -35,12 +35,12 @@ _off: ContextVar[bool] = ContextVar("score cache off", default=False)
 
 
 def caches_are_off() -> bool:
-    """Whether this is within ``caches_off``."""
+    """Whether this is within ``turn_caches_off``."""
     return _off.get()
 
 
 @contextmanager
-def caches_off() -> Iterator[None]:
+def turn_caches_off() -> Iterator[None]:
     """Neither read nor write any score within: for timing."""
     token = _off.set(True)
     try:
@@ -84,7 +84,7 @@ class ScoreCache:
             return scores
         keys = Keys.of(scorer, items)
         with use_file(self.path, self.max_bytes) as file, file.reading() as transaction:
-            for generation in file.newest_first(transaction):
+            for generation in file.list_newest_first(transaction):
                 pages = [transaction.get(key, db=generation) for key in keys.pages]
                 scores = np.where(np.isnan(scores), look_up(keys, pages), scores)
         return scores
@@ -117,7 +117,7 @@ class CacheStats:
     newest: float | None
 
 
-def stats(path: Path) -> CacheStats:
+def count_scores(path: Path) -> CacheStats:
     """Count what a cache holds; a cache that does not exist holds nothing."""
     counts: dict[bytes, int] = {}
     times: list[int] = []
@@ -132,7 +132,7 @@ def stats(path: Path) -> CacheStats:
                     times.append(read_time(page))
     return CacheStats(
         entries=sum(counts.values()),
-        bytes=open_files.file_bytes(path),
+        bytes=open_files.measure_file(path),
         scorers={names.get(scorer, scorer.hex()): count for scorer, count in counts.items()},
         oldest=min(times) / 1e9 if times else None,
         newest=max(times) / 1e9 if times else None,
@@ -141,7 +141,7 @@ def stats(path: Path) -> CacheStats:
 
 def clear(path: Path) -> int:
     """Forget everything; returns the bytes given back. Other processes go on with an empty one."""
-    freed = open_files.file_bytes(path)
+    freed = open_files.measure_file(path)
     if freed:
         open_files.remove(path)
     return freed

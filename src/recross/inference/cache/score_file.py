@@ -64,7 +64,7 @@ class ScoreFile:
             environment,
             tuple(environment.open_db(b"generation %d" % n) for n in range(GENERATIONS)),
             environment.open_db(b"scorers"),
-            file_identity(folder),
+            identify_file(folder),
         )
 
     def reading(self) -> Transaction:
@@ -93,7 +93,7 @@ class ScoreFile:
         if self.environment.info()["map_size"] < max_bytes:
             self.environment.set_mapsize(max_bytes)
 
-    def newest_first(self, transaction: Transaction) -> list[Generation]:
+    def list_newest_first(self, transaction: Transaction) -> list[Generation]:
         """The generations that hold anything, the youngest first."""
         youngest = self.youngest(transaction)
         ordered = [self.generations[youngest - age] for age in range(GENERATIONS)]
@@ -137,7 +137,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def file_identity(folder: Path) -> tuple[int, int] | None:
+def identify_file(folder: Path) -> tuple[int, int] | None:
     """Which file lies in a folder now; another one after it was cleared."""
     try:
         state = (folder / DATA).stat()

@@ -72,13 +72,13 @@ def digest(text: str) -> bytes:
 def _documents(items: Sequence[TextItem], only_pairs: bool) -> bytes:
     if only_pairs:
         documents = list(map(itemgetter(1), items))
-        digests = _digests(documents)
+        digests = _digest_texts(documents)
         return b"".join(map(digests.__getitem__, documents))
-    digests = _digests(chain.from_iterable(item[1:] for item in items))
+    digests = _digest_texts(chain.from_iterable(item[1:] for item in items))
     return b"".join([_combined([digests[text] for text in item[1:]]) for item in items])
 
 
-def _digests(texts: Iterable[str]) -> dict[str, bytes]:
+def _digest_texts(texts: Iterable[str]) -> dict[str, bytes]:
     return {text: digest(text) for text in dict.fromkeys(texts)}
 
 

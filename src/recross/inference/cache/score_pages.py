@@ -23,13 +23,13 @@ Entries = npt.NDArray[np.void]
 def lay_out_page(key: bytes, entries: Entries, written: int) -> bytes:
     """Lay out a page, to be stored under ``key``."""
     body = written.to_bytes(8, "little") + entries.tobytes()
-    return _checksum(key, body) + body
+    return _sum_up(key, body) + body
 
 
 def is_intact(key: bytes, page: bytes) -> bool:
     """Whether a page is what was once written under this key, in whole and with real scores."""
     rest = len(page) - HEADER_BYTES
-    if rest < 0 or rest % ENTRY.itemsize or page[:8] != _checksum(key, page[8:]):
+    if rest < 0 or rest % ENTRY.itemsize or page[:8] != _sum_up(key, page[8:]):
         return False
     return bool(np.isfinite(read_entries(page)["score"]).all())
 
@@ -58,7 +58,7 @@ def look_up(keys: Keys, pages: Sequence[bytes | None]) -> Scores:
     that of row 1, whose page and digest are then compared with the item's own.
     """
     bodies = [
-        page[HEADER_BYTES:] if page and page[:8] == _checksum(key, page[8:]) else b""
+        page[HEADER_BYTES:] if page and page[:8] == _sum_up(key, page[8:]) else b""
         for key, page in zip(keys.pages, pages, strict=True)
     ]
     table = np.frombuffer(b"".join(bodies), ENTRY)
@@ -107,5 +107,5 @@ def merge_entries(old: Entries, new: Entries) -> Entries:
     return np.concatenate([old[~np.isin(old["high"], new["high"])], new])
 
 
-def _checksum(key: bytes, body: bytes) -> bytes:
+def _sum_up(key: bytes, body: bytes) -> bytes:
     return xxh3_64_digest(key + body, seed=LAYOUT)

@@ -47,13 +47,13 @@ class LiveAffine:
         if len(self.layers) == 1:
             out: Tensor = self.layers[0](states)
         elif all(type(layer) is nn.Linear for layer in self.layers):
-            out = F.linear(states, *fused(self.layers))
+            out = F.linear(states, *fuse_layers(self.layers))
         else:  # some have low-rank additions
             out = torch.cat([layer(states) for layer in self.layers], dim=-1)
         return APPLY[activation](out)
 
 
-def frozen_affine(dtype: torch.dtype, rows: int) -> MakeAffine:
+def freeze_affine(dtype: torch.dtype, rows: int) -> MakeAffine:
     """Copy weights once, in ``dtype`` and blocked for products of about ``rows`` tokens.
 
     The blocked form (oneDNN) is reached through operators that torch's own compiler uses; where
@@ -62,7 +62,7 @@ def frozen_affine(dtype: torch.dtype, rows: int) -> MakeAffine:
     """
 
     def make(layers: Sequence[nn.Linear]) -> Affine:
-        weight, bias = fused(layers)
+        weight, bias = fuse_layers(layers)
         weight = weight.detach().to(dtype)
         bias = None if bias is None else bias.detach().to(dtype)
         if weight.device.type == "cpu" and _has_blocked_linear() and _multiplies_blocked(dtype):
@@ -85,7 +85,7 @@ def frozen_affine(dtype: torch.dtype, rows: int) -> MakeAffine:
     return make
 
 
-def unused(_states: Tensor, _activation: Activation = "none") -> Tensor:
+def refuse_use(_states: Tensor, _activation: Activation = "none") -> Tensor:
     """Stands where a layer has no such projection."""
     raise AssertionError("this layer's projection is not part of the forward")
 
@@ -99,14 +99,14 @@ def layer_norm(norm: nn.LayerNorm, states: Tensor) -> Tensor:
     return F.layer_norm(states, norm.normalized_shape, weight, bias, norm.eps)
 
 
-def mean_square_norm(norm: Any, states: Tensor) -> Tensor:
+def norm_mean_square(norm: Any, states: Tensor) -> Tensor:
     """T5's norm by the root of the mean square, in single precision."""
     variance = states.pow(2).mean(-1, keepdim=True)
     out: Tensor = states * torch.rsqrt(variance + norm.variance_epsilon) * norm.weight
     return out
 
 
-def fused(layers: Sequence[nn.Linear]) -> tuple[Tensor, Tensor | None]:
+def fuse_layers(layers: Sequence[nn.Linear]) -> tuple[Tensor, Tensor | None]:
     """Weight and bias of layers that read one input, their outputs side by side."""
     weight = torch.cat([_weight(layer) for layer in layers])
     has_bias = layers[0].bias is not None

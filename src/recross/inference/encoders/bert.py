@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders.affine import Affine, MakeAffine, layer_norm, unused
+from recross.inference.encoders.affine import Affine, MakeAffine, layer_norm, refuse_use
 from recross.inference.encoders.attention import ANYWHERE, Placement, attend_all, attend_first
 from recross.inference.encoders.encoder import Encoder, PackedForward
 
@@ -74,7 +74,7 @@ class BertFamily(Encoder):
         """The forward of a bare encoder, or of a model that holds one."""
         encoder = self.encoder(model)
         last = len(encoder.encoder.layer) - 1 if first_only else None
-        layers = [_layer(own, make, n == last) for n, own in enumerate(encoder.encoder.layer)]
+        layers = [_make_layer(own, make, n == last) for n, own in enumerate(encoder.encoder.layer)]
         return BertForward(model, encoder, layers, dtype, recompute)
 
     def encoder(self, model: Any) -> Any:
@@ -154,13 +154,13 @@ class BertForward(PackedForward[BertLayer]):
         return logits
 
 
-def _layer(layer: Any, make: MakeAffine, is_last: bool) -> BertLayer:
+def _make_layer(layer: Any, make: MakeAffine, is_last: bool) -> BertLayer:
     attention = layer.attention.self
     query, key, value = attention.query, attention.key, attention.value
     return BertLayer(
-        query=make([query]) if is_last else unused,
-        key_value=make([key, value]) if is_last else unused,
-        all_three=unused if is_last else make([query, key, value]),
+        query=make([query]) if is_last else refuse_use,
+        key_value=make([key, value]) if is_last else refuse_use,
+        all_three=refuse_use if is_last else make([query, key, value]),
         attention_out=make([layer.attention.output.dense]),
         attention_norm=layer.attention.output.LayerNorm,
         up=make([layer.intermediate.dense]),

@@ -70,7 +70,7 @@ class ModernBertFamily(Encoder):
         recompute: bool = False,
     ) -> ModernBertForward:
         """The forward of a bare encoder, or of a model that holds one."""
-        layers = [_layer(layer, make) for layer in _encoder(model).layers]
+        layers = [_make_layer(layer, make) for layer in _encoder(model).layers]
         return ModernBertForward(model, layers, dtype, recompute)
 
 
@@ -163,7 +163,7 @@ def _encoder(model: Any) -> Any:
     return getattr(model, "model", model)
 
 
-def _layer(layer: Any, make: MakeAffine) -> ModernBertLayer:
+def _make_layer(layer: Any, make: MakeAffine) -> ModernBertLayer:
     norm = layer.attn_norm
     return ModernBertLayer(
         attention_norm=norm if isinstance(norm, nn.LayerNorm) else None,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recross.errors import InputError
-from recross.inference.batches import PackedBatch, masked_filler
+from recross.inference.batches import PackedBatch, find_masked_filler
 from recross.inference.encoders.affine import MakeAffine
 from recross.inference.encoders.backends.last_token import reader
 from recross.inference.encoders.encoder import Encoder, EncoderForward
@@ -48,7 +48,7 @@ class PaddedFamily(Encoder):
     def layers(self, model: Any) -> Sequence[nn.Module]:
         """The first list of as many modules as the encoder has layers, or shared groups of them."""
         config = model.config.get_text_config()
-        lists = [m for m in backbone(model).modules() if isinstance(m, nn.ModuleList)]
+        lists = [m for m in find_backbone(model).modules() if isinstance(m, nn.ModuleList)]
         for name in ("num_hidden_layers", "num_hidden_groups"):
             number = getattr(config, name, None)
             if (found := next((own for own in lists if len(own) == number), None)) is not None:
@@ -109,12 +109,12 @@ class PaddedForward(EncoderForward):
     def outputs(self, batch: PackedBatch, **more: Tensor) -> Any:
         """What the whole model says, its head or decoder included."""
         with self._autocast():
-            return reader(self.model)(**padded_inputs(self.model, batch), **more)
+            return reader(self.model)(**pad_inputs(self.model, batch), **more)
 
     def _padded_states(self, batch: PackedBatch) -> tuple[Tensor, Tensor]:
-        inputs = padded_inputs(self.model, batch)
+        inputs = pad_inputs(self.model, batch)
         with self._autocast():
-            found: Tensor = backbone(self.model)(**inputs).last_hidden_state
+            found: Tensor = find_backbone(self.model)(**inputs).last_hidden_state
         return found, inputs["attention_mask"]
 
     def _autocast(self) -> AbstractContextManager[Any]:
@@ -130,15 +130,15 @@ def _rows(table: nn.Embedding) -> int:
     return table.num_embeddings - unused
 
 
-def backbone(model: Any) -> nn.Module:
+def find_backbone(model: Any) -> nn.Module:
     """The encoder within a model with a head, or with a decoder."""
     found: nn.Module = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
     return found
 
 
-def padded_inputs(model: Any, batch: PackedBatch) -> dict[str, Tensor]:
+def pad_inputs(model: Any, batch: PackedBatch) -> dict[str, Tensor]:
     """A batch as keyword arguments of a model; segments only where it has more than one."""
-    tokens, segments, mask = batch.padded(masked_filler(model.config))
+    tokens, segments, mask = batch.padded(find_masked_filler(model.config))
     inputs = {"input_ids": tokens, "attention_mask": mask}
     if getattr(model.config, "type_vocab_size", 0) > 1:
         inputs["token_type_ids"] = segments

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders.affine import frozen_affine
+from recross.inference.encoders.affine import freeze_affine
 from recross.inference.encoders.attention import by_group
 from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import encoder_of
@@ -26,7 +26,7 @@ Vectors = npt.NDArray[np.float32]
 Pooling = Literal["mean", "cls"]
 
 
-def unit_vectors(
+def compute_unit_vectors(
     forward: EncoderForward, pooling: Pooling, texts: PackedBatch, dropout: float = 0.0
 ) -> Tensor:
     """One vector of length 1 per text, ``(B, D)``, in single precision.
@@ -67,7 +67,7 @@ class PooledEncoder:
 
     def _encoding_on_one_device(self, model: Any) -> partial[Vectors]:
         hardware, first_only = self.hardware, self.pooling == "cls"
-        make = frozen_affine(hardware.dtype, hardware.batch_tokens)
+        make = freeze_affine(hardware.dtype, hardware.batch_tokens)
         forward = encoder_of(model.config).forward(
             model.to(hardware.device), make, hardware.dtype, first_only=first_only
         )
@@ -77,5 +77,7 @@ class PooledEncoder:
 def _encode_batch(
     forward: EncoderForward, pooling: Pooling, device: torch.device, texts: Sequences
 ) -> Vectors:
-    vectors: Vectors = unit_vectors(forward, pooling, PackedBatch.of(texts, device)).cpu().numpy()
+    vectors: Vectors = (
+        compute_unit_vectors(forward, pooling, PackedBatch.of(texts, device)).cpu().numpy()
+    )
     return vectors

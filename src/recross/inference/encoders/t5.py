@@ -19,8 +19,8 @@ from recross.inference.encoders.affine import (
     Activation,
     Affine,
     MakeAffine,
-    mean_square_norm,
-    unused,
+    norm_mean_square,
+    refuse_use,
 )
 from recross.inference.encoders.attention import Placement, attend_all, attend_first
 from recross.inference.encoders.encoder import Encoder, PackedForward
@@ -78,7 +78,7 @@ class T5Family(Encoder):
         """The forward of the encoder within a model."""
         blocks = model.get_encoder().block
         last = len(blocks) - 1 if first_only else None
-        layers = [_layer(block, make, number == last) for number, block in enumerate(blocks)]
+        layers = [_make_layer(block, make, number == last) for number, block in enumerate(blocks)]
         return T5Forward(model, layers, dtype, recompute)
 
 
@@ -106,7 +106,7 @@ class T5Forward(PackedForward[T5Layer]):
         states: Tensor,
     ) -> Tensor:
         """What leaves a layer, ``(T, D)``."""
-        normed = mean_square_norm(layer.attention_norm, states).to(self.dtype)
+        normed = norm_mean_square(layer.attention_norm, states).to(self.dtype)
         heads = self.model.config.num_heads
         projected = layer.all_three(normed)
         attended = attend_all(projected, heads, batch.groups, dropout, placement, 1.0)
@@ -121,7 +121,7 @@ class T5Forward(PackedForward[T5Layer]):
         states: Tensor,
     ) -> Tensor:
         """What leaves the last layer at first tokens, ``(B, D)``."""
-        normed = mean_square_norm(layer.attention_norm, states).to(self.dtype)
+        normed = norm_mean_square(layer.attention_norm, states).to(self.dtype)
         heads = self.model.config.num_heads
         query, key_value = layer.query(normed[batch.starts]), layer.key_value(normed)
         attended = attend_first(query, key_value, heads, batch.groups, dropout, placement, 1.0)
@@ -129,7 +129,7 @@ class T5Forward(PackedForward[T5Layer]):
 
     def finish(self, states: Tensor, dropout: float) -> Tensor:
         """The final norm."""
-        normed = mean_square_norm(self.model.get_encoder().final_layer_norm, states)
+        normed = norm_mean_square(self.model.get_encoder().final_layer_norm, states)
         return F.dropout(normed, dropout, dropout > 0)
 
     def logits(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
@@ -144,21 +144,21 @@ class T5Forward(PackedForward[T5Layer]):
         """Output projection and feed-forward."""
         on = dropout > 0
         states = states + F.dropout(layer.attention_out(attended), dropout, on)
-        normed = mean_square_norm(layer.feed_forward_norm, states).to(attended.dtype)
+        normed = norm_mean_square(layer.feed_forward_norm, states).to(attended.dtype)
         up = layer.up(normed, ACTIVATIONS[self.model.config.dense_act_fn])
         if layer.gate is not None:
             up = up * layer.gate(normed)
         return states + F.dropout(layer.down(F.dropout(up, dropout, on)), dropout, on)
 
 
-def _layer(block: Any, make: MakeAffine, is_last: bool) -> T5Layer:
+def _make_layer(block: Any, make: MakeAffine, is_last: bool) -> T5Layer:
     attention, feed_forward = block.layer[0].SelfAttention, block.layer[-1].DenseReluDense
     gated = hasattr(feed_forward, "wi_0")
     return T5Layer(
         attention_norm=block.layer[0].layer_norm,
-        query=make([attention.q]) if is_last else unused,
-        key_value=make([attention.k, attention.v]) if is_last else unused,
-        all_three=unused if is_last else make([attention.q, attention.k, attention.v]),
+        query=make([attention.q]) if is_last else refuse_use,
+        key_value=make([attention.k, attention.v]) if is_last else refuse_use,
+        all_three=refuse_use if is_last else make([attention.q, attention.k, attention.v]),
         attention_out=make([attention.o]),
         feed_forward_norm=block.layer[-1].layer_norm,
         up=make([feed_forward.wi_0 if gated else feed_forward.wi]),

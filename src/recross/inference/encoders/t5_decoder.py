@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders.affine import mean_square_norm
+from recross.inference.encoders.affine import norm_mean_square
 from recross.inference.encoders.attention import by_group
 
 
@@ -46,16 +46,16 @@ def first_step(
     bias = _causal_bias(decoder, len(asked))
     for block in decoder.block:
         attend, read, feed = block.layer[0], block.layer[1], block.layer[2]
-        normed = mean_square_norm(attend.layer_norm, own)
+        normed = norm_mean_square(attend.layer_norm, own)
         own = own + F.dropout(_attend_own(attend.SelfAttention, normed, bias, dropout), dropout, on)
-        normed = mean_square_norm(read.layer_norm, own)
+        normed = norm_mean_square(read.layer_norm, own)
         found = _attend_states(read.EncDecAttention, normed, states, batch.groups, dropout)
         own = own + F.dropout(found, dropout, on)
         dense = feed.DenseReluDense
         own = own + F.dropout(
-            _feed_forward(dense, mean_square_norm(feed.layer_norm, own), dropout), dropout, on
+            _feed_forward(dense, norm_mean_square(feed.layer_norm, own), dropout), dropout, on
         )
-    last = F.dropout(mean_square_norm(decoder.final_layer_norm, own[:, -1]), dropout, on)
+    last = F.dropout(norm_mean_square(decoder.final_layer_norm, own[:, -1]), dropout, on)
     # T5 1.0 scales before its tied output layer; v1.1 and mT5 do not
     return last * config.d_model**-0.5 if getattr(config, "scale_decoder_outputs", False) else last
 

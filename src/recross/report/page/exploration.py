@@ -59,17 +59,19 @@ def find_systems(finished: Sequence[Finished], order: Sequence[str]) -> list[Sys
     ordered = sorted(by_label.values(), key=lambda one: _place(one.record["label"], order))
     alone = [one for one in ordered if not _reranks(one)]
     reranking = [one for one in ordered if _reranks(one)]
-    systems = [_system(one, "reranked", name(one)) for one in alone]
+    systems = [_make_system(one, "reranked", name(one)) for one in alone]
     known = {_first_stage(one) for one in alone}
     for one in reranking:
         if (stage := _first_stage(one)) not in known:
             known.add(stage)
             taken = {system.label for system in systems if system}
-            systems.append(_system(one, "first_stage", _unused(_stage_name(one), taken)))
+            systems.append(
+                _make_system(one, "first_stage", _choose_unused(_name_stage(one), taken))
+            )
     for one in reranking:
-        systems.append(_system(one, "reranked", name(one)))
+        systems.append(_make_system(one, "reranked", name(one)))
         if one.record.get("interpolation"):
-            systems.append(_system(one, "interpolated", name(one) + INTERPOLATED))
+            systems.append(_make_system(one, "interpolated", name(one) + INTERPOLATED))
     return [system for system in systems if system]
 
 
@@ -111,7 +113,7 @@ def explore(
             _explored_system(system, groups[system.group], names.index(system.group))
             for system in systems
         ],
-        "first_stages": [_position(systems, system.first_stage) for system in systems],
+        "first_stages": [_find_position(systems, system.first_stage) for system in systems],
         "outcomes": [[outcome(one.values, two.values) for two in systems] for one in systems],
     }
 
@@ -175,7 +177,7 @@ def _ranking(run: Run, query: Mapping[str, Any]) -> dict[str, list[float]]:
     }
 
 
-def _system(one: Finished, part: str, label: str) -> System | None:
+def _make_system(one: Finished, part: str, label: str) -> System | None:
     """``None`` where the folder has no measures of this part."""
     per_query = _read_json(one, "measures.json").get(part, {}).get("per_query", {})
     values = per_query.get(_measure(one))
@@ -187,7 +189,7 @@ def _system(one: Finished, part: str, label: str) -> System | None:
     return System(label, kind, _first_stage(one), _group(one), values, run)
 
 
-def _position(systems: Sequence[System], first_stage: str) -> int | None:
+def _find_position(systems: Sequence[System], first_stage: str) -> int | None:
     """Where the first stage stands among the systems, unless its measures are gone."""
     found = (
         number
@@ -215,11 +217,11 @@ def _first_stage(one: Finished) -> str:
     return json.dumps([one.record["retriever"], one.record["depth"], _group(one)])
 
 
-def _stage_name(one: Finished) -> str:
+def _name_stage(one: Finished) -> str:
     return f"first stage: {one.record['candidates']}"
 
 
-def _unused(label: str, taken: set[str]) -> str:
+def _choose_unused(label: str, taken: set[str]) -> str:
     number = 2
     unused = label
     while unused in taken:

@@ -37,9 +37,9 @@ def page_data(
     """Everything that the page shows; fewer queries are explored where it grew too large."""
     systems = find_systems(finished, [row.label for row in rows])
     texts, data = read_texts(finished), study_data(rows, finished)
-    size, rest = EXPLORED, _bytes(data)
+    size, rest = EXPLORED, _count_bytes(data)
     exploration = explore(systems, texts, size)
-    while size and rest + _bytes(exploration) > limit_bytes:
+    while size and rest + _count_bytes(exploration) > limit_bytes:
         size //= 2
         exploration = explore(systems, texts, size)
     return {**data, "exploration": exploration}
@@ -56,29 +56,31 @@ def render(data: Mapping[str, Any]) -> str:
         "script": script,
         "script_hash": _hash(script),
         "title": _escaped(", ".join(data["studies"])),
-        "data": embedded(data),
+        "data": embed_json(data),
     }
     places = re.split(r"\{\{ (\w+) \}\}", _read(parts / "page.html"))
     return "".join(filled[part] if odd % 2 else part for odd, part in enumerate(places))
 
 
-def embedded(data: Any) -> str:
+def embed_json(data: Any) -> str:
     """JSON that may stand in a ``script`` element, whatever texts hold; no number is infinite."""
-    text = json.dumps(_finite(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(
+        _keep_finite(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
     for special in "<>&\u2028\u2029":
         text = text.replace(special, f"\\u{ord(special):04x}")
     return text
 
 
-def _bytes(data: Any) -> int:
-    return len(embedded(data).encode("utf-8", "replace"))
+def _count_bytes(data: Any) -> int:
+    return len(embed_json(data).encode("utf-8", "replace"))
 
 
-def _finite(value: Any) -> Any:
+def _keep_finite(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _finite(part) for key, part in value.items()}
+        return {key: _keep_finite(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(part) for part in value]
+        return [_keep_finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

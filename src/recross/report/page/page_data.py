@@ -13,7 +13,7 @@ from typing import Any
 from recross.report.finished import Finished
 from recross.report.tables.alignment import MISSING
 from recross.report.tables.rows import INTERPOLATED, Row
-from recross.report.tables.table import NOTE, table_columns
+from recross.report.tables.table import NOTE, choose_columns
 
 CURVE_POINTS = 300
 OVERRIDE = re.compile(r"\.(?=[^.=]+=)")
@@ -24,35 +24,35 @@ def study_data(rows: Sequence[Row], finished: Sequence[Finished]) -> dict[str, A
     """The table, the points of the plot, learning curves, machines and commands."""
     return {
         "studies": sorted({one.record["study"] for one in finished}),
-        "summary": _summary(rows, finished),
-        "table": _table(rows),
-        "points": _points(rows),
-        "curves": [curve for one in finished if (curve := _curve(one))],
-        "environment": _environment(finished),
-        "commands": _commands(finished),
+        "summary": _summarise(rows, finished),
+        "table": _make_table(rows),
+        "points": _list_points(rows),
+        "curves": [curve for one in finished if (curve := _read_curve(one))],
+        "environment": _compare_environments(finished),
+        "commands": _list_commands(finished),
     }
 
 
-def _summary(rows: Sequence[Row], finished: Sequence[Finished]) -> list[str]:
+def _summarise(rows: Sequence[Row], finished: Sequence[Finished]) -> list[str]:
     asked = sorted({one.record["queries"]["asked"] for one in finished})
     seeds = len({one.record["seed"] for one in finished})
     names = sorted({one.record["collection_name"] for one in finished})
     measures = list(dict.fromkeys(name for row in rows for name in row.measures))
     return [
-        _counted(len(finished), "experiment"),
-        _counted(seeds, "seed"),
+        _count(len(finished), "experiment"),
+        _count(seeds, "seed"),
         " or ".join(f"{number:,}" for number in asked) + " test queries",
         "collection " + ", ".join(names),
         "first measure " + measures[0] if measures else "",
     ]
 
 
-def _counted(number: int, noun: str) -> str:
+def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("s" if number != 1 else "")
 
 
-def _table(rows: Sequence[Row]) -> dict[str, Any]:
-    columns = table_columns(rows)
+def _make_table(rows: Sequence[Row]) -> dict[str, Any]:
+    columns = choose_columns(rows)
     shown = [[show(row) for _, show in columns] for row in rows]
     is_number = [
         number > 0 and all(line[number] == MISSING or _NUMBER.match(line[number]) for line in shown)
@@ -80,7 +80,7 @@ def _number(cell: str) -> float | None:
     return float(found[0].replace(",", "")) if found else None
 
 
-def short_names(labels: Sequence[str]) -> list[str]:
+def shorten_names(labels: Sequence[str]) -> list[str]:
     """Labels without the overrides at their ends that all share, such as those of a sweep."""
     bases = [label.partition(INTERPOLATED)[0] for label in labels]
     words = [OVERRIDE.split(base) for base in bases]
@@ -92,13 +92,13 @@ def short_names(labels: Sequence[str]) -> list[str]:
     ]
 
 
-def _points(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    points = [point for row in rows if (point := _point(row))]
-    short = short_names([point["label"] for point in points])
+def _list_points(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    points = [point for row in rows if (point := _make_point(row))]
+    short = shorten_names([point["label"] for point in points])
     return [{**point, "short": name} for point, name in zip(points, short, strict=True)]
 
 
-def _point(row: Row) -> dict[str, Any] | None:
+def _make_point(row: Row) -> dict[str, Any] | None:
     latency = row.latency["p50"] if row.latency else row.first_stage_ms
     if not row.measures or not latency:
         return None
@@ -121,7 +121,7 @@ def _point(row: Row) -> dict[str, Any] | None:
     }
 
 
-def _curve(one: Finished) -> dict[str, Any] | None:
+def _read_curve(one: Finished) -> dict[str, Any] | None:
     """Losses and dev measures by step; ``None`` where this run trained nothing itself."""
     path = one.folder / "log.jsonl"
     lines = path.read_text("utf-8").splitlines() if path.is_file() else []
@@ -133,7 +133,7 @@ def _curve(one: Finished) -> dict[str, Any] | None:
     return {
         "label": one.record["label"],
         "seed": one.record["seed"],
-        "loss": thinned(loss, CURVE_POINTS),
+        "loss": thin(loss, CURVE_POINTS),
         "dev": {
             name: [(record["step"], record[name]) for record in steps if name in record]
             for name in names
@@ -142,16 +142,16 @@ def _curve(one: Finished) -> dict[str, Any] | None:
     }
 
 
-def thinned(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:
+def thin(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:
     """At most ``most`` points: means of neighbours, at the last of their steps."""
     width = math.ceil(len(points) / most) or 1
     parts = [points[start : start + width] for start in range(0, len(points), width)]
     return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in parts]
 
 
-def _environment(finished: Sequence[Finished]) -> dict[str, Any]:
+def _compare_environments(finished: Sequence[Finished]) -> dict[str, Any]:
     """What all experiments share, and what differs with each."""
-    known = [(one, found) for one in finished if (found := _flat(one))]
+    known = [(one, found) for one in finished if (found := _flatten(one))]
     names = list(dict.fromkeys(name for _, found in known for name in found))
     differing = [
         name for name in names if len({found.get(name, MISSING) for _, found in known}) > 1
@@ -160,7 +160,7 @@ def _environment(finished: Sequence[Finished]) -> dict[str, Any]:
         "shared": [[name, known[0][1][name]] for name in names if name not in differing],
         "columns": ["experiment", *differing],
         "own": [
-            [_title(one), *(found.get(name, MISSING) for name in differing)]
+            [_name_experiment(one), *(found.get(name, MISSING) for name in differing)]
             for one, found in known
             if differing
         ],
@@ -168,7 +168,7 @@ def _environment(finished: Sequence[Finished]) -> dict[str, Any]:
     }
 
 
-def _flat(one: Finished) -> dict[str, str]:
+def _flatten(one: Finished) -> dict[str, str]:
     found = _read_environment(one)
     parts: dict[str, Any] = {}
     for name, value in found.items():
@@ -179,10 +179,10 @@ def _flat(one: Finished) -> dict[str, str]:
             parts[name.replace("_", " ")] = value
     packages = found.get("packages", {})
     ordered = sorted(parts.items(), key=lambda item: item[0] in packages)
-    return {name: _said(value) for name, value in ordered}
+    return {name: _say(value) for name, value in ordered}
 
 
-def _said(value: Any) -> str:
+def _say(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
@@ -190,11 +190,11 @@ def _said(value: Any) -> str:
     return MISSING if value is None else str(value)
 
 
-def _commands(finished: Sequence[Finished]) -> list[dict[str, Any]]:
+def _list_commands(finished: Sequence[Finished]) -> list[dict[str, Any]]:
     made: dict[str, list[str]] = {}
     for one in finished:
         if words := _read_environment(one).get("command"):
-            made.setdefault(_command(words), []).append(_title(one))
+            made.setdefault(_command(words), []).append(_name_experiment(one))
     return [{"command": command, "experiments": names} for command, names in made.items()]
 
 
@@ -208,5 +208,5 @@ def _read_environment(one: Finished) -> dict[str, Any]:
     return found
 
 
-def _title(one: Finished) -> str:
+def _name_experiment(one: Finished) -> str:
     return f"{one.record['label']}, seed {one.record['seed']}"

@@ -13,11 +13,11 @@ from recross.evaluation.significance import (
     TESTS,
     Outcomes,
     Test,
+    adjust_p_values,
     bootstrap_interval,
-    holm,
-    outcomes,
+    compute_p_value,
+    count_outcomes,
     pair_differences,
-    paired_p_value,
 )
 from recross.report.tables.alignment import aligned_table
 
@@ -45,7 +45,7 @@ class Comparison:
     p_values: Mapping[Test, float]
 
 
-def pairs_of(names: Sequence[str], all_pairs: bool = False) -> list[Pair]:
+def list_pairs(names: Sequence[str], all_pairs: bool = False) -> list[Pair]:
     """Each run with the first one; or each with every one before it."""
     if all_pairs:
         return [(later, earlier) for earlier, later in itertools.combinations(names, 2)]
@@ -59,7 +59,7 @@ def compare(
     found = []
     for measure in measures:
         raw = [_compare(evaluations, measure, pair) for pair in pairs]
-        corrected = {test: holm([one.p_values[test] for one in raw]) for test in TESTS}
+        corrected = {test: adjust_p_values([one.p_values[test] for one in raw]) for test in TESTS}
         found += [
             replace(one, p_values={test: corrected[test][number] for test in TESTS})
             for number, one in enumerate(raw)
@@ -67,19 +67,19 @@ def compare(
     return found
 
 
-def comparison_text(
+def format_comparison(
     evaluations: Mapping[str, Evaluation], measures: Sequence[str], pairs: Sequence[Pair]
 ) -> str:
     """Means of all runs, and the comparisons of the pairs, as Markdown tables."""
     means = [
-        [name, *(_mean(evaluation, measure) for measure in measures)]
+        [name, *(_format_mean(evaluation, measure) for measure in measures)]
         for name, evaluation in evaluations.items()
     ]
     lines = aligned_table(["run", *measures], means)
     if pairs:
         header = ["measure", "run", "against", "difference", "wins", "ties", "losses"]
         header += [f"p ({test})" for test in TESTS]
-        compared = [_line(one) for one in compare(evaluations, measures, pairs)]
+        compared = [_make_line(one) for one in compare(evaluations, measures, pairs)]
         lines += ["", *aligned_table(header, compared, words=3)]
     return "\n".join([*lines, "", _NOTE]) + "\n"
 
@@ -107,17 +107,17 @@ def _compare(evaluations: Mapping[str, Evaluation], measure: str, pair: Pair) ->
         *pair,
         difference=float(differences.mean()),
         interval=bootstrap_interval(differences.tolist()),
-        outcomes=outcomes(differences),
-        p_values={test: paired_p_value(run, against, test) for test in TESTS},
+        outcomes=count_outcomes(differences),
+        p_values={test: compute_p_value(run, against, test) for test in TESTS},
     )
 
 
-def _mean(evaluation: Evaluation, measure: str) -> str:
+def _format_mean(evaluation: Evaluation, measure: str) -> str:
     low, high = bootstrap_interval(list(evaluation.per_query[measure].values()))
     return f"{evaluation.mean[measure]:.4f} [{low:.4f}, {high:.4f}]"
 
 
-def _line(one: Comparison) -> list[str]:
+def _make_line(one: Comparison) -> list[str]:
     low, high = one.interval
     won = one.outcomes
     return [

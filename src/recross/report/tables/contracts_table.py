@@ -14,7 +14,7 @@ HEADER = (
 NONE = "–"
 
 
-def contracts_table(options: Mapping[str, Sequence[str]]) -> str:
+def format_contracts(options: Mapping[str, Sequence[str]]) -> str:
     """A Markdown table with a line for each contract and its checkpoints of the same numbers.
 
     ``options`` are the names of re-ranker options by the checkpoint that they load.

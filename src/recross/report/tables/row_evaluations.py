@@ -15,7 +15,7 @@ from recross.report.tables.rows import INTERPOLATED
 FIRST_STAGE = "first stage of "
 
 
-def evaluations_of_rows(
+def read_row_evaluations(
     folders: Sequence[Path], measures: Sequence[str], patterns: Collection[str] = ()
 ) -> dict[str, Evaluation]:
     """Rows by label, each query's value averaged over the row's seeds.
@@ -29,7 +29,7 @@ def evaluations_of_rows(
     """
     seeds: dict[str, list[Evaluation]] = {}
     for one in find_finished(folders):
-        for label, evaluation in _parts(one, measures).items():
+        for label, evaluation in _list_parts(one, measures).items():
             seeds.setdefault(label, []).append(evaluation)
     chosen = [label for one in patterns or ["*"] for label in seeds if _matches(label, one)]
     if not chosen:
@@ -42,7 +42,7 @@ def _matches(label: str, pattern: str) -> bool:
     return fnmatchcase(label, pattern) and label.startswith(FIRST_STAGE) == asks_for_first
 
 
-def _parts(one: Finished, measures: Sequence[str]) -> Mapping[str, Evaluation]:
+def _list_parts(one: Finished, measures: Sequence[str]) -> Mapping[str, Evaluation]:
     own = one.record["label"]
     labels = {
         "reranked": own,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recross.evaluation.significance import holm
+from recross.evaluation.significance import adjust_p_values
 from recross.report.references import LATENCY, SIZE, ReferenceValue, read_values
 
 SIGNIFICANT = 0.05
@@ -115,27 +115,29 @@ def make_rows(
     by_label: dict[str, list[Mapping[str, Any]]] = {}
     for result in results:
         by_label.setdefault(result["label"], []).append(result)
-    rows = [row for runs in by_label.values() for row in _rows(runs, references)]
+    rows = [row for runs in by_label.values() for row in _make_label_rows(runs, references)]
     missing = [label for label in references if label not in by_label]
-    rows += [_unmeasured(references[label]) for label in missing]
+    rows += [_make_unmeasured(references[label]) for label in missing]
     compared = [row for row in rows if row.p_value is not None]
-    adjusted = iter(holm([row.p_value for row in compared if row.p_value is not None]))
+    adjusted = iter(adjust_p_values([row.p_value for row in compared if row.p_value is not None]))
     order = list(references)
-    final = [_with_p(row, next(adjusted)) if row.p_value is not None else row for row in rows]
+    final = [_set_p_value(row, next(adjusted)) if row.p_value is not None else row for row in rows]
     return sorted(final, key=lambda row: _place(row, order))
 
 
-def _rows(runs: Sequence[Mapping[str, Any]], references: Mapping[str, Reference]) -> list[Row]:
+def _make_label_rows(
+    runs: Sequence[Mapping[str, Any]], references: Mapping[str, Reference]
+) -> list[Row]:
     reference = references.get(runs[0]["label"])
-    rows = [_row(runs[0]["label"], runs, runs, reference)]
+    rows = [_make_row(runs[0]["label"], runs, runs, reference)]
     mixed = [run["interpolation"] for run in runs if run.get("interpolation")]
     if len(mixed) == len(runs):
         weights = ", ".join(f"{part['weight']:.2f}" for part in mixed)
-        rows.append(_row(f"{runs[0]['label']}{INTERPOLATED} ({weights})", mixed, runs, None))
+        rows.append(_make_row(f"{runs[0]['label']}{INTERPOLATED} ({weights})", mixed, runs, None))
     return rows
 
 
-def _row(
+def _make_row(
     label: str,
     judged: Sequence[Mapping[str, Any]],
     runs: Sequence[Mapping[str, Any]],
@@ -150,25 +152,25 @@ def _row(
     return Row(
         label=label,
         seeds=len(runs),
-        measures={name: _value(name, judged) for name in judged[0]["measures"]},
+        measures={name: _make_value(name, judged) for name in judged[0]["measures"]},
         p_value=max(part["p_values"][first] for part in judged) if reranks else None,
         difference=statistics.mean(means) - statistics.mean(before) if reranks else None,
         latency={k: statistics.median(part[k] for part in latency) for k in latency[0]}
         if latency
         else None,
         first_stage_ms=statistics.median(search) if search else None,
-        pairs_per_second=_median([run["pairs_per_second"] for run in runs]),
-        passes_per_query=_per_query(runs[0], "forward_passes"),
-        tokens_per_query=_per_query(runs[0], "tokens"),
+        pairs_per_second=_compute_median([run["pairs_per_second"] for run in runs]),
+        passes_per_query=_compute_per_query(runs[0], "forward_passes"),
+        tokens_per_query=_compute_per_query(runs[0], "tokens"),
         form=f"{runs[0]['backend']} {runs[0]['precision']}",
-        gate=_worst_gate(runs),
+        gate=_find_worst_gate(runs),
         parameters=runs[0]["parameters"],
         size_mb=runs[0]["size_mb"],
         reference=reference,
     )
 
 
-def _value(name: str, judged: Sequence[Mapping[str, Any]]) -> Value:
+def _make_value(name: str, judged: Sequence[Mapping[str, Any]]) -> Value:
     means = [part["measures"][name] for part in judged]
     lows, highs = zip(*(part["intervals"][name] for part in judged), strict=True)
     return Value(
@@ -179,17 +181,17 @@ def _value(name: str, judged: Sequence[Mapping[str, Any]]) -> Value:
     )
 
 
-def _worst_gate(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def _find_worst_gate(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     gates = [run["quality_gate"] for run in runs if run.get("quality_gate")]
     return min(gates, key=lambda gate: gate.get("tau_mean", 1.0), default=None)
 
 
-def _median(values: Sequence[float | None]) -> float | None:
+def _compute_median(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
 
 
-def _per_query(run: Mapping[str, Any], name: str) -> float | None:
+def _compute_per_query(run: Mapping[str, Any], name: str) -> float | None:
     """Mean cost of a query without a cache; ``None`` where none was measured."""
     cost, queries = run["cost"], run["queries"]["scored"]
     computed = cost.get("forward_passes", 0)
@@ -199,11 +201,11 @@ def _per_query(run: Mapping[str, Any], name: str) -> float | None:
     return float(cost[name] * whole / queries)
 
 
-def _with_p(row: Row, p_value: float) -> Row:
+def _set_p_value(row: Row, p_value: float) -> Row:
     return Row(**{**vars(row), "p_value": p_value})
 
 
-def _unmeasured(reference: Reference) -> Row:
+def _make_unmeasured(reference: Reference) -> Row:
     return Row(label=reference.label, seeds=0, measures={}, reference=reference)
 
 

@@ -23,7 +23,7 @@ NOTE = (
 
 def write_table(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Write ``table.md``, ``table.csv`` and ``table.tex``; returns their paths."""
-    texts = {"md": markdown(rows), "csv": comma_separated(rows), "tex": latex(rows)}
+    texts = {"md": format_markdown(rows), "csv": comma_separated(rows), "tex": format_latex(rows)}
     paths = []
     for suffix, text in texts.items():
         path = folder / f"table.{suffix}"
@@ -32,18 +32,18 @@ def write_table(rows: Sequence[Row], folder: Path) -> list[Path]:
     return paths
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def format_markdown(rows: Sequence[Row]) -> str:
     """A table in Markdown with aligned columns and a note that explains its marks."""
-    columns = table_columns(rows)
+    columns = choose_columns(rows)
     lines = aligned_table(
         [name for name, _ in columns], [[show(row) for _, show in columns] for row in rows]
     )
-    return "\n".join([*lines, "", NOTE, *_sources(rows)]) + "\n"
+    return "\n".join([*lines, "", NOTE, *_list_sources(rows)]) + "\n"
 
 
-def latex(rows: Sequence[Row]) -> str:
+def format_latex(rows: Sequence[Row]) -> str:
     """A ``tabular`` for the booktabs package."""
-    columns = table_columns(rows)
+    columns = choose_columns(rows)
     lines = [" & ".join(_escaped(name) for name, _ in columns) + " \\\\\n\\midrule"]
     lines += [" & ".join(_escaped(show(row)) for _, show in columns) + " \\\\" for row in rows]
     body = "\n".join(lines)
@@ -73,7 +73,7 @@ def comma_separated(rows: Sequence[Row]) -> str:
     writer.writerow(["label", "seeds", *spread, *fixed, *more])
     for row in rows:
         values = [row.measures.get(name) for name in names]
-        quality = [part for v in values for part in (_parts(v) if v else (None,) * 4)]
+        quality = [part for v in values for part in (_list_parts(v) if v else (None,) * 4)]
         latency = row.latency or {}
         times = [latency.get(name) for name in ("p50", "p95", "tokenize", "forward")]
         reference = row.reference
@@ -100,7 +100,7 @@ def comma_separated(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def table_columns(rows: Sequence[Row]) -> list[Column]:
+def choose_columns(rows: Sequence[Row]) -> list[Column]:
     """Names of the columns that these rows need, and what each shows of a row."""
     names = list(dict.fromkeys(name for row in rows for name in row.measures))
     columns: list[Column] = [("model", lambda row: row.label)]
@@ -110,7 +110,7 @@ def table_columns(rows: Sequence[Row]) -> list[Column]:
         columns.append((name, _measure(name, marked=name == names[0] if names else False)))
     return [
         *columns,
-        *_cost_columns(rows),
+        *_choose_cost_columns(rows),
         *_form_columns(rows),
         ("p50 ms/100", lambda row: _number((row.latency or {}).get("p50", row.first_stage_ms))),
         ("p95", lambda row: _number((row.latency or {}).get("p95"))),
@@ -122,7 +122,7 @@ def table_columns(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
-def _cost_columns(rows: Sequence[Row]) -> list[Column]:
+def _choose_cost_columns(rows: Sequence[Row]) -> list[Column]:
     """Forward passes and tokens of a query, where rows differ in how many documents they read."""
     passes = {round(row.passes_per_query, 1) for row in rows if row.passes_per_query}
     if len(passes) < 2:
@@ -180,11 +180,11 @@ def _number(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _parts(value: Value) -> tuple[float | None, ...]:
+def _list_parts(value: Value) -> tuple[float | None, ...]:
     return value.mean, value.low, value.high, value.sd
 
 
-def _sources(rows: Sequence[Row]) -> list[str]:
+def _list_sources(rows: Sequence[Row]) -> list[str]:
     said = [f"- {row.label}: {row.reference.source}" for row in rows if row.reference]
     return ["", "Published values:", *said] if said else []
 

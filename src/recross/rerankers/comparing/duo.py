@@ -27,7 +27,7 @@ from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.reranker import NetworkReranker
 from recross.rerankers.t5 import T5Reranker
 from recross.runs import Run
-from recross.seeding import generator
+from recross.seeding import make_generator
 
 _QUERIES_AT_ONCE = 100
 """Queries whose comparisons are asked together: enough for full batches, bounded in memory."""
@@ -104,7 +104,7 @@ class Comparing(NetworkReranker, ABC):
             self.strategy,
             counts,
             ask,
-            lambda query_id: generator(self.sampling_seed, "comparisons", query_id),
+            lambda query_id: make_generator(self.sampling_seed, "comparisons", query_id),
         )
         return scores, sum(spent, Cost())
 

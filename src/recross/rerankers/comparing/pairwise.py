@@ -105,11 +105,11 @@ class MergeSort:
             unpaired = runs[2 * len(merges) :]
             while open_merges := [merge for merge in merges if merge.left and merge.right]:
                 pairs = np.array([(merge.left[0], merge.right[0]) for merge in open_merges])
-                first_wins = yield from _first_wins(pairs, self.both_orders)
+                first_wins = yield from _ask_who_wins(pairs, self.both_orders)
                 for merge, left_wins in zip(open_merges, first_wins, strict=True):
                     merge.merged.append((merge.left if left_wins else merge.right).popleft())
             runs = [merge.merged + merge.left + merge.right for merge in merges] + unpaired
-        return _ordinal([position for run in runs for position in run])
+        return _score_order([position for run in runs for position in run])
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,9 @@ class SlidingPasses:
             places = count - 1 - step + 2 * passes  # where each pass stands, if it has begun
             lower = places[(places > passes) & (places < count)]
             pairs = np.stack([order[lower - 1], order[lower]], axis=1)
-            swapped = lower[~(yield from _first_wins(pairs, self.both_orders))]
+            swapped = lower[~(yield from _ask_who_wins(pairs, self.both_orders))]
             order[swapped - 1], order[swapped] = order[swapped], order[swapped - 1]
-        return _ordinal(order.tolist())
+        return _score_order(order.tolist())
 
 
 def rank_in_lockstep(
@@ -185,7 +185,7 @@ def _in_one_round(asked: npt.NDArray[np.bool_], aggregation: AggregationName) ->
     return AGGREGATIONS[aggregation](len(asked), pairs, margins)
 
 
-def _first_wins(
+def _ask_who_wins(
     pairs: Pairs, both_orders: bool
 ) -> Generator[Pairs, Margins, npt.NDArray[np.bool_]]:
     if not both_orders:
@@ -194,7 +194,7 @@ def _first_wins(
     return margins[: len(pairs)] >= margins[len(pairs) :]
 
 
-def _ordinal(order: list[int]) -> DocumentScores:
+def _score_order(order: list[int]) -> DocumentScores:
     """Number of documents below each position, from the positions in order, best first."""
     scores = np.empty(len(order))
     scores[order] = np.arange(len(order))[::-1]

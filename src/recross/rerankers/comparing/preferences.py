@@ -52,7 +52,7 @@ class Aggregation(Protocol):
         """Score ``count`` documents, some of whose ordered pairs were compared."""
 
 
-def probability(margins: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def compute_probability(margins: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The sigmoid of margins."""
     return np.exp(log_probability(margins))
 
@@ -110,7 +110,9 @@ class Extreme:
         """Score ``count`` documents, ``(N,)``."""
         _check(count, pairs, margins)
         scores = np.full(count, np.nan)  # fmin and fmax pass over NaN
-        self.pick.at(scores, pairs[:, 0], probability(np.asarray(margins, dtype=np.float64)))
+        self.pick.at(
+            scores, pairs[:, 0], compute_probability(np.asarray(margins, dtype=np.float64))
+        )
         return np.where(np.isnan(scores), 0.5, scores)
 
 
@@ -118,9 +120,9 @@ AggregationName = Literal["sum", "log_sum", "sym_sum", "sym_log_sum", "binary", 
 
 AGGREGATIONS: Mapping[AggregationName, Aggregation] = MappingProxyType(
     {
-        "sum": ScaledSum(probability),
+        "sum": ScaledSum(compute_probability),
         "log_sum": ScaledSum(log_probability),
-        "sym_sum": ScaledSum(probability, symmetric=True),
+        "sym_sum": ScaledSum(compute_probability, symmetric=True),
         "sym_log_sum": ScaledSum(log_probability, symmetric=True),
         "binary": ScaledSum(win),
         "min": Extreme(np.fmin),

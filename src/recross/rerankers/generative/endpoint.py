@@ -209,7 +209,7 @@ class EndpointGenerator:
     def _ask(self, key: str, request: Mapping[str, Any], stop: threading.Event) -> Reply | None:
         """Ask and keep the answer; ``None`` where another request has failed meanwhile."""
         try:
-            reply = self._within_budget(request, stop)
+            reply = self._ask_within_budget(request, stop)
             if reply and self.reuse_answers:
                 self._kept.add(key, reply.answer)
             return reply
@@ -217,7 +217,7 @@ class EndpointGenerator:
             stop.set()
             raise
 
-    def _within_budget(self, request: Mapping[str, Any], stop: threading.Event) -> Reply | None:
+    def _ask_within_budget(self, request: Mapping[str, Any], stop: threading.Event) -> Reply | None:
         prompt = _guess(json.dumps(request["messages"], ensure_ascii=False))
         set_aside = prompt + int(request[self.length_field])
         used = 0
@@ -226,13 +226,13 @@ class EndpointGenerator:
             if stop.is_set():
                 return None
             reply = self._server.ask(request, stop)
-            used = _used(reply.answer, prompt)
+            used = _count_used(reply.answer, prompt)
             return reply
         finally:
             self._budget.settle(set_aside, used)
 
 
-def _used(answer: KeptAnswer, prompt: int) -> int:
+def _count_used(answer: KeptAnswer, prompt: int) -> int:
     """Tokens of a request by the server's count, or a guess where it has none."""
     written = answer.generated_tokens
     return (prompt if answer.prompt_tokens is None else answer.prompt_tokens) + (

@@ -44,7 +44,7 @@ class TextGenerator(Protocol):
         """Answer each conversation, in their order, with at most so many tokens."""
 
 
-def longest_fitting(
+def cut_to_fit(
     generator: TextGenerator,
     build: Callable[[str, list[str]], Conversation],
     texts: tuple[str, Sequence[str]],

@@ -14,8 +14,8 @@ from recross.errors import InputError
 from recross.inference.items import Scores
 from recross.parts.bounds import Ge, checked
 from recross.records import Cost
-from recross.rerankers.generative.generators import TextGenerator, longest_fitting
-from recross.rerankers.generative.listwise_prompts import ListwisePrompt, named_prompt
+from recross.rerankers.generative.generators import TextGenerator, cut_to_fit
+from recross.rerankers.generative.listwise_prompts import ListwisePrompt, find_prompt
 from recross.rerankers.generative.permutation import parse
 from recross.rerankers.reranker import Reranker
 from recross.runs import Run
@@ -53,7 +53,7 @@ class ListwiseReranker(Reranker):
     alias: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        named_prompt(self.prompt)
+        find_prompt(self.prompt)
         if self.step > self.window:
             raise InputError(f"step must lie in [1, window={self.window}], got {self.step}")
 
@@ -143,9 +143,9 @@ class ListwiseReranker(Reranker):
         for query_id, (start, stop) in due.items():
             query, documents = texts[query_id]
             shown = [documents[place] for place in orders[query_id][start:stop]]
-            conversation, cuts = longest_fitting(
+            conversation, cuts = cut_to_fit(
                 self.generator,
-                named_prompt(self.prompt).conversation,
+                find_prompt(self.prompt).conversation,
                 (query, shown),
                 self.passage_words,
                 self.answer_tokens,

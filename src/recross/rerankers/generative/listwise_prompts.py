@@ -46,9 +46,9 @@ class ListwisePrompt:
 
     def conversation(self, query: str, passages: Sequence[str]) -> Conversation:
         """The conversation that ends where the model is to answer."""
-        facts = {"count": len(passages), "query": _plain(query)}
+        facts = {"count": len(passages), "query": _flatten(query)}
         turns = [(self.opening.format(**facts), self.opening_reply)]
-        for rank, passage in enumerate(map(_plain, passages), start=1):
+        for rank, passage in enumerate(map(_flatten, passages), start=1):
             shown = self.passage.format(rank=rank, passage=passage)
             turns.append((shown, self.passage_reply.format(rank=rank)))
         turns.append((self.closing.format(**facts), ""))
@@ -62,7 +62,7 @@ class ListwisePrompt:
         return messages
 
 
-def _plain(text: str) -> str:
+def _flatten(text: str) -> str:
     """One line in which no bracketed number, such as a citation, can pass for a passage's."""
     return re.sub(r"\[(\d+)\]", r"(\1)", " ".join(text.split()))
 
@@ -98,7 +98,7 @@ PROMPTS = {
 }
 
 
-def named_prompt(prompt: str | ListwisePrompt) -> ListwisePrompt:
+def find_prompt(prompt: str | ListwisePrompt) -> ListwisePrompt:
     """A prompt of ``PROMPTS`` by name; a prompt stays as it is.
 
     Raises:

@@ -143,9 +143,9 @@ class LocalGenerator:
         if not tokenizer.chat_template:
             text = "".join(f"{message['content']}\n" for message in conversation)
         elif self._takes_system_messages:
-            text = self._laid_out(conversation)
+            text = self._lay_out(conversation)
         else:
-            text = self._laid_out(_without_system(conversation))
+            text = self._lay_out(_fold_system(conversation))
         ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
         # Some templates write the first token themselves, others leave it to the tokenizer.
         first = tokenizer("a")["input_ids"][:1]
@@ -156,12 +156,12 @@ class LocalGenerator:
     def _takes_system_messages(self) -> bool:
         probe = [Message(role="system", content="s"), Message(role="user", content="u")]
         try:
-            self._laid_out(probe)
+            self._lay_out(probe)
         except TemplateError:
             return False
         return True
 
-    def _laid_out(self, conversation: Conversation) -> str:
+    def _lay_out(self, conversation: Conversation) -> str:
         text: str = self._loaded.tokenizer.apply_chat_template(
             list(conversation), tokenize=False, add_generation_prompt=True, **self.chat_options
         )
@@ -206,7 +206,7 @@ def _until(tokens: list[int], ends: set[int | None]) -> list[int]:
     return tokens[:stop]
 
 
-def _without_system(conversation: Conversation) -> Conversation:
+def _fold_system(conversation: Conversation) -> Conversation:
     """The same with what the system said put before the user's first words."""
     said = [message["content"] for message in conversation if message["role"] == "system"]
     first, *others = (message for message in conversation if message["role"] != "system")

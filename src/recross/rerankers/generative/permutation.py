@@ -26,7 +26,7 @@ def parse(answer: str, count: int) -> Permutation:
     Thoughts are dropped. Where numbers stand in brackets only those are read, else all. Numbers of
     no passage and repetitions are dropped; passages not named follow in their present order.
     """
-    text = without_thoughts(unicodedata.normalize("NFKC", answer))  # ２, ② and ² are digits
+    text = drop_thoughts(unicodedata.normalize("NFKC", answer))  # ２, ② and ² are digits
     found = BRACKETED.findall(text) or _NUMBER.findall(text)
     places = [int(digits) - 1 if len(digits) <= LONGEST_NUMBER else -1 for digits in found]
     named = list(dict.fromkeys(place for place in places if 0 <= place < count))
@@ -34,6 +34,6 @@ def parse(answer: str, count: int) -> Permutation:
     return Permutation((*named, *missing), malformed=len(places) != len(named) or bool(missing))
 
 
-def without_thoughts(answer: str) -> str:
+def drop_thoughts(answer: str) -> str:
     """What a model says after thinking aloud, whether or not its prompt began the thoughts."""
     return THOUGHTS_ALREADY_BEGUN.sub("", THOUGHTS.sub("", answer))

@@ -19,9 +19,9 @@ from recross.rerankers.generative.generators import (
     Conversation,
     Message,
     TextGenerator,
-    longest_fitting,
+    cut_to_fit,
 )
-from recross.rerankers.generative.permutation import LONGEST_NUMBER, without_thoughts
+from recross.rerankers.generative.permutation import LONGEST_NUMBER, drop_thoughts
 from recross.rerankers.reranker import Reranker
 from recross.runs import Run
 
@@ -56,7 +56,7 @@ class RatingReranker(Reranker):
         if missing:
             raise InputError(f"prompt must contain {missing[0]}, got {self.prompt!r}")
         try:
-            self._conversation("query", ["document"])
+            self._make_conversation("query", ["document"])
         except (LookupError, ValueError) as error:
             raise InputError(
                 "prompt may contain {query}, {document}, {highest} and no other braces,"
@@ -92,13 +92,13 @@ class RatingReranker(Reranker):
             query = collection.queries[query_id]
             for doc in ranking:
                 texts = (query, [collection.documents[doc.doc_id]])
-                conversation, cuts = longest_fitting(
-                    self.generator, self._conversation, texts, self.document_words, room
+                conversation, cuts = cut_to_fit(
+                    self.generator, self._make_conversation, texts, self.document_words, room
                 )
                 conversations.append(conversation)
                 cost += cuts
         answers, spent = self.generator.generate(conversations, room)
-        grades = [grade_of(answer, self.highest) for answer in answers]
+        grades = [read_grade(answer, self.highest) for answer in answers]
         left = iter(grades)
         scores = {
             query_id: {
@@ -115,15 +115,15 @@ class RatingReranker(Reranker):
         )
         return Run.from_scores(self.name, scores, cost)
 
-    def _conversation(self, query: str, documents: list[str]) -> Conversation:
+    def _make_conversation(self, query: str, documents: list[str]) -> Conversation:
         (document,) = documents
         text = self.prompt.format(query=query, document=document, highest=self.highest)
         return [Message(role="user", content=text)]
 
 
-def grade_of(answer: str, highest: int) -> int | None:
+def read_grade(answer: str, highest: int) -> int | None:
     """The first number of an answer, thoughts aside; ``None`` where it is no grade."""
-    found = GRADE.search(without_thoughts(answer))
+    found = GRADE.search(drop_thoughts(answer))
     if found is None or len(found[0]) > LONGEST_NUMBER:
         return None
     grade = int(found[0])

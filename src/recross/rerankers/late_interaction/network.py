@@ -20,7 +20,7 @@ from recross.inference.encoders.padded import recompute_activations
 from recross.inference.network import Forward, Network
 from recross.inference.preparation import Preparation
 from recross.inference.session import Session
-from recross.inference.tokens import Ints, Item, Sequences, spans, tokenize
+from recross.inference.tokens import Ints, Item, Sequences, lay_out_spans, tokenize
 from recross.machine.hardware import Hardware
 
 OWN, FILLER, DOCUMENT = 0, 1, 2
@@ -74,7 +74,7 @@ class LateInteractionNetwork(Network):
             [numbers[:, 0] * size, asked.tokens.size + texts.offsets[numbers[:, 1]]], axis=1
         )
         counts = np.stack([np.full_like(lengths, size), lengths], axis=1)
-        at, _ = spans(begins.ravel(), counts.ravel())
+        at, _ = lay_out_spans(begins.ravel(), counts.ravel())
         filler = np.arange(size) >= asked.own[:, None]
         kinds = np.concatenate(
             [np.where(filler, FILLER, OWN).ravel(), np.full(len(texts.tokens), DOCUMENT)]

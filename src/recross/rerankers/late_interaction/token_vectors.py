@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from recross.inference.tokens import Ints, spans
+from recross.inference.tokens import Ints, lay_out_spans
 from recross.store import read_manifest, write_json
 
 Storage = Literal["fp16", "int8"]
@@ -93,7 +93,7 @@ class TokenVectors:
             return np.empty(0, dtype=np.float32)
         numbers = np.array([self.rows[doc_id] for doc_id in doc_ids])
         lengths = np.diff(self.offsets)[numbers]
-        at, offsets = spans(self.offsets[numbers], lengths)
+        at, offsets = lay_out_spans(self.offsets[numbers], lengths)
         vectors = self.vectors[at].astype(np.float32)  # (tokens of these documents, dimension)
         if self.scales is not None:
             vectors *= self.scales[at][:, None]

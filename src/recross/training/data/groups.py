@@ -10,7 +10,7 @@ from recross.collections.collection import Collection, Texts
 from recross.errors import InputError
 from recross.negatives.sampler import Mined
 from recross.records import TrainingGroup
-from recross.seeding import generator
+from recross.seeding import make_generator
 from recross.training.data.leaks import Leaks
 
 
@@ -38,7 +38,7 @@ class TrainingGroups:
             return 0 if self.groups[0].teacher_scores is not None else len(self.groups)
         return sum(group.teacher_scores is None for group in self.groups)
 
-    def texts_over(self, collection: Collection) -> Collection:
+    def put_texts_over(self, collection: Collection) -> Collection:
         """The collection, which then knows all texts of these groups."""
         return collection if self.texts is None else collection.with_texts(self.texts)
 
@@ -86,7 +86,7 @@ def _draw_groups(
     query_id: str, positives: Mapping[str, int], mined: Mined, size: int, seed: int
 ) -> Iterator[TrainingGroup]:
     for positive, grade in positives.items():
-        rng = generator(seed, "negatives", f"{query_id} {positive}")
+        rng = make_generator(seed, "negatives", f"{query_id} {positive}")
         if drawn := mined.draw(query_id, positive, size, rng):
             doc_ids = (positive, *drawn)
             labels = (float(grade), *(0.0 for _ in drawn))

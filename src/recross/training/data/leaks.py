@@ -81,7 +81,7 @@ def find_leaks(
     training = {query_id: collection.queries[query_id] for query_id in collection.query_ids(split)}
     leaked = frozenset(query_id for query_id, text in training.items() if fold_text(text) in texts)
     others = {query_id: text for query_id, text in training.items() if query_id not in leaked}
-    near = dict(near_duplicates(others, asked))
+    near = dict(find_near_duplicates(others, asked))
     if near:
         query_id, other_id = next(iter(near.items()))
         logger.warning(
@@ -98,7 +98,7 @@ def find_leaks(
     return Leaks(leaked, len(positives & evaluated), len(near), texts)
 
 
-def near_duplicates(
+def find_near_duplicates(
     texts: Mapping[str, str], others: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
     """Of each text that nearly equals another one, its id and the other's.
@@ -107,25 +107,27 @@ def near_duplicates(
     Such sets must share one of their rarest words (prefix filtering, Chaudhuri et al. 2006), so
     that only texts that do are compared.
     """
-    words = {name: _words(text) for name, text in texts.items()}
-    other_words = {name: _words(text) for name, text in others.items()}
+    words = {name: _split_words(text) for name, text in texts.items()}
+    other_words = {name: _split_words(text) for name, text in others.items()}
     uses = Counter(word for part in (words, other_words) for own in part.values() for word in own)
     index: defaultdict[str, list[str]] = defaultdict(list)
     for name, own in other_words.items():
-        for word in _prefix(own, uses):
+        for word in _find_prefix(own, uses):
             index[word].append(name)
     for name, own in words.items():
-        for other in dict.fromkeys(o for word in _prefix(own, uses) for o in index.get(word, ())):
+        for other in dict.fromkeys(
+            o for word in _find_prefix(own, uses) for o in index.get(word, ())
+        ):
             if _is_near(own, other_words[other]):
                 yield name, other
                 break
 
 
-def _words(text: str) -> Words:
+def _split_words(text: str) -> Words:
     return frozenset(re.findall(r"\w+", text.casefold()))
 
 
-def _prefix(words: Words, uses: Mapping[str, int]) -> list[str]:
+def _find_prefix(words: Words, uses: Mapping[str, int]) -> list[str]:
     """The rarest words, one more than near-duplicates may lack."""
     rarest = sorted(words, key=lambda word: (uses[word], word))
     return rarest[: len(words) * (OF_UNION - LEAST_SHARED) // OF_UNION + 1] if words else []

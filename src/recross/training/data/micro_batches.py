@@ -63,7 +63,7 @@ def micro_batches(
     sequences = _encode(groups, lists, collection, network)
     ends = np.cumsum([0, *(len(listed.items) for listed in lists)])
     tokens = np.diff(sequences.offsets[ends])
-    for first, last in _spans(tokens.tolist(), budget):
+    for first, last in _divide(tokens.tolist(), budget):
         batch = sequences.take(np.arange(ends[first], ends[last]))
         yield _micro_batch(lists[first:last], batch, (last - first) / len(groups))
 
@@ -124,7 +124,7 @@ def _encode(
     )
 
 
-def _spans(tokens: Sequence[int], budget: int) -> Iterator[tuple[int, int]]:
+def _divide(tokens: Sequence[int], budget: int) -> Iterator[tuple[int, int]]:
     """Numbers of the first group of each micro-batch, and of the one after its last."""
     first, held = 0, 0
     for number, size in enumerate(tokens):

@@ -14,11 +14,11 @@ class Refresh(NamedTuple):
     every: int
     keep: int
 
-    def hardest(self, scores: Sequence[float]) -> list[int]:
+    def find_hardest(self, scores: Sequence[float]) -> list[int]:
         """Places of the highest scores, highest first; of equal ones the first places."""
         return sorted(range(len(scores)), key=lambda place: -scores[place])[: self.keep]
 
-    def spans(self, steps: range) -> Iterator[range]:
+    def divide(self, steps: range) -> Iterator[range]:
         """Steps that learn from one choice: 4 to 9 with ``every=4`` are 4 to 7, then 8 and 9."""
         for first in range(steps.start, steps.stop, self.every):
             yield range(first, min(first + self.every, steps.stop))

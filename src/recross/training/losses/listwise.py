@@ -27,7 +27,7 @@ class Listwise(Loss):
         """Mean over queries."""
         lists = Lists.of(scores, targets)
         logs = log_shares(lists.scores / self.temperature, lists.present)
-        return -(_gain_shares(lists.targets) * logs).sum(dim=1).mean()
+        return -(_share_gains(lists.targets) * logs).sum(dim=1).mean()
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Poly1(Loss):
         """Mean over queries."""
         lists = Lists.of(scores, targets)
         logs = log_shares(lists.scores / self.temperature, lists.present)
-        wanted = _gain_shares(lists.targets)
+        wanted = _share_gains(lists.targets)
         # The target's own total in place of 1: a query without a relevant document misses nothing.
         missed = wanted.sum(dim=1) - (wanted * logs.exp()).sum(dim=1)
         return (-(wanted * logs).sum(dim=1) + self.weight * missed).mean()
@@ -92,7 +92,7 @@ class ListMLE(Loss):
         return chances.masked_fill(~lists.present, 0.0).sum(dim=1).mean()
 
 
-def _gain_shares(labels: Tensor) -> Tensor:
+def _share_gains(labels: Tensor) -> Tensor:
     """Each document's part of its query's labels ``(Q, N)``; all 0 where none is relevant."""
     gains = labels.clamp(min=0)
     total = gains.sum(dim=1, keepdim=True)

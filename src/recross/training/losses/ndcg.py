@@ -38,14 +38,16 @@ class LambdaLoss(Loss):
             within = rank <= self.depth
             pairs = pairs & within.unsqueeze(2) & within.unsqueeze(1)
         bits = F.softplus(-self.sigma * lists.margins) / math.log(2)  # (Q, N, N)
-        each = (bits * self._worth(lists, rank)).masked_fill(~pairs, 0.0)
+        each = (bits * self._compute_worth(lists, rank)).masked_fill(~pairs, 0.0)
         return each.sum(dim=(1, 2)).mean()
 
-    def _worth(self, lists: Lists, rank: Tensor) -> Tensor:
-        gains = _normalised_gains(lists, self.depth)
+    def _compute_worth(self, lists: Lists, rank: Tensor) -> Tensor:
+        gains = _normalise_gains(lists, self.depth)
         gap = (rank.unsqueeze(2) - rank.unsqueeze(1)).abs().clamp(min=1)  # (Q, N, N)
-        exchange = (_discount(rank).unsqueeze(2) - _discount(rank).unsqueeze(1)).abs()
-        bound = _discount(gap) - _discount(gap + 1)
+        exchange = (
+            _compute_discount(rank).unsqueeze(2) - _compute_discount(rank).unsqueeze(1)
+        ).abs()
+        bound = _compute_discount(gap) - _compute_discount(gap + 1)
         return (exchange + self.mu * bound) * (gains.unsqueeze(2) - gains.unsqueeze(1)).abs()
 
 
@@ -64,20 +66,20 @@ class ApproxNDCG(Loss):
         """Mean over queries."""
         lists = Lists.of(scores, targets)
         rank = approximate_ranks(lists.scores, lists.present, self.temperature)
-        ndcg = (_normalised_gains(lists, None) * _discount(rank)).sum(dim=1)
+        ndcg = (_normalise_gains(lists, None) * _compute_discount(rank)).sum(dim=1)
         return (1 - ndcg).masked_fill((lists.targets <= 0).all(dim=1), 0.0).mean()
 
 
-def _normalised_gains(lists: Lists, depth: int | None) -> Tensor:
+def _normalise_gains(lists: Lists, depth: int | None) -> Tensor:
     """``2^label - 1`` over the ideal DCG, ``(Q, N)``; all 0 where none is relevant."""
     gains = lists.targets.clamp(min=0).exp2() - 1
     ideal = ranks(lists.targets, lists.present)
-    best = gains * _discount(ideal)
+    best = gains * _compute_discount(ideal)
     if depth is not None:
         best = best.masked_fill(ideal > depth, 0.0)
     total = best.sum(dim=1, keepdim=True)
     return gains / total.masked_fill(total == 0, 1.0)
 
 
-def _discount(rank: Tensor) -> Tensor:
+def _compute_discount(rank: Tensor) -> Tensor:
     return 1 / (1.0 + rank).log2()

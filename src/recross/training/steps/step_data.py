@@ -13,7 +13,7 @@ from recross.inference.network import Network
 from recross.inference.tokens import Ints
 from recross.records import TrainingGroup
 from recross.rerankers.reranker import Reranker
-from recross.seeding import generator
+from recross.seeding import make_generator
 from recross.training.data.in_batch import Relevant, find_relevant, gather_texts, learns_across
 from recross.training.data.micro_batches import micro_batches
 from recross.training.data.phases import Phase, plan_steps
@@ -56,7 +56,7 @@ class StepData(Dataset[Step]):
             span.start: (phase.refresh, span)
             for phase, own in planned
             if phase.refresh is not None
-            for span in phase.refresh.spans(own)
+            for span in phase.refresh.divide(own)
         }
         self.hardest: dict[int, list[list[int]]] = {}
         self._start = 0
@@ -93,7 +93,7 @@ class StepData(Dataset[Step]):
     def refresh(self, step: int, scores: Sequence[Sequence[float]]) -> None:
         """Keep the hardest of ``pools``, given the scores of every pool's negatives."""
         refresh, span = self._refreshes[step]
-        each = iter([refresh.hardest(of_pool) for of_pool in scores])
+        each = iter([refresh.find_hardest(of_pool) for of_pool in scores])
         self.hardest = {at: [next(each) for _ in self._plan[at][1]] for at in span}
 
     def __len__(self) -> int:
@@ -136,7 +136,8 @@ def shuffle_groups(groups: int, steps: int, batch_size: int, seed: int, phase: i
     needed = steps * batch_size
     epochs = -(-needed // groups)
     orders = [
-        generator(seed, "order", f"{phase} {epoch}").permutation(groups) for epoch in range(epochs)
+        make_generator(seed, "order", f"{phase} {epoch}").permutation(groups)
+        for epoch in range(epochs)
     ]
     none = np.zeros(0, dtype=np.int64)
     return np.concatenate([none, *orders])[:needed].reshape(steps, batch_size).copy()

@@ -10,22 +10,22 @@ from torch import Tensor
 
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders.affine import frozen_affine
+from recross.inference.encoders.affine import freeze_affine
 from recross.inference.encoders.backends.int8_affine import (
     DOT_PRODUCTS,
-    int8_affine,
     multiplies_in_int8,
+    quantise_affine,
 )
 from recross.inference.encoders.backends.last_token import reader
 from recross.inference.encoders.families import FAMILIES, classifier_of
-from recross.inference.encoders.padded import padded_inputs
+from recross.inference.encoders.padded import pad_inputs
 from recross.inference.network import Forward
 from recross.inference.session import Session
 
 MakeForward = Callable[[Any, Session], Forward]
 
 
-def classifier_logits(model: Any, session: Session) -> Forward:
+def make_classifier_forward(model: Any, session: Session) -> Forward:
     """Return a function from a batch to logits ``(B, labels)`` of the weights as they are now.
 
     Raises:
@@ -38,7 +38,7 @@ def classifier_logits(model: Any, session: Session) -> Forward:
 def _torch(model: Any, session: Session) -> Forward:
     """Without padding where the structure is known, in the model's own forward elsewhere."""
     hardware = session.hardware
-    make = frozen_affine(hardware.dtype, hardware.batch_tokens)
+    make = freeze_affine(hardware.dtype, hardware.batch_tokens)
     return classifier_of(model).forward(model, make, hardware.dtype, first_only=True).logits
 
 
@@ -49,7 +49,7 @@ def _torch_compile(model: Any, session: Session) -> Forward:
 
     def logits(batch: PackedBatch) -> Tensor:
         with torch.autocast(device, dtype, enabled=dtype != torch.float32):
-            found: Tensor = compiled(**padded_inputs(model, batch)).logits
+            found: Tensor = compiled(**pad_inputs(model, batch)).logits
         return found
 
     return logits
@@ -67,14 +67,16 @@ def _torch_int8(model: Any, session: Session) -> Forward:
             "backend torch_int8 needs a processor with 8-bit dot products"
             f" ({', '.join(DOT_PRODUCTS)}), got none of them"
         )
-    return family.forward(model, int8_affine(session.hardware.batch_tokens), first_only=True).logits
+    return family.forward(
+        model, quantise_affine(session.hardware.batch_tokens), first_only=True
+    ).logits
 
 
 def _onnx(model: Any, session: Session) -> Forward:
     from recross.inference.encoders.backends import onnx_runtime  # an extra's packages
 
     exported = onnx_runtime.open_exported(model, session)
-    return lambda batch: onnx_runtime.logits(exported, padded_inputs(model, batch))
+    return lambda batch: onnx_runtime.logits(exported, pad_inputs(model, batch))
 
 
 BACKENDS: dict[str, MakeForward] = {

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from recross.inference.encoders.affine import APPLY, Activation, Affine, MakeAffine, fused
+from recross.inference.encoders.affine import APPLY, Activation, Affine, MakeAffine, fuse_layers
 from recross.machine.processor import read_cpu_flags
 
 STEPS = 255
@@ -29,19 +29,19 @@ def multiplies_in_int8() -> bool:
     )
 
 
-def int8_affine(rows: int) -> MakeAffine:
+def quantise_affine(rows: int) -> MakeAffine:
     """Copy weights once, in 8 bits and blocked for products of about ``rows`` tokens."""
 
     def make(layers: Sequence[nn.Linear]) -> Affine:
-        weight, bias = fused(layers)
-        codes, scales = quantised_weight(weight.detach())
+        weight, bias = fuse_layers(layers)
+        codes, scales = quantise_weight(weight.detach())
         blocked = torch.ops.onednn.qlinear_prepack(codes, [rows, codes.shape[1]])
         zeros = torch.zeros(len(codes), dtype=torch.int32)
         sums = codes.sum(dim=1).float() * scales  # what a token's least value adds to each output
         bias = torch.zeros_like(sums) if bias is None else bias.detach()
 
         def apply(states: Tensor, activation: Activation = "none") -> Tensor:
-            tokens, low, steps = quantised_rows(states)
+            tokens, low, steps = quantise_rows(states)
             out: Tensor = torch.ops.onednn.qlinear_pointwise(
                 tokens, 1.0, 0, blocked, scales, zeros, None,
                 1.0, 0, torch.float32, "none", [], "",
@@ -53,13 +53,13 @@ def int8_affine(rows: int) -> MakeAffine:
     return make
 
 
-def quantised_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
+def quantise_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Codes in [-127, 127] ``(out, in)`` and one scale per output ``(out,)``."""
     scales = weight.abs().amax(dim=1).clamp_min(SMALLEST) / 127
     return (weight / scales[:, None]).round().to(torch.int8), scales
 
 
-def quantised_rows(states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def quantise_rows(states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Codes in [0, 255] ``(T, D)``, least value and step of each token, both ``(T, 1)``."""
     low, high = states.amin(dim=1, keepdim=True), states.amax(dim=1, keepdim=True)
     steps = (high - low).clamp_min_(SMALLEST) / STEPS

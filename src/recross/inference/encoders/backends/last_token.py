@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from recross.inference.batches import padding_token
+from recross.inference.batches import find_padding_token
 
 
 class Answered(NamedTuple):
@@ -36,8 +36,8 @@ class LastTokenClassifier(nn.Module):
 
 
 def reader(model: Any) -> Any:
-    """A classifier as it can be called with padded sequences filled by ``masked_filler``."""
+    """A classifier as it can be called with padded sequences filled by ``find_masked_filler``."""
     reads_last = "score" in dict(model.named_children())  # as transformers calls such a head
-    if reads_last and padding_token(model.config) is None:
+    if reads_last and find_padding_token(model.config) is None:
         return LastTokenClassifier(model)
     return model

@@ -12,7 +12,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from recross.inference.cache.identity import weights_digest
+from recross.inference.cache.identity import digest_weights
 from recross.inference.encoders.backends.last_token import reader
 from recross.inference.session import Session
 from recross.store import Store
@@ -28,7 +28,7 @@ def open_exported(model: Any, session: Session) -> onnxruntime.InferenceSession:
     They are exported first unless the session's store has them.
     """
     identity = {
-        "weights": weights_digest(model),
+        "weights": digest_weights(model),
         "config": model.config.to_json_string(),
         "packages": {name: version(name) for name in ("torch", "transformers", "onnxscript")},
     }

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 from recross.collections.ir_datasets import read_document_pairs
 from recross.parts.bounds import Ge, checked
-from recross.training.data.files.line_groups import groups_by_id
+from recross.training.data.files.line_groups import read_groups_by_id
 from recross.training.data.files.lines import TEXT, TextFile
 from recross.training.data.files.triples import TripleLines, parse_triple
 from recross.training.data.phases import Phase
@@ -39,7 +39,7 @@ class DocPairs:
         identity = {"docpairs": self.dataset, "limit": self.limit}
         folder = task.store.artefact("lines", identity, lambda folder: self._copy(folder / TEXT))
         file = TextFile(f"docpairs of {self.dataset}", folder / TEXT)
-        return groups_by_id(self, file, TripleLines(parse_triple, self.lines_per_group), task)
+        return read_groups_by_id(self, file, TripleLines(parse_triple, self.lines_per_group), task)
 
     def _copy(self, path: Path) -> Mapping[str, Any]:
         count = 0

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from recross.errors import InputError
 from recross.training.data.files.examples import Example, parse_number
-from recross.training.data.files.line_groups import groups_of_texts
+from recross.training.data.files.line_groups import read_groups_of_texts
 from recross.training.data.files.lines import TextFile
 from recross.training.data.phases import Phase
 from recross.training.data.training_data import Task
@@ -41,7 +41,7 @@ class JsonLines:
 
     def phases(self, task: Task) -> list[Phase]:
         """The groups of the file, which brings its own negatives."""
-        return groups_of_texts(self, TextFile.at(self.path, task.store), JsonFormat(), task)
+        return read_groups_of_texts(self, TextFile.at(self.path, task.store), JsonFormat(), task)
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,16 @@ class JsonFormat:
 
     def parse(self, line: str) -> list[Example]:
         """One example for each positive."""
-        record = _record(line)
+        record = _parse_record(line)
         query = record.get("query")
         if not isinstance(query, str) or not query.strip():
             raise InputError(f"query must be a text that is not empty, got {query!r:.60}")
-        positives, negatives = _texts(record, POSITIVE), _negatives(record)
+        positives, negatives = _read_texts(record, POSITIVE), _read_negatives(record)
         labels = (1.0, *(0.0 for _ in negatives))
         return [
             Example(query, (positive, *negatives), labels, scores)
             for positive, scores in zip(
-                positives, _scores(record, len(positives), len(negatives)), strict=True
+                positives, _read_scores(record, len(positives), len(negatives)), strict=True
             )
         ]
 
@@ -74,7 +74,7 @@ class JsonFormat:
         return lines[0]
 
 
-def _record(line: str) -> _Record:
+def _parse_record(line: str) -> _Record:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
@@ -84,7 +84,7 @@ def _record(line: str) -> _Record:
     return record
 
 
-def _given(record: _Record, names: Sequence[str]) -> tuple[str, Any]:
+def _find_given(record: _Record, names: Sequence[str]) -> tuple[str, Any]:
     """The one of these keys that has a value, and the value; ``None``: none has."""
     given = [(name, record[name]) for name in names if record.get(name) is not None]
     if len(given) > 1:
@@ -94,8 +94,8 @@ def _given(record: _Record, names: Sequence[str]) -> tuple[str, Any]:
     return given[0] if given else (names[0], None)
 
 
-def _texts(record: _Record, names: Sequence[str]) -> tuple[str, ...]:
-    name, value = _given(record, names)
+def _read_texts(record: _Record, names: Sequence[str]) -> tuple[str, ...]:
+    name, value = _find_given(record, names)
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(t, str) and t.strip() for t in texts):
         raise InputError(
@@ -105,21 +105,21 @@ def _texts(record: _Record, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _negatives(record: _Record) -> tuple[str, ...]:
+def _read_negatives(record: _Record) -> tuple[str, ...]:
     keys: list[Sequence[str]] = [(name,) for name in record if name.startswith(NUMBERED)]
     if not keys or any(name in record for name in NEGATIVE):
         keys = [NEGATIVE, *keys]
-    return tuple(text for names in keys for text in _texts(record, names))
+    return tuple(text for names in keys for text in _read_texts(record, names))
 
 
-def _scores(record: _Record, positives: int, negatives: int) -> list[TeacherScores | None]:
+def _read_scores(record: _Record, positives: int, negatives: int) -> list[TeacherScores | None]:
     """The scores of each positive and its negatives."""
-    name, value = _given(record, SCORES)
-    by_kind = [_numbers(record, key) for key in (OF_POSITIVES, OF_NEGATIVES)]
+    name, value = _find_given(record, SCORES)
+    by_kind = [_read_numbers(record, key) for key in (OF_POSITIVES, OF_NEGATIVES)]
     if value is not None and any(by_kind):
         raise InputError(f"scores must be given once, got {name} beside those of positives")
     if value is not None:
-        return [_of_one_positive(name, value, positives, negatives)]
+        return [_read_of_one_positive(name, value, positives, negatives)]
     if not any(by_kind):
         return [None] * positives
     of_positives, of_negatives = by_kind
@@ -131,7 +131,7 @@ def _scores(record: _Record, positives: int, negatives: int) -> list[TeacherScor
     return [(score, *of_negatives) for score in of_positives]
 
 
-def _of_one_positive(name: str, value: Any, positives: int, negatives: int) -> TeacherScores:
+def _read_of_one_positive(name: str, value: Any, positives: int, negatives: int) -> TeacherScores:
     given = value if isinstance(value, list) else [value]
     scores = tuple(parse_number(name, one) for one in given)
     if positives != 1 or len(scores) not in (negatives, negatives + 1):
@@ -142,7 +142,7 @@ def _of_one_positive(name: str, value: Any, positives: int, negatives: int) -> T
     return scores if len(scores) > negatives else (0.0, *(-margin for margin in scores))
 
 
-def _numbers(record: _Record, name: str) -> TeacherScores:
+def _read_numbers(record: _Record, name: str) -> TeacherScores:
     value = record.get(name)
     if not isinstance(value, list | None):
         raise InputError(f"{name} must be a list of numbers, got {value!r:.60}")

@@ -108,13 +108,13 @@ class TextsOfLines(Mapping[str, str]):
         return sum(1 for _ in self)
 
 
-def groups_by_id(data: Any, file: TextFile, form: LineFormat, task: Task) -> list[Phase]:
+def read_groups_by_id(data: Any, file: TextFile, form: LineFormat, task: Task) -> list[Phase]:
     """The groups of a file that names queries and documents of the collection."""
     groups, left_out = _read_groups(data, file, form, CollectionIds(task.collection), task)
     return [Phase("all", TrainingGroups(groups, left_out, on_disk=True))]
 
 
-def groups_of_texts(data: Any, file: TextFile, form: LineFormat, task: Task) -> list[Phase]:
+def read_groups_of_texts(data: Any, file: TextFile, form: LineFormat, task: Task) -> list[Phase]:
     """The groups of a file that brings its own texts."""
     naming = OwnTexts(file.name)
     groups, left_out = _read_groups(data, file, form, naming, task)

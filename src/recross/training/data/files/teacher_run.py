@@ -12,7 +12,7 @@ from recross.errors import InputError
 from recross.records import Qrels, ScoredDoc, relevant_documents
 from recross.runs import Run
 from recross.training.data.files.examples import Example, parse_number
-from recross.training.data.files.line_groups import groups_by_id
+from recross.training.data.files.line_groups import read_groups_by_id
 from recross.training.data.files.lines import TextFile
 from recross.training.data.phases import Phase
 from recross.training.data.training_data import Task
@@ -48,7 +48,7 @@ class TeacherRun:
         """The groups of the run, which brings its own negatives."""
         relevant_from = task.collection.relevant_grade(task.split)
         form = RunLines(self._judgments(task), relevant_from, task.negatives)
-        return groups_by_id(self, TextFile.at(self.path, task.store), form, task)
+        return read_groups_by_id(self, TextFile.at(self.path, task.store), form, task)
 
     def _judgments(self, task: Task) -> Qrels | None:
         if not self.is_judged:
@@ -92,17 +92,17 @@ class RunLines:
             raise InputError(f"a document must be ranked once, got one twice for {query!r}")
         ranking = Run.from_scores("teacher", {query: scores}).rankings[query]
         if self.qrels is None:
-            return [_example(query, ranking[: 1 + self.negatives], 0.0)]
+            return [_make_example(query, ranking[: 1 + self.negatives], 0.0)]
         judged = self.qrels.get(query, {})
         relevant = relevant_documents(judged, self.relevant_from)
         others = [doc for doc in ranking if doc.doc_id not in relevant][: self.negatives]
         return [
-            _example(query, [doc, *others], float(judged[doc.doc_id]))
+            _make_example(query, [doc, *others], float(judged[doc.doc_id]))
             for doc in ranking
             if doc.doc_id in relevant
         ]
 
 
-def _example(query: str, docs: Sequence[ScoredDoc], label: float) -> Example:
+def _make_example(query: str, docs: Sequence[ScoredDoc], label: float) -> Example:
     doc_ids, scores = zip(*docs, strict=True)
     return Example(query, doc_ids, (label, *(0.0 for _ in docs[1:])), scores)

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from recross.errors import InputError
 from recross.parts.bounds import Ge, checked
 from recross.training.data.files.examples import Example, parse_number
-from recross.training.data.files.line_groups import groups_by_id, groups_of_texts
+from recross.training.data.files.line_groups import read_groups_by_id, read_groups_of_texts
 from recross.training.data.files.lines import TextFile
 from recross.training.data.phases import Phase
 from recross.training.data.training_data import Task
@@ -41,7 +41,7 @@ class Triples(TripleFile):
 
     def phases(self, task: Task) -> list[Phase]:
         """The groups of the file, which brings its own negatives."""
-        return groups_by_id(self, *self._lines(parse_triple, task), task)
+        return read_groups_by_id(self, *self._lines(parse_triple, task), task)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TextTriples(TripleFile):
 
     def phases(self, task: Task) -> list[Phase]:
         """The groups of the file, which brings its own negatives."""
-        return groups_of_texts(self, *self._lines(parse_triple, task), task)
+        return read_groups_of_texts(self, *self._lines(parse_triple, task), task)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class ScoredTriples(TripleFile):
 
     def phases(self, task: Task) -> list[Phase]:
         """The groups of the file, which brings its own negatives."""
-        return groups_by_id(self, *self._lines(parse_scored_triple, task), task)
+        return read_groups_by_id(self, *self._lines(parse_scored_triple, task), task)
 
 
 @dataclass(frozen=True)
