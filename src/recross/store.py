@@ -56,7 +56,7 @@ class Store:
     ) -> Path:
         """Return the artefact's folder, making it first if no finished one exists.
 
-        ``make`` fills a fresh folder and returns what else the manifest shall say. Processes that
+        ``make`` fills a fresh folder and returns extra entries for the manifest. Processes that
         want the same artefact wait for the one that makes it; a crash leaves nothing behind that
         could be taken for a finished artefact. ``resumable``: ``make`` is handed the folder as an
         interrupted one of the same identity left it, and knows itself which part of it is whole.
@@ -110,6 +110,6 @@ def _hold(lock: Path) -> Iterator[None]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What made an artefact."""
+    """Read the manifest of an artefact: what it was made from."""
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     return manifest

@@ -33,7 +33,7 @@ class FirstTokenLinear(nn.Linear):
     """A linear layer on the first token's state: ``(B, L, D)`` to ``(B, labels)``."""
 
     def forward(self, states: Tensor) -> Tensor:
-        """Logits."""
+        """Compute the logits of the first token of each sequence."""
         return super().forward(states[:, 0])
 
 

@@ -65,7 +65,7 @@ class Pretrained:
 
     @property
     def config(self) -> Any:
-        """The model's own config."""
+        """The configuration that the model was loaded with."""
         return self.model.config
 
 

@@ -58,11 +58,11 @@ class Collection:
         return self.texts or self.fingerprint
 
     def query_ids(self, split: str) -> Sequence[str]:
-        """Queries of a split."""
+        """Return the identifiers of a split's queries."""
         return self._of(self.split_queries, split)
 
     def qrels(self, split: str) -> Qrels:
-        """Judgments of a split."""
+        """Return a split's judgments: query_id -> doc_id -> relevance."""
         return self._of(self.split_qrels, split)
 
     def relevant_grade(self, split: str) -> int:

@@ -21,7 +21,7 @@ Source = tuple[str, str]
 
 
 class Entry(NamedTuple):
-    """One documented name."""
+    """A documented public name, with the summary and the body of its docstring."""
 
     name: str
     summary: str

@@ -29,10 +29,10 @@ class BatchSize:
         return self.tokens
 
     def record(self, tokens: int, seconds: float) -> None:
-        """Hear how long a batch took."""
+        """Record how long a batch took."""
 
     def does_not_fit(self, tokens: int) -> None:
-        """Hear of a batch that memory was too small for; later ones of its size are halved."""
+        """Record a batch that did not fit in memory; later ones of its size are halved."""
         self.too_many = min(self.too_many, tokens)
 
 
@@ -51,7 +51,7 @@ class ProbedBatchSize(BatchSize):
         self._lock = threading.Lock()
 
     def record(self, tokens: int, seconds: float) -> None:
-        """Hear how long a batch took, and go on to the next size after ``TRIES`` full ones."""
+        """Record how long a batch took, and go on to the next size after ``TRIES`` full ones."""
         with self._lock:
             if self._found or not self.tokens * 0.75 <= tokens <= self.tokens:
                 return

@@ -49,7 +49,7 @@ class Portion:
         return in_order
 
     def cost(self, batches: int, seconds: float, cache_is_on: bool) -> Cost:
-        """What scoring took."""
+        """Return what scoring these items cost."""
         computed = len(self.unknown)
         return Cost(
             pairs=len(self.items),

@@ -207,7 +207,7 @@ class TextEncoder(Network):
 
     @abstractmethod
     def encode_texts(self, texts: Sequence[str]) -> Sequences:
-        """Each text's own sequence."""
+        """Turn each text into a token sequence."""
 
     @abstractmethod
     def vectors(self, texts: PackedBatch) -> Tensor:

@@ -24,12 +24,12 @@ class ReadOut(NamedTuple):
 
 
 def take_only(logits: Tensor) -> Tensor:
-    """The only logit."""
+    """Take the only logit for the score."""
     return logits.squeeze(-1)
 
 
 def take_second(logits: Tensor) -> Tensor:
-    """The second of two logits, whatever the first."""
+    """Take the second of two logits for the score; the first plays no part."""
     return logits[..., 1]
 
 

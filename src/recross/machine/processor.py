@@ -56,7 +56,7 @@ def read_cpu_flags() -> frozenset[str]:
 
 
 def read_processor_name() -> str:
-    """The processor's own name."""
+    """Read the name that the processor gives itself."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text().splitlines():

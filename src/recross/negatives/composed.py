@@ -137,7 +137,7 @@ class Refreshed(NegativeSampler):
         _check_mines_once("sampler must be one that mines once", self.sampler)
 
     def mine(self, collection: Collection, split: str, store: Store) -> Mined:
-        """Mine the pool."""
+        """Mine the pool that the hardest negatives are chosen from."""
         return self.sampler.mine(collection, split, store)
 
     @property
@@ -160,7 +160,7 @@ def share_out(parts: Mapping[str, Part]) -> dict[str, float]:
 def apportion(fractions: Mapping[str, float], size: int) -> dict[str, int]:
     """Return whole numbers that add up to ``size``, in alphabetical order (largest remainders)."""
     exact = {name: fractions[name] * size for name in sorted(fractions)}
-    # Nine digits: 1/3 of 3 shall be 1 whichever way the share was computed.
+    # Nine digits: 1/3 of 3 must be 1 whichever way the share was computed.
     quotas = {name: math.floor(round(value, 9)) for name, value in exact.items()}
     by_remainder = sorted(exact, key=lambda name: (round(quotas[name] - exact[name], 9), name))
     for name in by_remainder[: size - sum(quotas.values())]:

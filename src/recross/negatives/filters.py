@@ -52,11 +52,11 @@ class Margin:
     def judge(
         self, candidates: Run, positives: Mapping[str, Sequence[str]], collection: Collection
     ) -> Run:
-        """The source's own scores."""
+        """Return the candidates as they are: the source's scores decide."""
         return candidates
 
     def find_highest(self, positive_score: float | None) -> float:
-        """The lower of both bounds."""
+        """Return the lower of the absolute and the relative bound."""
         if positive_score is None:
             return math.inf
         distance = self.absolute or 0.0
@@ -94,7 +94,7 @@ class Denoising:
         return self.reranker.rerank(Run.from_scores(candidates.name, asked), collection)
 
     def find_highest(self, positive_score: float | None) -> float:
-        """The lower of both bounds."""
+        """Return the lower of the absolute and the relative bound."""
         bound = math.inf if self.threshold is None else self.threshold
         if self.margin is None or positive_score is None:
             return bound

@@ -86,7 +86,7 @@ class RankWindow(NegativeSampler):
 
 
 Choice = Callable[[Sequence[str], int, Generator], list[str]]
-"""Choose at most so many of the documents that are allowed, which come best first."""
+"""Choose at most this many of the allowed documents, which come best first."""
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class TrainingStage:
     """A strategy for a share of the steps.
 
     With ``refresh_every`` each group is a pool of ``pool`` times as many negatives as it will have:
-    every so many steps the network in training keeps those that it scores highest.
+    every ``refresh_every`` steps the network in training keeps those that it scores highest.
     """
 
     sampler: NegativeSampler

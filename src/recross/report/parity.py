@@ -27,7 +27,7 @@ class Verdict:
 
     @property
     def difference(self) -> float | None:
-        """Measured minus reference."""
+        """The measured value minus the reference value."""
         return None if self.measured is None else self.measured - self.reference.value
 
     @property

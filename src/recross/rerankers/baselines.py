@@ -24,7 +24,7 @@ class FirstStage(Reranker):
     reranks: ClassVar[bool] = False
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
-        """Return the candidates."""
+        """Return the candidates in the order they came in."""
         return candidates
 
 
@@ -67,7 +67,7 @@ class BiEncoderScore(Reranker):
 
     @property
     def base_checkpoint(self) -> str:
-        """The encoder's checkpoint."""
+        """The checkpoint of the encoder whose vectors are compared."""
         return self.encoder.checkpoint
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:

@@ -166,7 +166,7 @@ class CausalReranker(NetworkReranker):
     _: KW_ONLY
 
     def load(self) -> CausalNetwork:
-        """Load the network."""
+        """Load the checkpoint's network with its contract."""
         contract = resolve_contract(
             self.weights, self.contract, PromptContract, max_length=self.max_length
         )

@@ -97,7 +97,7 @@ class CrossEncoder(NetworkReranker):
     _: KW_ONLY
 
     def load(self) -> PairNetwork:
-        """Load the network."""
+        """Load the checkpoint's network with its contract."""
         fresh = pretrained.Fresh(self.head_seed) if self.fresh_head else None
         found = pretrained.load(
             "sequence_classifier", self.weights, layers=self.layers, fresh=fresh

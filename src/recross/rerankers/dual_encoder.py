@@ -122,7 +122,7 @@ class DualEncoder(NetworkReranker):
         """Load the network.
 
         Raises:
-            InputError: the checkpoint is of another kind, or has not so many positions.
+            InputError: the checkpoint is of another kind, or ``max_length`` exceeds its positions.
         """
         sentences = read_model(self.weights, torch.device("cpu"), self.max_length)
         pooling = find_pooling(sentences)

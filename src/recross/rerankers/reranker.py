@@ -195,7 +195,7 @@ class NetworkReranker(Trainable):
         return known.base_checkpoint if isinstance(known, UnmadeCheckpoint) else known
 
     def networks(self) -> Iterator[NetworkReranker]:
-        """Yield the re-ranker itself."""
+        """Yield this re-ranker: it has a network and no parts."""
         yield self
 
     def check_trained(self) -> None:

@@ -102,7 +102,7 @@ class T5Network(PairScorer):
 class T5Reranker(NetworkReranker):
     """A T5 by checkpoint, with the contract that is stored, published, named or given.
 
-    ``grown_layers`` grows a small T5 of so many encoder layers, and a fresh one in the decoder,
+    ``grown_layers`` grows a small T5 of ``grown_layers`` encoder layers, and a fresh one in the decoder,
     from a BERT checkpoint: to be trained. ``fresh_head`` allows a checkpoint without the dense head
     that an encoder-only contract reads.
     ``max_length`` and ``max_query_length`` override the contract's limits.
@@ -121,7 +121,7 @@ class T5Reranker(NetworkReranker):
             raise InputError("contract must be given for grown_layers, got none")
 
     def load(self) -> T5Network:
-        """Load the network."""
+        """Load the checkpoint's network with its contract."""
         contract = resolve_contract(
             self.weights,
             self.contract,

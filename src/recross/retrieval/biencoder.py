@@ -69,7 +69,7 @@ class BiEncoder(Retriever):
 
     @property
     def parameters(self) -> int:
-        """Parameters of the encoder."""
+        """The number of parameters of the encoder."""
         return self._encoder.parameters
 
     def document_vectors(self, collection: Collection) -> DocumentVectors:

@@ -50,7 +50,7 @@ class DocumentVectors:
 
         Only one chunk is in memory. A chunk counts as written when its bytes are on the disk and
         ``written.json``, replaced after that, says so; whatever lies behind it is cut off. Returns
-        what the manifest shall say.
+        entries for the manifest.
         """
         done, dimension = _written(folder)
         texts = islice(documents.values(), done, None)

@@ -44,7 +44,7 @@ class SentenceEncoder:
 
     @property
     def parameters(self) -> int:
-        """Parameters of the encoder."""
+        """The number of parameters of the encoder."""
         return sum(parameter.numel() for parameter in self.model.parameters())
 
 
@@ -53,7 +53,7 @@ def load_encoder(checkpoint: str, max_length: int, hardware: Hardware) -> Senten
     """Load a checkpoint; texts are cut to ``max_length`` tokens.
 
     Raises:
-        InputError: the encoder has not so many positions.
+        InputError: ``max_length`` exceeds the encoder's positions.
     """
     model = read_model(checkpoint, hardware.device, max_length)
     pooling = find_pooling(model)
@@ -67,7 +67,7 @@ def read_model(checkpoint: str, device: torch.device, max_length: int) -> Any:
     """Read a SentenceTransformer of one's own, not one that others share.
 
     Raises:
-        InputError: the encoder has not so many positions.
+        InputError: ``max_length`` exceeds the encoder's positions.
     """
     from sentence_transformers import SentenceTransformer  # seconds to import
 

@@ -80,7 +80,7 @@ class SPLADE(Retriever):
 
     @property
     def parameters(self) -> int:
-        """Parameters of the encoder."""
+        """The number of parameters of the encoder."""
         return sum(parameter.numel() for parameter in self._encoder.model.parameters())
 
     @property
@@ -167,7 +167,7 @@ def write_index(
     """Encode documents chunk by chunk, after those an interruption left; turn them into an index.
 
     Only one chunk is in memory while texts are encoded; all weights are when they are sorted by
-    term. Returns what the manifest shall say.
+    term. Returns entries for the manifest.
     """
     texts = iter(documents.values())
     chunks: list[Path] = []

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 
 class Log(Protocol):
-    """One experiment's open log."""
+    """The log of an experiment that is running."""
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Record values of one optimiser step."""
@@ -33,7 +33,7 @@ class JsonLinesTracker:
     """One JSON object a line in ``log.jsonl``, written as it happens."""
 
     def open(self, folder: Path, study: str, name: str, config: Mapping[str, Any]) -> JsonLinesLog:
-        """Start an empty log."""
+        """Start an empty log in the experiment's folder."""
         folder.mkdir(parents=True, exist_ok=True)
         log = JsonLinesLog(folder / "log.jsonl")
         log.path.write_text("", encoding="utf-8")
@@ -43,7 +43,7 @@ class JsonLinesTracker:
 
 @dataclass(frozen=True)
 class JsonLinesLog:
-    """An open ``log.jsonl``."""
+    """The ``log.jsonl`` of an experiment that is running."""
 
     path: Path
 
@@ -52,7 +52,7 @@ class JsonLinesLog:
         self.write({"event": "step", "step": step, **values})
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Append the measures."""
+        """Append the final measures of the experiment."""
         self.write({"event": "finish", "measures": result.get("measures", {})})
 
     def write(self, record: Mapping[str, Any]) -> None:

@@ -60,7 +60,7 @@ class TrainingFolder:
     folder: Path
 
     def save(self, progress: Progress, tensors: Mapping[str, Any]) -> None:
-        """Replace the saved state."""
+        """Replace the saved state by this one."""
         state = {"recross": version("recross"), "progress": asdict(progress), **tensors}
         self._write(STATE, state)
 
@@ -78,7 +78,7 @@ class TrainingFolder:
         return progress, state
 
     def keep_best(self, weights: Mapping[str, Any]) -> None:
-        """Replace the best weights."""
+        """Replace the weights kept as the best ones."""
         self._write(BEST, dict(weights))
 
     def best(self) -> dict[str, Any] | None:

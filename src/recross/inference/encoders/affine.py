@@ -43,7 +43,7 @@ class LiveAffine:
     layers: Sequence[nn.Linear]
 
     def __call__(self, states: Tensor, activation: Activation = "none") -> Tensor:
-        """Apply the fused layers."""
+        """Apply the layers as one product, and the activation to what it gives."""
         if len(self.layers) == 1:
             out: Tensor = self.layers[0](states)
         elif all(type(layer) is nn.Linear for layer in self.layers):
@@ -86,7 +86,7 @@ def freeze_affine(dtype: torch.dtype, rows: int) -> MakeAffine:
 
 
 def refuse_use(_states: Tensor, _activation: Activation = "none") -> Tensor:
-    """Stands where a layer has no such projection."""
+    """Stand where a layer has no such projection, and refuse to be called."""
     raise AssertionError("this layer's projection is not part of the forward")
 
 

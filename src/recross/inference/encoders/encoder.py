@@ -121,7 +121,7 @@ class PackedForward(EncoderForward, Generic[Layer]):
 
 
 class Encoder(ABC):
-    """A family of encoders."""
+    """A family of encoders whose forward pass can be computed here."""
 
     packs: ClassVar[bool] = True
     """Whether its forward does without padding, over linear layers as one likes."""

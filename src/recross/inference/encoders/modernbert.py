@@ -129,7 +129,7 @@ class ModernBertForward(PackedForward[ModernBertLayer]):
         return self._after_attention(layer, attended, states[batch.starts], dropout)
 
     def finish(self, states: Tensor, dropout: float) -> Tensor:
-        """The final norm."""
+        """Apply the final layer norm to the last layer's states."""
         return layer_norm(self.encoder.final_norm, states)
 
     def logits(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:

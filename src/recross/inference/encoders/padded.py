@@ -26,7 +26,7 @@ class PaddedFamily(Encoder):
     classifiers: ClassVar[tuple[str, ...]] = ("",)
 
     def supports(self, config: Any) -> bool:
-        """Any that transformers computes."""
+        """Accept every config: transformers itself computes the forward pass."""
         return True
 
     def positions(self, model: Any) -> int | None:

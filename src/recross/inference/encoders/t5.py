@@ -86,7 +86,7 @@ class T5Forward(PackedForward[T5Layer]):
     """The forward of one T5 encoder; the residual stream stays in fp32, since it is large."""
 
     def embed(self, batch: PackedBatch, dropout: float) -> Tensor:
-        """Words alone."""
+        """Embed the tokens; positions are added within attention."""
         words = self.model.get_encoder().embed_tokens(batch.tokens).float()
         return F.dropout(words, dropout, dropout > 0)
 
@@ -128,7 +128,7 @@ class T5Forward(PackedForward[T5Layer]):
         return self._after_attention(layer, attended, states[batch.starts], dropout)
 
     def finish(self, states: Tensor, dropout: float) -> Tensor:
-        """The final norm."""
+        """Apply the final norm, then dropout, to the last layer's states."""
         normed = norm_mean_square(self.model.get_encoder().final_layer_norm, states)
         return F.dropout(normed, dropout, dropout > 0)
 
@@ -141,7 +141,7 @@ class T5Forward(PackedForward[T5Layer]):
     def _after_attention(
         self, layer: T5Layer, attended: Tensor, states: Tensor, dropout: float
     ) -> Tensor:
-        """Output projection and feed-forward."""
+        """Apply a layer's output projection and its feed-forward part."""
         on = dropout > 0
         states = states + F.dropout(layer.attention_out(attended), dropout, on)
         normed = norm_mean_square(layer.feed_forward_norm, states).to(attended.dtype)

@@ -95,7 +95,7 @@ class MergeSort:
     both_orders: bool = True
 
     def compare(self, count: int, rng: np.random.Generator) -> ComparisonRounds:
-        """Sort; nothing is drawn."""
+        """Merge sort the documents by comparisons; ``rng`` is not used."""
         runs = [deque([position]) for position in range(count)]
         while len(runs) > 1:
             merges = [

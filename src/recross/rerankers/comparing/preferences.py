@@ -53,7 +53,7 @@ class Aggregation(Protocol):
 
 
 def compute_probability(margins: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The sigmoid of margins."""
+    """Turn margins into probabilities by the sigmoid."""
     return np.exp(log_probability(margins))
 
 
@@ -85,7 +85,7 @@ class ScaledSum:
     symmetric: bool = False
 
     def __call__(self, count: int, pairs: Pairs, margins: Margins) -> DocumentScores:
-        """Score ``count`` documents, ``(N,)``."""
+        """Score ``count`` documents from the margins of their pairs, ``(N,)``."""
         _check(count, pairs, margins)
         documents, favour = pairs[:, 0], np.asarray(margins, dtype=np.float64)
         if self.symmetric:
@@ -107,7 +107,7 @@ class Extreme:
     pick: np.ufunc
 
     def __call__(self, count: int, pairs: Pairs, margins: Margins) -> DocumentScores:
-        """Score ``count`` documents, ``(N,)``."""
+        """Score ``count`` documents from the margins of their pairs, ``(N,)``."""
         _check(count, pairs, margins)
         scores = np.full(count, np.nan)  # fmin and fmax pass over NaN
         self.pick.at(

@@ -65,11 +65,11 @@ class Interpolated(Reranker):
 
     @property
     def parts(self) -> tuple[Reranker, ...]:
-        """The re-ranker within."""
+        """The re-ranker whose scores are interpolated."""
         return (self.reranker,)
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
-        """Order by both scores."""
+        """Order by a weighted sum of first-stage and re-ranker scores."""
         reranked = self.reranker.rerank(candidates, collection)
         scales = _scale(candidates), _scale(reranked)
         mixed = Interpolation(self.weight, *scales).mix(candidates, reranked)

@@ -58,7 +58,7 @@ class LongDocuments(Trainable):
 
     @property
     def parts(self) -> tuple[Reranker, ...]:
-        """The re-ranker within."""
+        """The re-ranker that scores the passages."""
         return (self.reranker,)
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:

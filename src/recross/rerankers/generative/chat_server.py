@@ -45,7 +45,7 @@ class Patience:
     backoff_seconds: Annotated[float, Ge(0)] = 1.0
 
     def wait_seconds(self, tries: int, asked_for: float) -> float:
-        """The wait after so many tries."""
+        """How long to wait after this many failed tries."""
         doubled = self.backoff_seconds * 2.0 ** min(tries - 1, 30)
         return min(max(doubled, asked_for), LONGEST_WAIT_SECONDS)
 

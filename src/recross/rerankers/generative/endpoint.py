@@ -112,7 +112,7 @@ class EndpointGenerator:
 
     @property
     def name(self) -> str:
-        """The model's own name."""
+        """The model's name without its organisation."""
         return self.model.rpartition("/")[2]
 
     def fits(self, conversation: Conversation, max_new_tokens: int) -> bool:

@@ -41,7 +41,7 @@ class TextGenerator(Protocol):
     def generate(
         self, conversations: Sequence[Conversation], max_new_tokens: int
     ) -> tuple[list[str], Cost]:
-        """Answer each conversation, in their order, with at most so many tokens."""
+        """Answer each conversation, in their order, with at most ``max_new_tokens`` tokens."""
 
 
 def cut_to_fit(
@@ -53,7 +53,7 @@ def cut_to_fit(
 ) -> tuple[Conversation, Cost]:
     """The conversation about a query and documents, and what was cut from them.
 
-    Each text is cut to so many words, and to fewer where the model has no room for the prompt.
+    Each text is cut to ``words`` words, and to fewer where the model has no room for the prompt.
 
     Raises:
         InputError: there is no room even for one word each.

@@ -69,7 +69,7 @@ class ListwiseReranker(Reranker):
 
     @property
     def base_checkpoint(self) -> str:
-        """The model that answers."""
+        """The name of the model that answers the prompts."""
         return self.generator.name
 
     @property

@@ -37,7 +37,7 @@ GREEDY = {
 
 @dataclass(frozen=True)
 class Prompts:
-    """Prompts as tokens, each to be answered with at most so many more."""
+    """Prompts as tokens, each to be answered with at most ``max_new_tokens``."""
 
     tokens: Sequence[list[int]]
     max_new_tokens: int
@@ -71,7 +71,7 @@ class LocalGenerator:
 
     @property
     def name(self) -> str:
-        """The checkpoint's own name."""
+        """The last part of the checkpoint's path or identifier."""
         return Path(self.checkpoint).name
 
     @property

@@ -75,7 +75,7 @@ class RatingReranker(Reranker):
 
     @property
     def base_checkpoint(self) -> str:
-        """The model that answers."""
+        """The name of the model that answers the prompts."""
         return self.generator.name
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:

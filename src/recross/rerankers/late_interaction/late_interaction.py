@@ -56,7 +56,7 @@ class LateInteraction(NetworkReranker):
     _: KW_ONLY
 
     def load(self) -> LateInteractionNetwork:
-        """Load the network."""
+        """Load the checkpoint's network with its contract."""
         contract = resolve_contract(
             self.weights,
             self.contract,
@@ -127,7 +127,7 @@ class LateInteraction(NetworkReranker):
         return Run.from_scores(self.name, scores, cost)
 
     def token_vectors(self, collection: Collection) -> TokenVectors:
-        """The vectors of every document, made first if the store has them not."""
+        """The vectors of every document, made first unless they are already in the store."""
         self.check_trained()
         storage: Storage = "int8" if self.vectors == "int8" else "fp16"
         known: dict[str, TokenVectors] = self._known

@@ -41,7 +41,7 @@ class TokenVectors:
     ) -> Mapping[str, Any]:
         """Write each document's vectors, with the number of tokens cut off it, as they come.
 
-        Returns what the manifest shall say.
+        Returns entries for the manifest.
         """
         sizes, cuts, scales, dimension = [], [], [], 0
         with (folder / VECTORS).open("wb") as file:

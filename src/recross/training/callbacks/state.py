@@ -1,4 +1,4 @@
-"""The state of a training on disk: saved between steps, and gone on from."""
+"""The state of a training on disk: saved between steps, and resumed from."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ class RestoreState(pl.Callback):
 
 
 class SaveState(pl.Callback):
-    """Saves the state every so many seconds, after each validation, and at the end."""
+    """Saves the state every ``save_seconds``, after each validation, and at the end."""
 
     def __init__(self, module: RankingModule, folder: TrainingFolder) -> None:
         self._module, self._folder = module, folder
         self._began = self._saved = 0.0
 
     def on_train_start(self, *_: Any) -> None:
-        """Start the clock."""
+        """Start the clock that decides when to save."""
         self._began = self._saved = time.perf_counter()
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Save where it is time to."""
+        """Save the state if ``save_seconds`` have passed or the step is validated."""
         progress, training = self._module.progress, self._module.training_plan.training
         is_due = time.perf_counter() - self._saved >= training.save_seconds
         if (is_due or training.validates_after(progress.step)) and progress.step < training.steps:

@@ -42,7 +42,7 @@ class Leaks:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Numbers for the record."""
+        """How many leaks of each kind there are, for the record."""
         return {
             "queries": len(self.queries),
             "shared_positives": self.shared_positives,

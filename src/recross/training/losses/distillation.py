@@ -62,7 +62,7 @@ class TeacherKL(Loss):
     learns_from_teacher: ClassVar[bool] = True
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Mean over queries."""
+        """Return the divergence from the teacher's distribution, a mean over queries."""
         lists = Lists.of(scores, targets)
         own = log_shares(lists.scores / self.temperature, lists.present)
         teacher_temperature = self.teacher_temperature or self.temperature

@@ -24,7 +24,7 @@ class Listwise(Loss):
     temperature: Annotated[float, Gt(0)] = 1.0
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Mean over queries."""
+        """Return the cross-entropy with the labels' shares, a mean over queries."""
         lists = Lists.of(scores, targets)
         logs = log_shares(lists.scores / self.temperature, lists.present)
         return -(_share_gains(lists.targets) * logs).sum(dim=1).mean()
@@ -43,7 +43,7 @@ class Poly1(Loss):
     temperature: Annotated[float, Gt(0)] = 1.0
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Mean over queries."""
+        """Return the cross-entropy plus the weighted first-order term, a mean over queries."""
         lists = Lists.of(scores, targets)
         logs = log_shares(lists.scores / self.temperature, lists.present)
         wanted = _share_gains(lists.targets)
@@ -64,7 +64,7 @@ class ListNet(Loss):
     temperature: Annotated[float, Gt(0)] = 1.0
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Mean over queries."""
+        """Return the cross-entropy with the softmax of the targets, a mean over queries."""
         lists = Lists.of(scores, targets)
         logs = log_shares(lists.scores / self.temperature, lists.present)
         wanted = log_shares(lists.targets, lists.present).exp()

@@ -34,10 +34,10 @@ class Loss(ABC):
 
     @abstractmethod
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """The value to minimise."""
+        """Return the value to minimise, a mean over queries."""
 
     def of(self, scores: Tensor, labels: Tensor, teacher_scores: Tensor) -> Tensor:
-        """The value, of the targets that the loss learns from."""
+        """Return the value for the targets that the loss learns from."""
         return self(scores, teacher_scores if self.learns_from_teacher else labels)
 
 

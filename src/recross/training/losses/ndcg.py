@@ -63,7 +63,7 @@ class ApproxNDCG(Loss):
     temperature: Annotated[float, Gt(0)] = 1.0
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Mean over queries."""
+        """Return 1 minus the approximate nDCG, a mean over queries."""
         lists = Lists.of(scores, targets)
         rank = approximate_ranks(lists.scores, lists.present, self.temperature)
         ndcg = (_normalise_gains(lists, None) * _compute_discount(rank)).sum(dim=1)

@@ -113,10 +113,10 @@ class OwnTexts:
         return example.query
 
     def check(self, example: Example) -> None:
-        """Nothing to look up."""
+        """Accept every example: the file brings its own texts."""
 
     def group(self, number: int, example: Example) -> TrainingGroup:
-        """A group of places."""
+        """Name the texts of an example by their places in the file."""
         place = f"{self.source}#{number}"
         doc_ids = tuple(f"{place}:{at}" for at in range(len(example.documents)))
         return TrainingGroup(f"{place}:query", doc_ids, example.labels, example.teacher_scores)

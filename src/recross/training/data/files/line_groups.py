@@ -218,7 +218,7 @@ class _Selection:
 
 
 def _blocks(file: TextFile, form: LineFormat) -> Iterator[tuple[ExampleLocation, list[Any]]]:
-    """Lines that belong together."""
+    """Yield the lines that make up a group, with where they lie in the file."""
     block: list[Any] = []
     first = last = Line(0, 0, 0, "")
     for line in file:

@@ -104,7 +104,7 @@ class IndexWriter:
         self._file.close()
 
     def append(self, row: ExampleLocation) -> None:
-        """Add a row."""
+        """Add the location of an example to the index."""
         self._numbers.extend(row)
         self.rows += 1
         if len(self._numbers) >= NUMBERS_PER_ROW * ROWS_HELD:

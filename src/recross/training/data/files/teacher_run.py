@@ -74,14 +74,14 @@ class RunLines:
     keeps_queries_together: ClassVar[bool] = True
 
     def parse(self, line: str) -> RunLine:
-        """Query, document and score."""
+        """Read the query, the document and the score of a line of a run."""
         columns = line.split()
         if len(columns) != FIELDS:
             raise InputError(f"expected {FIELDS} fields, got {len(columns)}")
         return RunLine(columns[0], columns[2], parse_number("score", columns[4]))
 
     def joins(self, lines: Sequence[RunLine], line: RunLine) -> bool:
-        """Whether it is the same query."""
+        """Whether a line ranks a document for the query of those before it."""
         return lines[0].query == line.query
 
     def examples(self, lines: Sequence[RunLine]) -> list[Example]:

@@ -108,13 +108,13 @@ class TripleLines:
 
 
 def parse_triple(line: str) -> Example:
-    """Read ``query, positive, negative``."""
+    """Read a line that holds ``query, positive, negative``."""
     query, positive, negative = _split(line, "query", "positive", "negative")
     return Example(query, (positive, negative), (1.0, 0.0))
 
 
 def parse_scored_triple(line: str) -> Example:
-    """Read ``score, score, query, positive, negative``."""
+    """Read a line that holds ``score, score, query, positive, negative``."""
     names = ("score of the positive", "score of the negative", "query", "positive", "negative")
     high, low, query, positive, negative = _split(line, *names)
     scores = (parse_number(names[0], high), parse_number(names[1], low))
