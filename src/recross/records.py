@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from recross.errors import InputError
+
+Json: TypeAlias = Any
+"""A value that JSON can hold: nothing, a truth value, a number, a text, a list or an object."""
+
+JsonObject: TypeAlias = Mapping[str, Json]
+"""An object of JSON: what records, manifests and requests are made of."""
 
 DocumentRelevance = Mapping[str, int]
 """One query's judgments: doc_id -> relevance."""

@@ -7,17 +7,17 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import current_process
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from recross.errors import RunError
 from recross.parts.identity import describe, fingerprint
+from recross.records import Json, JsonObject
 
 DEFAULT_STORE = Path("outputs/store")
 MANIFEST = "manifest.json"
@@ -33,7 +33,7 @@ def hash_files(*paths: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Json) -> None:
     """Write JSON that appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
@@ -50,8 +50,8 @@ class Store:
     def artefact(
         self,
         kind: str,
-        identity: Mapping[str, Any],
-        make: Callable[[Path], Mapping[str, Any]],
+        identity: JsonObject,
+        make: Callable[[Path], JsonObject],
         resumable: bool = False,
     ) -> Path:
         """Return the artefact's folder, making it first if no finished one exists.
@@ -74,8 +74,8 @@ class Store:
     def _make(
         self,
         folder: Path,
-        identity: Mapping[str, Any],
-        make: Callable[[Path], Mapping[str, Any]],
+        identity: JsonObject,
+        make: Callable[[Path], JsonObject],
         resumable: bool,
     ) -> None:
         partial = folder.with_name(f".{folder.name}.partial")
@@ -109,7 +109,7 @@ def _hold(lock: Path) -> Iterator[None]:
         held.release()
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Json]:
     """Read the manifest of an artefact: what it was made from."""
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest: dict[str, Json] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     return manifest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 from transformers import (
@@ -15,6 +15,9 @@ from transformers import (
     ElectraPreTrainedModel,
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
+
+from recross.checkpoints.loaded import ModelConfig
+from recross.records import JsonObject
 
 ENCODER_PARTS = ("embeddings", "embeddings_project", "encoder")
 
@@ -58,7 +61,7 @@ class LinearElectraForSequenceClassification(ElectraPreTrainedModel):
         return SequenceClassifierOutput(logits=self.classifier(states))
 
 
-def translate_config(values: Mapping[str, Any]) -> ElectraConfig | None:
+def translate_config(values: JsonObject) -> ElectraConfig | None:
     """Translate lightning-ir's config of an ELECTRA; ``None`` for any other config."""
     if values.get("model_type") != "mono-electra" and (
         values.get("backbone_model_type") != "electra"
@@ -69,6 +72,6 @@ def translate_config(values: Mapping[str, Any]) -> ElectraConfig | None:
     return ElectraConfig(**own)
 
 
-def has_linear_head(config: Any) -> bool:
+def has_linear_head(config: ModelConfig) -> bool:
     """Whether a classifier's head is lightning-ir's single linear layer."""
     return bool(getattr(config, "linear_head", False))

@@ -27,6 +27,7 @@ from recross.checkpoints.foreign import (
     has_linear_head,
     translate_config,
 )
+from recross.checkpoints.loaded import ModelConfig, Tokenizer
 from recross.checkpoints.location import find_revision, locate, pinned_revision
 from recross.errors import InputError
 
@@ -57,16 +58,17 @@ class Pretrained:
     """A model of one kind, ready to score, and its tokenizer."""
 
     model: Any
-    tokenizer: Any
+    tokenizer: Tokenizer
     head_is_fresh: bool = False
     """Whether weights were drawn because the checkpoint lacks them: it scores at random."""
     revision: str | None = None
     """The hub's commit that was read; ``None`` for a folder."""
 
     @property
-    def config(self) -> Any:
+    def config(self) -> ModelConfig:
         """The configuration that the model was loaded with."""
-        return self.model.config
+        config: ModelConfig = self.model.config
+        return config
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def read_family(checkpoint: str) -> str:
     return str(_find_config(checkpoint).model_type)
 
 
-def load_tokenizer(checkpoint: str) -> Any:
+def load_tokenizer(checkpoint: str) -> Tokenizer:
     """Load a checkpoint's tokenizer.
 
     Raises:
@@ -136,15 +138,16 @@ def load_tokenizer(checkpoint: str) -> Any:
             f"checkpoint must hold a tokenizer file ({', '.join(names)}),"
             f" got none in {checkpoint!r}"
         )
-    return _read(
+    tokenizer: Tokenizer = _read(
         checkpoint,
         "tokenizer",
         lambda: AutoTokenizer.from_pretrained(place, revision=pinned_revision(checkpoint)),
     )
+    return tokenizer
 
 
 def _weights(
-    kind: Kind, checkpoint: str, config: Any, fresh: Fresh | None, dtype: torch.dtype
+    kind: Kind, checkpoint: str, config: ModelConfig, fresh: Fresh | None, dtype: torch.dtype
 ) -> tuple[Any, bool]:
     """The model, and whether any of its weights had to be drawn."""
     with torch.random.fork_rng(devices=[]):
@@ -165,7 +168,7 @@ def _weights(
     return model.eval(), bool(report["missing_keys"])
 
 
-def _find_class(kind: Kind, config: Any) -> Any:
+def _find_class(kind: Kind, config: ModelConfig) -> Any:
     if kind == "sequence_classifier" and has_linear_head(config):
         return LinearElectraForSequenceClassification
     return MODELS[kind]
@@ -197,7 +200,7 @@ def _read(checkpoint: str, part: str, read: Callable[[], Any]) -> Any:
         ) from None
 
 
-def _cut(config: Any, layers: int) -> None:
+def _cut(config: ModelConfig, layers: int) -> None:
     if layers > config.num_hidden_layers:
         raise InputError(
             f"layers must not exceed the checkpoint's {config.num_hidden_layers}, got {layers}"

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from recross.collections.collection import Collection
 from recross.collections.docstrings import Entry, harvest
@@ -24,6 +24,7 @@ from recross.errors import InputError
 from recross.machine.processor import count_usable_cores
 from recross.parts.bounds import Ge, Lt, checked
 from recross.parts.identity import handed_over
+from recross.records import JsonObject
 from recross.store import DEFAULT_STORE, Store, hash_files, read_manifest
 
 SUMMARY_WORDS = (4, 30)
@@ -71,7 +72,7 @@ class Apidocs:
         loaded = BeirFolder(folder).load()
         return replace(loaded, name="apidocs", fingerprint=read_manifest(folder)["content_hash"])
 
-    def _build(self, folder: Path, versions: Mapping[str, str]) -> Mapping[str, Any]:
+    def _build(self, folder: Path, versions: Mapping[str, str]) -> JsonObject:
         found = [self._shorten(entry) for entry in extract(self.packages)]
         usable = keep_unambiguous(found)
         kept = sorted(usable, key=lambda entry: _hash_name("sample", entry.name))[: self.size]

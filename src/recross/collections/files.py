@@ -6,12 +6,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.parts.bounds import checked
-from recross.records import Qrels
+from recross.records import Json, Qrels
 from recross.store import hash_files
 
 
@@ -161,7 +160,7 @@ def _documents(path: Path) -> Iterator[tuple[str, str]]:
 
 def _json_text(line: str, place: str) -> tuple[str, str]:
     try:
-        record: dict[str, Any] = json.loads(line)
+        record: dict[str, Json] = json.loads(line)
     except json.JSONDecodeError as error:
         raise InputError(f"{place}: expected a JSON object ({error})") from None
     identifier = record.get("_id", record.get("id", record.get("doc_id")))

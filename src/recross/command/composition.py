@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -21,6 +21,7 @@ from recross.command.naming import label_combination, name_combination
 from recross.command.plugins import find_option_folders, find_plugins
 from recross.command.signatures import PLUGINS, Node
 from recross.errors import ConfigError
+from recross.records import Json
 
 
 def change_values(values: DictConfig, changes: DictConfig) -> DictConfig:
@@ -77,7 +78,7 @@ def add_option_folders(words: Sequence[str], extra_folder: str | None = None) ->
 
 def compose_values(
     command: str, overrides: Sequence[str] = (), extra_folder: str | None = None
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Compose a command's config and resolve it: all its values, as data.
 
     Raises:
@@ -104,7 +105,7 @@ def compose_config(
         raise ConfigError([_shorten(f"{error}{cause}")]) from None
 
 
-def resolve_config(cfg: DictConfig) -> dict[str, Any]:
+def resolve_config(cfg: DictConfig) -> dict[str, Json]:
     """The config's values with every interpolation resolved, without the ``hydra`` node.
 
     Raises:
@@ -117,7 +118,7 @@ def resolve_config(cfg: DictConfig) -> dict[str, Any]:
     try:
         if missing := sorted(OmegaConf.missing_keys(own)):
             raise ConfigError([f"{key}: must be given, got nothing" for key in missing])
-        return cast(dict[str, Any], OmegaConf.to_container(own, resolve=True))
+        return cast(dict[str, Json], OmegaConf.to_container(own, resolve=True))
     except OmegaConfBaseException as error:
         raise ConfigError([f"{error.full_key}: {str(error).splitlines()[0]}"]) from None
 

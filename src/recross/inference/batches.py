@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from recross.checkpoints.loaded import ModelConfig
 from recross.inference.tokens import Ints, Sequences
 
 
@@ -77,13 +77,13 @@ class PackedBatch:
         return tokens, segments, mask
 
 
-def find_padding_token(config: Any) -> int | None:
+def find_padding_token(config: ModelConfig) -> int | None:
     """The token that a model of transformers takes for padding; ``None`` where it knows none."""
     token: int | None = config.get_text_config().pad_token_id
     return token
 
 
-def find_masked_filler(config: Any) -> int:
+def find_masked_filler(config: ModelConfig) -> int:
     """What to pad with where the attention mask alone says what is read: any token will do."""
     return find_padding_token(config) or 0
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from recross.checkpoints.contracts import Contract, check_precision
+from recross.checkpoints.loaded import Tokenizer
 from recross.checkpoints.resolution import save_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
@@ -51,7 +52,7 @@ class Network(nn.Module, ABC):
     def __init__(
         self,
         model: Any,
-        tokenizer: Any,
+        tokenizer: Tokenizer,
         contract: Contract,
         encoder: Encoder,
         *,

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from string import Formatter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from recross.checkpoints.loaded import Tokenizer
 from recross.errors import InputError
 
 Ints = npt.NDArray[np.int64]
@@ -76,7 +77,7 @@ class Joiner:
     survives.
     """
 
-    tokenizer: Any
+    tokenizer: Tokenizer
     template: Template
     max_length: int
     max_query_length: int | None = None
@@ -149,7 +150,7 @@ def cut_longest_first(lengths: Ints, room: int | Ints) -> Ints:
     return kept
 
 
-def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
     """Token ids of each text alone, uncut, without special tokens."""
     if not texts:
         return []
@@ -164,7 +165,7 @@ def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     return [encoding.ids for encoding in encodings]
 
 
-def text_template(tokenizer: Any) -> Template:
+def text_template(tokenizer: Tokenizer) -> Template:
     """Read a tokenizer's own special tokens off one short text."""
     pieces = tokenizer("a", add_special_tokens=False)["input_ids"]
     encoded = tokenizer("a", return_token_type_ids=True)
@@ -174,7 +175,7 @@ def text_template(tokenizer: Any) -> Template:
     return Template((tuple(ids[:begin]), tuple(ids[end:])), (kinds[0], kinds[begin], kinds[-1]))
 
 
-def pair_template(tokenizer: Any) -> Template:
+def pair_template(tokenizer: Tokenizer) -> Template:
     """Read a tokenizer's own special tokens off a pair of one-piece texts."""
     (one,), (two,) = (
         tokenizer(text, add_special_tokens=False)["input_ids"][:1] for text in ("a", "b")
@@ -190,7 +191,7 @@ def pair_template(tokenizer: Any) -> Template:
     )
 
 
-def triple_template(tokenizer: Any) -> Template:
+def triple_template(tokenizer: Tokenizer) -> Template:
     """``[CLS] query [SEP] document [SEP] document [SEP]`` in a tokenizer's own special tokens.
 
     Both documents are of the pair's second segment: BERT knows only two.
@@ -201,7 +202,7 @@ def triple_template(tokenizer: Any) -> Template:
     return Template((before, between, between, after), (*pair.segments[:4], last, last, last))
 
 
-def prompt_template(tokenizer: Any, prompt: str, end: Sequence[int] = ()) -> Template:
+def prompt_template(tokenizer: Tokenizer, prompt: str, end: Sequence[int] = ()) -> Template:
     """The fixed tokens of a prompt such as ``Query: {query} Document: {document} Relevant:``.
 
     ``end`` follows the prompt: the end of sequence, where a checkpoint was trained with one.

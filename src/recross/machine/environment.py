@@ -7,12 +7,12 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from recross.machine.hardware import Hardware
 from recross.machine.processor import count_usable_cores, read_cpu_flags, read_processor_name
+from recross.records import Json
 
 _PACKAGES = (
     *("recross", "torch", "transformers", "sentence-transformers", "pytorch-lightning"),
@@ -22,7 +22,7 @@ _PACKAGES = (
 INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
-def describe_environment(hardware: Hardware) -> dict[str, Any]:
+def describe_environment(hardware: Hardware) -> dict[str, Json]:
     """Everything about this machine and installation that a reader of a number may ask."""
     return {
         "packages": {name: _find_version(name) for name in _PACKAGES},
@@ -49,7 +49,7 @@ def read_command_line() -> list[str]:
     return [*(program.split() if program.startswith("recross ") else [program]), *words]
 
 
-def read_git_state(folder: Path) -> dict[str, Any] | None:
+def read_git_state(folder: Path) -> dict[str, Json] | None:
     """Commit and whether files differ from it; ``None`` outside a checkout."""
     commit = _run_git(folder, "rev-parse", "HEAD")
     if commit is None:

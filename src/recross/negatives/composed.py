@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from numpy.random import Generator
 
@@ -13,6 +13,7 @@ from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.negatives.sampler import Mined, NegativeSampler, TrainingStage
 from recross.parts.bounds import Ge, Gt, checked
+from recross.records import JsonObject
 from recross.store import Store
 
 
@@ -62,7 +63,7 @@ class Blend:
     shares: Mapping[str, float]
 
     @property
-    def counts(self) -> Mapping[str, Any]:
+    def counts(self) -> JsonObject:
         """What was mined and dropped for each part, by its name."""
         return {name: mined.counts for name, mined in self.mined.items()}
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from recross.records import JsonObject
 from recross.runs import Run
 from recross.store import read_manifest, write_json
 
@@ -28,7 +28,7 @@ class CandidatePool:
     candidates: Run
     positives: Run
     barred: Barred
-    counts: Mapping[str, Any]
+    counts: JsonObject
 
     def list_allowed(self, query_id: str, positive: str) -> list[str]:
         """The documents that may stand beside one positive, best first."""

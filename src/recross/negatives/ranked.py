@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from numpy.random import Generator
 
@@ -17,6 +17,7 @@ from recross.negatives.mining import GUARDS, Sieve, find_known_positives
 from recross.negatives.pool import CandidatePool
 from recross.negatives.sampler import NegativeSampler
 from recross.parts.bounds import Ge, checked
+from recross.records import JsonObject
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.runs import Run
 from recross.store import Store
@@ -67,9 +68,7 @@ class RankWindow(NegativeSampler):
         )
         return FromPool(CandidatePool.read(folder), CHOICES[self.choose])
 
-    def _mine(
-        self, collection: Collection, split: str, store: Store, folder: Path
-    ) -> Mapping[str, Any]:
+    def _mine(self, collection: Collection, split: str, store: Store, folder: Path) -> JsonObject:
         positives = find_known_positives(collection, split)
         candidates = Run("empty", {})
         if positives:
@@ -97,7 +96,7 @@ class FromPool:
     choose: Choice
 
     @property
-    def counts(self) -> Mapping[str, Any]:
+    def counts(self) -> JsonObject:
         """What the pool counts: candidates, and those dropped by reason."""
         return self.pool.counts
 

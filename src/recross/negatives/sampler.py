@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from numpy.random import Generator
 
 from recross.collections.collection import Collection
+from recross.records import JsonObject
 from recross.store import Store
 
 
@@ -17,7 +18,7 @@ class Mined(Protocol):
     """Candidates that may be drawn for the queries of a split."""
 
     @property
-    def counts(self) -> Mapping[str, Any]:
+    def counts(self) -> JsonObject:
         """How many candidates there were, and how many were dropped for which reason."""
 
     def draw(self, query_id: str, positive: str, size: int, rng: Generator) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from recross.errors import InputError
 from recross.experiment.results import FACTS, RESULT, is_finished, read_result
+from recross.records import JsonObject
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Finished:
     """A finished experiment: where its files lie, and its record."""
 
     folder: Path
-    record: Mapping[str, Any]
+    record: JsonObject
 
 
 def find_finished(folders: Sequence[Path]) -> list[Finished]:
@@ -36,7 +36,7 @@ def find_finished(folders: Sequence[Path]) -> list[Finished]:
     return finished
 
 
-def _check_finished(folder: Path, record: Mapping[str, Any]) -> Finished:
+def _check_finished(folder: Path, record: JsonObject) -> Finished:
     if not is_finished(record):
         lacking = next(fact for fact in FACTS if fact not in record)
         raise InputError(

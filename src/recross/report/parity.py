@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from recross.records import JsonObject
 from recross.report.references import LATENCY, SIZE, ReferenceValue
 from recross.report.tables.alignment import MISSING, aligned_table
 from recross.report.tables.rows import INTERPOLATED, Row, make_rows
 
 SIZE_TOLERANCE_MB = 0.5
-_Record = Mapping[str, Any]
+_Record = JsonObject
 
 
 @dataclass(frozen=True)

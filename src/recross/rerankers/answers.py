@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from recross.checkpoints.loaded import Tokenizer
 from recross.errors import InputError
 
 
-def piece_id(tokenizer: Any, piece: str) -> int:
+def piece_id(tokenizer: Tokenizer, piece: str) -> int:
     """The number of a vocabulary entry.
 
     Raises:

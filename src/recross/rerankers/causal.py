@@ -18,6 +18,7 @@ from torch import Tensor
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import PromptContract
+from recross.checkpoints.loaded import Tokenizer
 from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch, find_masked_filler
@@ -45,7 +46,11 @@ class CausalNetwork(PairScorer):
     heads = ("score",)
 
     def __init__(
-        self, model: Any, tokenizer: Any, contract: PromptContract, head_is_fresh: bool = False
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        contract: PromptContract,
+        head_is_fresh: bool = False,
     ) -> None:
         super().__init__(
             *(model, tokenizer, contract, PADDED),
@@ -57,6 +62,10 @@ class CausalNetwork(PairScorer):
         self._before = _ids(tokenizer, contract.prefix)
         self._after = _ids(tokenizer, contract.suffix)
         if contract.add_eos:
+            if tokenizer.eos_token_id is None:
+                raise InputError(
+                    "add_eos needs a tokenizer with an end of sequence, got one without"
+                )
             self._after = [*self._after, tokenizer.eos_token_id]
         self._room = contract.max_length - len(self._before) - len(self._after)
         self._rows_are_enough = contract.read_out == "head" or self._output_is_linear()
@@ -190,7 +199,7 @@ class CausalReranker(NetworkReranker):
         )
 
 
-def _ids(tokenizer: Any, text: str) -> list[int]:
+def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
     return ids
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import ClassifierContract
+from recross.checkpoints.loaded import ModelConfig, Tokenizer
 from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
@@ -39,7 +40,11 @@ class PairNetwork(PairScorer):
     backends = True
 
     def __init__(
-        self, model: Any, tokenizer: Any, contract: ClassifierContract, head_is_fresh: bool = False
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        contract: ClassifierContract,
+        head_is_fresh: bool = False,
     ) -> None:
         super().__init__(
             *(model, tokenizer, contract, classifier_of(model)),
@@ -143,7 +148,7 @@ def _contract_of(checkpoint: str, found: pretrained.Pretrained) -> ClassifierCon
     return ClassifierContract("checkpoint", _stored_activation(config), limit)
 
 
-def _stored_activation(config: Any) -> Literal["logit", "sigmoid"]:
+def _stored_activation(config: ModelConfig) -> Literal["logit", "sigmoid"]:
     stored = (getattr(config, "sentence_transformers", None) or {}).get("activation_fn")
     stored = stored or getattr(config, "sbert_ce_default_activation_function", None)
     if stored is None or stored.endswith("Sigmoid"):

@@ -18,6 +18,7 @@ from torch import Tensor
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import T5_FAMILIES, PromptContract
 from recross.checkpoints.grown_t5 import grow_t5
+from recross.checkpoints.loaded import Tokenizer
 from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
@@ -42,7 +43,11 @@ class T5Network(PairScorer):
     heads = ("classifier",)
 
     def __init__(
-        self, model: Any, tokenizer: Any, contract: PromptContract, head_is_fresh: bool = False
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        contract: PromptContract,
+        head_is_fresh: bool = False,
     ) -> None:
         super().__init__(
             *(model, tokenizer, contract, encoder_of(model.config)),
@@ -102,7 +107,7 @@ class T5Network(PairScorer):
 class T5Reranker(NetworkReranker):
     """A T5 by checkpoint, with the contract that is stored, published, named or given.
 
-    ``grown_layers`` grows a small T5 of ``grown_layers`` encoder layers, and a fresh one in the decoder,
+    ``grown_layers`` grows a small T5 of as many encoder layers, and a fresh one in the decoder,
     from a BERT checkpoint: to be trained. ``fresh_head`` allows a checkpoint without the dense head
     that an encoder-only contract reads.
     ``max_length`` and ``max_query_length`` override the contract's limits.
@@ -153,7 +158,7 @@ class T5Reranker(NetworkReranker):
         return pretrained.load(kind, self.weights, families=T5_FAMILIES, fresh=fresh)
 
 
-def _end(tokenizer: Any, contract: PromptContract) -> list[int]:
+def _end(tokenizer: Tokenizer, contract: PromptContract) -> list[int]:
     if not contract.add_eos:
         return []
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ import faiss
 from recross.errors import InputError
 from recross.inference.encoders.pooled import Vectors
 from recross.parts.bounds import Ge, checked
+from recross.records import JsonObject
 from recross.retrieval.document_vectors import DocumentVectors
 from recross.retrieval.matches import Matches
 from recross.retrieval.vector_index import Keep
@@ -89,11 +90,11 @@ def _search(
 
 
 def _open_index(
-    keep: Keep, settings: Mapping[str, Any], documents: DocumentVectors, build: Callable[[], Any]
+    keep: Keep, settings: JsonObject, documents: DocumentVectors, build: Callable[[], Any]
 ) -> Any:
     """Read the index kept for these settings; the first time, build it and add all vectors."""
 
-    def make(folder: Path) -> Mapping[str, Any]:
+    def make(folder: Path) -> JsonObject:
         index = build()
         for _, block in documents.blocks():
             index.add(block)

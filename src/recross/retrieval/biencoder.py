@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from recross.inference.encoders.pooled import Vectors
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import READ, handed_over
+from recross.records import JsonObject
 from recross.retrieval.document_vectors import DocumentVectors
 from recross.retrieval.matches import make_run
 from recross.retrieval.retriever import Retriever
@@ -50,7 +51,7 @@ class BiEncoder(Retriever):
         documents = self.document_vectors(collection)
         queries = self.encode([collection.queries[query_id] for query_id in query_ids])
 
-        def keep(settings: Mapping[str, Any], make: Make) -> Path:
+        def keep(settings: JsonObject, make: Make) -> Path:
             identity = {**settings, **self._identify_vectors(collection)}
             return Store(self.store).artefact("faiss", identity, make)
 
@@ -78,7 +79,7 @@ class BiEncoder(Retriever):
         An encoding that was interrupted goes on where it stopped.
         """
 
-        def make(folder: Path) -> Mapping[str, Any]:
+        def make(folder: Path) -> JsonObject:
             return DocumentVectors.write(folder, collection.documents, self._encoder.encode)
 
         identity = self._identify_vectors(collection)
@@ -88,7 +89,7 @@ class BiEncoder(Retriever):
     def _encoder(self) -> SentenceEncoder:
         return load_encoder(self.checkpoint, self.max_length, self.hardware)
 
-    def _identify_vectors(self, collection: Collection) -> Mapping[str, Any]:
+    def _identify_vectors(self, collection: Collection) -> JsonObject:
         encoder = BiEncoder(self.checkpoint, max_length=self.max_length, hardware=self.hardware)
         return {"encoder": encoder, "collection": collection.texts_fingerprint, "storage": "fp16"}
 

@@ -6,7 +6,7 @@ bm25s tokenises, weighs and stores; the search is the product of the sparse inde
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -22,6 +22,7 @@ from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.parts.bounds import Ge, Le, checked
 from recross.parts.identity import handed_over
+from recross.records import JsonObject
 from recross.retrieval.matches import Matches, make_run
 from recross.retrieval.retriever import Retriever
 from recross.retrieval.sparse_index import SparseIndex
@@ -67,7 +68,7 @@ class BM25(Retriever):
         return make_run("bm25", doc_ids, found, depth)
 
     def _index(self, collection: Collection) -> Path:
-        def make(folder: Path) -> Mapping[str, Any]:
+        def make(folder: Path) -> JsonObject:
             doc_ids, texts = zip(*collection.documents.items(), strict=True)
             index = bm25s.BM25(method=self.method, k1=self.k1, b=self.b)
             index.index(self._tokenize(texts), show_progress=False)

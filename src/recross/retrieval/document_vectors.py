@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ import torch
 from recross.inference.encoders.pooled import Vectors
 from recross.inference.progress import Bar, progress
 from recross.inference.tokens import Ints
+from recross.records import JsonObject
 from recross.store import read_manifest, write_json
 
 logger = logging.getLogger(__name__)
@@ -43,9 +43,7 @@ class DocumentVectors:
     doc_ids: Sequence[str]
 
     @classmethod
-    def write(
-        cls, folder: Path, documents: Mapping[str, str], encode: EncodeTexts
-    ) -> Mapping[str, Any]:
+    def write(cls, folder: Path, documents: Mapping[str, str], encode: EncodeTexts) -> JsonObject:
         """Encode documents into a folder, after those that an interruption left there.
 
         Only one chunk is in memory. A chunk counts as written when its bytes are on the disk and

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from recross.collections.collection import Collection
+from recross.records import JsonObject
 from recross.runs import Run
 from recross.store import Store
 
@@ -46,7 +46,7 @@ def retrieve_once(
         "depth": depth,
     }
 
-    def make(folder: Path) -> Mapping[str, Any]:
+    def make(folder: Path) -> JsonObject:
         run = retriever.retrieve(collection, query_ids, depth)
         run.write(folder / "run.trec")
         return {"name": run.name, "lines": sum(map(len, run.rankings.values()))}

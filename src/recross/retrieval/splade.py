@@ -23,6 +23,7 @@ from scipy import sparse
 from torch import Tensor
 
 from recross.checkpoints import pretrained
+from recross.checkpoints.loaded import Tokenizer
 from recross.collections.collection import Collection
 from recross.inference.batches import PackedBatch, find_masked_filler
 from recross.inference.encoders.families import encoder_of
@@ -31,6 +32,7 @@ from recross.inference.tokens import Joiner, Sequences, text_template
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import READ, handed_over
+from recross.records import JsonObject
 from recross.retrieval.document_vectors import DOCUMENTS_PER_CHUNK
 from recross.retrieval.matches import make_run
 from recross.retrieval.retriever import Retriever
@@ -88,7 +90,7 @@ class SPLADE(Retriever):
         return load_sparse_encoder(self.checkpoint, self.hardware)
 
     def _index_folder(self, collection: Collection) -> Path:
-        def make(folder: Path) -> Mapping[str, Any]:
+        def make(folder: Path) -> JsonObject:
             encode = partial(self._encoder.encode, max_length=self.max_length)
             return write_index(folder, collection.documents, encode)
 
@@ -107,7 +109,7 @@ class SparseEncoder:
     """Texts to weights of terms, with the weights of the model as they are at the first call."""
 
     model: Any
-    tokenizer: Any
+    tokenizer: Tokenizer
     hardware: Hardware
 
     def encode(self, texts: Sequence[str], max_length: int) -> sparse.csr_array:
@@ -163,7 +165,7 @@ def write_index(
     folder: Path,
     documents: Mapping[str, str],
     encode: Callable[[Sequence[str]], sparse.csr_array],
-) -> Mapping[str, Any]:
+) -> JsonObject:
     """Encode documents chunk by chunk, after those an interruption left; turn them into an index.
 
     Only one chunk is in memory while texts are encoded; all weights are when they are sorted by

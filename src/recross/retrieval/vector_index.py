@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from recross.inference.encoders.pooled import Vectors
+from recross.records import JsonObject
 from recross.retrieval.document_vectors import DocumentVectors
 from recross.retrieval.matches import Matches
 
@@ -23,8 +24,8 @@ TILE = 64
 
 NOTHING = Matches(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
 
-Make = Callable[[Path], Mapping[str, Any]]
-Keep = Callable[[Mapping[str, Any], Make], Path]
+Make = Callable[[Path], JsonObject]
+Keep = Callable[[JsonObject, Make], Path]
 """Files once what is made from the documents' vectors with some settings; returns its folder."""
 
 

@@ -7,7 +7,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
+
+from recross.records import JsonObject
 
 
 class Log(Protocol):
@@ -16,7 +18,7 @@ class Log(Protocol):
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Record values of one optimiser step."""
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: JsonObject) -> None:
         """Record the result and close."""
 
 
@@ -24,7 +26,7 @@ class Log(Protocol):
 class Tracker(Protocol):
     """Opens a log for an experiment."""
 
-    def open(self, folder: Path, study: str, name: str, config: Mapping[str, Any]) -> Log:
+    def open(self, folder: Path, study: str, name: str, config: JsonObject) -> Log:
         """Begin to record into ``folder``; ``study`` groups experiments."""
 
 
@@ -32,7 +34,7 @@ class Tracker(Protocol):
 class JsonLinesTracker:
     """One JSON object a line in ``log.jsonl``, written as it happens."""
 
-    def open(self, folder: Path, study: str, name: str, config: Mapping[str, Any]) -> JsonLinesLog:
+    def open(self, folder: Path, study: str, name: str, config: JsonObject) -> JsonLinesLog:
         """Start an empty log in the experiment's folder."""
         folder.mkdir(parents=True, exist_ok=True)
         log = JsonLinesLog(folder / "log.jsonl")
@@ -51,11 +53,11 @@ class JsonLinesLog:
         """Append the values of one step."""
         self.write({"event": "step", "step": step, **values})
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: JsonObject) -> None:
         """Append the final measures of the experiment."""
         self.write({"event": "finish", "measures": result.get("measures", {})})
 
-    def write(self, record: Mapping[str, Any]) -> None:
+    def write(self, record: JsonObject) -> None:
         """Append one record with the time, in seconds since 1970."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"time": round(time.time(), 3), **record}) + "\n")

@@ -16,6 +16,7 @@ import wandb
 from recross.errors import InputError
 from recross.parts.bounds import checked
 from recross.parts.identity import fingerprint
+from recross.records import Json, JsonObject
 from recross.store import write_json
 from recross.tracking.tracker import JsonLinesLog, JsonLinesTracker
 
@@ -41,7 +42,7 @@ class WeightsAndBiases:
     tags: tuple[str, ...] = field(default=())
     artifacts: bool = True
 
-    def open(self, folder: Path, study: str, name: str, config: Mapping[str, Any]) -> WandbLog:
+    def open(self, folder: Path, study: str, name: str, config: JsonObject) -> WandbLog:
         """Start a run grouped by study, or go on in the one that the folder began."""
         folder.mkdir(parents=True, exist_ok=True)
         run = wandb.init(
@@ -76,7 +77,7 @@ class WandbLog:
         self.lines.log(step, values)
         self.run.log(dict(values), step=step)
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: JsonObject) -> None:
         """Record the result as summary, as a one-row table and as files, and close the run."""
         self.lines.finish(result)
         flat = {key: value for key, value in _flatten(result).items() if _is_cell(value)}
@@ -86,7 +87,7 @@ class WandbLog:
             self._keep(self.kept, result)
         self.run.finish()
 
-    def _keep(self, folder: Path, result: Mapping[str, Any]) -> None:
+    def _keep(self, folder: Path, result: JsonObject) -> None:
         """Candidates come in, results and checkpoint go out; each says what it was made from."""
         known = {"study": result.get("study"), "fingerprint": result.get("fingerprint")}
         candidates = self._artifact(folder, "candidates", ["candidates.trec"], known)
@@ -107,9 +108,7 @@ class WandbLog:
         if found := self._artifact(folder, "results", RESULTS, {**made_from, **measures}):
             self.run.log_artifact(found)
 
-    def _artifact(
-        self, folder: Path, kind: str, names: Sequence[str], metadata: Mapping[str, Any]
-    ) -> Any:
+    def _artifact(self, folder: Path, kind: str, names: Sequence[str], metadata: JsonObject) -> Any:
         """An artifact of the files that are there, if any is; they stay where they are."""
         present = [name for name in names if (folder / name).is_file()]
         if not present:
@@ -153,7 +152,7 @@ def log_table(folder: Path, project: str, entity: str | None = None, mode: Mode 
     return str(run.id)
 
 
-def _run_id(folder: Path, config: Mapping[str, Any]) -> str:
+def _run_id(folder: Path, config: JsonObject) -> str:
     """The id of the run that the same config began in this folder, else a new one."""
     path, own = folder / RUN_ID, fingerprint(config)
     if path.is_file():
@@ -165,8 +164,8 @@ def _run_id(folder: Path, config: Mapping[str, Any]) -> str:
     return found
 
 
-def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flatten(record: JsonObject, prefix: str = "") -> dict[str, Json]:
+    flat: dict[str, Json] = {}
     for key, value in record.items():
         if isinstance(value, Mapping):
             flat |= _flatten(value, f"{prefix}{key}/")

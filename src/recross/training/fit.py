@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
@@ -16,6 +15,7 @@ from recross.errors import RunError
 from recross.inference.network import Network
 from recross.inference.progress import is_watched
 from recross.machine.hardware import Hardware
+from recross.records import JsonObject
 from recross.rerankers.reranker import Trainable
 from recross.tracking.tracker import Log
 from recross.training.callbacks.range_search import SearchRange, advise
@@ -40,7 +40,7 @@ def fit(
     validation: Validation,
     folder: Path,
     log: Log | None = None,
-) -> Mapping[str, Any]:
+) -> JsonObject:
     """Train the re-ranker's network, save its best weights into ``folder``, and say what it took.
 
     ``hardware`` decides devices and precision only: the groups of every step follow from the seed.
@@ -107,7 +107,7 @@ def _list_callbacks(
     ]
 
 
-def _record(training: FineTuning, progress: Progress, groups: TrainingGroups) -> Mapping[str, Any]:
+def _record(training: FineTuning, progress: Progress, groups: TrainingGroups) -> JsonObject:
     advice = advise(training, progress.values("loss")) if training.is_search else {}
     return {
         "steps": progress.step,

@@ -51,7 +51,7 @@ class FineTuning:
     after ``patience`` validations without a gain. ``gradient_checkpointing`` computes activations
     twice to hold few. ``lora_rank`` trains low-rank additions to all linear layers of the encoder,
     merged into the weights at the end (LoRA, Hu et al. 2022; extra ``lora``). The state is saved
-    every ``save_seconds``, and an interrupted training resumes from there and reaches the same weights.
+    every ``save_seconds``, and an interrupted training resumes there, to the same weights.
     """
 
     steps: Annotated[int, Ge(1)] = 1000

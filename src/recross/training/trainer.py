@@ -12,6 +12,7 @@ from recross.inference.session import Session
 from recross.negatives.ranked import RankWindow
 from recross.negatives.sampler import TrainingStage
 from recross.parts.rebuilding import rebuild
+from recross.records import JsonObject
 from recross.rerankers.reranker import NetworkReranker, Reranker, Trainable, is_trainable
 from recross.retrieval.random_order import RandomOrder
 from recross.retrieval.retriever import Retriever, retrieve_once
@@ -73,7 +74,7 @@ class Trainer:
             **({"teacher": teacher} if teacher is not None else {}),
         }
 
-        def make(folder: Path) -> Mapping[str, Any]:
+        def make(folder: Path) -> JsonObject:
             scorer = self._prepare(teacher) if teacher is not None else None
             made = self.make_checkpoints(reranker)
             return self._fit(made, replace(plan, teacher=scorer), folder, log)
@@ -128,7 +129,7 @@ class Trainer:
         plan: TrainingPlan,
         folder: Path,
         log: Log | None,
-    ) -> Mapping[str, Any]:
+    ) -> JsonObject:
         training, hardware = plan.training, self.session.hardware
         check_plan(plan, reranker.network, training.hardware(hardware))
         phases, leaks = self._find_phases(training)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from typing import Any
 
 import torch
 import xxhash
 from torch import nn
 
+from recross.checkpoints.loaded import Tokenizer
 from recross.inference.network import Network
 from recross.machine.hardware import Hardware
 from recross.parts.identity import describe
@@ -46,7 +46,7 @@ def digest_weights(module: nn.Module) -> str:
     return str(digest.hexdigest())
 
 
-def _tokenizer_state(tokenizer: Any) -> bytes:
+def _tokenizer_state(tokenizer: Tokenizer) -> bytes:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return repr(sorted(tokenizer.get_vocab().items())).encode()

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recross.checkpoints.loaded import ModelConfig
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import Affine, MakeAffine, layer_norm, refuse_use
 from recross.inference.encoders.attention import ANYWHERE, Placement, attend_all, attend_first
@@ -42,7 +43,7 @@ class BertFamily(Encoder):
     attribute: str
     classifiers: ClassVar[tuple[str, ...]] = ("ForSequenceClassification",)
 
-    def supports(self, config: Any) -> bool:
+    def supports(self, config: ModelConfig) -> bool:
         """Whether a config describes an encoder with absolute positions and GELU."""
         return (
             config.hidden_act == "gelu"
@@ -58,7 +59,7 @@ class BertFamily(Encoder):
         """The layers of the encoder."""
         return list(self.encoder(model).encoder.layer)
 
-    def dropouts(self, config: Any) -> tuple[str, ...]:
+    def dropouts(self, config: ModelConfig) -> tuple[str, ...]:
         """Dropout of hidden states and of attention weights."""
         return ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
@@ -169,7 +170,7 @@ def _make_layer(layer: Any, make: MakeAffine, is_last: bool) -> BertLayer:
     )
 
 
-def _first_position(config: Any) -> int:
+def _first_position(config: ModelConfig) -> int:
     return config.pad_token_id + 1 if "roberta" in config.model_type else 0
 
 

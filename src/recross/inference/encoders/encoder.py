@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from recross.checkpoints.loaded import ModelConfig
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import MakeAffine
@@ -131,7 +132,7 @@ class Encoder(ABC):
     """How the names of classes end whose logits its forward computes."""
 
     @abstractmethod
-    def supports(self, config: Any) -> bool:
+    def supports(self, config: ModelConfig) -> bool:
         """Whether its forward computes the encoder that a config describes."""
 
     @abstractmethod
@@ -147,7 +148,7 @@ class Encoder(ABC):
         """
 
     @abstractmethod
-    def dropouts(self, config: Any) -> tuple[str, ...]:
+    def dropouts(self, config: ModelConfig) -> tuple[str, ...]:
         """Which of a config's settings are dropouts, that of hidden states first."""
 
     @abstractmethod
@@ -196,7 +197,7 @@ class Encoder(ABC):
         """Whether activations can be computed a second time instead of being kept."""
         return True
 
-    def dropout(self, config: Any) -> float:
+    def dropout(self, config: ModelConfig) -> float:
         """The dropout of hidden states that a config names."""
         names = self.dropouts(config)
         return float(getattr(config, names[0])) if names else 0.0

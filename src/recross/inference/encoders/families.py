@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from recross.checkpoints.loaded import ModelConfig
 from recross.inference.encoders.bert import BertFamily
 from recross.inference.encoders.encoder import Encoder
 from recross.inference.encoders.modernbert import ModernBertFamily
@@ -24,7 +25,7 @@ FAMILIES: dict[str, Encoder] = {
 PADDED = PaddedFamily()
 
 
-def encoder_of(config: Any) -> Encoder:
+def encoder_of(config: ModelConfig) -> Encoder:
     """The family that computes the encoder of a config; without one, the model's own forward."""
     family = FAMILIES.get(config.model_type)
     return family if family is not None and family.supports(config) else PADDED

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recross.checkpoints.loaded import ModelConfig
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import Affine, MakeAffine, layer_norm
 from recross.inference.encoders.attention import (
@@ -43,7 +44,7 @@ class ModernBertFamily(Encoder):
 
     classifiers: ClassVar[tuple[str, ...]] = ("ForSequenceClassification",)
 
-    def supports(self, config: Any) -> bool:
+    def supports(self, config: ModelConfig) -> bool:
         """Whether a config describes ModernBERT as it was published."""
         kinds = {config.rope_parameters[kind]["rope_type"] for kind in set(config.layer_types)}
         return config.hidden_activation == "gelu" and kinds == {"default"}
@@ -56,7 +57,7 @@ class ModernBertFamily(Encoder):
         """The layers of the encoder."""
         return list(_encoder(model).layers)
 
-    def dropouts(self, config: Any) -> tuple[str, ...]:
+    def dropouts(self, config: ModelConfig) -> tuple[str, ...]:
         """Dropout in the feed-forward, of attention, of embeddings and in the classifier's head."""
         return ("mlp_dropout", "attention_dropout", "embedding_dropout", "classifier_dropout")
 

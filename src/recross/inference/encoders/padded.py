@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from recross.checkpoints.loaded import ModelConfig
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch, find_masked_filler
 from recross.inference.encoders.affine import MakeAffine
@@ -25,7 +26,7 @@ class PaddedFamily(Encoder):
     packs: ClassVar[bool] = False
     classifiers: ClassVar[tuple[str, ...]] = ("",)
 
-    def supports(self, config: Any) -> bool:
+    def supports(self, config: ModelConfig) -> bool:
         """Accept every config: transformers itself computes the forward pass."""
         return True
 
@@ -62,7 +63,7 @@ class PaddedFamily(Encoder):
         """Whether the model's own forward knows how."""
         return bool(model.supports_gradient_checkpointing)
 
-    def dropouts(self, config: Any) -> tuple[str, ...]:
+    def dropouts(self, config: ModelConfig) -> tuple[str, ...]:
         """All settings that are called so."""
         own = config.get_text_config().to_dict()
         return tuple(n for n, v in own.items() if "dropout" in n and isinstance(v, float))

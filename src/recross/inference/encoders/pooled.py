@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recross.checkpoints.loaded import Tokenizer
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import freeze_affine
 from recross.inference.encoders.attention import by_group
@@ -50,7 +51,7 @@ class PooledEncoder:
     """
 
     model: Any
-    tokenizer: Any
+    tokenizer: Tokenizer
     pooling: Pooling
     max_length: int
     hardware: Hardware

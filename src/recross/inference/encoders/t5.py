@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recross.checkpoints.loaded import ModelConfig
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import (
     Activation,
@@ -51,7 +52,7 @@ class T5Family(Encoder):
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "bf16")
     classifiers: ClassVar[tuple[str, ...]] = ("ForTokenClassification",)
 
-    def supports(self, config: Any) -> bool:
+    def supports(self, config: ModelConfig) -> bool:
         """Whether the feed-forward's activation is a known one."""
         return config.dense_act_fn in ACTIVATIONS
 
@@ -62,7 +63,7 @@ class T5Family(Encoder):
         """The blocks of the encoder."""
         return list(model.get_encoder().block)
 
-    def dropouts(self, config: Any) -> tuple[str, ...]:
+    def dropouts(self, config: ModelConfig) -> tuple[str, ...]:
         """The one dropout that there is."""
         return ("dropout_rate",)
 

@@ -6,10 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from recross.experiment.results import TEXTS
 from recross.experiment.texts import EXPLORED, SHOWN_DEPTH, sampled
+from recross.records import Json, JsonObject
 from recross.report.finished import Finished
 from recross.report.tables.rows import INTERPOLATED
 from recross.runs import Run
@@ -91,7 +91,7 @@ def read_texts(finished: Iterable[Finished]) -> dict[str, GroupTexts]:
 
 def explore(
     systems: Sequence[System], texts: Mapping[str, GroupTexts], size: int = EXPLORED
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Queries, documents and rankings as plain values; at most ``size`` queries of all groups.
 
     A system's ``values`` and ``rankings`` follow the queries of its group, a ranking's ``ranks``
@@ -125,9 +125,9 @@ def outcome(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[in
     return wins, len(gaps) - wins - losses, losses
 
 
-def _explored_group(systems: Sequence[System], texts: GroupTexts, size: int) -> dict[str, Any]:
+def _explored_group(systems: Sequence[System], texts: GroupTexts, size: int) -> dict[str, Json]:
     judged = {query_id for system in systems for query_id in system.values}
-    queries: list[dict[str, Any]] = [
+    queries: list[dict[str, Json]] = [
         {
             "id": query_id,
             "text": texts.queries.get(query_id),
@@ -154,7 +154,7 @@ def _documents(systems: Sequence[System], query_id: str, texts: GroupTexts) -> l
     return list(shown | dict.fromkeys(texts.relevant.get(query_id, ())[:SHOWN_DEPTH]))
 
 
-def _explored_system(system: System, group: Mapping[str, Any], number: int) -> dict[str, Any]:
+def _explored_system(system: System, group: JsonObject, number: int) -> dict[str, Json]:
     values = [system.values.get(query["id"]) for query in group["queries"]]
     return {
         "label": system.label,
@@ -168,7 +168,7 @@ def _explored_system(system: System, group: Mapping[str, Any], number: int) -> d
     }
 
 
-def _ranking(run: Run, query: Mapping[str, Any]) -> dict[str, list[float]]:
+def _ranking(run: Run, query: JsonObject) -> dict[str, list[float]]:
     ranking = run.rankings.get(query["id"], ())
     ranks = {doc.doc_id: rank for rank, doc in enumerate(ranking, start=1)}
     return {
@@ -199,9 +199,9 @@ def _find_position(systems: Sequence[System], first_stage: str) -> int | None:
     return next(found, None)
 
 
-def _read_json(one: Finished, name: str) -> dict[str, Any]:
+def _read_json(one: Finished, name: str) -> dict[str, Json]:
     path = one.folder / name
-    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    found: dict[str, Json] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     return found
 
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
 
 from recross.experiment.texts import EXPLORED
+from recross.records import Json, JsonObject
 from recross.report.finished import Finished
 from recross.report.page.exploration import explore, find_systems, read_texts
 from recross.report.page.page_data import study_data
@@ -33,7 +33,7 @@ def write_page(rows: Sequence[Row], finished: Sequence[Finished], folder: Path) 
 
 def page_data(
     rows: Sequence[Row], finished: Sequence[Finished], limit_bytes: int = LIMIT_BYTES
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Everything that the page shows; fewer queries are explored where it grew too large."""
     systems = find_systems(finished, [row.label for row in rows])
     texts, data = read_texts(finished), study_data(rows, finished)
@@ -45,7 +45,7 @@ def page_data(
     return {**data, "exploration": exploration}
 
 
-def render(data: Mapping[str, Any]) -> str:
+def render(data: JsonObject) -> str:
     """The page with its data; a content policy lets it run its own script and nothing else."""
     parts = files("recross.report.page") / "parts"
     script = "".join(_read(parts / f"{name}.js") for name in SCRIPTS)
@@ -62,7 +62,7 @@ def render(data: Mapping[str, Any]) -> str:
     return "".join(filled[part] if odd % 2 else part for odd, part in enumerate(places))
 
 
-def embed_json(data: Any) -> str:
+def embed_json(data: Json) -> str:
     """JSON that may stand in a ``script`` element, whatever texts hold; no number is infinite."""
     text = json.dumps(
         _keep_finite(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False
@@ -72,11 +72,11 @@ def embed_json(data: Any) -> str:
     return text
 
 
-def _count_bytes(data: Any) -> int:
+def _count_bytes(data: Json) -> int:
     return len(embed_json(data).encode("utf-8", "replace"))
 
 
-def _keep_finite(value: Any) -> Any:
+def _keep_finite(value: Json) -> Json:
     if isinstance(value, Mapping):
         return {key: _keep_finite(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):

@@ -8,8 +8,8 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from recross.records import Json
 from recross.report.finished import Finished
 from recross.report.tables.alignment import MISSING
 from recross.report.tables.rows import INTERPOLATED, Row
@@ -20,7 +20,7 @@ OVERRIDE = re.compile(r"\.(?=[^.=]+=)")
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
-def study_data(rows: Sequence[Row], finished: Sequence[Finished]) -> dict[str, Any]:
+def study_data(rows: Sequence[Row], finished: Sequence[Finished]) -> dict[str, Json]:
     """The table, the points of the plot, learning curves, machines and commands."""
     return {
         "studies": sorted({one.record["study"] for one in finished}),
@@ -51,7 +51,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("s" if number != 1 else "")
 
 
-def _make_table(rows: Sequence[Row]) -> dict[str, Any]:
+def _make_table(rows: Sequence[Row]) -> dict[str, Json]:
     columns = choose_columns(rows)
     shown = [[show(row) for _, show in columns] for row in rows]
     is_number = [
@@ -92,13 +92,13 @@ def shorten_names(labels: Sequence[str]) -> list[str]:
     ]
 
 
-def _list_points(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def _list_points(rows: Sequence[Row]) -> list[dict[str, Json]]:
     points = [point for row in rows if (point := _make_point(row))]
     short = shorten_names([point["label"] for point in points])
     return [{**point, "short": name} for point, name in zip(points, short, strict=True)]
 
 
-def _make_point(row: Row) -> dict[str, Any] | None:
+def _make_point(row: Row) -> dict[str, Json] | None:
     latency = row.latency["p50"] if row.latency else row.first_stage_ms
     if not row.measures or not latency:
         return None
@@ -121,7 +121,7 @@ def _make_point(row: Row) -> dict[str, Any] | None:
     }
 
 
-def _read_curve(one: Finished) -> dict[str, Any] | None:
+def _read_curve(one: Finished) -> dict[str, Json] | None:
     """Losses and dev measures by step; ``None`` where this run trained nothing itself."""
     path = one.folder / "log.jsonl"
     lines = path.read_text("utf-8").splitlines() if path.is_file() else []
@@ -149,7 +149,7 @@ def thin(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, floa
     return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in parts]
 
 
-def _compare_environments(finished: Sequence[Finished]) -> dict[str, Any]:
+def _compare_environments(finished: Sequence[Finished]) -> dict[str, Json]:
     """What all experiments share, and what differs with each."""
     known = [(one, found) for one in finished if (found := _flatten(one))]
     names = list(dict.fromkeys(name for _, found in known for name in found))
@@ -170,7 +170,7 @@ def _compare_environments(finished: Sequence[Finished]) -> dict[str, Any]:
 
 def _flatten(one: Finished) -> dict[str, str]:
     found = _read_environment(one)
-    parts: dict[str, Any] = {}
+    parts: dict[str, Json] = {}
     for name, value in found.items():
         if isinstance(value, Mapping):
             prefix = "" if name == "packages" else f"{name} "
@@ -182,7 +182,7 @@ def _flatten(one: Finished) -> dict[str, str]:
     return {name: _say(value) for name, value in ordered}
 
 
-def _say(value: Any) -> str:
+def _say(value: Json) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
@@ -190,7 +190,7 @@ def _say(value: Any) -> str:
     return MISSING if value is None else str(value)
 
 
-def _list_commands(finished: Sequence[Finished]) -> list[dict[str, Any]]:
+def _list_commands(finished: Sequence[Finished]) -> list[dict[str, Json]]:
     made: dict[str, list[str]] = {}
     for one in finished:
         if words := _read_environment(one).get("command"):
@@ -202,9 +202,9 @@ def _command(words: Sequence[str]) -> str:
     return shlex.join([Path(words[0]).name, *words[1:]])
 
 
-def _read_environment(one: Finished) -> dict[str, Any]:
+def _read_environment(one: Finished) -> dict[str, Json]:
     path = one.folder / "environment.json"
-    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    found: dict[str, Json] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     return found
 
 

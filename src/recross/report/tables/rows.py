@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from recross.evaluation.significance import adjust_p_values
+from recross.records import JsonObject
 from recross.report.references import LATENCY, SIZE, ReferenceValue, read_values
 
 SIGNIFICANT = 0.05
@@ -74,7 +74,7 @@ class Row:
     passes_per_query: float | None = None
     tokens_per_query: float | None = None
     form: str = ""
-    gate: Mapping[str, Any] | None = None
+    gate: JsonObject | None = None
     parameters: int | None = None
     size_mb: float | None = None
     reference: Reference | None = None
@@ -105,14 +105,12 @@ def read_references(paths: Iterable[Path], studies: Collection[str]) -> dict[str
     return {label: Reference.of(label, values) for label, values in by_label.items()}
 
 
-def make_rows(
-    results: Iterable[Mapping[str, Any]], references: Mapping[str, Reference]
-) -> list[Row]:
+def make_rows(results: Iterable[JsonObject], references: Mapping[str, Reference]) -> list[Row]:
     """One row per label, and one more where it was interpolated; first stages come first.
 
     Several seeds of a label are averaged; of their p-values the largest counts.
     """
-    by_label: dict[str, list[Mapping[str, Any]]] = {}
+    by_label: dict[str, list[JsonObject]] = {}
     for result in results:
         by_label.setdefault(result["label"], []).append(result)
     rows = [row for runs in by_label.values() for row in _make_label_rows(runs, references)]
@@ -125,9 +123,7 @@ def make_rows(
     return sorted(final, key=lambda row: _place(row, order))
 
 
-def _make_label_rows(
-    runs: Sequence[Mapping[str, Any]], references: Mapping[str, Reference]
-) -> list[Row]:
+def _make_label_rows(runs: Sequence[JsonObject], references: Mapping[str, Reference]) -> list[Row]:
     reference = references.get(runs[0]["label"])
     rows = [_make_row(runs[0]["label"], runs, runs, reference)]
     mixed = [run["interpolation"] for run in runs if run.get("interpolation")]
@@ -139,8 +135,8 @@ def _make_label_rows(
 
 def _make_row(
     label: str,
-    judged: Sequence[Mapping[str, Any]],
-    runs: Sequence[Mapping[str, Any]],
+    judged: Sequence[JsonObject],
+    runs: Sequence[JsonObject],
     reference: Reference | None,
 ) -> Row:
     first = next(iter(judged[0]["measures"]))
@@ -170,7 +166,7 @@ def _make_row(
     )
 
 
-def _make_value(name: str, judged: Sequence[Mapping[str, Any]]) -> Value:
+def _make_value(name: str, judged: Sequence[JsonObject]) -> Value:
     means = [part["measures"][name] for part in judged]
     lows, highs = zip(*(part["intervals"][name] for part in judged), strict=True)
     return Value(
@@ -181,7 +177,7 @@ def _make_value(name: str, judged: Sequence[Mapping[str, Any]]) -> Value:
     )
 
 
-def _find_worst_gate(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def _find_worst_gate(runs: Sequence[JsonObject]) -> JsonObject | None:
     gates = [run["quality_gate"] for run in runs if run.get("quality_gate")]
     return min(gates, key=lambda gate: gate.get("tau_mean", 1.0), default=None)
 
@@ -191,7 +187,7 @@ def _compute_median(values: Sequence[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
-def _compute_per_query(run: Mapping[str, Any], name: str) -> float | None:
+def _compute_per_query(run: JsonObject, name: str) -> float | None:
     """Mean cost of a query without a cache; ``None`` where none was measured."""
     cost, queries = run["cost"], run["queries"]["scored"]
     computed = cost.get("forward_passes", 0)

@@ -6,12 +6,12 @@ import json
 import os
 import threading
 import weakref
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 from recross.errors import InputError, RunError
 from recross.parts.bounds import Ge, Gt, checked
+from recross.records import Json, JsonObject
 from recross.rerankers.generative.kept_answers import KeptAnswer
 
 LONGEST_WAIT_SECONDS = 60.0
@@ -72,7 +72,7 @@ class ChatServer:
         self.close = weakref.finalize(self, self._client.close)
         """Closes the connections, at the latest when nobody has a use for this any more."""
 
-    def ask(self, request: Mapping[str, Any], stop: threading.Event) -> Reply:
+    def ask(self, request: JsonObject, stop: threading.Event) -> Reply:
         """Send a request until it is answered; ``stop`` ends the waiting between two tries.
 
         Raises:
@@ -100,7 +100,7 @@ class ChatServer:
             return isinstance(error, self._openai.APIConnectionError)
         return status in WORTH_ANOTHER_TRY or status >= 500
 
-    def _answer(self, found: Any) -> KeptAnswer:
+    def _answer(self, found: Json) -> KeptAnswer:
         choices = getattr(found, "choices", None)
         message = choices and getattr(choices[0], "message", None)
         if not message:

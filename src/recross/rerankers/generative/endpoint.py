@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from recross.errors import InputError
@@ -18,7 +18,7 @@ from recross.inference.cache.score_cache import caches_are_off
 from recross.inference.progress import progress
 from recross.parts.bounds import Ge, Gt, checked
 from recross.parts.identity import fingerprint, handed_over
-from recross.records import Cost
+from recross.records import Cost, Json, JsonObject
 from recross.rerankers.generative.chat_server import ChatServer, EndpointError, Patience, Reply
 from recross.rerankers.generative.generators import Conversation
 from recross.rerankers.generative.kept_answers import KeptAnswer, KeptAnswers
@@ -87,7 +87,7 @@ class EndpointGenerator:
     model: str
     temperature: float | None = 0.0
     length_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    extra_body: JsonObject = field(default_factory=dict)
     api_key_variable: str | None = field(default="OPENAI_API_KEY", compare=False)
     timeout_seconds: Annotated[float, Gt(0)] = field(default=120.0, compare=False)
     max_retries: Annotated[int, Ge(0)] = field(default=6, compare=False)
@@ -132,7 +132,7 @@ class EndpointGenerator:
         reuses = self.reuse_answers and not caches_are_off()
         keys: list[str] = []
         answers: dict[str, KeptAnswer] = {}
-        unanswered: dict[str, Mapping[str, Any]] = {}
+        unanswered: dict[str, JsonObject] = {}
         for conversation in conversations:
             request = self._request(conversation, max_new_tokens)
             keys.append(fingerprint(self.base_url, request))
@@ -173,7 +173,7 @@ class EndpointGenerator:
         name = fingerprint(self.base_url, self.model)
         return KeptAnswers(self.store / "answers" / f"{name}.jsonl")
 
-    def _request(self, conversation: Conversation, max_new_tokens: int) -> dict[str, Any]:
+    def _request(self, conversation: Conversation, max_new_tokens: int) -> dict[str, Json]:
         request = {
             "model": self.model,
             "messages": list(conversation),
@@ -182,7 +182,7 @@ class EndpointGenerator:
         }
         return request if self.temperature is None else {**request, "temperature": self.temperature}
 
-    def _ask_all(self, requests: Mapping[str, Mapping[str, Any]]) -> dict[str, Reply]:
+    def _ask_all(self, requests: Mapping[str, JsonObject]) -> dict[str, Reply]:
         """Ask for all; at the first failure let those under way finish, and send no more."""
         if not requests:
             return {}
@@ -206,7 +206,7 @@ class EndpointGenerator:
                 pool.shutdown(cancel_futures=True)
         return replies
 
-    def _ask(self, key: str, request: Mapping[str, Any], stop: threading.Event) -> Reply | None:
+    def _ask(self, key: str, request: JsonObject, stop: threading.Event) -> Reply | None:
         """Ask and keep the answer; ``None`` where another request has failed meanwhile."""
         try:
             reply = self._ask_within_budget(request, stop)
@@ -217,7 +217,7 @@ class EndpointGenerator:
             stop.set()
             raise
 
-    def _ask_within_budget(self, request: Mapping[str, Any], stop: threading.Event) -> Reply | None:
+    def _ask_within_budget(self, request: JsonObject, stop: threading.Event) -> Reply | None:
         prompt = _guess(json.dumps(request["messages"], ensure_ascii=False))
         set_aside = prompt + int(request[self.length_field])
         used = 0

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recross.checkpoints.contracts import LateInteractionContract
+from recross.checkpoints.loaded import Tokenizer
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.attention import by_group
@@ -48,7 +49,7 @@ class LateInteractionNetwork(Network):
     def __init__(
         self,
         model: Any,
-        tokenizer: Any,
+        tokenizer: Tokenizer,
         contract: LateInteractionContract,
         head_is_fresh: bool = False,
     ) -> None:
@@ -193,12 +194,12 @@ def _documents(batch: PackedBatch, size: int) -> PackedBatch:
     )
 
 
-def _token(tokenizer: Any, token: str) -> int:
+def _token(tokenizer: Tokenizer, token: str) -> int:
     number = tokenizer.get_vocab().get(token)
     if number is None:
         raise InputError(f"marker must be an entry of the tokenizer's vocabulary, got {token!r}")
     return int(number)
 
 
-def _punctuation(tokenizer: Any) -> list[int]:
+def _punctuation(tokenizer: Tokenizer) -> list[int]:
     return sorted({ids[0] for ids in tokenize(tokenizer, list(string.punctuation)) if ids})

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recross.inference.tokens import Ints, lay_out_spans
+from recross.records import JsonObject
 from recross.store import read_manifest, write_json
 
 Storage = Literal["fp16", "int8"]
@@ -38,7 +39,7 @@ class TokenVectors:
         documents: Iterable[tuple[Floats, int]],
         doc_ids: Sequence[str],
         storage: Storage,
-    ) -> Mapping[str, Any]:
+    ) -> JsonObject:
         """Write each document's vectors, with the number of tokens cut off it, as they come.
 
         Returns entries for the manifest.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytorch_lightning as pl
 
+from recross.records import JsonObject
 from recross.training.module import RankingModule
 from recross.training.progress import TrainingFolder
 from recross.training.recipe import FineTuning
@@ -42,7 +43,7 @@ class SearchRange(pl.Callback):
             trainer.should_stop = True
 
 
-def advise(training: FineTuning, losses: Sequence[float]) -> Mapping[str, Any]:
+def advise(training: FineTuning, losses: Sequence[float]) -> JsonObject:
     """Return the rate at which the loss falls most steeply, and which rates were tried."""
     finite = next((n for n, loss in enumerate(losses) if not np.isfinite(loss)), len(losses))
     losses = losses[:finite]

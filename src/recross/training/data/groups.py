@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from recross.collections.collection import Collection, Texts
 from recross.errors import InputError
 from recross.negatives.sampler import Mined
-from recross.records import TrainingGroup
+from recross.records import JsonObject, TrainingGroup
 from recross.seeding import make_generator
 from recross.training.data.leaks import Leaks
 
@@ -24,7 +23,7 @@ class TrainingGroups:
 
     groups: Sequence[TrainingGroup]
     left_out: Mapping[str, int]
-    mined: Mapping[str, Any] = field(default_factory=dict)
+    mined: JsonObject = field(default_factory=dict)
     on_disk: bool = False
     texts: Texts | None = None
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
 from recross.errors import InputError
+from recross.records import JsonObject
 from recross.training.data.groups import TrainingGroups
 from recross.training.data.refresh import Refresh
 
@@ -26,7 +26,7 @@ class Phase:
     refresh: Refresh | None = None
 
     @property
-    def record(self) -> Mapping[str, Any]:
+    def record(self) -> JsonObject:
         """What the record of a training says of the phase."""
         return {
             "stage": self.name,

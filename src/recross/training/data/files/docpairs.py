@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from recross.collections.ir_datasets import read_document_pairs
 from recross.parts.bounds import Ge, checked
+from recross.records import JsonObject
 from recross.training.data.files.line_groups import read_groups_by_id
 from recross.training.data.files.lines import TEXT, TextFile
 from recross.training.data.files.triples import TripleLines, parse_triple
@@ -41,7 +41,7 @@ class DocPairs:
         file = TextFile(f"docpairs of {self.dataset}", folder / TEXT)
         return read_groups_by_id(self, file, TripleLines(parse_triple, self.lines_per_group), task)
 
-    def _copy(self, path: Path) -> Mapping[str, Any]:
+    def _copy(self, path: Path) -> JsonObject:
         count = 0
         with path.open("w", encoding="utf-8") as lines:
             for pair in islice(read_document_pairs(self.dataset), self.limit):

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from recross.errors import InputError
+from recross.records import Json, JsonObject
 from recross.training.data.files.examples import Example, parse_number
 from recross.training.data.files.line_groups import read_groups_of_texts
 from recross.training.data.files.lines import TextFile
 from recross.training.data.phases import Phase
 from recross.training.data.training_data import Task
 
-_Record = Mapping[str, Any]
+_Record = JsonObject
 POSITIVE, NEGATIVE = ("positive", "pos"), ("negative", "neg")
 NUMBERED = "negative_"
 SCORES = ("scores", "score", "labels", "label")
@@ -84,7 +85,7 @@ def _parse_record(line: str) -> _Record:
     return record
 
 
-def _find_given(record: _Record, names: Sequence[str]) -> tuple[str, Any]:
+def _find_given(record: _Record, names: Sequence[str]) -> tuple[str, Json]:
     """The one of these keys that has a value, and the value; ``None``: none has."""
     given = [(name, record[name]) for name in names if record.get(name) is not None]
     if len(given) > 1:
@@ -131,7 +132,7 @@ def _read_scores(record: _Record, positives: int, negatives: int) -> list[Teache
     return [(score, *of_negatives) for score in of_positives]
 
 
-def _read_of_one_positive(name: str, value: Any, positives: int, negatives: int) -> TeacherScores:
+def _read_of_one_positive(name: str, value: Json, positives: int, negatives: int) -> TeacherScores:
     given = value if isinstance(value, list) else [value]
     scores = tuple(parse_number(name, one) for one in given)
     if positives != 1 or len(scores) not in (negatives, negatives + 1):

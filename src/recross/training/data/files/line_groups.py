@@ -11,7 +11,7 @@ from typing import Any, overload
 from recross.collections.collection import Texts
 from recross.errors import InputError
 from recross.parts.identity import fingerprint
-from recross.records import TrainingGroup
+from recross.records import JsonObject, TrainingGroup
 from recross.store import read_manifest
 from recross.training.data.files.examples import (
     CollectionIds,
@@ -157,7 +157,7 @@ def _read_groups(
 
 def _write_index(
     path: Path, file: TextFile, form: LineFormat, naming: Naming, leaks: Leaks
-) -> Mapping[str, Any]:
+) -> JsonObject:
     """Write a row for each example to learn from; count what is left out, and why."""
     selection = _Selection(form, naming, leaks)
     with IndexWriter(path) as index:

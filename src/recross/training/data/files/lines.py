@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recross.errors import InputError
+from recross.records import JsonObject
 from recross.store import Store
 
 TEXT = "lines"
@@ -79,7 +80,7 @@ class TextFile:
             raise InputError(f"{self.name}:{number}: text must be UTF-8, got {raw!r:.60}") from None
 
 
-def _unpack(path: Path, folder: Path) -> Mapping[str, Any]:
+def _unpack(path: Path, folder: Path) -> JsonObject:
     try:
         with gzip.open(path, "rb") as packed, (folder / TEXT).open("wb") as text:
             shutil.copyfileobj(packed, text, 1 << 20)
