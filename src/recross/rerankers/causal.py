@@ -177,17 +177,17 @@ class CausalReranker(NetworkReranker):
     def load(self) -> CausalNetwork:
         """Load the checkpoint's network with its contract."""
         contract = resolve_contract(
-            self.weights, self.contract, PromptContract, max_length=self.max_length
+            self.checkpoint_place, self.contract, PromptContract, max_length=self.max_length
         )
         found = pretrained.load(
             "sequence_classifier" if contract.read_out == "head" else "causal_lm",
-            self.weights,
+            self.checkpoint_place,
             fresh=pretrained.Fresh(self.head_seed) if self.fresh_head else None,
             dtype=torch.bfloat16 if self.weights == "bf16" else torch.float32,
         )
         if found.config.is_encoder_decoder:
             raise InputError(
-                f"checkpoint must be a causal language model, got {self.weights!r},"
+                f"checkpoint must be a causal language model, got {self.checkpoint_place!r},"
                 f" which is {found.config.model_type}"
             )
         return CausalNetwork(found.model, found.tokenizer, contract, found.head_is_fresh).eval()

@@ -105,16 +105,16 @@ class CrossEncoder(NetworkReranker):
         """Load the checkpoint's network with its contract."""
         fresh = pretrained.Fresh(self.head_seed) if self.fresh_head else None
         found = pretrained.load(
-            "sequence_classifier", self.weights, layers=self.layers, fresh=fresh
+            "sequence_classifier", self.checkpoint_place, layers=self.layers, fresh=fresh
         )
         contract = resolve_contract(
-            self.weights,
+            self.checkpoint_place,
             self.fresh_contract if self.fresh_head else self.contract,
             ClassifierContract,
             compares=self.compares,
             max_length=self.max_length,
             max_query_length=self.max_query_length,
-            from_config=lambda: _contract_of(self.weights, found),
+            from_config=lambda: _contract_of(self.checkpoint_place, found),
         )
         return PairNetwork(found.model, found.tokenizer, contract, found.head_is_fresh).eval()
 

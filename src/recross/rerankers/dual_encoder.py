@@ -124,15 +124,15 @@ class DualEncoder(NetworkReranker):
         Raises:
             InputError: the checkpoint is of another kind, or ``max_length`` exceeds its positions.
         """
-        sentences = read_model(self.weights, torch.device("cpu"), self.max_length)
+        sentences = read_model(self.checkpoint_place, torch.device("cpu"), self.max_length)
         pooling = find_pooling(sentences)
         if pooling is None:
             raise InputError(
                 "checkpoint must be a BERT-like encoder with mean or first-token pooling,"
-                f" got {self.weights!r}"
+                f" got {self.checkpoint_place!r}"
             )
         contract = resolve_contract(
-            self.weights,
+            self.checkpoint_place,
             BiEncoderContract("bi-encoder", pooling),  # the checkpoint's own modules say it all
             BiEncoderContract,
             max_length=self.max_length,

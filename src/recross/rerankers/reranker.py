@@ -137,7 +137,7 @@ class NetworkReranker(Trainable):
         """Load the network: a module that encodes texts, scores batches, and saves itself."""
 
     @property
-    def weights(self) -> str:
+    def checkpoint_place(self) -> str:
         """Where the weights are: a hub id, a folder or ``embedded:NAME``.
 
         Raises:
@@ -206,8 +206,9 @@ class NetworkReranker(Trainable):
         """
         if self.network.head_is_fresh:
             raise InputError(
-                f"reranker must be trained before it scores: {self.weights} has a freshly drawn"
-                " head; train it (recross run, recross train), or name a trained checkpoint"
+                f"reranker must be trained before it scores: {self.checkpoint_place} has a"
+                " freshly drawn head; train it (recross run, recross train), or name a trained"
+                " checkpoint"
             )
 
     def score(self, query: str, documents: Sequence[str]) -> Scores:

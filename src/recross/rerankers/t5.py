@@ -128,7 +128,7 @@ class T5Reranker(NetworkReranker):
     def load(self) -> T5Network:
         """Load the checkpoint's network with its contract."""
         contract = resolve_contract(
-            self.weights,
+            self.checkpoint_place,
             self.contract,
             PromptContract,
             compares=self.compares,
@@ -152,10 +152,12 @@ class T5Reranker(NetworkReranker):
     def _weights(self, contract: PromptContract) -> pretrained.Pretrained:
         encoder_only = contract.read_out == "head"
         if self.grown_layers is not None:
-            return grow_t5(self.weights, self.grown_layers, self.seed, encoder_only=encoder_only)
+            return grow_t5(
+                self.checkpoint_place, self.grown_layers, self.seed, encoder_only=encoder_only
+            )
         kind: pretrained.Kind = "token_classifier" if encoder_only else "sequence_to_sequence"
         fresh = pretrained.Fresh(self.seed) if self.fresh_head else None
-        return pretrained.load(kind, self.weights, families=T5_FAMILIES, fresh=fresh)
+        return pretrained.load(kind, self.checkpoint_place, families=T5_FAMILIES, fresh=fresh)
 
 
 def _end(tokenizer: Tokenizer, contract: PromptContract) -> list[int]:

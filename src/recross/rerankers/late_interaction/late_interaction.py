@@ -58,14 +58,14 @@ class LateInteraction(NetworkReranker):
     def load(self) -> LateInteractionNetwork:
         """Load the checkpoint's network with its contract."""
         contract = resolve_contract(
-            self.weights,
+            self.checkpoint_place,
             self.contract,
             LateInteractionContract,
             from_config=self._fresh_contract if self.fresh_head else None,
         )
         found = pretrained.load(
             "late_interaction",
-            self.weights,
+            self.checkpoint_place,
             families={"bert"},
             layers=self.layers,
             fresh=pretrained.Fresh(self.head_seed, labels=None) if self.fresh_head else None,
