@@ -137,12 +137,16 @@ def test_the_second_stages_run_first_and_train_the_first_stage_that_they_build_o
     study = "rank_distillm_msmarco"
     words = ["run", f"experiment={study}", "hardware=cpu", *TRAINED_BRIEFLY]
     stage1 = [f"reranker.checkpoint.{word}" for word in TRAINED_BRIEFLY]
-    second = "row=rank_distillm/electra_ranknet,rank_distillm/electra_adr_mse"
     store = tmp_path / "outputs" / "store" / "checkpoints"
-    for row in ([second, *stage1], ["row=rank_distillm/electra_stage1"]):
-        done = run_study(study, *words, *row)
+    rows = [
+        ("electra_ranknet", stage1, 2),
+        ("electra_adr_mse", stage1, 3),
+        ("electra_stage1", [], 3),
+    ]
+    for row, more, made in rows:
+        done = run_study(study, *words, f"row=rank_distillm/{row}", *more)
         assert done.returncode == 0, done.stderr[-3000:]
-        assert len(list(store.glob("*/manifest.json"))) == 3
+        assert len(list(store.glob("*/manifest.json"))) == made
     results = results_of(tmp_path / "outputs" / study)
     assert {result["label"] for result in results} == {cell["label"] for cell in cells(study)}
     assert {result["queries"]["scored"] for result in results} == {2}

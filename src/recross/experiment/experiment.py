@@ -6,35 +6,27 @@ import importlib.metadata
 import logging
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any
 
 from recross.checkpoints.location import find_revisions
 from recross.collections.collection import Collection, CollectionSource
 from recross.errors import InputError
-from recross.evaluation.latency import Latency, measure_reranking, measure_search
 from recross.evaluation.measures import check_measures
-from recross.experiment.model_card import write_card
 from recross.experiment.place import Place
 from recross.experiment.quality_gate import Judgments, QualityGate
-from recross.experiment.results import (
-    RESULT,
-    Judged,
-    Outcome,
-    finished,
-    read_result,
-    record,
-    write_files,
-)
-from recross.experiment.texts import texts_to_show
-from recross.inference.cache.score_cache import ScoreCache, turn_caches_off
+from recross.experiment.results import RESULT, Outcome, finished, read_result, write_outcome
+from recross.experiment.timing import time_stages
+from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.session import Session
-from recross.machine.environment import describe_environment, read_command_line
+from recross.machine.environment import describe_environment
 from recross.machine.hardware import Hardware
+from recross.parts.bounds import Ge, checked
 from recross.parts.identity import describe, fingerprint
-from recross.rerankers.composed.interpolation import Interpolation, choose_interpolation
+from recross.rerankers.composed.interpolation import Interpolation, tune_interpolation
 from recross.rerankers.reranker import Reranker, is_trainable
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.runs import Run
@@ -45,6 +37,7 @@ from recross.training.data.splits import SplitCollection
 from recross.training.data.training_data import TrainingData
 from recross.training.losses.loss import Loss
 from recross.training.recipe import FineTuning, Training, TrainingPlan
+from recross.training.requirements import check_networks
 from recross.training.teaching import Teacher, check_teacher
 from recross.training.trainer import Trainer
 
@@ -56,11 +49,9 @@ NAMED = (
 )
 """Fields that a record describes as parts, and that work in the experiment's session."""
 
-UNCOMPARED = {"passed": None, "failures": ["no network whose scores could be compared"]}
-"""The gate's record of a reduced form that answers in words, or elsewhere."""
-
 
 @dataclass(frozen=True)
+@checked
 class Experiment:
     """One combination of parts and one seed; ``run`` writes its folder.
 
@@ -90,12 +81,12 @@ class Experiment:
     name: str
     label: str | None = None
     seed: int = 0
-    depth: int = 100
+    depth: Annotated[int, Ge(1)] = 100
     train_split: str = "train"
     dev_split: str = "dev"
     test_split: str = "test"
     measures: tuple[str, ...] = ("MRR@10", "nDCG@10")
-    latency_queries: int = 20
+    latency_queries: Annotated[int, Ge(0)] = 20
     interpolate: bool = True
     leaks: LeakPolicy = "leave_out"
     validation_retriever: Retriever | None = None
@@ -107,17 +98,11 @@ class Experiment:
 
     def __post_init__(self) -> None:
         self.session.settle(self, NAMED)
-        if self.depth < 1:
-            raise InputError(f"depth must be at least 1, got {self.depth}")
-        if self.latency_queries < 0:
-            raise InputError(f"latency_queries must not be negative, got {self.latency_queries}")
         if not self.measures:
             raise InputError("measures must name at least one measure, got none")
         check_measures(self.measures)
         if self.training.enabled:
             check_teacher(self.loss, self.teacher, self.training_data.may_be_taught)
-        if self.leaks not in get_args(LeakPolicy):
-            raise InputError(f"leaks must be leave_out or refuse, got {self.leaks!r}")
 
     @property
     def session(self) -> Session:
@@ -163,26 +148,23 @@ class Experiment:
         candidates = self.retrieve(collection, self.test_split)
         logger.info("re-ranking %d queries", len(candidates))
         reranked = reranker.rerank(candidates, collection)
-        interpolated, interpolation = self._interpolate(reranker, candidates, reranked, collection)
-        latency, first_stage_ms = self._latency(reranker, collection)
+        interpolation = self._tune_interpolation(reranker, collection)
+        timed = collection.query_ids(self.test_split)[: self.latency_queries]
+        latency, first_stage_ms = time_stages(self.retriever, reranker, collection, timed)
         outcome = Outcome(
             candidates=candidates,
             reranked=reranked,
-            interpolated=interpolated,
             interpolation=interpolation,
             training=training,
             latency=latency,
             first_stage_ms=first_stage_ms,
-            parameters=self._parameters(reranker),
+            parameters=(reranker if reranker.reranks else self.retriever).parameters,
             seconds=time.perf_counter() - start,
             quality_gate=quality_gate,
         )
-        judged = Judged.of(outcome, collection, self.test_split, self.measures)
-        result = record(self.names, outcome, judged, collection, self.test_split, self.depth)
-        if training:
-            write_card(self.folder / "checkpoint", result, read_command_line())
-        texts = texts_to_show(outcome.runs, collection, self.test_split)
-        write_files(self.folder, outcome, judged, texts, result)
+        result = write_outcome(
+            self.folder, self.names, outcome, collection, self.test_split, self.measures
+        )
         log.finish(result)
         return result
 
@@ -201,7 +183,7 @@ class Experiment:
             "precision": self.hardware.effective_precision,
             "backend": self.hardware.backend,
             "reranks": self.reranker.reranks,
-            "candidates": self.candidates,
+            "candidates": self.retriever.name_candidates(self.depth, self.reranker.reranks),
             "base_checkpoint": self.reranker.base_checkpoint,
             "revisions": find_revisions(part.base_checkpoint for part in self.reranker.networks()),
             "fingerprint": self.fingerprint,
@@ -233,19 +215,12 @@ class Experiment:
         return reranker.trained(checkpoint), read_manifest(checkpoint)["training"]
 
     def _check_networks(self) -> None:
-        """Load what will be asked: one that is missing, does not fit or scores at random is told.
-
-        Raises:
-            InputError: a network cannot be loaded, or has a fresh head that nothing here trains.
-        """
-        stages = [(self.reranker, self.training)]
+        check_networks(self.reranker, self.training)
         if self.teacher is not None and self.training.enabled:
-            stages.append((self.teacher.reranker, self.teacher.training))
-        for reranker, training in stages:
-            for part in reranker.networks():
-                part.check()
-                if part.is_made and not (training.enabled and reranker.can_be_trained):
-                    part.check_trained()
+            check_networks(self.teacher.reranker, self.teacher.training)
+
+    def _has_dev(self, collection: Collection) -> bool:
+        return bool(collection.split_qrels.get(self.dev_split))
 
     def _trainer(self, collection: Collection) -> Trainer:
         return Trainer(
@@ -258,63 +233,17 @@ class Experiment:
         )
 
     def _pass_gate(self, reranker: Reranker, collection: Collection) -> Mapping[str, Any] | None:
-        """The verdict on the network of the least agreement; without dev judgments test decides."""
-        reduced = [part for part in reranker.networks() if not part.hardware.is_reference]
-        if not reduced:
-            is_exact = self.hardware.is_reference or not reranker.reranks
-            return None if is_exact else UNCOMPARED
-        has_dev = bool(collection.split_qrels.get(self.dev_split))
-        split = self.dev_split if has_dev else self.test_split
-        judgments = Judgments(
-            collection.qrels(split),
-            self.measures[0],
-            relevant_from=collection.relevant_grade(split),
-        )
-        candidates = self.retrieve(collection, split)
-        asked = self.quality_gate.sample([q for q in candidates.rankings if q in judgments.qrels])
-        candidates = candidates.restrict(asked)
-        found = [
-            self.quality_gate.check(part, candidates, collection, judgments) for part in reduced
-        ]
-        return min((one for one in found if one), key=lambda one: float(one["tau_mean"]))
+        """The quality gate's verdict on dev; without judgments there test decides."""
+        split = self.dev_split if self._has_dev(collection) else self.test_split
+        judgments = Judgments.of(collection, split, self.measures[0])
+        retrieve = partial(self.retrieve, collection, split)
+        return self.quality_gate.judge(reranker, self.hardware, collection, judgments, retrieve)
 
-    def _interpolate(
-        self, reranker: Reranker, candidates: Run, reranked: Run, collection: Collection
-    ) -> tuple[Run | None, Interpolation | None]:
-        has_dev = bool(collection.split_qrels.get(self.dev_split))
-        if not self.interpolate or not reranker.reranks or not has_dev:
-            return None, None
-        dev = self.retrieve(collection, self.dev_split)
-        qrels = collection.qrels(self.dev_split)
-        dev_reranked = reranker.rerank(dev, collection)
-        chosen = choose_interpolation(dev, dev_reranked, qrels, self.measures[0])
-        return chosen.mix(candidates, reranked), chosen
-
-    def _latency(
+    def _tune_interpolation(
         self, reranker: Reranker, collection: Collection
-    ) -> tuple[Latency | None, Mapping[str, float]]:
-        query_ids = collection.query_ids(self.test_split)[: self.latency_queries]
-        if not query_ids:
-            return None, {}
-        logger.info("timing %d queries", len(query_ids))
-
-        def search(asked: Sequence[str]) -> Run:
-            return self.retriever.retrieve(collection, asked, 100)
-
-        first_stage_ms = measure_search(search, query_ids)
-        if not reranker.reranks:
-            return None, first_stage_ms
-        with turn_caches_off():
-            latency = measure_reranking(reranker.rerank, search(query_ids), collection)
-        return latency, first_stage_ms
-
-    def _parameters(self, reranker: Reranker) -> int | None:
-        """Size of the network that decides the order: the re-ranker's, else the first stage's."""
-        return (reranker if reranker.reranks else self.retriever).parameters
-
-    @property
-    def candidates(self) -> str:
-        """What the ranked documents are called: the same name for the same set."""
-        if self.retriever.searches_collection and not self.reranker.reranks:
-            return "full collection"
-        return f"{self.retriever.candidates} top {self.depth}"
+    ) -> Interpolation | None:
+        """The interpolation that is best on dev, where one is wanted and dev is judged."""
+        if not (self.interpolate and reranker.reranks and self._has_dev(collection)):
+            return None
+        dev = self.retrieve(collection, self.dev_split)
+        return tune_interpolation(reranker, dev, collection, self.dev_split, self.measures[0])

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import kendalltau
 
 from recross.collections.collection import Collection
-from recross.errors import InputError, RunError
+from recross.errors import RunError
 from recross.evaluation.measures import evaluate
 from recross.inference.engine import Engine
-from recross.inference.session import Session
+from recross.machine.hardware import Hardware
+from recross.parts.bounds import Ge, Le, checked
 from recross.records import Qrels
+from recross.rerankers.reranker import NetworkReranker, Reranker
 from recross.runs import Run
 from recross.seeding import make_generator
 
@@ -27,26 +29,8 @@ TOP = 10
 _Values = npt.NDArray[np.float64]
 
 
-class Scored(Protocol):
-    """A re-ranker whose network any engine can score with."""
-
-    @property
-    def name(self) -> str:
-        """What its runs are called."""
-
-    @property
-    def network(self) -> Any:
-        """The network, loaded once for both forms."""
-
-    @property
-    def session(self) -> Session:
-        """The form that is asked for, and where scores of both forms are kept."""
-
-    def rerank(self, candidates: Run, collection: Collection) -> Run:
-        """Re-rank in the form that is asked for."""
-
-    def rerank_with(self, engine: Engine, candidates: Run, collection: Collection) -> Run:
-        """Re-rank through an engine of the network."""
+UNCOMPARED = {"passed": None, "failures": ["no network whose scores could be compared"]}
+"""The gate's record of a reduced form that answers in words, or elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +41,14 @@ class Judgments:
     measure: str
     relevant_from: int = 1
 
+    @classmethod
+    def of(cls, collection: Collection, split: str, measure: str) -> Judgments:
+        """The judgments of a collection's split."""
+        return cls(collection.qrels(split), measure, collection.relevant_grade(split))
+
 
 @dataclass(frozen=True)
+@checked
 class QualityGate:
     """Tolerances that a reduced precision or another back-end must keep before a study uses it.
 
@@ -70,28 +60,47 @@ class QualityGate:
     record.
     """
 
-    queries: int = 50
-    least_tau: float = 0.98
-    most_measure_difference: float = 0.002
+    queries: Annotated[int, Ge(1)] = 50
+    least_tau: Annotated[float, Ge(-1), Le(1)] = 0.98
+    most_measure_difference: Annotated[float, Ge(0)] = 0.002
     on_failure: Literal["refuse", "record"] = "refuse"
-
-    def __post_init__(self) -> None:
-        if self.queries < 1:
-            raise InputError(f"queries must be at least 1, got {self.queries}")
-        if not -1 <= self.least_tau <= 1:
-            raise InputError(f"least_tau must lie in [-1, 1], got {self.least_tau}")
-        if self.most_measure_difference < 0:
-            raise InputError(
-                f"most_measure_difference must not be negative, got {self.most_measure_difference}"
-            )
 
     def sample(self, query_ids: Sequence[str]) -> list[str]:
         """The queries that are compared: always the same ones of the same list."""
         order = make_generator(0, "quality_gate").permutation(len(query_ids))
         return [query_ids[number] for number in sorted(order[: self.queries].tolist())]
 
+    def judge(
+        self,
+        reranker: Reranker,
+        hardware: Hardware,
+        collection: Collection,
+        judgments: Judgments,
+        retrieve: Callable[[], Run],
+    ) -> Mapping[str, Any] | None:
+        """Compare every network that a re-ranker is made of; the one of least agreement speaks.
+
+        ``retrieve`` gives the candidates of the judged queries, where any is needed. ``None``:
+        everything is computed as in the reference.
+
+        Raises:
+            RunError: as ``check`` does.
+        """
+        reduced = [part for part in reranker.networks() if not part.hardware.is_reference]
+        if not reduced:
+            return None if hardware.is_reference or not reranker.reranks else UNCOMPARED
+        candidates = retrieve()
+        sample = self.sample([q for q in candidates.rankings if q in judgments.qrels])
+        candidates = candidates.restrict(sample)
+        found = [self.check(part, candidates, collection, judgments) for part in reduced]
+        return min((one for one in found if one), key=lambda one: float(one["tau_mean"]))
+
     def check(
-        self, reranker: Scored, candidates: Run, collection: Collection, judgments: Judgments
+        self,
+        reranker: NetworkReranker,
+        candidates: Run,
+        collection: Collection,
+        judgments: Judgments,
     ) -> dict[str, Any] | None:
         """Compare both forms on the candidates; ``None`` where the form is the reference itself.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from recross.collections.collection import Collection
 from recross.evaluation.latency import Latency, measure_peak_memory_mb
 from recross.evaluation.measures import Evaluation, account, evaluate
 from recross.evaluation.significance import bootstrap_interval, compute_p_value
+from recross.experiment.model_card import write_card
+from recross.experiment.texts import texts_to_show
+from recross.machine.environment import read_command_line
 from recross.records import Cost
 from recross.rerankers.composed.interpolation import Interpolation
 from recross.runs import Run
@@ -29,7 +33,6 @@ class Outcome:
 
     candidates: Run
     reranked: Run
-    interpolated: Run | None
     interpolation: Interpolation | None
     training: Mapping[str, Any]
     latency: Latency | None
@@ -37,6 +40,13 @@ class Outcome:
     parameters: int | None
     seconds: float
     quality_gate: Mapping[str, Any] | None = None
+
+    @cached_property
+    def interpolated(self) -> Run | None:
+        """The re-ranked run mixed with the first stage."""
+        if self.interpolation is None:
+            return None
+        return self.interpolation.mix(self.candidates, self.reranked)
 
     @property
     def runs(self) -> list[Run]:
@@ -69,13 +79,29 @@ class Judged:
         )
 
 
+def write_outcome(
+    folder: Path,
+    names: Mapping[str, Any],
+    outcome: Outcome,
+    collection: Collection,
+    split: str,
+    measures: Sequence[str],
+) -> dict[str, Any]:
+    """Evaluate what an experiment produced, write its files, and return its record."""
+    judged = Judged.of(outcome, collection, split, measures)
+    result = record(names, outcome, judged, collection, split)
+    if outcome.training:
+        write_card(folder / "checkpoint", result, read_command_line())
+    write_files(folder, outcome, judged, texts_to_show(outcome.runs, collection, split), result)
+    return result
+
+
 def record(
     names: Mapping[str, Any],
     outcome: Outcome,
     judged: Judged,
     collection: Collection,
     split: str,
-    depth: int,
 ) -> dict[str, Any]:
     """The flat record; ``names`` says which parts were combined."""
     cost, latency = outcome.reranked.cost, outcome.latency
@@ -97,7 +123,7 @@ def record(
         "peak_memory_mb": measure_peak_memory_mb(),
         "training": dict(outcome.training),
         "quality_gate": outcome.quality_gate,
-        "queries": account(outcome.reranked, collection.qrels(split), asked, depth),
+        "queries": account(outcome.reranked, collection.qrels(split), asked, names["depth"]),
         "truncation": _truncation(cost),
         "cache": {"hits": cost.cache_hits, "misses": cost.cache_misses},
         "cost": asdict(cost),

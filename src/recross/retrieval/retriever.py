@@ -29,6 +29,14 @@ class Retriever(ABC):
         """Whether it ranks the full collection itself; somebody else's rankings do not say."""
         return True
 
+    def name_candidates(self, depth: int, reranked: bool) -> str:
+        """What a table calls the documents that were ranked: the same name for the same set.
+
+        That of a first stage alone, which is not ``reranked``, is the collection that it searched.
+        """
+        is_whole = self.searches_collection and not reranked
+        return "full collection" if is_whole else f"{self.candidates} top {depth}"
+
     @property
     def parameters(self) -> int | None:
         """How many parameters its network has; ``None`` where it has none."""

@@ -7,10 +7,24 @@ from collections.abc import Sequence
 from recross.errors import InputError
 from recross.inference.network import Network
 from recross.machine.hardware import Hardware
+from recross.rerankers.reranker import Reranker
 from recross.training.data.in_batch import learns_across
 from recross.training.data.phases import Phase
 from recross.training.main_module import check_guarded
-from recross.training.recipe import TrainingPlan
+from recross.training.recipe import Training, TrainingPlan
+
+
+def check_networks(reranker: Reranker, training: Training) -> None:
+    """Load what will score or learn, before any work.
+
+    Raises:
+        InputError: a network cannot be loaded, or has a fresh head that nothing here trains.
+    """
+    learns = training.enabled and reranker.can_be_trained
+    for part in reranker.networks():
+        part.check()
+        if part.is_made and not learns:
+            part.check_trained()
 
 
 def check_plan(plan: TrainingPlan, network: Network, hardware: Hardware) -> None:

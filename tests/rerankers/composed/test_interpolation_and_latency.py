@@ -37,7 +37,7 @@ def test_the_ends_are_the_parts_alone():
     "arguments, message",
     [
         ((1.5,), r"weight must lie in \[0, 1\], got 1.5"),
-        ((0.5, 0.0), "scales must be positive, got 0.0"),
+        ((0.5, 0.0), "first_scale must be positive, got 0.0"),
     ],
 )
 def test_bad_interpolations_are_refused(arguments, message):

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Annotated
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
+from recross.parts.bounds import Ge, checked
 from recross.records import Cost
 from recross.rerankers.reranker import Reranker
 from recross.runs import Run
 
 
 @dataclass(frozen=True)
+@checked
 class Stage:
     """A re-ranker and how many of each query's best documents it scores."""
 
     reranker: Reranker
-    depth: int
-
-    def __post_init__(self) -> None:
-        if self.depth < 1:
-            raise InputError(f"depth must be at least 1, got {self.depth}")
+    depth: Annotated[int, Ge(1)]
 
 
 @dataclass(frozen=True)

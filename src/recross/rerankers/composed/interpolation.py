@@ -5,10 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 from recross.collections.collection import Collection
-from recross.errors import InputError
 from recross.evaluation.measures import evaluate
+from recross.parts.bounds import Ge, Gt, Le, checked
 from recross.records import Qrels
 from recross.rerankers.reranker import Reranker
 from recross.runs import Run
@@ -17,6 +18,7 @@ WEIGHTS = tuple(step / 20 for step in range(21))
 
 
 @dataclass(frozen=True)
+@checked
 class Interpolation:
     """``weight`` of the re-ranker's score plus the rest of the first stage's, each over its scale.
 
@@ -24,17 +26,9 @@ class Interpolation:
     scores is decided by the other.
     """
 
-    weight: float
-    first_scale: float = 1.0
-    second_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.weight <= 1:
-            raise InputError(f"weight must lie in [0, 1], got {self.weight}")
-        if self.first_scale <= 0 or self.second_scale <= 0:
-            raise InputError(
-                f"scales must be positive, got {self.first_scale} and {self.second_scale}"
-            )
+    weight: Annotated[float, Ge(0), Le(1)]
+    first_scale: Annotated[float, Gt(0)] = 1.0
+    second_scale: Annotated[float, Gt(0)] = 1.0
 
     def mix(self, candidates: Run, reranked: Run) -> Run:
         """Score the re-ranked documents anew; ``candidates`` holds their first-stage scores."""
@@ -48,6 +42,7 @@ class Interpolation:
 
 
 @dataclass(frozen=True)
+@checked
 class Interpolated(Reranker):
     """A re-ranker mixed at a given ``weight`` with the scores that its candidates came with.
 
@@ -57,11 +52,8 @@ class Interpolated(Reranker):
     """
 
     reranker: Reranker
-    weight: float = 0.5
+    weight: Annotated[float, Ge(0), Le(1)] = 0.5
     alias: str | None = field(default=None, compare=False)
-
-    def __post_init__(self) -> None:
-        Interpolation(self.weight)  # its rule
 
     @property
     def parts(self) -> tuple[Reranker, ...]:
@@ -74,6 +66,14 @@ class Interpolated(Reranker):
         scales = _scale(candidates), _scale(reranked)
         mixed = Interpolation(self.weight, *scales).mix(candidates, reranked)
         return replace(mixed, name=self.alias or mixed.name)
+
+
+def tune_interpolation(
+    reranker: Reranker, candidates: Run, collection: Collection, split: str, measure: str
+) -> Interpolation:
+    """Re-rank the candidates of a judged split, and choose the interpolation that is best there."""
+    reranked = reranker.rerank(candidates, collection)
+    return choose_interpolation(candidates, reranked, collection.qrels(split), measure)
 
 
 def choose_interpolation(

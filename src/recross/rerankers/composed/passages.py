@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.inference.engine import Engine
 from recross.inference.network import Network
+from recross.parts.bounds import Ge, checked
 from recross.parts.identity import fingerprint
 from recross.rerankers.reranker import Reranker, Trainable, is_trainable
 from recross.runs import Run
@@ -26,6 +27,7 @@ identifiers may hold it themselves."""
 
 
 @dataclass(frozen=True)
+@checked
 class LongDocuments(Trainable):
     """Scores the passages of each document and pools their scores (Dai & Callan 2019).
 
@@ -41,19 +43,15 @@ class LongDocuments(Trainable):
     """
 
     reranker: Reranker
-    words: int = 150
-    stride: int = 75
+    words: Annotated[int, Ge(1)] = 150
+    stride: Annotated[int, Ge(1)] = 75
     pooling: Literal["max", "first", "mean_top"] = "max"
-    top: int = 3
-    max_passages: int | None = 30
+    top: Annotated[int, Ge(1)] = 3
+    max_passages: Annotated[int, Ge(1)] | None = 30
     alias: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("words", "top", "max_passages"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1, got {value}")
-        if not 1 <= self.stride <= self.words:
+        if self.stride > self.words:
             raise InputError(f"stride must lie in [1, words={self.words}], got {self.stride}")
 
     @property
