@@ -152,8 +152,6 @@ def test_the_number_of_threads_is_that_of_the_hardware(checkpoints):
 def test_the_biencoder_refuses_bad_arguments():
     with pytest.raises(InputError, match="max_length must be at least 1, got 0"):
         BiEncoder("x", max_length=0)
-    with pytest.raises(InputError, match="ivf_probes must not exceed ivf_lists=2, got 3"):
-        BiEncoder("x", ivf_lists=2, ivf_probes=3)
 
 
 @pytest.mark.parametrize(
