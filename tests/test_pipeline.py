@@ -134,6 +134,7 @@ def test_a_sweep_is_collated_and_a_second_one_reuses_what_was_finished(
     assert result_of(folder_of(tmp_path, "random", seed=1))["status"] == "done"
 
 
+@pytest.mark.ci  # two processes import torch
 def test_hardware_targets_of_one_precision_in_training_share_a_checkpoint(base, tmp_path, capsys):
     targets = "hardware=cpu,cpu_onnx,ddp_cpu_x2"
     label = "label=${hydra:runtime.choices.hardware}"

@@ -63,7 +63,7 @@ def one_by_one(folder):
 
 
 @pytest.mark.parametrize("padding", [0, 4, None])
-@pytest.mark.parametrize("backend", ["torch", "onnx"])
+@pytest.mark.parametrize("backend", ["torch", pytest.param("onnx", marks=pytest.mark.ci)])
 def test_a_score_is_transformers_own_of_the_pair_alone(tmp_path, padding, backend):
     folder = save_decoder(tmp_path / "decoder", padding)
     expected = one_by_one(folder)

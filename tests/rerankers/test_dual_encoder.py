@@ -160,6 +160,7 @@ def test_the_loss_and_the_update_are_those_of_a_slow_reference(checkpoint, group
         assert took["pairs"] == 6 * len({d for group in groups for d in group.doc_ids})
 
 
+@pytest.mark.ci  # two processes import torch
 def test_two_processes_learn_what_one_does(checkpoint, groups, tmp_path):
     one, first = train(tmp_path / "one", checkpoint, groups, 10**6, steps=3)
     two, second = train(tmp_path / "two", checkpoint, groups, 60, devices=2, steps=3)

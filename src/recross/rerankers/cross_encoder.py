@@ -109,7 +109,7 @@ class CrossEncoder(NetworkReranker):
         )
         contract = resolve_contract(
             self.checkpoint_place,
-            self.fresh_contract if self.fresh_head else self.contract,
+            _fit(self.fresh_contract, found) if self.fresh_head else self.contract,
             ClassifierContract,
             compares=self.compares,
             max_length=self.max_length,
@@ -133,6 +133,12 @@ class CrossEncoder(NetworkReranker):
     def fresh_contract(self) -> ClassifierContract:
         """That of a head yet to be trained."""
         return ClassifierContract("fresh")
+
+
+def _fit(contract: ClassifierContract, found: pretrained.Pretrained) -> ClassifierContract:
+    """The contract, with no more tokens than the encoder has positions."""
+    positions = classifier_of(found.model).positions(found.model) or contract.max_length
+    return contract.limited(max_length=min(contract.max_length, positions))
 
 
 def _contract_of(checkpoint: str, found: pretrained.Pretrained) -> ClassifierContract:

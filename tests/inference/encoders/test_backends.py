@@ -33,6 +33,7 @@ def test_onnx_scores_equal_torchs_whatever_the_batch_budget(tiny_bert, tmp_path_
     assert len(manifests(store)) == 1
 
 
+@pytest.mark.ci  # exports twice
 def test_an_export_is_found_again_and_a_changed_weight_makes_another(tiny_bert, tmp_path):
     onnx = Session(Hardware(backend="onnx", threads=1), tmp_path)
     network = CrossEncoder(str(tiny_bert)).load()
@@ -47,6 +48,7 @@ def test_an_export_is_found_again_and_a_changed_weight_makes_another(tiny_bert, 
     assert len(manifests(tmp_path)) == 2
 
 
+@pytest.mark.ci
 def test_a_network_that_is_never_packed_is_exported_too(tmp_path):
     folder = save_tiny(tmp_path / "relu", hidden_act="relu")
     pairs = mixed_pairs(20)

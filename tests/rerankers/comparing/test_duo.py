@@ -47,7 +47,7 @@ def test_the_named_form_reads_the_digit_after_the_forced_piece(tiny_t5):
     np.testing.assert_allclose(reranker.score(QUERY, DOCUMENTS), expected, atol=1e-4)
 
 
-DUOBERT = ClassifierContract("tiny-duobert", documents=2)
+DUOBERT = ClassifierContract("tiny-duobert", documents=2, max_length=80)
 
 
 @pytest.mark.parametrize("labels", [1, 2])
