@@ -333,7 +333,7 @@ def test_wandb_writes_an_offline_run_that_can_be_read_back(base, tmp_path):
             ["run", "collection=files", "collection.folder=/no/such"],
             "must be a folder, got '/no/such'",
         ),
-        (["run", "-m", "depth=0,1"], "depth must be at least 1, got 0"),
+        (["run", "-m", "depth=0,1"], "depth: must be at least 1, got 0"),
         (["run", "-m", "name=x", "depth=2,3"], "cells of a sweep must differ in what they write"),
         (["run", "depth=1,2"], "depth"),
         (["run", "depth"], "depth"),
@@ -383,6 +383,7 @@ def test_the_network_of_a_re_ranker_of_passages_is_trained_and_others_are_left(b
     shared = [word for word in base if not word.startswith("reranker")]
     passages = ["reranker=maxp", "reranker@reranker.reranker=cross_encoder", "reranker.words=4"]
     inner = [f"reranker.reranker.{tiny}", "reranker.reranker.fresh_head=true", "reranker.stride=2"]
+    inner += ["reranker.reranker.max_length=32"]
     assert main(["run", *shared, *SMALL, *passages, *inner, "study=s"]) == 0
     result = result_of(folder_of(tmp_path, "bm25.maxp"))
     assert result["training"]["steps"] == 4
