@@ -362,7 +362,7 @@ def test_what_is_no_mapping_of_parts_is_refused(given, problem):
 
 
 def test_rules_of_a_nested_constructor_are_reported_with_its_path():
-    with pytest.raises(ConfigError, match=r"^stages\.mono: depth must be at least 1, got 0$"):
+    with pytest.raises(ConfigError, match=r"^stages\.mono\.depth: must be at least 1, got 0$"):
         build(stages(mono={"depth": 0}))
     with pytest.raises(ConfigError, match=r"^reranker: depths must not grow .* fast=5, accurate=2"):
         build(values("reranker=minilm_cascade", f"{STAGES}.fast.depth=5"))

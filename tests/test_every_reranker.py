@@ -20,7 +20,7 @@ from tests.test_configs import MUST_BE_GIVEN
 def backbones(tmp_path_factory):
     """A tiny checkpoint for every kind of network."""
     root = tmp_path_factory.mktemp("backbones")
-    colbert = save_tiny(root / "colbert")
+    colbert = save_tiny(root / "colbert", max_position_embeddings=512)
     state = load_file(colbert / "model.safetensors")
     state = {name: value for name, value in state.items() if name.startswith("bert.")}
     state["linear.weight"] = torch.randn(128, 32, generator=torch.Generator().manual_seed(0))
@@ -28,7 +28,7 @@ def backbones(tmp_path_factory):
     server = ChatStub(lambda _: "[2] > [1]")
     yield {
         "endpoint": server.url,
-        "pair": save_tiny(root / "bert"),
+        "pair": save_tiny(root / "bert", max_position_embeddings=512),
         "late": colbert,
         "t5": save_tiny_t5(root / "t5"),
         "t5-encoder": save_tiny_t5(root / "t5-encoder", "encoder"),
