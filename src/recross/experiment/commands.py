@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 from recross.collections.collection import CollectionSource
 from recross.errors import InputError
@@ -17,6 +16,7 @@ from recross.machine.environment import describe_environment
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import describe
+from recross.records import JsonObject
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.retrieval.run_file import restrict_candidates
@@ -57,7 +57,7 @@ class CheckpointTraining(Experiment):
         """Where the checkpoint lies."""
         return f"wrote {self.place.result}"
 
-    def run(self) -> Mapping[str, Any]:
+    def run(self) -> JsonObject:
         """Train; returns what training took.
 
         Raises:

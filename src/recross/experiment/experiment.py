@@ -6,11 +6,10 @@ import importlib.metadata
 import logging
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from recross.checkpoints.location import find_revisions
 from recross.collections.collection import Collection, CollectionSource
@@ -26,6 +25,7 @@ from recross.machine.environment import describe_environment
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import describe, fingerprint
+from recross.records import JsonObject
 from recross.rerankers.composed.interpolation import Interpolation, tune_interpolation
 from recross.rerankers.reranker import Reranker, is_trainable
 from recross.retrieval.retriever import Retriever, retrieve_once
@@ -132,7 +132,7 @@ class Experiment:
         """What the experiment is, wherever it is stored."""
         return fingerprint(self, importlib.metadata.version("recross"))
 
-    def run(self) -> Mapping[str, Any]:
+    def run(self) -> JsonObject:
         """Retrieve, sample negatives, train, re-rank, evaluate, time; return ``result.json``."""
         if self.reuse and (done := finished(self.folder, self.fingerprint)):
             logger.info("%s: finished before, reused", self.folder)
@@ -169,7 +169,7 @@ class Experiment:
         return result
 
     @property
-    def names(self) -> dict[str, Any]:
+    def names(self) -> JsonObject:
         """Which parts are combined, for the record."""
         return {
             "study": self.study,
@@ -195,9 +195,7 @@ class Experiment:
         logger.info("first stage, %d %s queries", len(query_ids), split)
         return retrieve_once(self.retriever, collection, query_ids, self.depth, Store(self.store))
 
-    def train(
-        self, collection: Collection, log: Log | None = None
-    ) -> tuple[Reranker, Mapping[str, Any]]:
+    def train(self, collection: Collection, log: Log | None = None) -> tuple[Reranker, JsonObject]:
         """The re-ranker with its best checkpoint, and what training took.
 
         A re-ranker without a network to train, and ``training=none``, are left as they are. A
@@ -232,7 +230,7 @@ class Experiment:
             seed=self.seed,
         )
 
-    def _pass_gate(self, reranker: Reranker, collection: Collection) -> Mapping[str, Any] | None:
+    def _pass_gate(self, reranker: Reranker, collection: Collection) -> JsonObject | None:
         """The quality gate's verdict on dev; without judgments there test decides."""
         split = self.dev_split if self._has_dev(collection) else self.test_split
         judgments = Judgments.of(collection, split, self.measures[0])

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from recross.records import JsonObject
 
 CARD = "README.md"
 
 
-def write_card(checkpoint: Path, result: Mapping[str, Any], command: list[str]) -> None:
+def write_card(checkpoint: Path, result: JsonObject, command: list[str]) -> None:
     """Write the model card into the folder of a checkpoint, from the record of its experiment."""
     contract = json.loads((checkpoint / "recross_contract.json").read_text(encoding="utf-8"))
     (checkpoint / CARD).write_text(model_card(result, contract, command), encoding="utf-8")
 
 
-def model_card(result: Mapping[str, Any], contract: Mapping[str, Any], command: list[str]) -> str:
+def model_card(result: JsonObject, contract: JsonObject, command: list[str]) -> str:
     """Markdown with the front matter that model hubs read."""
     measures = [
         f"| {name} | {value:.4f} | {_interval(result['intervals'][name])} |"
@@ -76,17 +76,17 @@ def model_card(result: Mapping[str, Any], contract: Mapping[str, Any], command: 
     return "\n".join(lines)
 
 
-def _said(part: Mapping[str, Any]) -> str:
+def _said(part: JsonObject) -> str:
     """A part in one line: its class and the values that make it what it is."""
     return f"`{part['class']}` {_values(part)}"
 
 
-def _values(part: Mapping[str, Any]) -> str:
+def _values(part: JsonObject) -> str:
     values = {key: value for key, value in part.items() if key != "class" and value is not None}
     return ", ".join(f"{key} {json.dumps(value)}" for key, value in values.items())
 
 
-def _listed(values: Mapping[str, Any]) -> list[str]:
+def _listed(values: JsonObject) -> list[str]:
     return [
         f"- {key}: `{json.dumps(value)}`" for key, value in values.items() if value not in ("", [])
     ]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from recross.records import JsonObject
 from recross.store import write_json
 
 
@@ -33,7 +32,7 @@ class Place:
             failure=path.with_suffix(".failed.json"),
         )
 
-    def record_failure(self, names: Mapping[str, Any], error: Exception) -> None:
+    def record_failure(self, names: JsonObject, error: Exception) -> None:
         """Record that the command failed, and why."""
         reason = f"{type(error).__name__}: {error}"
         write_json(self.failure, {**names, "status": "failed", "error": reason})
@@ -51,5 +50,5 @@ class Place:
     def _recorded_failure(self) -> str | None:
         if not self.failure.is_file():
             return None
-        record: dict[str, Any] = json.loads(self.failure.read_text(encoding="utf-8"))
+        record: JsonObject = json.loads(self.failure.read_text(encoding="utf-8"))
         return str(record["error"]) if record.get("status") == "failed" else None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from recross.evaluation.measures import evaluate
 from recross.inference.engine import Engine
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, Le, checked
-from recross.records import Qrels
+from recross.records import JsonObject, Qrels
 from recross.rerankers.reranker import NetworkReranker, Reranker
 from recross.runs import Run
 from recross.seeding import make_generator
@@ -77,7 +77,7 @@ class QualityGate:
         collection: Collection,
         judgments: Judgments,
         retrieve: Callable[[], Run],
-    ) -> Mapping[str, Any] | None:
+    ) -> JsonObject | None:
         """Compare every network that a re-ranker is made of; the one of least agreement speaks.
 
         ``retrieve`` gives the candidates of the judged queries, where any is needed. ``None``:
@@ -101,7 +101,7 @@ class QualityGate:
         candidates: Run,
         collection: Collection,
         judgments: Judgments,
-    ) -> dict[str, Any] | None:
+    ) -> JsonObject | None:
         """Compare both forms on the candidates; ``None`` where the form is the reference itself.
 
         Returns:
@@ -135,7 +135,7 @@ class QualityGate:
             logger.warning("quality gate: %s", failure)
         return {**found, "failures": failures, "passed": not failures}
 
-    def failures(self, found: Mapping[str, Any]) -> list[str]:
+    def failures(self, found: JsonObject) -> list[str]:
         """Which tolerances a comparison does not keep, in words."""
         failures = []
         if found["tau_mean"] < self.least_tau:
@@ -151,7 +151,7 @@ class QualityGate:
         return failures
 
 
-def compare_runs(asked: Run, reference: Run, judgments: Judgments) -> dict[str, Any]:
+def compare_runs(asked: Run, reference: Run, judgments: Judgments) -> JsonObject:
     """How far the scores, the order and the measure of one run stray from another's."""
     pairs = [_aligned(asked, reference, query_id) for query_id in reference.rankings]
     taus = [kendalls_tau(ours, theirs) for ours, theirs in pairs]

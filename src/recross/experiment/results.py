@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from recross.collections.collection import Collection
 from recross.evaluation.latency import Latency, measure_peak_memory_mb
@@ -16,7 +15,7 @@ from recross.evaluation.significance import bootstrap_interval, compute_p_value
 from recross.experiment.model_card import write_card
 from recross.experiment.texts import texts_to_show
 from recross.machine.environment import read_command_line
-from recross.records import Cost
+from recross.records import Cost, JsonObject
 from recross.rerankers.composed.interpolation import Interpolation
 from recross.runs import Run
 from recross.store import write_json
@@ -34,12 +33,12 @@ class Outcome:
     candidates: Run
     reranked: Run
     interpolation: Interpolation | None
-    training: Mapping[str, Any]
+    training: JsonObject
     latency: Latency | None
     first_stage_ms: Mapping[str, float]
     parameters: int | None
     seconds: float
-    quality_gate: Mapping[str, Any] | None = None
+    quality_gate: JsonObject | None = None
 
     @cached_property
     def interpolated(self) -> Run | None:
@@ -81,12 +80,12 @@ class Judged:
 
 def write_outcome(
     folder: Path,
-    names: Mapping[str, Any],
+    names: JsonObject,
     outcome: Outcome,
     collection: Collection,
     split: str,
     measures: Sequence[str],
-) -> dict[str, Any]:
+) -> JsonObject:
     """Evaluate what an experiment produced, write its files, and return its record."""
     judged = Judged.of(outcome, collection, split, measures)
     result = record(names, outcome, judged, collection, split)
@@ -97,12 +96,12 @@ def write_outcome(
 
 
 def record(
-    names: Mapping[str, Any],
+    names: JsonObject,
     outcome: Outcome,
     judged: Judged,
     collection: Collection,
     split: str,
-) -> dict[str, Any]:
+) -> JsonObject:
     """The flat record; ``names`` says which parts were combined."""
     cost, latency = outcome.reranked.cost, outcome.latency
     asked = collection.query_ids(split)
@@ -136,8 +135,8 @@ def write_files(
     folder: Path,
     outcome: Outcome,
     judged: Judged,
-    texts: Mapping[str, Any],
-    result: Mapping[str, Any],
+    texts: JsonObject,
+    result: JsonObject,
 ) -> None:
     """Write runs, measures and texts, and last of all the record that marks the folder finished."""
     outcome.candidates.write(folder / "candidates.trec")
@@ -159,16 +158,16 @@ def write_files(
     write_json(folder / RESULT, result)
 
 
-def read_result(folder: Path) -> dict[str, Any] | None:
+def read_result(folder: Path) -> JsonObject | None:
     """The record of a folder, if it has one."""
     path = folder / RESULT
     if not path.is_file():
         return None
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    result: JsonObject = json.loads(path.read_text(encoding="utf-8"))
     return result
 
 
-def finished(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+def finished(folder: Path, fingerprint: str) -> JsonObject | None:
     """The record of an experiment with this fingerprint, if the folder holds it complete."""
     result = read_result(folder)
     if result and is_finished(result) and result["fingerprint"] == fingerprint:
@@ -176,7 +175,7 @@ def finished(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     return None
 
 
-def is_finished(result: Mapping[str, Any]) -> bool:
+def is_finished(result: JsonObject) -> bool:
     """Whether a record is of a finished experiment, written by a version that says every fact."""
     return bool(result["status"] == "done" and all(fact in result for fact in FACTS))
 
@@ -195,7 +194,7 @@ def _p_values(system: Evaluation, baseline: Evaluation) -> dict[str, float]:
     }
 
 
-def _interpolation(outcome: Outcome, judged: Judged) -> dict[str, Any] | None:
+def _interpolation(outcome: Outcome, judged: Judged) -> JsonObject | None:
     if judged.interpolated is None or outcome.interpolation is None:
         return None
     return {

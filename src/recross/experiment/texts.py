@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from recross.collections.collection import Collection
+from recross.records import JsonObject
 from recross.runs import Run
 
 EXPLORED = 200
@@ -21,7 +21,7 @@ def sampled(query_ids: Iterable[str], size: int = EXPLORED) -> list[str]:
     return sorted(set(query_ids), key=lambda q: (zlib.crc32(q.encode()), q))[:size]
 
 
-def texts_to_show(runs: Sequence[Run], collection: Collection, split: str) -> dict[str, Any]:
+def texts_to_show(runs: Sequence[Run], collection: Collection, split: str) -> JsonObject:
     """Texts of sampled judged queries, what is relevant to them, and snippets of documents.
 
     Snippets are the first ``SNIPPET`` characters of every document in the top ``SHOWN_DEPTH`` of a

@@ -78,7 +78,8 @@ def fit(
         _train(module, _list_callbacks(module, validation, unfinished), hardware)
     except RunError as error:
         raise RunError(f"{error}. {_keep_last_good(network, unfinished)}") from None
-    progress, _ = unfinished.load() or (Progress(), {})
+    last = unfinished.load()
+    progress = Progress() if last is None else last[0]
     network.load_state_dict(unfinished.best() or {})
     network.finish_training()
     network.cpu().eval().save(folder)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import cast
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import DataLoader
 
 from recross.collections.collection import Collection
@@ -53,8 +55,8 @@ class RankingModule(pl.LightningModule):
 
     def training_step(self, step: Step, _number: int) -> Tensor:
         """Gradients of all that the step learns from, clipped; one update; the next rate."""
-        optimizer: Any = self.optimizers()
-        schedule: Any = self.lr_schedulers()
+        optimizer = cast(Optimizer, self.optimizers())
+        schedule = self.schedule
         self.seed_dropout()
         optimizer.zero_grad()
         loss, pairs, tokens = step.learn(self)
@@ -66,7 +68,7 @@ class RankingModule(pl.LightningModule):
             self.averages.update()
         self.progress.count(pairs, tokens)
         self.log("loss", loss, prog_bar=True, batch_size=1)
-        self.record(loss=float(loss), learning_rate=schedule.get_last_lr()[0])
+        self.record(loss=float(loss), learning_rate=float(schedule.get_last_lr()[0]))
         return loss
 
     def add_gradients(self, value: Tensor, *, is_last: bool) -> None:
@@ -99,6 +101,16 @@ class RankingModule(pl.LightningModule):
         return reranked
 
     @property
+    def optimiser(self) -> Optimizer:
+        """The one optimiser, without Lightning's wrapper, as it is saved."""
+        return cast(Optimizer, self.optimizers(use_pl_optimizer=False))
+
+    @property
+    def schedule(self) -> LRScheduler:
+        """The one schedule of learning rates."""
+        return cast(LRScheduler, self.lr_schedulers())
+
+    @property
     def processes(self) -> Processes:
         """The processes of the training, of which this is one."""
         return Processes(self.trainer)
@@ -107,7 +119,7 @@ class RankingModule(pl.LightningModule):
         """Prepare this process: one that Lightning spawned begins with torch's defaults."""
         self.hardware.prepare()
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, number: int) -> Any:
+    def transfer_batch_to_device(self, batch: Step, device: torch.device, number: int) -> Step:
         """Leave batches alone: a step moves its micro-batches itself, one at a time."""
         return batch
 
@@ -116,11 +128,11 @@ class RankingModule(pl.LightningModule):
         self.data.divide(self.processes.rank, self.processes.count)
         return DataLoader(self.data, batch_size=None, shuffle=False)
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         """AdamW under a schedule of warm-up and decay."""
         settings = self.training_plan.training.optimisation
         optimizer = settings.optimiser(self.network, self.network.heads)
-        return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, settings.rate)]
+        return [optimizer], [LambdaLR(optimizer, settings.rate)]
 
     def _refuse_nan(self, loss: Tensor) -> None:
         if not torch.isfinite(loss) and not self.training_plan.training.is_search:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import cast
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 
 class Processes:
@@ -50,5 +51,6 @@ class Processes:
 
         Processes hold unequal numbers of micro-batches, so that they meet at the last one.
         """
-        model: Any = self._trainer.model
-        return nullcontext() if is_last or self.count == 1 else model.no_sync()
+        if is_last or self.count == 1:
+            return nullcontext()
+        return cast(DistributedDataParallel, self._trainer.model).no_sync()

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
+from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -53,23 +54,33 @@ class Progress:
         return True
 
 
+class TrainingState(TypedDict):
+    """What a training must have back to go on, beside its progress."""
+
+    network: dict[str, Tensor]
+    optimizer: dict[str, object]
+    schedule: dict[str, object]
+    averages: list[Tensor]
+    hardest: dict[int, list[list[int]]]
+
+
 @dataclass(frozen=True)
 class TrainingFolder:
     """The files of a training that is not finished; each appears whole or not at all."""
 
     folder: Path
 
-    def save(self, progress: Progress, tensors: Mapping[str, Any]) -> None:
+    def save(self, progress: Progress, training: TrainingState) -> None:
         """Replace the saved state by this one."""
-        state = {"recross": version("recross"), "progress": asdict(progress), **tensors}
+        state = {"recross": version("recross"), "progress": asdict(progress), **training}
         self._write(STATE, state)
 
-    def load(self) -> tuple[Progress, dict[str, Any]] | None:
+    def load(self) -> tuple[Progress, TrainingState] | None:
         """The saved state, if this version of the package left one."""
         path = self.folder / STATE
         if not path.is_file():
             return None
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         if state["recross"] != version("recross"):
             logger.warning("%s was left by recross %s: not used", path, state["recross"])
             return None
@@ -77,16 +88,16 @@ class TrainingFolder:
         progress.curves = [(step, values) for step, values in progress.curves]
         return progress, state
 
-    def keep_best(self, weights: Mapping[str, Any]) -> None:
+    def keep_best(self, weights: Mapping[str, Tensor]) -> None:
         """Replace the weights kept as the best ones."""
         self._write(BEST, dict(weights))
 
-    def best(self) -> dict[str, Any] | None:
+    def best(self) -> dict[str, Tensor] | None:
         """The best weights, once there are any."""
         path = self.folder / BEST
         if not path.is_file():
             return None
-        weights: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         return weights
 
     def clear(self) -> None:
@@ -94,7 +105,7 @@ class TrainingFolder:
         for name in (STATE, BEST):
             (self.folder / name).unlink(missing_ok=True)
 
-    def _write(self, name: str, value: Mapping[str, Any]) -> None:
+    def _write(self, name: str, value: Mapping[str, object]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / f"{name}.partial"
         with partial.open("wb") as file:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,12 +29,12 @@ class SearchRange(pl.Callback):
     def __init__(self, module: RankingModule, folder: TrainingFolder) -> None:
         self._module, self._folder = module, folder
 
-    def on_train_start(self, *_: Any) -> None:
+    def on_train_start(self, *_: object) -> None:
         """Keep the weights before the first step changes them."""
         if self._module.processes.is_first and self._module.progress.step == 0:
             self._folder.keep_best(self._module.network.state_dict())
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
         """Stop where the loss is no number, or many times its lowest."""
         losses = self._module.progress.values("loss")
         means = smooth(losses)

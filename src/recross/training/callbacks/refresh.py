@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -22,11 +21,11 @@ class RefreshNegatives(pl.Callback):
     def __init__(self, module: RankingModule) -> None:
         self._module = module
 
-    def on_train_start(self, *_: Any) -> None:
+    def on_train_start(self, *_: object) -> None:
         """Choose for the first steps, or for those after an interruption."""
         self._refresh()
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(self, *_: object) -> None:
         """Choose for the steps that come."""
         self._refresh()
 

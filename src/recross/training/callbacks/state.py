@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
 from recross.training.module import RankingModule
 from recross.training.optimisation import AveragedWeights
-from recross.training.progress import Progress, TrainingFolder
+from recross.training.progress import Progress, TrainingFolder, TrainingState
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +21,7 @@ class RestoreState(pl.Callback):
     def __init__(self, module: RankingModule, folder: TrainingFolder) -> None:
         self._module, self._folder = module, folder
 
-    def on_train_start(self, *_: Any) -> None:
+    def on_train_start(self, *_: object) -> None:
         """Read the weights, averages, optimiser, schedule and progress of the last saved step."""
         module = self._module
         if (decay := module.training_plan.training.averaging) is not None:
@@ -30,14 +29,12 @@ class RestoreState(pl.Callback):
         if (saved := self._folder.load()) is not None:
             self._restore(*saved)
 
-    def _restore(self, progress: Progress, saved: Any) -> None:
+    def _restore(self, progress: Progress, saved: TrainingState) -> None:
         logger.info("training goes on after step %d", progress.step)
         module = self._module
-        optimizer: Any = module.optimizers(use_pl_optimizer=False)
-        schedule: Any = module.lr_schedulers()
         module.network.load_state_dict(saved["network"])
-        optimizer.load_state_dict(saved["optimizer"])
-        schedule.load_state_dict(saved["schedule"])
+        module.optimiser.load_state_dict(saved["optimizer"])
+        module.schedule.load_state_dict(saved["schedule"])
         if module.averages is not None:
             module.averages.restore(saved["averages"])
         module.data.hardest = saved["hardest"]
@@ -53,18 +50,18 @@ class SaveState(pl.Callback):
         self._module, self._folder = module, folder
         self._began = self._saved = 0.0
 
-    def on_train_start(self, *_: Any) -> None:
+    def on_train_start(self, *_: object) -> None:
         """Start the clock that decides when to save."""
         self._began = self._saved = time.perf_counter()
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(self, *_: object) -> None:
         """Save the state if ``save_seconds`` have passed or the step is validated."""
         progress, training = self._module.progress, self._module.training_plan.training
         is_due = time.perf_counter() - self._saved >= training.save_seconds
         if (is_due or training.validates_after(progress.step)) and progress.step < training.steps:
             self._save()
 
-    def on_train_end(self, *_: Any) -> None:
+    def on_train_end(self, *_: object) -> None:
         """Leave the final state, with what all processes read, for the one that waits for it."""
         module, processes = self._module, self._module.processes
         counts = [float(module.progress.pairs), float(module.progress.tokens)]
@@ -78,13 +75,11 @@ class SaveState(pl.Callback):
         self._began = self._saved = now
         if not module.processes.is_first:
             return
-        optimizer: Any = module.optimizers(use_pl_optimizer=False)
-        schedule: Any = module.lr_schedulers()
-        tensors = {
+        state: TrainingState = {
             "network": module.network.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict(),
+            "optimizer": module.optimiser.state_dict(),
+            "schedule": module.schedule.state_dict(),
             "averages": module.averages.averages if module.averages is not None else [],
             "hardest": module.data.hardest,
         }
-        self._folder.save(module.progress, tensors)
+        self._folder.save(module.progress, state)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import nullcontext
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -29,7 +28,7 @@ class Validate(pl.Callback):
     ) -> None:
         self._module, self._validation, self._folder = module, validation, folder
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
         """Validate where it is time to; stop where nothing was gained for too long.
 
         Raises:
