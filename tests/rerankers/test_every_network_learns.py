@@ -81,7 +81,7 @@ def twenty_groups() -> tuple[Collection, Run]:
     return collection, RandomOrder(3).retrieve(collection, collection.query_ids("train")[:20], 30)
 
 
-def overfitted(reranker, loss, folder, steps=120, batch_size=10):
+def overfitted(reranker, loss, folder, steps=120, batch_size=10, hardware=Hardware()):
     collection, candidates = twenty_groups()
     queries = list(candidates.rankings)
     qrels = {query_id: collection.qrels("train")[query_id] for query_id in queries}
@@ -109,7 +109,7 @@ def overfitted(reranker, loss, folder, steps=120, batch_size=10):
         reranker,
         [Phase("all", groups)],
         TrainingPlan(loss, training),
-        Hardware(),
+        hardware,
         validation,
         folder / "out",
     )
