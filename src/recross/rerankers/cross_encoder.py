@@ -111,7 +111,7 @@ class CrossEncoder(NetworkReranker):
             self.checkpoint_place,
             _fit(self.fresh_contract, found) if self.fresh_head else self.contract,
             ClassifierContract,
-            compares=self.compares,
+            compares=self.reading.compares,
             max_length=self.max_length,
             max_query_length=self.max_query_length,
             from_config=lambda: _contract_of(self.checkpoint_place, found),

@@ -19,6 +19,7 @@ from recross.inference.network import Network
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.parts.identity import handed_over
+from recross.rerankers.reading import EachAlone, Reading
 from recross.runs import Run
 from recross.store import DEFAULT_STORE
 
@@ -122,9 +123,6 @@ class NetworkReranker(Trainable):
     ``alias`` names it in runs.
     """
 
-    compares: ClassVar[bool] = False
-    """Whether its network reads two documents at once."""
-
     checkpoint: str | UnmadeCheckpoint = field(metadata=CHECKPOINT)
     _: KW_ONLY
     hardware: Hardware = handed_over(Hardware())
@@ -135,6 +133,11 @@ class NetworkReranker(Trainable):
     @abstractmethod
     def load(self) -> Network:
         """Load the network: a module that encodes texts, scores batches, and saves itself."""
+
+    @property
+    def reading(self) -> Reading:
+        """How its network reads a query's documents: each alone, unless they are compared."""
+        return EachAlone()
 
     @property
     def checkpoint_place(self) -> str:
@@ -213,19 +216,28 @@ class NetworkReranker(Trainable):
 
     def score(self, query: str, documents: Sequence[str]) -> Scores:
         """Score one query's documents, ``(N,)``; higher is more relevant."""
-        return self.predict([(query, document) for document in documents])
+        return self.reading.score(self.engine, query, documents)
 
     def predict(self, pairs: Sequence[tuple[str, str]]) -> Scores:
-        """Score (query, document) pairs, ``(B,)``."""
+        """Score (query, document) pairs, ``(B,)``.
+
+        Raises:
+            InputError: documents are compared, so that none has a score of its own.
+        """
+        if self.reading.compares:
+            raise InputError(
+                "predict needs a pointwise re-ranker, got one that compares documents;"
+                " use score(query, documents)"
+            )
         return self.engine.score([(query, document) for query, document in pairs])[0]
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
-        """Order every query's candidates by the network's score."""
+        """Order every query's candidates by the network's scores."""
         return self.rerank_with(self.engine, candidates, collection)
 
     def rerank_with(self, engine: Engine, candidates: Run, collection: Collection) -> Run:
         """Re-rank through an engine of this network, as it stands in the middle of training."""
-        return engine.rescore(candidates, collection, self.name)
+        return self.reading.rerank(engine, candidates, collection, self.name)
 
     @cached_property
     def engine(self) -> Engine:

@@ -131,7 +131,7 @@ class T5Reranker(NetworkReranker):
             self.checkpoint_place,
             self.contract,
             PromptContract,
-            compares=self.compares,
+            compares=self.reading.compares,
             max_length=self.max_length,
             max_query_length=self.max_query_length,
         )

@@ -7,6 +7,7 @@ from recross import load_reranker
 from recross.checkpoints.contracts import ClassifierContract
 from recross.errors import InputError
 from recross.machine.hardware import Hardware
+from recross.rerankers.comparing.comparison import PairComparison
 from recross.rerankers.comparing.duo import DuoBERT, DuoT5
 from recross.rerankers.comparing.pairwise import AllPairs, MergeSort, SampledOpponents
 from recross.rerankers.cross_encoder import CrossEncoder
@@ -141,10 +142,18 @@ def test_contracts_of_one_and_of_two_documents_are_not_confused(tiny_t5, tiny_be
         _ = CrossEncoder(str(tiny_bert), contract=DUOBERT).network
     with pytest.raises(InputError, match="must read two documents, such as duot5, got 'fresh'"):
         _ = DuoBERT(str(tiny_bert), contract=ClassifierContract("fresh")).network
+    with pytest.raises(InputError, match="contract must be given for grown_layers, got none"):
+        DuoT5(str(tiny_bert), grown_layers=2)
     with pytest.raises(InputError, match="depth must be at least 2, got 1"):
         DuoT5(str(tiny_t5), contract="duot5", depth=1)
     with pytest.raises(InputError, match=r"use score\(query, documents\)"):
         DuoT5(str(tiny_t5), contract="duot5").predict([("a", "b")])
+
+
+def test_only_the_comparison_is_a_duo_rerankers_own(tiny_t5):
+    reading = DuoT5(str(tiny_t5), contract="duot5", depth=7, sampling_seed=3).reading
+    assert reading == PairComparison(7, AllPairs(), 3)
+    assert (DuoT5.__bases__, DuoBERT.__bases__) == ((T5Reranker,), (CrossEncoder,))
 
 
 def test_loading_by_contract_finds_the_class(tiny_t5, tiny_bert, tiny_llama):

@@ -1,0 +1,87 @@
+"""A query's documents read two at a time, and ordered by which of two is the better."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from recross.collections.collection import Collection
+from recross.inference.engine import Engine
+from recross.inference.items import Scores
+from recross.records import Cost
+from recross.rerankers.comparing.pairwise import PairwiseStrategy, Question, rank_in_lockstep
+from recross.runs import Run
+from recross.seeding import make_generator
+
+_QUERIES_AT_ONCE = 100
+"""Queries whose comparisons are asked together: enough for full batches, bounded in memory."""
+
+
+@dataclass(frozen=True)
+class PairComparison:
+    """Compares the best ``depth`` documents of each query; the others stay below, in their order.
+
+    ``strategy`` says which ordered pairs are asked and how their answers become scores. The cost in
+    the result counts every pair as one forward pass. ``sampling_seed`` is for strategies that
+    draw.
+    """
+
+    compares: ClassVar[bool] = True
+
+    depth: int
+    strategy: PairwiseStrategy
+    sampling_seed: int
+
+    def score(self, engine: Engine, query: str, documents: Sequence[str]) -> Scores:
+        """Score one query's documents against each other, ``(N,)``, whatever their number."""
+        scores, _ = self._compare(engine, {"": (query, list(documents))})
+        return np.array(scores[""], dtype=np.float32)
+
+    def rerank(self, engine: Engine, candidates: Run, collection: Collection, name: str) -> Run:
+        """Compare the head of every ranking through an engine of the network."""
+        start = time.perf_counter()
+        head = candidates.cut(self.depth)
+        query_ids = list(head.rankings)
+        found: dict[str, dict[str, float]] = {}
+        cost = Cost()
+        for first in range(0, len(query_ids), _QUERIES_AT_ONCE):
+            texts = {
+                query_id: (
+                    collection.queries[query_id],
+                    [collection.documents[doc_id] for doc_id in head.doc_ids(query_id)],
+                )
+                for query_id in query_ids[first : first + _QUERIES_AT_ONCE]
+            }
+            scores, spent = self._compare(engine, texts, name)
+            cost += spent
+            for query_id, own in scores.items():
+                found[query_id] = dict(zip(head.doc_ids(query_id), own, strict=True))
+        cost = replace(cost, total_seconds=time.perf_counter() - start)
+        return Run.from_scores(name, found, cost).with_tail(candidates)
+
+    def _compare(
+        self, engine: Engine, texts: Mapping[str, tuple[str, list[str]]], name: str = ""
+    ) -> tuple[Mapping[str, list[float]], Cost]:
+        spent: list[Cost] = []
+
+        def ask(questions: list[Question]) -> Scores:
+            items = [
+                (texts[query_id][0], texts[query_id][1][one], texts[query_id][1][other])
+                for query_id, one, other in questions
+            ]
+            margins, cost = engine.score(items, name, show_progress=len(texts) > 1)
+            spent.append(cost)
+            return margins
+
+        counts = {query_id: len(documents) for query_id, (_, documents) in texts.items()}
+        scores = rank_in_lockstep(
+            self.strategy,
+            counts,
+            ask,
+            lambda query_id: make_generator(self.sampling_seed, "comparisons", query_id),
+        )
+        return scores, sum(spent, Cost())

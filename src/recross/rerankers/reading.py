@@ -1,0 +1,38 @@
+"""How a network reads a query's documents: each alone, unless a re-ranker says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
+
+from recross.collections.collection import Collection
+from recross.inference.engine import Engine
+from recross.inference.items import Scores
+from recross.runs import Run
+
+
+class Reading(Protocol):
+    """Decides which items of a query a network reads, and how their scores order its documents."""
+
+    compares: ClassVar[bool]
+    """Whether an item holds two documents."""
+
+    def score(self, engine: Engine, query: str, documents: Sequence[str]) -> Scores:
+        """Score one query's documents through an engine, ``(N,)``; higher is more relevant."""
+
+    def rerank(self, engine: Engine, candidates: Run, collection: Collection, name: str) -> Run:
+        """Order every query's candidates through an engine; the run is called ``name``."""
+
+
+class EachAlone:
+    """Every document is read without the others: its score is the network's."""
+
+    compares: ClassVar[bool] = False
+
+    def score(self, engine: Engine, query: str, documents: Sequence[str]) -> Scores:
+        """Score one query's documents, ``(N,)``, each by what the network says of it."""
+        return engine.score([(query, document) for document in documents])[0]
+
+    def rerank(self, engine: Engine, candidates: Run, collection: Collection, name: str) -> Run:
+        """Order every query's candidates by the network's score of each."""
+        return engine.rescore(candidates, collection, name)
