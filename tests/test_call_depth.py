@@ -1,11 +1,10 @@
-"""How far it is from an experiment to the forward of its network: what a reader has to follow."""
+"""How far it is from the console to the forward of a network: what a reader has to follow."""
 
 import traceback
 from pathlib import Path
 
 import recross
-from recross.command.building import build
-from recross.command.composition import compose_values
+from recross.command.cli import main
 from recross.rerankers.cross_encoder import PairNetwork
 
 OURS = str(Path(recross.__file__).parent)
@@ -16,7 +15,7 @@ def own_frames():
     return [frame.name for frame in traceback.extract_stack() if frame.filename.startswith(OURS)]
 
 
-def test_few_functions_lie_between_an_experiment_and_the_forward(
+def test_few_functions_lie_between_the_console_and_the_forward(
     tmp_path, beir_folder, tiny_bert, monkeypatch
 ):
     stacks = []
@@ -37,6 +36,8 @@ def test_few_functions_lie_between_an_experiment_and_the_forward(
         *("reranker=cross_encoder", f"reranker.checkpoint={tiny_bert}", "training=none"),
         *("depth=5", "latency_queries=0", "interpolate=false", f"output={tmp_path}"),
     ]
-    build(compose_values("run", words)).run()
-    assert stacks[0][0] == "run"
-    assert len(stacks[0]) <= 8, " > ".join(stacks[0])
+    assert main(["run", *words]) == 0
+    assert stacks[0][0] == "main"
+    experiment = stacks[0][stacks[0].index("run") :]
+    assert len(experiment) <= 8, " > ".join(experiment)
+    assert len(stacks[0]) <= 14, " > ".join(stacks[0])
