@@ -31,8 +31,8 @@ from reduced_forms import BUDGET, Form, forms
 from recross.collections.collection import Collection
 from recross.collections.files import BeirFolder
 from recross.experiment.quality_gate import Judgments, QualityGate, compare_runs
-from recross.inference.batches import PackedBatch, token_budget
-from recross.inference.tokens import Sequences
+from recross.inference.batches import PackedBatch
+from recross.inference.sequences import Sequences, token_budget
 from recross.machine.processor import read_processor_name
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.bm25 import BM25
@@ -66,7 +66,7 @@ class Task:
             chosen = np.linspace(0, len(chosen) - 1, count).astype(np.int64)
         part: Sequences = self.sequences.take(chosen)
         for which in token_budget(part.lengths, budget):
-            yield which, PackedBatch.of(part.take(which), CPU)
+            yield which, part.take(which).on(CPU)
 
     def scores(self, form: Form, count: int | None = None, budget: int = BUDGET) -> np.ndarray:
         """Logits in the order of the pairs."""

@@ -23,11 +23,10 @@ import torch
 from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 
-from recross.inference.batches import PackedBatch, token_budget
 from recross.inference.encoders.affine import freeze_affine
 from recross.inference.encoders.families import encoder_of
 from recross.inference.encoders.t5_decoder import first_step, head_rows
-from recross.inference.tokens import Sequences
+from recross.inference.sequences import Sequences, token_budget
 from recross.machine.hardware import Hardware
 
 SIZES = {
@@ -70,7 +69,7 @@ def padded(model: T5ForConditionalGeneration, texts: Sequences, budget: int) -> 
     """One explicit decoder step over padded batches of a token budget."""
     scores = torch.empty(len(texts), len(PIECES))
     for which in token_budget(texts.lengths, budget):
-        tokens, _, mask = PackedBatch.of(texts.take(which), CPU).padded(0)
+        tokens, _, mask = texts.take(which).on(CPU).padded(0)
         start = torch.zeros(len(which), 1, dtype=torch.long)
         out = model(input_ids=tokens, attention_mask=mask, decoder_input_ids=start)
         scores[which] = out.logits[:, 0, PIECES].float()
@@ -87,7 +86,7 @@ def packed(
     def score(texts: Sequences) -> Tensor:
         scores = torch.empty(len(texts), len(PIECES))
         for which in token_budget(texts.lengths, budget):
-            batch = PackedBatch.of(texts.take(which), CPU)
+            batch = texts.take(which).on(CPU)
             scores[which] = first_step(model, forward.states(batch), batch) @ rows.T
         return scores
 

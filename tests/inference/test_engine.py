@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from recross.inference.cache.score_cache import ScoreCache, turn_caches_off
 from recross.inference.engine import Engine
+from recross.inference.sequences import Sequences
 from recross.inference.session import Session
-from recross.inference.tokens import Sequences
 from recross.machine.hardware import Hardware
 from recross.machine.processor import is_out_of_memory
 from recross.runs import Run

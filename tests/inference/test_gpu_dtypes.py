@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from recross.errors import InputError
-from recross.inference.batches import PackedBatch, by_length
 from recross.inference.encoders import affine
+from recross.inference.sequences import by_length
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.rerankers.cross_encoder import CrossEncoder
@@ -49,7 +49,7 @@ def batch_of(network):
     ]
     items = items if count > 1 else [(query, document) for query, document in items]
     sequences = network.encode(QUERIES, DOCUMENTS, items)
-    return PackedBatch.of(sequences.take(by_length(sequences.lengths)), torch.device("cpu"))
+    return sequences.take(by_length(sequences.lengths)).on(torch.device("cpu"))
 
 
 @pytest.fixture(params=HALVES)

@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from recross import load_reranker
-from recross.inference.batches import PackedBatch, by_length
+from recross.inference.sequences import by_length
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from tests.conftest import save_tiny
@@ -83,7 +83,7 @@ def test_training_reads_what_scoring_reads(tmp_path, padding):
     items = [(0, number) for number in range(len(DOCUMENTS))]
     sequences = network.encode([QUERY], DOCUMENTS, items)
     order = by_length(sequences.lengths)
-    batch = PackedBatch.of(sequences.take(order), torch.device("cpu"))
+    batch = sequences.take(order).on(torch.device("cpu"))
     with torch.no_grad():
         found = torch.sigmoid(network(batch)).numpy()
     np.testing.assert_allclose(found, one_by_one(folder)[order], atol=1e-4)

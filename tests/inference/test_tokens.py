@@ -5,13 +5,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from recross.errors import InputError
-from recross.inference.tokens import (
-    Joiner,
-    Sequences,
-    cut_longest_first,
-    pair_template,
-    prompt_template,
-)
+from recross.inference.tokens import Joiner, cut_longest_first, pair_template, prompt_template
 
 
 def pairs(tokenizer, *limits):
@@ -78,13 +72,6 @@ def test_a_template_of_another_family_is_read_off_its_tokenizer():
     template = pair_template(Roberta())
     assert template.literals == ((0,), (2, 2), (2,))
     assert template.size == 4
-
-
-def test_taking_sequences_keeps_their_tokens():
-    sequences = Sequences(np.arange(9), np.arange(9) % 2, np.array([0, 2, 2, 5, 9]))
-    taken = sequences.take([3, 0, 1])
-    assert taken.tokens.tolist() == [5, 6, 7, 8, 0, 1]
-    assert taken.lengths.tolist() == [4, 2, 0]
 
 
 def test_nothing_to_encode_is_nothing(tokenizer):

@@ -9,8 +9,8 @@ import torch
 
 from recross.errors import InputError
 from recross.inference import preparation
-from recross.inference.batches import PackedBatch, by_length
 from recross.inference.preparation import Preparation
+from recross.inference.sequences import by_length
 from recross.inference.session import Session
 from recross.rerankers.causal import CausalReranker
 from recross.rerankers.cross_encoder import CrossEncoder
@@ -76,7 +76,7 @@ def batch_of(network, count=12):
     width = network.documents_per_item
     items = [(n, *((n + k) % count for k in range(width))) for n in range(count)]
     sequences = network.encode(list(queries), list(documents), items)
-    return PackedBatch.of(sequences.take(by_length(sequences.lengths)), torch.device("cpu"))
+    return sequences.take(by_length(sequences.lengths)).on(torch.device("cpu"))
 
 
 def gradients(network, settings, batch):

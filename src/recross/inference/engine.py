@@ -13,15 +13,14 @@ import numpy as np
 import torch
 
 from recross.collections.collection import Collection
-from recross.inference.batches import PackedBatch
 from recross.inference.cache.identity import name_scorer
 from recross.inference.cache.kept_scores import KeptScores
 from recross.inference.items import Portion, Scores, TextItem, number_texts
 from recross.inference.network import Forward, Network
 from recross.inference.progress import progress
 from recross.inference.runner import Runner
+from recross.inference.sequences import Sequences
 from recross.inference.session import Session
-from recross.inference.tokens import Sequences
 from recross.records import Cost
 from recross.runs import Run
 
@@ -129,7 +128,7 @@ class Engine:
 
 
 def _score_batch(forward: Forward, device: torch.device, sequences: Sequences) -> Scores:
-    scores: Scores = forward(PackedBatch.of(sequences, device)).float().cpu().numpy()
+    scores: Scores = forward(sequences.on(device)).float().cpu().numpy()
     return scores
 
 

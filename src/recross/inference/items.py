@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recross.inference.tokens import Ints, Item, Sequences
+from recross.inference.sequences import Ints, Sequences
+from recross.inference.tokens import Item
 from recross.records import Cost
 
 TextItem = tuple[str, ...]

@@ -23,8 +23,9 @@ from recross.inference.encoders.affine import LiveAffine, MakeAffine, freeze_aff
 from recross.inference.encoders.encoder import Encoder, EncoderForward
 from recross.inference.preparation import Preparation, merge, prepare
 from recross.inference.read_outs import ReadOut
+from recross.inference.sequences import Sequences
 from recross.inference.session import Session
-from recross.inference.tokens import Item, Sequences
+from recross.inference.tokens import Item
 from recross.machine.hardware import Hardware
 
 Forward = Callable[[PackedBatch], Tensor]

@@ -15,9 +15,8 @@ import numpy as np
 import torch
 
 from recross.inference.batch_size import batch_size
-from recross.inference.batches import token_budget
 from recross.inference.devices import make_for_each_device, share_jobs
-from recross.inference.tokens import Ints
+from recross.inference.sequences import Ints, token_budget
 from recross.machine.hardware import Hardware
 from recross.machine.processor import is_out_of_memory
 

@@ -9,12 +9,11 @@ from string import Formatter
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from recross.checkpoints.loaded import Tokenizer
 from recross.errors import InputError
+from recross.inference.sequences import Ints, Sequences, lay_out_spans
 
-Ints = npt.NDArray[np.int64]
 Item = tuple[int, ...]
 """What is scored once: the number of a query, then of the document or documents read with it."""
 
@@ -40,32 +39,6 @@ class Template(NamedTuple):
     def size(self) -> int:
         """Tokens that are never cut."""
         return sum(map(len, self.literals))
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """Token sequences end to end; ``offsets`` ``(B + 1,)`` says where each begins."""
-
-    tokens: Ints  # (T,)
-    segments: Ints  # (T,)
-    offsets: Ints  # (B + 1,)
-    cut_queries: int = 0
-    cut_documents: int = 0
-    cut_tokens: int = 0
-
-    @property
-    def lengths(self) -> Ints:
-        """Tokens of each sequence, ``(B,)``."""
-        return np.diff(self.offsets)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def take(self, which: Sequence[int] | Ints) -> Sequences:
-        """These sequences, in this order."""
-        which = np.asarray(which, dtype=np.int64)
-        indices, offsets = lay_out_spans(self.offsets[which], self.lengths[which])
-        return Sequences(self.tokens[indices], self.segments[indices], offsets)
 
 
 @dataclass(frozen=True)
@@ -231,13 +204,3 @@ def prompt_template(tokenizer: Tokenizer, prompt: str, end: Sequence[int] = ()) 
         )
     joined = (*map(tuple, literals[:-1]), (*literals[-1], *end))
     return Template(joined, (0,) * (2 * len(slots) + 1))
-
-
-def lay_out_spans(begins: Ints, lengths: Ints) -> tuple[Ints, Ints]:
-    """Return the indices of spans laid end to end, and where each span then begins ``(n + 1,)``.
-
-    Spans that begin at ``5, 0`` and are ``2, 3`` long have the indices ``5 6 0 1 2`` and then begin
-    at ``0, 2, 5``.
-    """
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], lengths), offsets

@@ -25,8 +25,9 @@ from recross.inference.batches import PackedBatch, find_masked_filler
 from recross.inference.encoders.families import PADDED
 from recross.inference.network import Forward, PairScorer
 from recross.inference.read_outs import READ_OUTS
+from recross.inference.sequences import Sequences
 from recross.inference.session import Session
-from recross.inference.tokens import Item, Sequences
+from recross.inference.tokens import Item
 from recross.parts.bounds import Ge, checked
 from recross.rerankers.answers import piece_id
 from recross.rerankers.reranker import NetworkReranker

@@ -23,8 +23,9 @@ from recross.inference.encoders.backends.classifier import make_classifier_forwa
 from recross.inference.encoders.families import classifier_of
 from recross.inference.network import Forward, PairScorer
 from recross.inference.read_outs import READ_OUTS
+from recross.inference.sequences import Sequences
 from recross.inference.session import Session
-from recross.inference.tokens import Item, Joiner, Sequences, pair_template, triple_template
+from recross.inference.tokens import Item, Joiner, pair_template, triple_template
 from recross.parts.bounds import Ge, checked
 from recross.rerankers.reranker import NetworkReranker
 

@@ -22,8 +22,9 @@ from recross.inference.encoders.families import encoder_of
 from recross.inference.encoders.pooled import compute_unit_vectors
 from recross.inference.network import Forward, TextEncoder
 from recross.inference.preparation import Preparation
+from recross.inference.sequences import Ints, Sequences
 from recross.inference.session import Session
-from recross.inference.tokens import Ints, Item, Joiner, Sequences, Template, text_template
+from recross.inference.tokens import Item, Joiner, Template, text_template
 from recross.parts.bounds import Ge, Gt, checked
 from recross.rerankers.reranker import NetworkReranker
 from recross.retrieval.sentence_encoder import find_pooling, get_transformer, read_model

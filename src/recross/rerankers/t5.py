@@ -28,8 +28,9 @@ from recross.inference.encoders.padded import PaddedForward
 from recross.inference.encoders.t5_decoder import first_step, head_rows
 from recross.inference.network import Forward, PairScorer
 from recross.inference.read_outs import READ_OUTS
+from recross.inference.sequences import Sequences
 from recross.inference.session import Session
-from recross.inference.tokens import Item, Joiner, Sequences, prompt_template
+from recross.inference.tokens import Item, Joiner, prompt_template
 from recross.parts.bounds import Ge, checked
 from recross.rerankers.answers import piece_id
 from recross.rerankers.reranker import NetworkReranker

@@ -17,7 +17,7 @@ import torch
 
 from recross.inference.encoders.pooled import Vectors
 from recross.inference.progress import Bar, progress
-from recross.inference.tokens import Ints
+from recross.inference.sequences import Ints
 from recross.records import JsonObject
 from recross.store import read_manifest, write_json
 

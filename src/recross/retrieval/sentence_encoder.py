@@ -14,7 +14,7 @@ from recross.checkpoints.location import locate
 from recross.errors import InputError
 from recross.inference.encoders.families import encoder_of
 from recross.inference.encoders.pooled import PooledEncoder, Pooling, Vectors
-from recross.inference.tokens import Ints
+from recross.inference.sequences import Ints
 from recross.machine.hardware import Hardware
 
 TEXTS_AT_ONCE = 1_024

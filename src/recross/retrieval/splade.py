@@ -28,7 +28,8 @@ from recross.collections.collection import Collection
 from recross.inference.batches import PackedBatch, find_masked_filler
 from recross.inference.encoders.families import encoder_of
 from recross.inference.runner import Runner
-from recross.inference.tokens import Joiner, Sequences, text_template
+from recross.inference.sequences import Sequences
+from recross.inference.tokens import Joiner, text_template
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import READ, handed_over
@@ -137,7 +138,7 @@ def _encode_batch(
     model: Any, device: torch.device, dtype: torch.dtype, texts: Sequences
 ) -> sparse.csr_array:
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        weights = weigh_terms(model, PackedBatch.of(texts, device))
+        weights = weigh_terms(model, texts.on(device))
     present = weights > 0
     rows, terms = (numbers.cpu().numpy() for numbers in present.nonzero(as_tuple=True))
     values = weights[present].cpu().numpy()

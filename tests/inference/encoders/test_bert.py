@@ -4,11 +4,11 @@ import torch
 from scipy import stats
 from transformers import AutoModelForSequenceClassification
 
-from recross.inference.batches import PackedBatch, by_length
+from recross.inference.batches import PackedBatch
 from recross.inference.encoders import affine
 from recross.inference.encoders.affine import LiveAffine, freeze_affine
 from recross.inference.encoders.families import classifier_of
-from recross.inference.tokens import Sequences
+from recross.inference.sequences import Sequences, by_length
 from tests.conftest import save_tiny
 
 
@@ -18,7 +18,7 @@ def random_batch(seed: int = 0, count: int = 24) -> PackedBatch:
     tokens = rng.integers(5, 40, lengths.sum())
     segments = rng.integers(0, 2, lengths.sum())
     sequences = Sequences(tokens, segments, np.concatenate([[0], lengths.cumsum()]))
-    return PackedBatch.of(sequences.take(by_length(sequences.lengths)), torch.device("cpu"))
+    return sequences.take(by_length(sequences.lengths)).on(torch.device("cpu"))
 
 
 def padded_logits(model, batch):

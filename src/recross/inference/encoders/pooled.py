@@ -20,7 +20,8 @@ from recross.inference.encoders.attention import by_group
 from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import encoder_of
 from recross.inference.runner import Runner
-from recross.inference.tokens import Ints, Joiner, Sequences, text_template
+from recross.inference.sequences import Ints, Sequences
+from recross.inference.tokens import Joiner, text_template
 from recross.machine.hardware import Hardware
 
 Vectors = npt.NDArray[np.float32]
@@ -78,7 +79,5 @@ class PooledEncoder:
 def _encode_batch(
     forward: EncoderForward, pooling: Pooling, device: torch.device, texts: Sequences
 ) -> Vectors:
-    vectors: Vectors = (
-        compute_unit_vectors(forward, pooling, PackedBatch.of(texts, device)).cpu().numpy()
-    )
+    vectors: Vectors = compute_unit_vectors(forward, pooling, texts.on(device)).cpu().numpy()
     return vectors

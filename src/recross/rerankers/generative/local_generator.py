@@ -18,7 +18,7 @@ from recross.checkpoints.location import CHECKPOINT
 from recross.errors import InputError
 from recross.inference.progress import progress
 from recross.inference.runner import Runner
-from recross.inference.tokens import Ints
+from recross.inference.sequences import Ints
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import handed_over

@@ -21,10 +21,9 @@ from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import LateInteractionContract
 from recross.checkpoints.resolution import resolve_contract
 from recross.collections.collection import Collection
-from recross.inference.batches import PackedBatch
 from recross.inference.progress import progress
 from recross.inference.runner import Runner
-from recross.inference.tokens import Ints, Sequences
+from recross.inference.sequences import Ints, Sequences
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.records import Cost
@@ -192,7 +191,7 @@ def _encode_batch(
     network: LateInteractionNetwork, encode: Encode, device: torch.device, documents: Sequences
 ) -> list[Floats]:
     """The vectors of each document of a batch, without those of tokens that are skipped."""
-    batch = PackedBatch.of(documents, device)
+    batch = documents.on(device)
     vectors = network.document_vectors(batch, encode).float().cpu().numpy()
     is_kept = network.is_kept(batch.tokens).cpu().numpy()
     spans = [slice(*ends) for ends in pairwise(documents.offsets.tolist())]

@@ -20,8 +20,9 @@ from recross.inference.encoders.families import encoder_of
 from recross.inference.encoders.padded import recompute_activations
 from recross.inference.network import Forward, Network
 from recross.inference.preparation import Preparation
+from recross.inference.sequences import Ints, Sequences, lay_out_spans
 from recross.inference.session import Session
-from recross.inference.tokens import Ints, Item, Sequences, lay_out_spans, tokenize
+from recross.inference.tokens import Item, tokenize
 from recross.machine.hardware import Hardware
 
 OWN, FILLER, DOCUMENT = 0, 1, 2

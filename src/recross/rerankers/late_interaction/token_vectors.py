@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from recross.inference.tokens import Ints, lay_out_spans
+from recross.inference.sequences import Ints, lay_out_spans
 from recross.records import JsonObject
 from recross.store import read_manifest, write_json
 

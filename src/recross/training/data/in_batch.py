@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from recross.collections.collection import Collection
-from recross.inference.batches import PackedBatch, token_budget
+from recross.inference.batches import PackedBatch
 from recross.inference.network import Network, TextEncoder
-from recross.inference.tokens import Ints
+from recross.inference.sequences import Ints, token_budget
 from recross.negatives.copies import fold_text
 from recross.records import TrainingGroup
 from recross.training.losses.loss import ABSENT
@@ -83,7 +83,7 @@ def gather_texts(
     sequences = network.encode_texts(texts)
     limit = max(min(budget, int(sequences.offsets[-1]) // least_chunks), 1)
     chunks = [
-        (which, PackedBatch.of(sequences.take(which), torch.device("cpu")))
+        (which, sequences.take(which).on(torch.device("cpu")))
         for which in token_budget(sequences.lengths, limit)
     ]
     row = {query_id: number for number, query_id in enumerate(queries)}

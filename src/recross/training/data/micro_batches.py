@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from recross.collections.collection import Collection
-from recross.inference.batches import PackedBatch, by_length
+from recross.inference.batches import PackedBatch
 from recross.inference.network import Network
-from recross.inference.tokens import Ints, Sequences
+from recross.inference.sequences import Ints, Sequences, by_length
 from recross.records import TrainingGroup
 from recross.training.losses.loss import ABSENT
 
@@ -153,7 +153,7 @@ def _micro_batch(lists: Sequence[_Items], sequences: Sequences, share: float) ->
         return torch.from_numpy(flat).view(len(lists), longest)
 
     return MicroBatch(
-        batch=PackedBatch.of(sequences.take(order), torch.device("cpu")),
+        batch=sequences.take(order).on(torch.device("cpu")),
         places=torch.from_numpy(places[order]),
         labels=fill([listed.labels for listed in lists], ABSENT),
         teacher_scores=fill([listed.teacher_scores for listed in lists], ABSENT),

@@ -1,0 +1,84 @@
+"""Token sequences end to end, and how they are divided into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recross.inference.batches import PackedBatch
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Token sequences end to end; ``offsets`` ``(B + 1,)`` says where each begins."""
+
+    tokens: Ints  # (T,)
+    segments: Ints  # (T,)
+    offsets: Ints  # (B + 1,)
+    cut_queries: int = 0
+    cut_documents: int = 0
+    cut_tokens: int = 0
+
+    @property
+    def lengths(self) -> Ints:
+        """Tokens of each sequence, ``(B,)``."""
+        return np.diff(self.offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def take(self, which: Sequence[int] | Ints) -> Sequences:
+        """These sequences, in this order."""
+        which = np.asarray(which, dtype=np.int64)
+        indices, offsets = lay_out_spans(self.offsets[which], self.lengths[which])
+        return Sequences(self.tokens[indices], self.segments[indices], offsets)
+
+    def on(self, device: torch.device) -> PackedBatch:
+        """These sequences, already sorted longest first, as a batch on a device."""
+        lengths = self.lengths
+        within = np.arange(self.offsets[-1]) - np.repeat(self.offsets[:-1], lengths)
+        return PackedBatch(
+            tokens=torch.from_numpy(self.tokens).to(device),
+            segments=torch.from_numpy(self.segments).to(device),
+            positions=torch.from_numpy(within).to(device),
+            starts=torch.from_numpy(self.offsets[:-1].copy()).to(device),
+            groups=[(len(list(same)), length) for length, same in groupby(lengths.tolist())],
+        )
+
+
+def by_length(lengths: Ints) -> Ints:
+    """Order that puts the longest first and keeps equal lengths together."""
+    return np.argsort(-lengths, kind="stable")
+
+
+def token_budget(lengths: Ints, budget: int | Callable[[], int]) -> Iterator[Ints]:
+    """Split sequences into batches of at most ``budget`` tokens, longest first.
+
+    A budget that may change is asked for before every batch. A sequence longer than the budget
+    makes a batch of its own.
+    """
+    order = by_length(lengths)
+    ends = np.cumsum(lengths[order])
+    start, done = 0, 0
+    while start < len(order):
+        most = budget if isinstance(budget, int) else budget()
+        stop = max(int(np.searchsorted(ends, done + most, side="right")), start + 1)
+        yield order[start:stop]
+        start, done = stop, int(ends[stop - 1])
+
+
+def lay_out_spans(begins: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+    """Return the indices of spans laid end to end, and where each span then begins ``(n + 1,)``.
+
+    Spans that begin at ``5, 0`` and are ``2, 3`` long have the indices ``5 6 0 1 2`` and then begin
+    at ``0, 2, 5``.
+    """
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], lengths), offsets
