@@ -41,8 +41,8 @@ def sequences(count: int, seed: int = 0) -> Sequences:
     """Token ids of prompts whose lengths are those of passages: mean about 93, at most 260."""
     rng = np.random.default_rng(seed)
     lengths = np.clip(rng.lognormal(4.42, 0.45, count), 24, 260).astype(np.int64)
-    tokens = rng.integers(3, 32000, lengths.sum())
-    return Sequences(tokens, np.zeros_like(tokens), np.concatenate([[0], lengths.cumsum()]))
+    rows = [rng.integers(3, 32000, length).tolist() for length in lengths]
+    return Sequences.of(rows, lost=np.zeros((count, 1), dtype=np.int64))
 
 
 def generating(model: T5ForConditionalGeneration, texts: Sequences) -> Tensor:

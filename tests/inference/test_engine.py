@@ -27,9 +27,7 @@ class SumNetwork:
     def encode(self, queries, documents, pairs):
         self.tokenised.append((list(queries), list(documents)))
         rows = [[ord(c) for c in queries[q] + documents[d]] or [0] for q, d in pairs]
-        tokens = np.array([t for row in rows for t in row], dtype=np.int64)
-        offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-        return Sequences(tokens, np.zeros_like(tokens), offsets)
+        return Sequences.of(rows, lost=np.zeros((len(rows), 2), dtype=np.int64))
 
     def inference(self, session):
         def forward(batch):

@@ -3,7 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recross.inference.sequences import Sequences, by_length, token_budget
+from recross.inference.sequences import Sequences, count_cuts, token_budget
+from recross.records import Cost
 
 
 @given(st.lists(st.integers(1, 50), max_size=60), st.integers(1, 120))
@@ -17,10 +18,12 @@ def test_batches_hold_every_sequence_once_within_the_budget(lengths, budget):
 
 
 def test_a_padded_batch_puts_every_token_in_its_row():
-    sequences = Sequences(
-        np.array([5, 6, 7, 8, 9, 3]), np.array([0, 0, 1, 1, 1, 0]), np.array([0, 3, 5, 6])
-    ).take(by_length(np.array([3, 2, 1])))
-    batch = sequences.on(torch.device("cpu"))
+    batch = Sequences(
+        tokens=np.array([5, 6, 7, 8, 9, 3]),
+        segments=np.array([0, 0, 1, 1, 1, 0]),
+        offsets=np.array([0, 3, 5, 6]),
+        lost=np.zeros((3, 2), dtype=np.int64),
+    ).on(torch.device("cpu"))
     tokens, segments, mask = batch.padded(4)
     assert tokens.tolist() == [[5, 6, 7], [8, 9, 4], [3, 4, 4]]
     assert segments.tolist() == [[0, 0, 1], [1, 1, 0], [0, 0, 0]]
@@ -28,8 +31,12 @@ def test_a_padded_batch_puts_every_token_in_its_row():
     assert batch.groups == [(1, 3), (1, 2), (1, 1)]
 
 
-def test_taking_sequences_keeps_their_tokens():
-    sequences = Sequences(np.arange(9), np.arange(9) % 2, np.array([0, 2, 2, 5, 9]))
+def test_taking_sequences_keeps_their_tokens_and_what_was_cut_of_them():
+    rows, lost = [[0, 1], [], [2, 3, 4], [5, 6, 7, 8]], np.array([[0, 1], [0, 0], [3, 2], [4, 0]])
+    sequences = Sequences.of(rows, lost)
     taken = sequences.take([3, 0, 1])
     assert taken.tokens.tolist() == [5, 6, 7, 8, 0, 1]
     assert taken.lengths.tolist() == [4, 2, 0]
+    assert taken.lost.tolist() == [[4, 0], [0, 1], [0, 0]]
+    counted = Cost(cut_queries=2, cut_documents=2, cut_tokens=10)
+    assert count_cuts(sequences.lost) == counted

@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from recross.errors import InputError
+from recross.inference.sequences import count_cuts
 from recross.inference.tokens import Joiner, cut_longest_first, pair_template, prompt_template
+from recross.records import Cost
 
 
 def pairs(tokenizer, *limits):
@@ -51,7 +53,7 @@ def test_with_a_query_limit_the_query_is_cut_first_and_what_was_cut_is_counted(t
     read = [tokenizer.decode(found.take([n]).tokens) for n in (0, 1)]
     assert read[0] == "[CLS] red cat [SEP] here lives a red cat [SEP]"
     assert read[1] == "[CLS] owl [SEP] here lives a red cat and [SEP]"
-    assert (found.cut_queries, found.cut_documents, found.cut_tokens) == (1, 2, 1 + 2 + 1)
+    assert count_cuts(found.lost) == Cost(cut_queries=1, cut_documents=2, cut_tokens=1 + 2 + 1)
 
 
 def test_a_very_long_document_still_ends_with_the_template(tokenizer):

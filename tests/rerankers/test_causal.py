@@ -98,7 +98,7 @@ def test_what_is_too_long_loses_the_end_of_its_document_and_keeps_the_template(t
     assert text.startswith("<|im_start|>system\nJudge whether")
     assert "<Query>: red cat\n<Document>: first owl owl" in text
     assert text.endswith("<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
-    assert (found.cut_queries, found.cut_documents) == (0, 1)
+    assert (found.lost > 0).tolist() == [[False, True]]
 
 
 def test_a_query_loses_tokens_only_when_its_document_has_none_left(tiny_llama):
@@ -106,7 +106,7 @@ def test_a_query_loses_tokens_only_when_its_document_has_none_left(tiny_llama):
     network = reranker.network
     found = network.encode(["red " * 900], ["owl owl"], [(0, 0)])
     assert len(found.tokens) == 300
-    assert (found.cut_queries, found.cut_documents) == (1, 1)
+    assert (found.lost > 0).tolist() == [[True, True]]
     assert "<Document>:" in network.tokenizer.decode(found.tokens)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recross.inference.sequences import Ints, Sequences
+from recross.inference.sequences import Ints, Sequences, count_cuts
 from recross.inference.tokens import Item
 from recross.records import Cost
 
@@ -52,16 +52,13 @@ class Portion:
     def cost(self, batches: int, seconds: float, cache_is_on: bool) -> Cost:
         """Return what scoring these items cost."""
         computed = len(self.unknown)
-        return Cost(
+        return count_cuts(self.sequences.lost) + Cost(
             pairs=len(self.items),
             tokens=int(self.sequences.offsets[-1]),
             forward_passes=computed,
             batches=batches,
             tokenize_seconds=self.tokenize_seconds,
             forward_seconds=seconds,
-            cut_queries=self.sequences.cut_queries,
-            cut_documents=self.sequences.cut_documents,
-            cut_tokens=self.sequences.cut_tokens,
             cache_hits=len(self.distinct) - computed if cache_is_on else 0,
             cache_misses=computed if cache_is_on else 0,
         )

@@ -11,20 +11,29 @@ import numpy.typing as npt
 import torch
 
 from recross.inference.batches import PackedBatch
+from recross.records import Cost
 
 Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """Token sequences end to end; ``offsets`` ``(B + 1,)`` says where each begins."""
+    """Token sequences end to end; ``offsets`` ``(B + 1,)`` says where each begins.
+
+    ``lost`` are the tokens that were cut from each text of a sequence, the query's first.
+    """
 
     tokens: Ints  # (T,)
     segments: Ints  # (T,)
     offsets: Ints  # (B + 1,)
-    cut_queries: int = 0
-    cut_documents: int = 0
-    cut_tokens: int = 0
+    lost: Ints  # (B, texts)
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]], lost: Ints) -> Sequences:
+        """The tokens of each row as a sequence, all of one segment."""
+        tokens = np.fromiter((token for row in rows for token in row), np.int64)
+        offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
+        return cls(tokens, np.zeros_like(tokens), offsets, lost)
 
     @property
     def lengths(self) -> Ints:
@@ -38,7 +47,7 @@ class Sequences:
         """These sequences, in this order."""
         which = np.asarray(which, dtype=np.int64)
         indices, offsets = lay_out_spans(self.offsets[which], self.lengths[which])
-        return Sequences(self.tokens[indices], self.segments[indices], offsets)
+        return Sequences(self.tokens[indices], self.segments[indices], offsets, self.lost[which])
 
     def on(self, device: torch.device) -> PackedBatch:
         """These sequences, already sorted longest first, as a batch on a device."""
@@ -51,6 +60,15 @@ class Sequences:
             starts=torch.from_numpy(self.offsets[:-1].copy()).to(device),
             groups=[(len(list(same)), length) for length, same in groupby(lengths.tolist())],
         )
+
+
+def count_cuts(lost: Ints) -> Cost:
+    """How many queries and documents of items were cut, and by how much."""
+    return Cost(
+        cut_queries=int((lost[:, 0] > 0).sum()),
+        cut_documents=int((lost[:, 1:] > 0).sum()),
+        cut_tokens=int(lost.sum()),
+    )
 
 
 def by_length(lengths: Ints) -> Ints:

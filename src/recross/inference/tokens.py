@@ -82,15 +82,12 @@ class Joiner:
         pieces[:, 0::2], pieces[:, 1::2] = literals, text_pieces
         counts[:, 0::2], counts[:, 1::2] = sizes[literals], kept
         token_indices, _ = lay_out_spans(begins[pieces].ravel(), counts.ravel())
-        lost = sizes[text_pieces] - kept
         segments = np.tile(np.array(template.segments, dtype=np.int64), len(items))
         return Sequences(
             tokens=pool[token_indices],
             segments=np.repeat(segments, counts.ravel()),
             offsets=np.concatenate([[0], counts.sum(axis=1).cumsum()]).astype(np.int64),
-            cut_queries=int((lost[:, 0] > 0).sum()),
-            cut_documents=int((lost[:, 1:] > 0).sum()),
-            cut_tokens=int(lost.sum()),
+            lost=sizes[text_pieces] - kept,
         )
 
     def cut(self, lengths: Ints) -> Ints:

@@ -81,20 +81,12 @@ class CausalNetwork(PairScorer):
         backend.no_truncation()
         backend.no_padding()
         rows: list[list[int]] = []
-        cuts = np.zeros((len(items), 2), dtype=np.int64)
+        lost = np.zeros((len(items), 2), dtype=np.int64)
         encoded = backend.encode_batch(bodies, add_special_tokens=False)
         for number, ((query, document), found) in enumerate(zip(texts, encoded, strict=True)):
-            kept, cuts[number] = self._fitted(query, document, found)
+            kept, lost[number] = self._fitted(query, document, found)
             rows.append([*self._before, *kept, *self._after])
-        tokens = np.fromiter((token for row in rows for token in row), np.int64)
-        return Sequences(
-            tokens=tokens,
-            segments=np.zeros_like(tokens),
-            offsets=np.cumsum([0, *map(len, rows)]).astype(np.int64),
-            cut_queries=int((cuts[:, 0] > 0).sum()),
-            cut_documents=int((cuts[:, 1] > 0).sum()),
-            cut_tokens=int(cuts.sum()),
-        )
+        return Sequences.of(rows, lost)
 
     @property
     def answer_count(self) -> int:

@@ -17,7 +17,8 @@ def random_batch(seed: int = 0, count: int = 24) -> PackedBatch:
     lengths = rng.integers(3, 30, count)
     tokens = rng.integers(5, 40, lengths.sum())
     segments = rng.integers(0, 2, lengths.sum())
-    sequences = Sequences(tokens, segments, np.concatenate([[0], lengths.cumsum()]))
+    offsets = np.concatenate([[0], lengths.cumsum()])
+    sequences = Sequences(tokens, segments, offsets, lost=np.zeros((count, 2), dtype=np.int64))
     return sequences.take(by_length(sequences.lengths)).on(torch.device("cpu"))
 
 

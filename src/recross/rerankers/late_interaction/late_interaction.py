@@ -23,7 +23,7 @@ from recross.checkpoints.resolution import resolve_contract
 from recross.collections.collection import Collection
 from recross.inference.progress import progress
 from recross.inference.runner import Runner
-from recross.inference.sequences import Ints, Sequences
+from recross.inference.sequences import Ints, Sequences, count_cuts
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.records import Cost
@@ -110,12 +110,8 @@ class LateInteraction(NetworkReranker):
             vectors = self._query(asked.tokens[number], int(asked.own[number]))
             own = candidates.doc_ids(query_id)
             scores[query_id] = dict(zip(own, stored.max_sim(vectors, own).tolist(), strict=True))
-            lost, lost_here = stored.lost(own), int(asked.lost[number])
-            cuts += Cost(
-                cut_queries=len(own) * (lost_here > 0),
-                cut_documents=int((lost > 0).sum()),
-                cut_tokens=int(lost.sum()) + len(own) * lost_here,
-            )
+            lost = stored.lost(own)
+            cuts += count_cuts(np.column_stack([np.full_like(lost, asked.lost[number]), lost]))
         cost = cuts + Cost(
             pairs=sum(map(len, scores.values())),
             tokens=asked.tokens.size,
@@ -172,13 +168,13 @@ def encode_documents(
     runner = Runner(hardware, network, partial(_encoding_on_one_device, hardware=hardware))
     with progress(len(documents), "encoding", "document") as bar:
         for begin in range(0, len(documents), _DOCUMENTS_AT_ONCE):
-            texts, lost = network.document_tokens(documents[begin : begin + _DOCUMENTS_AT_ONCE])
+            texts = network.document_tokens(documents[begin : begin + _DOCUMENTS_AT_ONCE])
             vectors: list[Floats] = [np.empty(0, np.float32)] * len(texts)
             for rows, encoded in runner.run(texts):
                 for row, of_document in zip(rows, encoded, strict=True):
                     vectors[row] = of_document
                 bar.update(len(rows))
-            yield from zip(vectors, lost.tolist(), strict=True)
+            yield from zip(vectors, texts.lost[:, 0].tolist(), strict=True)
 
 
 def _encoding_on_one_device(

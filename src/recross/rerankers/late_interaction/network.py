@@ -69,7 +69,7 @@ class LateInteractionNetwork(Network):
         """Joint sequences: ``query_length`` tokens of the query, then those of the document."""
         size = self.contract.query_length
         asked = self.query_tokens(queries)
-        texts, lost = self.document_tokens(documents)
+        texts = self.document_tokens(documents)
         numbers = np.array(items, dtype=np.int64).reshape(-1, 2)
         lengths = texts.lengths[numbers[:, 1]]
         begins = np.stack(
@@ -86,9 +86,7 @@ class LateInteractionNetwork(Network):
             tokens=pool[at],
             segments=kinds[at],
             offsets=np.concatenate([[0], counts.sum(axis=1).cumsum()]).astype(np.int64),
-            cut_queries=int((asked.lost[numbers[:, 0]] > 0).sum()),
-            cut_documents=int((lost[numbers[:, 1]] > 0).sum()),
-            cut_tokens=int(asked.lost[numbers[:, 0]].sum() + lost[numbers[:, 1]].sum()),
+            lost=np.column_stack([asked.lost[numbers[:, 0]], texts.lost[numbers[:, 1], 0]]),
         )
 
     def query_tokens(self, queries: Sequence[str]) -> QueryTokens:
@@ -105,17 +103,15 @@ class LateInteractionNetwork(Network):
         tokens = np.array(rows, dtype=np.int64).reshape(len(rows), size)
         return QueryTokens(tokens, np.array(own, dtype=np.int64), np.array(lost, dtype=np.int64))
 
-    def document_tokens(self, documents: Sequence[str]) -> tuple[Sequences, Ints]:
-        """Tokens of each document with its marker, and how many were cut to ``document_length``."""
+    def document_tokens(self, documents: Sequence[str]) -> Sequences:
+        """Tokens of each document with its marker, cut to ``document_length``."""
         special = self.tokenizer
         before = [special.cls_token_id, self._document_marker]
         room = self.contract.document_length - 3
         texts = tokenize(special, documents)
         rows = [[*before, *ids[:room], special.sep_token_id] for ids in texts]
-        tokens = np.fromiter((token for row in rows for token in row), np.int64)
-        lost = np.array([max(len(ids) - room, 0) for ids in texts], dtype=np.int64)
-        offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
-        return Sequences(tokens, np.zeros_like(tokens), offsets), lost
+        lost = np.array([[max(len(ids) - room, 0)] for ids in texts], np.int64).reshape(-1, 1)
+        return Sequences.of(rows, lost)
 
     def prepare_training(self, settings: Preparation) -> None:
         """Set dropout, freeze and add what ``settings`` say; queries have their own forward."""
