@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Protocol
 
 from recross.collections.collection import CollectionSource
 from recross.errors import InputError
-from recross.experiment.experiment import Experiment
+from recross.experiment.combination import Combination
 from recross.experiment.place import Place
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.session import Session
-from recross.machine.environment import describe_environment
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
-from recross.parts.identity import describe
 from recross.records import JsonObject
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.retrieval.run_file import restrict_candidates
 from recross.runs import Run
-from recross.store import DEFAULT_STORE, Store, write_json
+from recross.store import DEFAULT_STORE, Store
 
 
 class Command(Protocol):
@@ -40,8 +39,8 @@ class Command(Protocol):
 
 
 @dataclass(frozen=True)
-class CheckpointTraining(Experiment):
-    """An experiment that stops at its checkpoint; ``run`` returns the folder's record of it."""
+class CheckpointTraining(Combination):
+    """The training of an experiment without the rest; ``run`` returns the record of it."""
 
     @property
     def place(self) -> Place:
@@ -63,8 +62,7 @@ class CheckpointTraining(Experiment):
         Raises:
             InputError: the re-ranker has no network to train, or training is ``none``.
         """
-        write_json(self.folder / "environment.json", describe_environment(self.hardware))
-        log = self.tracking.open(self.folder, self.study, self.name, describe(self))
+        log = self.open_log()
         _, training = self.train(self.collection.load(), log)
         if not training:
             raise InputError(
@@ -75,23 +73,14 @@ class CheckpointTraining(Experiment):
         return training
 
 
-@dataclass(frozen=True)
-@checked
-class Retrieval:
-    """The first stage only: writes its run to ``output/run_file``."""
+@dataclass(frozen=True, kw_only=True)
+class RunFileCommand(ABC):
+    """Makes one run and writes it to ``output/run_file``."""
 
-    collection: CollectionSource
-    retriever: Retriever
     hardware: Hardware = field(default=Hardware())
-    split: str = "test"
-    depth: Annotated[int, Ge(1)] = 1000
     output: Path = Path("outputs")
-    run_file: Path = Path("retrieved.trec")
+    run_file: Path
     store: Path = DEFAULT_STORE
-
-    def __post_init__(self) -> None:
-        session = Session(self.hardware, self.store)
-        session.settle(self, ("collection", "retriever"))
 
     @property
     def place(self) -> Place:
@@ -104,18 +93,41 @@ class Retrieval:
         return f"wrote {self.place.result}"
 
     def run(self) -> Path:
-        """Retrieve and write; returns the path of the run file."""
+        """Make the run and write it; returns the path of its file."""
+        self.make_run().write(self.place.result)
+        return self.place.result
+
+    @abstractmethod
+    def make_run(self) -> Run:
+        """The run that is to be written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+@checked
+class Retrieval(RunFileCommand):
+    """The first stage only: writes what it finds to ``output/run_file``."""
+
+    collection: CollectionSource
+    retriever: Retriever
+    split: str = "test"
+    depth: Annotated[int, Ge(1)] = 1000
+    run_file: Path = Path("retrieved.trec")
+
+    def __post_init__(self) -> None:
+        session = Session(self.hardware, self.store)
+        session.settle(self, ("collection", "retriever"))
+
+    def make_run(self) -> Run:
+        """The best ``depth`` documents of every query of the split."""
         self.hardware.prepare()
         collection = self.collection.load()
         query_ids = collection.query_ids(self.split)
-        found = retrieve_once(self.retriever, collection, query_ids, self.depth, Store(self.store))
-        found.write(self.place.result)
-        return self.place.result
+        return retrieve_once(self.retriever, collection, query_ids, self.depth, Store(self.store))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 @checked
-class Reranking:
+class Reranking(RunFileCommand):
     """Any run file re-ranked by any re-ranker: writes the new run to ``output/run_file``.
 
     Every query of the file that the collection knows is re-ranked. ``cache`` is where networks keep
@@ -125,29 +137,16 @@ class Reranking:
     collection: CollectionSource
     reranker: Reranker
     candidates: Path
-    hardware: Hardware = field(default=Hardware())
     depth: Annotated[int, Ge(1)] = 100
-    output: Path = Path("outputs")
     run_file: Path = Path("reranked.trec")
-    store: Path = DEFAULT_STORE
     cache: ScoreCache | None = None
 
     def __post_init__(self) -> None:
         session = Session(self.hardware, self.store, self.cache)
         session.settle(self, ("collection", "reranker"))
 
-    @property
-    def place(self) -> Place:
-        """The run file, and what lies beside it."""
-        return Place.of_run_file(self.output / self.run_file)
-
-    @property
-    def summary(self) -> str:
-        """Where the run file lies."""
-        return f"wrote {self.place.result}"
-
-    def run(self) -> Path:
-        """Re-rank and write; returns the path of the run file.
+    def make_run(self) -> Run:
+        """The best ``depth`` candidates of every known query, in the re-ranker's order.
 
         Raises:
             InputError: a network has a head that was never trained, or no query is the
@@ -160,8 +159,5 @@ class Reranking:
         if not known:
             first = next(iter(run.rankings))
             raise InputError(f"candidates must rank queries of the collection, got {first!r}")
-        candidates = restrict_candidates(run, collection, known, str(self.candidates)).cut(
-            self.depth
-        )
-        self.reranker.rerank(candidates, collection).write(self.place.result)
-        return self.place.result
+        candidates = restrict_candidates(run, collection, known, str(self.candidates))
+        return self.reranker.rerank(candidates.cut(self.depth), collection)

@@ -1,118 +1,34 @@
-"""An experiment: its parts by name, and the pipeline in reading order."""
+"""An experiment: what is done with a combination of parts, in reading order."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import logging
-import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Annotated
 
 from recross.checkpoints.location import find_revisions
-from recross.collections.collection import Collection, CollectionSource
-from recross.errors import InputError
-from recross.evaluation.measures import check_measures
+from recross.collections.collection import Collection
+from recross.experiment.combination import NAMED, Combination
 from recross.experiment.place import Place
-from recross.experiment.quality_gate import Judgments, QualityGate
+from recross.experiment.quality_gate import Judgments
 from recross.experiment.results import RESULT, Outcome, finished, read_result, write_outcome
 from recross.experiment.timing import time_stages
-from recross.inference.cache.score_cache import ScoreCache
-from recross.inference.session import Session
-from recross.machine.environment import describe_environment
-from recross.machine.hardware import Hardware
-from recross.parts.bounds import Ge, checked
 from recross.parts.identity import describe, fingerprint
 from recross.records import JsonObject
 from recross.rerankers.composed.interpolation import Interpolation, tune_interpolation
-from recross.rerankers.reranker import Reranker, is_trainable
-from recross.retrieval.retriever import Retriever, retrieve_once
+from recross.rerankers.reranker import Reranker
+from recross.retrieval.retriever import retrieve_once
 from recross.runs import Run
-from recross.store import DEFAULT_STORE, Store, read_manifest, write_json
-from recross.tracking.tracker import Log, Tracker
-from recross.training.data.leaks import LeakPolicy
-from recross.training.data.splits import SplitCollection
-from recross.training.data.training_data import TrainingData
-from recross.training.losses.loss import Loss
-from recross.training.recipe import FineTuning, Training, TrainingPlan
-from recross.training.requirements import check_networks
-from recross.training.teaching import Teacher, check_teacher
-from recross.training.trainer import Trainer
+from recross.store import Store
 
 logger = logging.getLogger(__name__)
 
-NAMED = (
-    *("collection", "retriever", "reranker", "training_data", "loss"),
-    *("validation_retriever", "teacher"),
-)
-"""Fields that a record describes as parts, and that work in the experiment's session."""
-
 
 @dataclass(frozen=True)
-@checked
-class Experiment:
-    """One combination of parts and one seed; ``run`` writes its folder.
-
-    ``depth`` is how many candidates are re-ranked. ``label`` names its row in a table.
-    ``latency_queries`` test queries are timed one at a time on 100 candidates each.
-    ``interpolate`` also reports the re-ranker mixed with the first stage, the weight chosen on dev.
-    ``leaks`` says what becomes of training queries that dev or test asks, too, and of relevant
-    documents that they share: queries are left out and documents counted, or both refused.
-    ``training_data`` is where groups come from: judgments with mined negatives, or a file.
-    ``validation_retriever`` gives the candidates on which checkpoints are chosen, for studies that
-    train once and test with several retrievers; ``None``: the retriever itself.
-    ``teacher`` scores the groups for losses that learn from one, unless a file brings its scores.
-    ``cache`` is where networks keep their scores; it is off while latency is measured.
-    ``quality_gate`` is what a reduced precision or another back-end must pass on dev.
-    """
-
-    collection: CollectionSource
-    retriever: Retriever
-    reranker: Reranker
-    training_data: TrainingData
-    loss: Loss
-    training: Training
-    hardware: Hardware
-    tracking: Tracker = field(compare=False)
-    cache: ScoreCache = field(compare=False)
-    study: str
-    name: str
-    label: str | None = None
-    seed: int = 0
-    depth: Annotated[int, Ge(1)] = 100
-    train_split: str = "train"
-    dev_split: str = "dev"
-    test_split: str = "test"
-    measures: tuple[str, ...] = ("MRR@10", "nDCG@10")
-    latency_queries: Annotated[int, Ge(0)] = 20
-    interpolate: bool = True
-    leaks: LeakPolicy = "leave_out"
-    validation_retriever: Retriever | None = None
-    teacher: Teacher | None = None
-    quality_gate: QualityGate = field(default=QualityGate())
-    output: Path = field(default=Path("outputs"), compare=False)
-    store: Path = field(default=DEFAULT_STORE, compare=False)
-    reuse: bool = field(default=True, compare=False)
-
-    def __post_init__(self) -> None:
-        self.session.settle(self, NAMED)
-        if not self.measures:
-            raise InputError("measures must name at least one measure, got none")
-        check_measures(self.measures)
-        if self.training.enabled:
-            check_teacher(self.loss, self.teacher, self.training_data.may_be_taught)
-
-    @property
-    def session(self) -> Session:
-        """Where the parts of this experiment run, and where what they make is kept."""
-        return Session(self.hardware, self.store, self.cache)
-
-    @property
-    def folder(self) -> Path:
-        """Where everything about this experiment lies."""
-        return self.output / self.study / self.name / f"seed={self.seed}"
+class Experiment(Combination):
+    """One combination of parts and one seed, trained and measured; ``run`` writes its folder."""
 
     @property
     def place(self) -> Place:
@@ -139,9 +55,8 @@ class Experiment:
             return done
         logger.info("%s, seed %d", self.name, self.seed)
         start = time.perf_counter()
-        self._check_networks()
-        write_json(self.folder / "environment.json", describe_environment(self.hardware))
-        log = self.tracking.open(self.folder, self.study, self.name, describe(self))
+        self.check_networks()
+        log = self.open_log()
         collection = self.collection.load()
         reranker, training = self.train(collection, log)
         quality_gate = self._pass_gate(reranker, collection)
@@ -195,40 +110,8 @@ class Experiment:
         logger.info("first stage, %d %s queries", len(query_ids), split)
         return retrieve_once(self.retriever, collection, query_ids, self.depth, Store(self.store))
 
-    def train(self, collection: Collection, log: Log | None = None) -> tuple[Reranker, JsonObject]:
-        """The re-ranker with its best checkpoint, and what training took.
-
-        A re-ranker without a network to train, and ``training=none``, are left as they are. A
-        checkpoint that an equal training left in the store is taken from there.
-        """
-        self._check_networks()
-        training, reranker, trainer = self.training, self.reranker, self._trainer(collection)
-        if not isinstance(training, FineTuning) or not is_trainable(reranker):
-            return trainer.make_checkpoints(reranker), {}
-        plan = TrainingPlan(self.loss, training, self.seed)
-        checkpoint = trainer.train(reranker, plan, self.teacher, log)
-        kept = self.folder / "checkpoint"
-        shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(checkpoint, kept, ignore=shutil.ignore_patterns("manifest.json"))
-        return reranker.trained(checkpoint), read_manifest(checkpoint)["training"]
-
-    def _check_networks(self) -> None:
-        check_networks(self.reranker, self.training)
-        if self.teacher is not None and self.training.enabled:
-            check_networks(self.teacher.reranker, self.teacher.training)
-
     def _has_dev(self, collection: Collection) -> bool:
         return bool(collection.split_qrels.get(self.dev_split))
-
-    def _trainer(self, collection: Collection) -> Trainer:
-        return Trainer(
-            splits=SplitCollection(collection, self.train_split, self.dev_split, self.test_split),
-            retriever=self.validation_retriever or self.retriever,
-            training_data=self.training_data,
-            leaks=self.leaks,
-            session=self.session,
-            seed=self.seed,
-        )
 
     def _pass_gate(self, reranker: Reranker, collection: Collection) -> JsonObject | None:
         """The quality gate's verdict on dev; without judgments there test decides."""
