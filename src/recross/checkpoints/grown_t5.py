@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import torch
 from transformers import T5Config, T5ForConditionalGeneration, T5ForTokenClassification
 
+from recross.checkpoints.loaded import Model
 from recross.checkpoints.pretrained import Fresh, Pretrained, load
 
 
@@ -22,7 +23,7 @@ def grow_t5(checkpoint: str, layers: int, seed: int, *, encoder_only: bool = Fal
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         kind = T5ForTokenClassification if encoder_only else T5ForConditionalGeneration
-        model: Any = kind(config)
+        model = cast(Model, kind(config))
     with torch.no_grad():
         _graft(source.model, model)
     model.train(False)
@@ -50,7 +51,7 @@ def _make_config(source: Pretrained, layers: int) -> T5Config:
     return config
 
 
-def _graft(bert: Any, t5: Any) -> None:
+def _graft(bert: Model, t5: Model) -> None:
     """Copy a BERT's weights into a T5's encoder; norms take the gains of those before them."""
     embeddings = bert.embeddings
     everywhere = embeddings.token_type_embeddings.weight[0]

@@ -1,10 +1,40 @@
-"""What is loaded beside a model, as far as it is used here: its tokenizer and its configuration."""
+"""What is loaded of a checkpoint, as far as it is used here: model, configuration, tokenizer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
+
+from torch import Tensor
+
+from recross.records import JsonObject
+
+
+class Encoding(Protocol):
+    """The tokens of a text, and which of its characters each of them stands for."""
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+
+
+class FastTokenizer(Protocol):
+    """The tokenizer in Rust beneath one of transformers, where there is one."""
+
+    def no_truncation(self) -> None:
+        """Cut nothing from now on."""
+
+    def no_padding(self) -> None:
+        """Fill nothing up from now on."""
+
+    def encode_batch(self, texts: list[str], *, add_special_tokens: bool) -> list[Encoding]:
+        """Tokenise texts."""
+
+    def encode_batch_fast(self, texts: list[str], *, add_special_tokens: bool) -> list[Encoding]:
+        """Tokenise texts; offsets are not to be read."""
+
+    def to_str(self) -> str:
+        """Return all that it is, as JSON."""
 
 
 class Tokenizer(Protocol):
@@ -18,12 +48,15 @@ class Tokenizer(Protocol):
     eos_token_id: int | None
     pad_token_id: int | None
     chat_template: str | None
-    backend_tokenizer: Any
+    backend_tokenizer: FastTokenizer
 
+    @overload
     def __call__(
-        self, text: str | Sequence[str], text_pair: str | None = None, **options: Any
-    ) -> Mapping[str, Any]:
-        """Tokenise one text, a pair of texts, or several texts."""
+        self, text: str, text_pair: str | None = None, **options: object
+    ) -> Mapping[str, list[int]]: ...
+
+    @overload
+    def __call__(self, text: list[str], **options: object) -> Mapping[str, list[list[int]]]: ...
 
     def tokenize(self, text: str) -> list[str]:
         """Return the pieces of a text."""
@@ -31,13 +64,13 @@ class Tokenizer(Protocol):
     def get_vocab(self) -> dict[str, int]:
         """Return the number of every piece."""
 
-    def decode(self, token_ids: Sequence[int], **options: Any) -> str:
+    def decode(self, token_ids: Sequence[int], **options: object) -> str:
         """Return the text of tokens."""
 
-    def apply_chat_template(self, conversation: Sequence[Any], **options: Any) -> Any:
+    def apply_chat_template(self, conversation: Sequence[JsonObject], **options: object) -> str:
         """Lay out a conversation as the model was trained on it."""
 
-    def save_pretrained(self, folder: Path) -> Any:
+    def save_pretrained(self, folder: Path) -> object:
         """Write the tokenizer's files into a folder."""
 
 
@@ -46,9 +79,29 @@ class ModelConfig(Protocol):
 
     model_type: str
     num_hidden_layers: int
+    num_labels: int
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return all settings by name."""
 
     def __getattr__(self, name: str) -> Any:
         """Return a setting of the model's family."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Change a setting, or add one."""
+
+
+class LoadedModule(Protocol):
+    """A module of transformers; its parts are read by the family that knows their names."""
+
+    def __call__(self, *inputs: Tensor, **named: Tensor) -> Any:
+        """Compute what the module computes."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a part, a weight or a method by its name."""
+
+
+class Model(LoadedModule, Protocol):
+    """A whole model of transformers: a module with its configuration."""
+
+    config: ModelConfig

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from transformers import (
@@ -27,9 +27,12 @@ from recross.checkpoints.foreign import (
     has_linear_head,
     translate_config,
 )
-from recross.checkpoints.loaded import ModelConfig, Tokenizer
+from recross.checkpoints.loaded import Model, ModelConfig, Tokenizer
 from recross.checkpoints.location import find_revision, locate, pinned_revision
 from recross.errors import InputError
+from recross.records import JsonObject
+
+_Part = TypeVar("_Part")
 
 Kind = Literal[
     "encoder",
@@ -57,7 +60,7 @@ MODELS: dict[Kind, Any] = {
 class Pretrained:
     """A model of one kind, ready to score, and its tokenizer."""
 
-    model: Any
+    model: Model
     tokenizer: Tokenizer
     head_is_fresh: bool = False
     """Whether weights were drawn because the checkpoint lacks them: it scores at random."""
@@ -67,8 +70,7 @@ class Pretrained:
     @property
     def config(self) -> ModelConfig:
         """The configuration that the model was loaded with."""
-        config: ModelConfig = self.model.config
-        return config
+        return self.model.config
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def load(
     families: Collection[str] | None = None,
     layers: int | None = None,
     fresh: Fresh | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: JsonObject | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Pretrained:
     """Load a checkpoint as one kind of model, at its pinned revision if it has one.
@@ -138,17 +140,17 @@ def load_tokenizer(checkpoint: str) -> Tokenizer:
             f"checkpoint must hold a tokenizer file ({', '.join(names)}),"
             f" got none in {checkpoint!r}"
         )
-    tokenizer: Tokenizer = _read(
+    tokenizer = _read(
         checkpoint,
         "tokenizer",
         lambda: AutoTokenizer.from_pretrained(place, revision=pinned_revision(checkpoint)),
     )
-    return tokenizer
+    return cast(Tokenizer, tokenizer)
 
 
 def _weights(
     kind: Kind, checkpoint: str, config: ModelConfig, fresh: Fresh | None, dtype: torch.dtype
-) -> tuple[Any, bool]:
+) -> tuple[Model, bool]:
     """The model, and whether any of its weights had to be drawn."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fresh.seed if fresh else 0)
@@ -174,19 +176,20 @@ def _find_class(kind: Kind, config: ModelConfig) -> Any:
     return MODELS[kind]
 
 
-def _find_config(checkpoint: str) -> Any:
+def _find_config(checkpoint: str) -> ModelConfig:
     _be_quiet()
     return _read(checkpoint, "config", lambda: _read_config(checkpoint))
 
 
-def _read_config(checkpoint: str) -> Any:
+def _read_config(checkpoint: str) -> ModelConfig:
     """A config as transformers knows it; other people's are translated."""
     place, revision = locate(checkpoint), pinned_revision(checkpoint)
     values, _ = PretrainedConfig.get_config_dict(place, revision=revision)
-    return translate_config(values) or AutoConfig.from_pretrained(place, revision=revision)
+    known = translate_config(values) or AutoConfig.from_pretrained(place, revision=revision)
+    return cast(ModelConfig, known)
 
 
-def _read(checkpoint: str, part: str, read: Callable[[], Any]) -> Any:
+def _read(checkpoint: str, part: str, read: Callable[[], _Part]) -> _Part:
     try:
         return read()
     except InputError:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from recross.checkpoints.contracts import Contract, check_precision
-from recross.checkpoints.loaded import Tokenizer
+from recross.checkpoints.loaded import Model, Tokenizer
 from recross.checkpoints.resolution import save_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
@@ -52,7 +52,7 @@ class Network(nn.Module, ABC):
 
     def __init__(
         self,
-        model: Any,
+        model: Model,
         tokenizer: Tokenizer,
         contract: Contract,
         encoder: Encoder,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 from torch import nn
 
+from recross.checkpoints.loaded import Model
 from recross.errors import InputError
 from recross.inference.encoders.encoder import Encoder
 
@@ -27,7 +28,7 @@ class Preparation(NamedTuple):
     lora_rank: int | None = None
 
 
-def prepare(model: Any, encoder: Encoder, heads: Sequence[str], settings: Preparation) -> None:
+def prepare(model: Model, encoder: Encoder, heads: Sequence[str], settings: Preparation) -> None:
     """Set every dropout, freeze and add what ``settings`` say.
 
     Raises:
@@ -44,7 +45,7 @@ def prepare(model: Any, encoder: Encoder, heads: Sequence[str], settings: Prepar
             layer.requires_grad_(False)
 
 
-def merge(model: Any) -> None:
+def merge(model: Model) -> None:
     """Add low-rank additions to the weights they belong to, and remove them."""
     for name, module in list(model.named_modules()):
         if hasattr(module, "get_delta_weight"):
@@ -53,7 +54,7 @@ def merge(model: Any) -> None:
             setattr(model.get_submodule(parent), child, module.get_base_layer())
 
 
-def _set_dropout(model: Any, names: Sequence[str], dropout: float) -> None:
+def _set_dropout(model: Model, names: Sequence[str], dropout: float) -> None:
     """In the config, in modules of dropout, and in attention, which holds a number of its own."""
     for name in names:
         setattr(model.config, name, dropout)
@@ -65,7 +66,9 @@ def _set_dropout(model: Any, names: Sequence[str], dropout: float) -> None:
                 setattr(module, name, dropout)
 
 
-def _add_low_rank(model: Any, layers: Sequence[nn.Module], heads: Sequence[str], rank: int) -> None:
+def _add_low_rank(
+    model: Model, layers: Sequence[nn.Module], heads: Sequence[str], rank: int
+) -> None:
     if find_spec("peft") is None:
         raise InputError(
             f"training.lora_rank needs peft: pip install 'recross[lora]', got {rank} without it"
@@ -78,7 +81,8 @@ def _add_low_rank(model: Any, layers: Sequence[nn.Module], heads: Sequence[str],
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear) and id(module) in within
     ]
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=linear), model)
+    settings = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=linear)
+    inject_adapter_in_model(settings, cast(nn.Module, model))
     for name, parameter in model.named_parameters():
         if any(head in name for head in heads):
             parameter.requires_grad_(True)

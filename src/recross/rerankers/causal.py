@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import PromptContract
-from recross.checkpoints.loaded import Tokenizer
+from recross.checkpoints.loaded import Encoding, Model, Tokenizer
 from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch, find_masked_filler
@@ -48,7 +48,7 @@ class CausalNetwork(PairScorer):
 
     def __init__(
         self,
-        model: Any,
+        model: Model,
         tokenizer: Tokenizer,
         contract: PromptContract,
         head_is_fresh: bool = False,
@@ -83,8 +83,8 @@ class CausalNetwork(PairScorer):
         rows: list[list[int]] = []
         lost = np.zeros((len(items), 2), dtype=np.int64)
         encoded = backend.encode_batch(bodies, add_special_tokens=False)
-        for number, ((query, document), found) in enumerate(zip(texts, encoded, strict=True)):
-            kept, lost[number] = self._fitted(query, document, found)
+        for number, ((query, document), whole) in enumerate(zip(texts, encoded, strict=True)):
+            kept, lost[number] = self._fit(query, document, whole)
             rows.append([*self._before, *kept, *self._after])
         return Sequences.of(rows, lost)
 
@@ -118,17 +118,17 @@ class CausalNetwork(PairScorer):
 
         return answers
 
-    def _fitted(self, query: str, document: str, found: Any) -> tuple[list[int], tuple[int, int]]:
+    def _fit(self, query: str, document: str, whole: Encoding) -> tuple[list[int], tuple[int, int]]:
         """Tokens that fit the room, and how many of the query and of the document were cut."""
-        ids: list[int] = found.ids
+        ids = whole.ids
         over = len(ids) - self._room
         if over <= 0:
             return ids, (0, 0)
         fixed = self.contract.template.split("{query}")
         query_start = len(fixed[0])
         document_start = query_start + len(query) + len(fixed[1].partition("{document}")[0])
-        from_document = _within(found.offsets, document_start, document_start + len(document))
-        from_query = _within(found.offsets, query_start, query_start + len(query))
+        from_document = _within(whole.offsets, document_start, document_start + len(document))
+        from_query = _within(whole.offsets, query_start, query_start + len(query))
         gone = from_document[max(len(from_document) - over, 0) :]
         left = over - len(gone)
         gone_too = from_query[max(len(from_query) - left, 0) :] if left else []

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from torch import Tensor
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import ClassifierContract
-from recross.checkpoints.loaded import ModelConfig, Tokenizer
+from recross.checkpoints.loaded import Model, ModelConfig, Tokenizer
 from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
@@ -42,7 +42,7 @@ class PairNetwork(PairScorer):
 
     def __init__(
         self,
-        model: Any,
+        model: Model,
         tokenizer: Tokenizer,
         contract: ClassifierContract,
         head_is_fresh: bool = False,

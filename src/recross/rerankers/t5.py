@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from torch import Tensor
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import T5_FAMILIES, PromptContract
 from recross.checkpoints.grown_t5 import grow_t5
-from recross.checkpoints.loaded import Tokenizer
+from recross.checkpoints.loaded import Model, Tokenizer
 from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
@@ -45,7 +45,7 @@ class T5Network(PairScorer):
 
     def __init__(
         self,
-        model: Any,
+        model: Model,
         tokenizer: Tokenizer,
         contract: PromptContract,
         head_is_fresh: bool = False,
@@ -99,7 +99,7 @@ class T5Network(PairScorer):
     def _padded(self, forward: PaddedForward, batch: PackedBatch) -> Tensor:
         start = [self.model.config.decoder_start_token_id, *self._opening]
         asked = torch.tensor(start, device=batch.tokens.device).expand(len(batch), -1)
-        logits: Tensor = forward.outputs(batch, decoder_input_ids=asked).logits
+        logits = forward.model_logits(batch, decoder_input_ids=asked)
         return logits[:, -1, self._pieces]
 
 

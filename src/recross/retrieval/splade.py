@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from scipy import sparse
 from torch import Tensor
 
 from recross.checkpoints import pretrained
-from recross.checkpoints.loaded import Tokenizer
+from recross.checkpoints.loaded import Model, Tokenizer
 from recross.collections.collection import Collection
 from recross.inference.batches import PackedBatch, find_masked_filler
 from recross.inference.encoders.families import encoder_of
@@ -109,7 +109,7 @@ class SPLADE(Retriever):
 class SparseEncoder:
     """Texts to weights of terms, with the weights of the model as they are at the first call."""
 
-    model: Any
+    model: Model
     tokenizer: Tokenizer
     hardware: Hardware
 
@@ -129,13 +129,13 @@ class SparseEncoder:
     def _runner(self) -> Runner[Sequences, sparse.csr_array]:
         return Runner(self.hardware, self.model, self._encoding_on_one_device)
 
-    def _encoding_on_one_device(self, model: Any) -> partial[sparse.csr_array]:
+    def _encoding_on_one_device(self, model: Model) -> partial[sparse.csr_array]:
         device, dtype = self.hardware.device, self.hardware.dtype
         return partial(_encode_batch, model.to(device), device, dtype)
 
 
 def _encode_batch(
-    model: Any, device: torch.device, dtype: torch.dtype, texts: Sequences
+    model: Model, device: torch.device, dtype: torch.dtype, texts: Sequences
 ) -> sparse.csr_array:
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         weights = weigh_terms(model, texts.on(device))
@@ -145,7 +145,7 @@ def _encode_batch(
     return sparse.coo_array((values, (rows, terms)), shape=tuple(weights.shape)).tocsr()
 
 
-def weigh_terms(model: Any, batch: PackedBatch) -> Tensor:
+def weigh_terms(model: Model, batch: PackedBatch) -> Tensor:
     """The weight of every term of the vocabulary in each text, ``(B, terms)``."""
     tokens, segments, mask = batch.padded(find_masked_filler(model.config))
     kinds = {"token_type_ids": segments} if getattr(model.config, "type_vocab_size", 0) > 1 else {}

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from recross.checkpoints.loaded import LoadedModule
 
 Activation = Literal["none", "relu", "gelu", "gelu_tanh"]
 APPLY: dict[str, Callable[[Tensor], Tensor]] = {
@@ -99,7 +101,7 @@ def layer_norm(norm: nn.LayerNorm, states: Tensor) -> Tensor:
     return F.layer_norm(states, norm.normalized_shape, weight, bias, norm.eps)
 
 
-def norm_mean_square(norm: Any, states: Tensor) -> Tensor:
+def norm_mean_square(norm: LoadedModule, states: Tensor) -> Tensor:
     """T5's norm by the root of the mean square, in single precision."""
     variance = states.pow(2).mean(-1, keepdim=True)
     out: Tensor = states * torch.rsqrt(variance + norm.variance_epsilon) * norm.weight
@@ -113,7 +115,7 @@ def fuse_layers(layers: Sequence[nn.Linear]) -> tuple[Tensor, Tensor | None]:
     return weight, torch.cat([layer.bias for layer in layers]) if has_bias else None
 
 
-def _weight(layer: Any) -> Tensor:
+def _weight(layer: LoadedModule) -> Tensor:
     """A layer's weight with what low-rank additions (peft) make of it."""
     weight: Tensor = layer.weight
     if hasattr(layer, "get_delta_weight"):

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recross.checkpoints.loaded import ModelConfig
+from recross.checkpoints.loaded import LoadedModule, Model, ModelConfig
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import Affine, MakeAffine, layer_norm, refuse_use
 from recross.inference.encoders.attention import ANYWHERE, Placement, attend_all, attend_first
@@ -51,11 +51,11 @@ class BertFamily(Encoder):
             and not getattr(config, "is_decoder", False)
         )
 
-    def positions(self, model: Any) -> int:
+    def positions(self, model: Model) -> int:
         """Rows of the position embeddings, of which RoBERTa leaves the first ones out."""
         return int(model.config.max_position_embeddings) - _first_position(model.config)
 
-    def layers(self, model: Any) -> Sequence[nn.Module]:
+    def layers(self, model: Model) -> Sequence[nn.Module]:
         """The layers of the encoder."""
         return list(self.encoder(model).encoder.layer)
 
@@ -65,7 +65,7 @@ class BertFamily(Encoder):
 
     def forward(
         self,
-        model: Any,
+        model: Model,
         make: MakeAffine,
         dtype: torch.dtype = torch.float32,
         *,
@@ -78,9 +78,10 @@ class BertFamily(Encoder):
         layers = [_make_layer(own, make, n == last) for n, own in enumerate(encoder.encoder.layer)]
         return BertForward(model, encoder, layers, dtype, recompute)
 
-    def encoder(self, model: Any) -> Any:
+    def encoder(self, model: Model) -> Model:
         """The encoder within a model with a head; a bare encoder is its own."""
-        return getattr(model, self.attribute, model)
+        encoder: Model = getattr(model, self.attribute, model)
+        return encoder
 
 
 class BertForward(PackedForward[BertLayer]):
@@ -88,8 +89,8 @@ class BertForward(PackedForward[BertLayer]):
 
     def __init__(
         self,
-        model: Any,
-        encoder: Any,
+        model: Model,
+        encoder: Model,
         layers: Sequence[BertLayer],
         dtype: torch.dtype,
         recompute: bool,
@@ -155,7 +156,7 @@ class BertForward(PackedForward[BertLayer]):
         return logits
 
 
-def _make_layer(layer: Any, make: MakeAffine, is_last: bool) -> BertLayer:
+def _make_layer(layer: LoadedModule, make: MakeAffine, is_last: bool) -> BertLayer:
     attention = layer.attention.self
     query, key, value = attention.query, attention.key, attention.value
     return BertLayer(

@@ -9,13 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from recross.checkpoints.loaded import ModelConfig
+from recross.checkpoints.loaded import Model, ModelConfig
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import MakeAffine
@@ -50,7 +50,7 @@ class PackedForward(EncoderForward, Generic[Layer]):
     """
 
     def __init__(
-        self, model: Any, layers: Sequence[Layer], dtype: torch.dtype, recompute: bool
+        self, model: Model, layers: Sequence[Layer], dtype: torch.dtype, recompute: bool
     ) -> None:
         self.model = model
         self.layers = layers
@@ -136,11 +136,11 @@ class Encoder(ABC):
         """Whether its forward computes the encoder that a config describes."""
 
     @abstractmethod
-    def positions(self, model: Any) -> int | None:
+    def positions(self, model: Model) -> int | None:
         """How many tokens a sequence may have; ``None`` where any number will do."""
 
     @abstractmethod
-    def layers(self, model: Any) -> Sequence[nn.Module]:
+    def layers(self, model: Model) -> Sequence[nn.Module]:
         """The encoder's layers, from the first to the last, to be frozen or added to.
 
         Raises:
@@ -154,7 +154,7 @@ class Encoder(ABC):
     @abstractmethod
     def forward(
         self,
-        model: Any,
+        model: Model,
         make: MakeAffine,
         dtype: torch.dtype = torch.float32,
         *,
@@ -168,7 +168,7 @@ class Encoder(ABC):
         backward pass instead of keeping them.
         """
 
-    def check_positions(self, model: Any, name: str, tokens: int) -> None:
+    def check_positions(self, model: Model, name: str, tokens: int) -> None:
         """Refuse a limit, called ``name``, that a sequence cannot have.
 
         Raises:
@@ -181,7 +181,7 @@ class Encoder(ABC):
                 f" {type(model).__name__}, got {tokens}"
             )
 
-    def check_recompute(self, model: Any) -> None:
+    def check_recompute(self, model: Model) -> None:
         """Refuse a model whose forward keeps all of its activations.
 
         Raises:
@@ -193,7 +193,7 @@ class Encoder(ABC):
                 f" their activations, got true for a {type(model).__name__}"
             )
 
-    def can_recompute(self, model: Any) -> bool:
+    def can_recompute(self, model: Model) -> bool:
         """Whether activations can be computed a second time instead of being kept."""
         return True
 

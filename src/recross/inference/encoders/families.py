@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from recross.checkpoints.loaded import ModelConfig
+from recross.checkpoints.loaded import Model, ModelConfig
 from recross.inference.encoders.bert import BertFamily
 from recross.inference.encoders.encoder import Encoder
 from recross.inference.encoders.modernbert import ModernBertFamily
@@ -31,7 +29,7 @@ def encoder_of(config: ModelConfig) -> Encoder:
     return family if family is not None and family.supports(config) else PADDED
 
 
-def classifier_of(model: Any) -> Encoder:
+def classifier_of(model: Model) -> Encoder:
     """The family that computes a classifier's logits, its head included."""
     family = encoder_of(model.config)
     return family if type(model).__name__.endswith(family.classifiers) else PADDED

@@ -9,13 +9,13 @@ Hugging Face forward of the same weights, for scoring and for training.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recross.checkpoints.loaded import ModelConfig
+from recross.checkpoints.loaded import LoadedModule, Model, ModelConfig
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import Affine, MakeAffine, layer_norm
 from recross.inference.encoders.attention import (
@@ -49,11 +49,11 @@ class ModernBertFamily(Encoder):
         kinds = {config.rope_parameters[kind]["rope_type"] for kind in set(config.layer_types)}
         return config.hidden_activation == "gelu" and kinds == {"default"}
 
-    def positions(self, model: Any) -> int:
+    def positions(self, model: Model) -> int:
         """Tokens of the longest sequence that the model was trained on."""
         return int(model.config.max_position_embeddings)
 
-    def layers(self, model: Any) -> Sequence[nn.Module]:
+    def layers(self, model: Model) -> Sequence[nn.Module]:
         """The layers of the encoder."""
         return list(_encoder(model).layers)
 
@@ -63,7 +63,7 @@ class ModernBertFamily(Encoder):
 
     def forward(
         self,
-        model: Any,
+        model: Model,
         make: MakeAffine,
         dtype: torch.dtype = torch.float32,
         *,
@@ -79,7 +79,7 @@ class ModernBertForward(PackedForward[ModernBertLayer]):
     """The forward of one ModernBERT."""
 
     def __init__(
-        self, model: Any, layers: Sequence[ModernBertLayer], dtype: torch.dtype, recompute: bool
+        self, model: Model, layers: Sequence[ModernBertLayer], dtype: torch.dtype, recompute: bool
     ) -> None:
         super().__init__(model, layers, dtype, recompute)
         self.encoder = _encoder(model)
@@ -159,12 +159,13 @@ class ModernBertForward(PackedForward[ModernBertLayer]):
         return states + layer.down(F.dropout(F.gelu(up) * gate, dropout, on))
 
 
-def _encoder(model: Any) -> Any:
+def _encoder(model: Model) -> Model:
     """The encoder within a model with a head; a bare encoder is its own."""
-    return getattr(model, "model", model)
+    encoder: Model = getattr(model, "model", model)
+    return encoder
 
 
-def _make_layer(layer: Any, make: MakeAffine) -> ModernBertLayer:
+def _make_layer(layer: LoadedModule, make: MakeAffine) -> ModernBertLayer:
     norm = layer.attn_norm
     return ModernBertLayer(
         attention_norm=norm if isinstance(norm, nn.LayerNorm) else None,

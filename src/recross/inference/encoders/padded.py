@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from recross.checkpoints.loaded import ModelConfig
+from recross.checkpoints.loaded import Model, ModelConfig
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch, find_masked_filler
 from recross.inference.encoders.affine import MakeAffine
@@ -30,7 +30,7 @@ class PaddedFamily(Encoder):
         """Accept every config: transformers itself computes the forward pass."""
         return True
 
-    def positions(self, model: Any) -> int | None:
+    def positions(self, model: Model) -> int | None:
         """Rows of the table of positions, but for those up to its padding; or as the config says.
 
         Rotary positions have no table, and no meaning beyond those trained; relative ones have no
@@ -46,7 +46,7 @@ class PaddedFamily(Encoder):
             return min(map(_rows, tables))
         return config.max_position_embeddings if getattr(config, "rope_parameters", None) else None
 
-    def layers(self, model: Any) -> Sequence[nn.Module]:
+    def layers(self, model: Model) -> Sequence[nn.Module]:
         """The first list of as many modules as the encoder has layers, or shared groups of them."""
         config = model.config.get_text_config()
         lists = [m for m in find_backbone(model).modules() if isinstance(m, nn.ModuleList)]
@@ -59,7 +59,7 @@ class PaddedFamily(Encoder):
             f" {type(model).__name__} (model_type {config.model_type})"
         )
 
-    def can_recompute(self, model: Any) -> bool:
+    def can_recompute(self, model: Model) -> bool:
         """Whether the model's own forward knows how."""
         return bool(model.supports_gradient_checkpointing)
 
@@ -70,7 +70,7 @@ class PaddedFamily(Encoder):
 
     def forward(
         self,
-        model: Any,
+        model: Model,
         make: MakeAffine,
         dtype: torch.dtype = torch.float32,
         *,
@@ -87,7 +87,7 @@ class PaddedFamily(Encoder):
 class PaddedForward(EncoderForward):
     """A model's own forward; its own modules say how much they drop."""
 
-    def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, model: Model, dtype: torch.dtype = torch.float32) -> None:
         self.model = model
         self.dtype = dtype
 
@@ -104,13 +104,14 @@ class PaddedForward(EncoderForward):
 
     def logits(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """Logits of the model's head, ``(B, labels)``; of a head on tokens those of the first."""
-        logits: Tensor = self.outputs(batch).logits
+        logits = self.model_logits(batch)
         return logits if logits.ndim == 2 else logits[:, 0]
 
-    def outputs(self, batch: PackedBatch, **more: Tensor) -> Any:
-        """What the whole model says, its head or decoder included."""
+    def model_logits(self, batch: PackedBatch, **more: Tensor) -> Tensor:
+        """The logits of the whole model, its head or decoder included, in their own shape."""
         with self._autocast():
-            return reader(self.model)(**pad_inputs(self.model, batch), **more)
+            logits: Tensor = reader(self.model)(**pad_inputs(self.model, batch), **more).logits
+        return logits
 
     def _padded_states(self, batch: PackedBatch) -> tuple[Tensor, Tensor]:
         inputs = pad_inputs(self.model, batch)
@@ -118,7 +119,7 @@ class PaddedForward(EncoderForward):
             found: Tensor = find_backbone(self.model)(**inputs).last_hidden_state
         return found, inputs["attention_mask"]
 
-    def _autocast(self) -> AbstractContextManager[Any]:
+    def _autocast(self) -> AbstractContextManager[object]:
         """In single precision what is around it decides: training has an autocast of its own."""
         if self.dtype == torch.float32:
             return nullcontext()
@@ -131,13 +132,13 @@ def _rows(table: nn.Embedding) -> int:
     return table.num_embeddings - unused
 
 
-def find_backbone(model: Any) -> nn.Module:
+def find_backbone(model: Model) -> nn.Module:
     """The encoder within a model with a head, or with a decoder."""
     found: nn.Module = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
     return found
 
 
-def pad_inputs(model: Any, batch: PackedBatch) -> dict[str, Tensor]:
+def pad_inputs(model: Model, batch: PackedBatch) -> dict[str, Tensor]:
     """A batch as keyword arguments of a model; segments only where it has more than one."""
     tokens, segments, mask = batch.padded(find_masked_filler(model.config))
     inputs = {"input_ids": tokens, "attention_mask": mask}
@@ -146,7 +147,7 @@ def pad_inputs(model: Any, batch: PackedBatch) -> dict[str, Tensor]:
     return inputs
 
 
-def recompute_activations(model: Any) -> None:
+def recompute_activations(model: Model) -> None:
     """Let a model compute activations twice in its own forward."""
     if hasattr(model, "activation_checkpointing_enable"):
         model.activation_checkpointing_enable()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recross.checkpoints.loaded import Tokenizer
+from recross.checkpoints.loaded import Model, Tokenizer
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import freeze_affine
 from recross.inference.encoders.attention import by_group
@@ -51,7 +51,7 @@ class PooledEncoder:
     Texts are cut to ``max_length`` tokens in all.
     """
 
-    model: Any
+    model: Model
     tokenizer: Tokenizer
     pooling: Pooling
     max_length: int
@@ -67,7 +67,7 @@ class PooledEncoder:
     def _runner(self) -> Runner[Sequences, Vectors]:
         return Runner(self.hardware, self.model, self._encoding_on_one_device)
 
-    def _encoding_on_one_device(self, model: Any) -> partial[Vectors]:
+    def _encoding_on_one_device(self, model: Model) -> partial[Vectors]:
         hardware, first_only = self.hardware, self.pooling == "cls"
         make = freeze_affine(hardware.dtype, hardware.batch_tokens)
         forward = encoder_of(model.config).forward(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recross.checkpoints.loaded import ModelConfig
+from recross.checkpoints.loaded import LoadedModule, Model, ModelConfig
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import (
     Activation,
@@ -33,12 +33,12 @@ ACTIVATIONS: dict[str, Activation] = {"relu": "relu", "gelu_new": "gelu_tanh", "
 class T5Layer(NamedTuple):
     """One encoder layer; the single projections serve where only first tokens are carried on."""
 
-    attention_norm: Any
+    attention_norm: LoadedModule
     query: Affine
     key_value: Affine
     all_three: Affine
     attention_out: Affine
-    feed_forward_norm: Any
+    feed_forward_norm: LoadedModule
     up: Affine
     gate: Affine | None
     down: Affine
@@ -56,10 +56,10 @@ class T5Family(Encoder):
         """Whether the feed-forward's activation is a known one."""
         return config.dense_act_fn in ACTIVATIONS
 
-    def positions(self, model: Any) -> None:
+    def positions(self, model: Model) -> None:
         """Any number of tokens: positions are relative, and far ones share a bias."""
 
-    def layers(self, model: Any) -> Sequence[nn.Module]:
+    def layers(self, model: Model) -> Sequence[nn.Module]:
         """The blocks of the encoder."""
         return list(model.get_encoder().block)
 
@@ -69,7 +69,7 @@ class T5Family(Encoder):
 
     def forward(
         self,
-        model: Any,
+        model: Model,
         make: MakeAffine,
         dtype: torch.dtype = torch.float32,
         *,
@@ -152,7 +152,7 @@ class T5Forward(PackedForward[T5Layer]):
         return states + F.dropout(layer.down(F.dropout(up, dropout, on)), dropout, on)
 
 
-def _make_layer(block: Any, make: MakeAffine, is_last: bool) -> T5Layer:
+def _make_layer(block: LoadedModule, make: MakeAffine, is_last: bool) -> T5Layer:
     attention, feed_forward = block.layer[0].SelfAttention, block.layer[-1].DenseReluDense
     gated = hasattr(feed_forward, "wi_0")
     return T5Layer(

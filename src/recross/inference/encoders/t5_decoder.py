@@ -9,25 +9,25 @@ it equals the Hugging Face forward.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recross.checkpoints.loaded import LoadedModule, Model
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import norm_mean_square
 from recross.inference.encoders.attention import by_group
 
 
-def head_rows(model: Any, pieces: Sequence[int]) -> Tensor:
+def head_rows(model: Model, pieces: Sequence[int]) -> Tensor:
     """Rows of the output layer that are read, ``(C, D)``."""
     rows: Tensor = model.get_output_embeddings().weight[list(pieces)]
     return rows
 
 
 def first_step(
-    model: Any,
+    model: Model,
     states: Tensor,
     batch: PackedBatch,
     opening: Sequence[int] = (),
@@ -60,7 +60,7 @@ def first_step(
     return last * config.d_model**-0.5 if getattr(config, "scale_decoder_outputs", False) else last
 
 
-def _attend_own(attention: Any, own: Tensor, bias: Tensor, dropout: float) -> Tensor:
+def _attend_own(attention: LoadedModule, own: Tensor, bias: Tensor, dropout: float) -> Tensor:
     heads = attention.n_heads
     query, key, value = (
         layer(own).unflatten(-1, (heads, -1)).transpose(1, 2)
@@ -72,7 +72,7 @@ def _attend_own(attention: Any, own: Tensor, bias: Tensor, dropout: float) -> Te
 
 
 def _attend_states(
-    attention: Any,
+    attention: LoadedModule,
     own: Tensor,
     states: Tensor,
     groups: Sequence[tuple[int, int]],
@@ -95,7 +95,7 @@ def _attend_states(
     return projected
 
 
-def _feed_forward(dense: Any, states: Tensor, dropout: float) -> Tensor:
+def _feed_forward(dense: LoadedModule, states: Tensor, dropout: float) -> Tensor:
     act = dense.act
     gated = hasattr(dense, "wi_0")
     up = act(dense.wi_0(states)) * dense.wi_1(states) if gated else act(dense.wi(states))
@@ -103,7 +103,7 @@ def _feed_forward(dense: Any, states: Tensor, dropout: float) -> Tensor:
     return out
 
 
-def _causal_bias(decoder: Any, length: int) -> Tensor:
+def _causal_bias(decoder: LoadedModule, length: int) -> Tensor:
     attention = decoder.block[0].layer[0].SelfAttention
     bias: Tensor = attention.compute_bias(length, length)  # (1, H, P, P)
     later = torch.ones(length, length, dtype=torch.bool, device=bias.device).triu(1)

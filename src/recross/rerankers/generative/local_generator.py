@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from jinja2 import TemplateError
 
 from recross.checkpoints import pretrained
+from recross.checkpoints.loaded import Model
 from recross.checkpoints.location import CHECKPOINT
 from recross.errors import InputError
 from recross.inference.progress import progress
@@ -75,7 +76,7 @@ class LocalGenerator:
         return Path(self.checkpoint).name
 
     @property
-    def network(self) -> Any:
+    def network(self) -> Model:
         """The model, loaded on first use.
 
         Raises:
@@ -171,10 +172,10 @@ class LocalGenerator:
     def _runner(self) -> Runner[Prompts, list[list[int]]]:
         return Runner(self.hardware, self.network, self._answering_on_one_device)
 
-    def _answering_on_one_device(self, model: Any) -> partial[list[list[int]]]:
+    def _answering_on_one_device(self, model: Model) -> partial[list[list[int]]]:
         return partial(self._answer, model.to(self.hardware.device))
 
-    def _answer(self, model: Any, batch: Prompts) -> list[list[int]]:
+    def _answer(self, model: Model, batch: Prompts) -> list[list[int]]:
         """Tokens that a batch of prompts is answered with, without the end's own."""
         prompts, tokenizer, device = batch.tokens, self._loaded.tokenizer, self.hardware.device
         ends = model.generation_config.eos_token_id

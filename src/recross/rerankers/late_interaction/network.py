@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recross.checkpoints.contracts import LateInteractionContract
-from recross.checkpoints.loaded import Tokenizer
+from recross.checkpoints.loaded import Model, Tokenizer
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.attention import by_group
@@ -49,7 +49,7 @@ class LateInteractionNetwork(Network):
 
     def __init__(
         self,
-        model: Any,
+        model: Model,
         tokenizer: Tokenizer,
         contract: LateInteractionContract,
         head_is_fresh: bool = False,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ CUTS = "cuts.npy"
 class TokenVectors:
     """Vectors of all documents end to end; ``scales`` multiply those stored as int8."""
 
-    vectors: npt.NDArray[Any]  # (T, dimension), float16 or int8
+    vectors: npt.NDArray[np.float16] | npt.NDArray[np.int8]  # (T, dimension), float16 or int8
     scales: Floats | None  # (T,)
     offsets: Ints  # (documents + 1,)
     cuts: Ints  # (documents,) tokens that were cut off

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from recross.checkpoints.loaded import Model
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import freeze_affine
@@ -16,16 +16,16 @@ from recross.inference.encoders.backends.int8_affine import (
     multiplies_in_int8,
     quantise_affine,
 )
-from recross.inference.encoders.backends.last_token import reader
+from recross.inference.encoders.backends.last_token import Answered, reader
 from recross.inference.encoders.families import FAMILIES, classifier_of
 from recross.inference.encoders.padded import pad_inputs
 from recross.inference.network import Forward
 from recross.inference.session import Session
 
-MakeForward = Callable[[Any, Session], Forward]
+MakeForward = Callable[[Model, Session], Forward]
 
 
-def make_classifier_forward(model: Any, session: Session) -> Forward:
+def make_classifier_forward(model: Model, session: Session) -> Forward:
     """Return a function from a batch to logits ``(B, labels)`` of the weights as they are now.
 
     Raises:
@@ -35,27 +35,27 @@ def make_classifier_forward(model: Any, session: Session) -> Forward:
     return BACKENDS[session.hardware.backend](model, session)
 
 
-def _torch(model: Any, session: Session) -> Forward:
+def _torch(model: Model, session: Session) -> Forward:
     """Without padding where the structure is known, in the model's own forward elsewhere."""
     hardware = session.hardware
     make = freeze_affine(hardware.dtype, hardware.batch_tokens)
     return classifier_of(model).forward(model, make, hardware.dtype, first_only=True).logits
 
 
-def _torch_compile(model: Any, session: Session) -> Forward:
+def _torch_compile(model: Model, session: Session) -> Forward:
     """Padded: a compiled function wants few shapes, and packed batches have all."""
-    compiled: Any = torch.compile(reader(model).eval(), dynamic=True)
+    compiled: Callable[..., Answered] = torch.compile(reader(model).eval(), dynamic=True)
     device, dtype = session.hardware.device.type, session.hardware.dtype
 
     def logits(batch: PackedBatch) -> Tensor:
         with torch.autocast(device, dtype, enabled=dtype != torch.float32):
-            found: Tensor = compiled(**pad_inputs(model, batch)).logits
-        return found
+            answered = compiled(**pad_inputs(model, batch))
+        return answered.logits
 
     return logits
 
 
-def _torch_int8(model: Any, session: Session) -> Forward:
+def _torch_int8(model: Model, session: Session) -> Forward:
     family = classifier_of(model)
     if not family.packs:
         raise InputError(
@@ -72,7 +72,7 @@ def _torch_int8(model: Any, session: Session) -> Forward:
     ).logits
 
 
-def _onnx(model: Any, session: Session) -> Forward:
+def _onnx(model: Model, session: Session) -> Forward:
     from recross.inference.encoders.backends import onnx_runtime  # an extra's packages
 
     exported = onnx_runtime.open_exported(model, session)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from recross.checkpoints.loaded import LoadedModule, Model
 from recross.inference.batches import find_padding_token
 
 
@@ -23,7 +24,7 @@ class LastTokenClassifier(nn.Module):
     where its config names no such token. Of a single sequence it reads what is read here.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
 
@@ -35,7 +36,7 @@ class LastTokenClassifier(nn.Module):
         return Answered(logits=self.model.score(last))
 
 
-def reader(model: Any) -> Any:
+def reader(model: Model) -> LoadedModule:
     """A classifier as it can be called with padded sequences filled by ``find_masked_filler``."""
     reads_last = "score" in dict(model.named_children())  # as transformers calls such a head
     if reads_last and find_padding_token(model.config) is None:

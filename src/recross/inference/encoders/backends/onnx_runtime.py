@@ -6,15 +6,17 @@ import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from recross.checkpoints.loaded import Model
 from recross.inference.cache.identity import digest_weights
 from recross.inference.encoders.backends.last_token import reader
 from recross.inference.session import Session
+from recross.records import JsonObject
 from recross.store import Store
 
 ONNX_FILE = "model.onnx"
@@ -22,13 +24,13 @@ EXAMPLE = (2, 8)
 """Sequences and tokens of the batch that is traced; both stay free."""
 
 
-def open_exported(model: Any, session: Session) -> onnxruntime.InferenceSession:
+def open_exported(model: Model, session: Session) -> onnxruntime.InferenceSession:
     """Return ONNX Runtime's session of the weights as they are now.
 
     They are exported first unless the session's store has them.
     """
     identity = {
-        "weights": digest_weights(model),
+        "weights": digest_weights(cast(nn.Module, model)),
         "config": model.config.to_json_string(),
         "packages": {name: version(name) for name in ("torch", "transformers", "onnxscript")},
     }
@@ -51,7 +53,7 @@ def logits(exported: onnxruntime.InferenceSession, inputs: Mapping[str, Tensor])
 class _Logits(nn.Module):
     """A classifier whose inputs have an order and whose output is one tensor."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = reader(model)
 
@@ -65,7 +67,7 @@ class _Logits(nn.Module):
         return found
 
 
-def _export(model: Any, folder: Path) -> Mapping[str, Any]:
+def _export(model: Model, folder: Path) -> JsonObject:
     names = ["input_ids", "attention_mask"]
     if getattr(model.config, "type_vocab_size", 0) > 1:
         names.append("token_type_ids")
