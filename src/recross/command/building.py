@@ -12,7 +12,6 @@ from recross.command.signatures import (
     PACKAGE,
     PLUGINS,
     TARGET,
-    Hint,
     Node,
     drop_referred,
     element_of,
@@ -23,6 +22,7 @@ from recross.command.signatures import (
 )
 from recross.errors import ConfigError, InputError
 from recross.parts import bounds
+from recross.parts.hints import Hint
 
 if TYPE_CHECKING:
     from recross.experiment.experiment import Experiment
@@ -57,9 +57,7 @@ def _construct(path: str, node: Node, packages: Sequence[str]) -> object:
     assert target is not None  # checked
     hints = read_hints(target)
     arguments = {
-        key: _construct_value(
-            f"{path}.{key}" if path else key, value, hints.get(key, Any), packages
-        )
+        key: _construct_value(f"{path}.{key}" if path else key, value, hints[key], packages)
         for key, value in node.items()
         if key != TARGET
     }

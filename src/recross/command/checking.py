@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
-from typing import Any
 
 from recross.command.plugins import find_plugins
 from recross.command.signatures import (
@@ -13,7 +12,6 @@ from recross.command.signatures import (
     PLUGINS,
     REFERRED_TO,
     TARGET,
-    Hint,
     Node,
     drop_referred,
     element_of,
@@ -27,6 +25,7 @@ from recross.command.signatures import (
 )
 from recross.errors import ConfigError
 from recross.parts import bounds
+from recross.parts.hints import Hint
 
 
 def find_config_problems(values: Node) -> Iterator[str]:
@@ -67,9 +66,7 @@ def _find_node_problems(path: str, node: Node, packages: Sequence[str]) -> Itera
         yield f"{prefix}{key}: unknown; {name} takes {', '.join(parameters)}"
     for key, parameter in parameters.items():
         if key in arguments:
-            yield from _find_value_problems(
-                f"{prefix}{key}", arguments[key], hints.get(key, Any), packages
-            )
+            yield from _find_value_problems(f"{prefix}{key}", arguments[key], hints[key], packages)
         elif parameter.default is inspect.Parameter.empty:
             yield f"{prefix}{key}: missing; {name} needs it"
 

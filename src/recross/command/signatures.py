@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any, TypeAlias, TypeGuard, get_args, get_origin, get_type_hints
 
+from recross.parts.fields import read_fields
+from recross.parts.hints import Hint
 from recross.parts.identity import is_handed_over
 
 PACKAGE = "recross"
@@ -18,8 +20,6 @@ PLUGINS = "plugins"
 """The key at the root of a config that lists packages; no argument either."""
 Node: TypeAlias = Mapping[str, object]
 """A part as data: its class under ``_target_``, and its arguments."""
-Hint: TypeAlias = Any
-"""An annotation, for which Python has no type."""
 
 
 def find_class(name: object, packages: Sequence[str]) -> type | None:
@@ -36,7 +36,9 @@ def find_class(name: object, packages: Sequence[str]) -> type | None:
 
 def list_parameters(target: type) -> dict[str, inspect.Parameter]:
     """What a config may give: every parameter but those that the session hands over."""
-    handed_over = {name for name, declared in _fields(target).items() if is_handed_over(declared)}
+    handed_over = {
+        name for name, declared in read_fields(target).items() if is_handed_over(declared)
+    }
     every = inspect.signature(target).parameters
     return {name: parameter for name, parameter in every.items() if name not in handed_over}
 
@@ -58,12 +60,13 @@ def is_node(value: object) -> TypeGuard[Node]:
 
 def list_items(value: object, hint: Hint) -> dict[str, object] | None:
     """What a list or a mapping of parts holds, by its step in a path; ``None``: it is neither."""
-    if isinstance(value, list):
-        items = {f"[{number}]": item for number, item in enumerate(value)}
-    elif isinstance(value, Mapping):
-        items = {f".{key}": item for key, item in value.items()}
-    else:
-        return None
+    match value:
+        case list():
+            items = {f"[{number}]": item for number, item in enumerate(value)}
+        case Mapping():
+            items = {f".{key}": item for key, item in value.items()}
+        case _:
+            return None
     return items if is_part(element_of(hint)) or any(map(is_node, items.values())) else None
 
 
@@ -91,10 +94,5 @@ def serves(target: type, hint: Hint) -> bool:
         return True
     if getattr(hint, "_is_protocol", False):
         members = [member for member in vars(hint) if not member.startswith("_")]
-        return all(hasattr(target, m) or m in _fields(target) for m in members)
+        return all(hasattr(target, m) or m in read_fields(target) for m in members)
     return issubclass(target, hint)
-
-
-def _fields(target: type) -> Mapping[str, Any]:
-    fields: Mapping[str, Any] = getattr(target, "__dataclass_fields__", {})
-    return fields

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from recross.inference.cache.score_cache import ScoreCache
 from recross.machine.hardware import Hardware
+from recross.parts.fields import read_values
 from recross.parts.identity import is_handed_over
 from recross.parts.rebuilding import rebuild
 from recross.store import DEFAULT_STORE
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _Part = TypeVar("_Part")
 
@@ -42,11 +46,8 @@ class Session:
         for name in names:
             object.__setattr__(owner, name, self.over(getattr(owner, name)))
 
-    def _hand_over(self, part: Any) -> Any:
-        changes = {
-            declared.name: getattr(self, declared.name)
-            for declared in fields(part)
-            if is_handed_over(declared)
-            and getattr(self, declared.name) is not getattr(part, declared.name)
-        }
+    def _hand_over(self, part: DataclassInstance) -> DataclassInstance:
+        session, held = read_values(self), read_values(part)
+        names = [declared.name for declared in fields(part) if is_handed_over(declared)]
+        changes = {name: session[name] for name in names if session[name] is not held[name]}
         return replace(part, **changes) if changes else part

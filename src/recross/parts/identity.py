@@ -6,10 +6,15 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Mapping
-from dataclasses import Field, field, fields, is_dataclass
+from dataclasses import Field, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+
+from recross.parts.fields import holds_fields, read_values
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 READ = {"read": True}
 """Metadata of a field that names a hub id or a folder that will be read."""
@@ -34,7 +39,7 @@ def handed_over(default: T) -> T:
     return declared
 
 
-def describe(value: Any) -> Any:
+def describe(value: object) -> Any:
     """What a value is, in JSON: a dataclass by its class and the fields that make it what it is.
 
     Fields declared ``compare=False`` are left out; of what the session hands over, only what says
@@ -43,25 +48,30 @@ def describe(value: Any) -> Any:
     with the state of their content, so that nothing made from an older state is taken for theirs; a
     field whose metadata holds a function ``revision``, with the revision that it tells of a name.
     """
-    if is_dataclass(value) and not isinstance(value, type):
-        kind = type(value)
-        named = {
-            declared.name: _field(declared, getattr(value, declared.name))
-            for declared in fields(value)
-            if declared.compare and _tells(declared, getattr(value, declared.name))
-        }
-        return {"class": name_class(kind), **_describe_origin(kind), **named}
-    if isinstance(value, Mapping):
-        return {str(key): describe(item) for key, item in value.items()}
-    if isinstance(value, frozenset | set):
-        return sorted(describe(item) for item in value)
-    if isinstance(value, list | tuple):
-        return [describe(item) for item in value]
-    if isinstance(value, Path):
-        return _with_state(value)
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
+    if holds_fields(value):
+        return _describe_part(value)
+    match value:
+        case Mapping():
+            return {str(key): describe(item) for key, item in value.items()}
+        case frozenset() | set():
+            return sorted(describe(item) for item in value)
+        case list() | tuple():
+            return [describe(item) for item in value]
+        case Path():
+            return _with_state(value)
+        case None | str() | int() | float():
+            return value
     raise TypeError(f"cannot describe a {type(value).__name__}: {value!r}")
+
+
+def _describe_part(part: DataclassInstance) -> Mapping[str, Any]:
+    kind, values = type(part), read_values(part)
+    named = {
+        declared.name: _describe_field(declared, values[declared.name])
+        for declared in fields(part)
+        if declared.compare and _tells(declared, values[declared.name])
+    }
+    return {"class": name_class(kind), **_describe_origin(kind), **named}
 
 
 def name_class(kind: type) -> str:
@@ -83,19 +93,19 @@ def _find_version(package: str) -> str | None:
     return importlib.metadata.version(distributions[0]) if distributions else None
 
 
-def is_handed_over(declared: Field[Any]) -> bool:
+def is_handed_over(declared: Field[object]) -> bool:
     """Whether a field is filled from the session."""
     return bool(declared.metadata.get("handed_over"))
 
 
-def _tells(declared: Field[Any], value: Any) -> bool:
+def _tells(declared: Field[object], value: object) -> bool:
     return not is_handed_over(declared) or isinstance(value, ChangesScores)
 
 
-def _field(declared: Field[Any], value: Any) -> Any:
+def _describe_field(declared: Field[object], value: Any) -> Any:
     if is_handed_over(declared):
         return describe(value.identity)
-    if not declared.metadata.get("read") or is_dataclass(value):
+    if not declared.metadata.get("read") or holds_fields(value):
         return describe(value)
     find_revision = declared.metadata.get("revision")
     revision = find_revision(value) if find_revision is not None else None
@@ -111,7 +121,7 @@ def _with_state(path: Path) -> str:
     return f"{path} ({hashlib.sha256(repr(states).encode()).hexdigest()[:16]})"
 
 
-def fingerprint(*parts: Any) -> str:
+def fingerprint(*parts: object) -> str:
     """Sixteen hexadecimal digits that differ when any described part differs."""
     text = json.dumps(describe(parts), sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from recross.inference.session import Session
 from recross.negatives.ranked import RankWindow
@@ -29,6 +29,9 @@ from recross.training.requirements import check_plan
 from recross.training.teaching import Teacher
 from recross.training.trained import Trained
 from recross.training.validation import Validation
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 logger = logging.getLogger(__name__)
 
@@ -87,11 +90,12 @@ class Trainer:
         Those that the store lacks are trained first; other processes that ask for them wait.
         """
 
-        def make(found: Any) -> Any:
-            if isinstance(found, NetworkReranker) and isinstance(found.checkpoint, Trained):
-                folder = self._find_or_train(found.checkpoint)
-                return replace(found, checkpoint=str(folder), alias=found.name)
-            return found
+        def make(held: DataclassInstance) -> DataclassInstance:
+            match held:
+                case NetworkReranker(checkpoint=Trained() as trained):
+                    folder = self._find_or_train(trained)
+                    return replace(held, checkpoint=str(folder), alias=held.name)
+            return held
 
         return rebuild(part, make)
 

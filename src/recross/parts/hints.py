@@ -1,0 +1,102 @@
+"""Annotations as values: which kinds of values they allow, and within which bounds."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+
+Hint: TypeAlias = Any
+"""An annotation, for which Python has no type."""
+
+PLAIN = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    Path: "a path",
+}
+"""Kinds of plain values, as an error calls them."""
+SAID = {Gt: "above", Ge: "at least", Le: "at most", Lt: "below"}
+"""How a single bound is said."""
+SAID_OF_ZERO = {Gt: "be positive", Ge: "not be negative"}
+
+
+def is_plain(hint: Hint) -> bool:
+    """Whether a hint allows plain values alone, or collections of them."""
+    kinds = list(list_kinds(hint))
+    return bool(kinds) and all(kind in (*PLAIN, NoneType) or _is_choice(kind) for kind in kinds)
+
+
+def list_kinds(hint: Hint) -> Iterator[Hint]:
+    """The kinds of plain values within a hint, of which a value must be one."""
+    origin = _find_origin(hint)
+    if origin is Annotated:
+        yield from list_kinds(get_args(hint)[0])
+    elif is_union(hint):
+        for option in get_args(hint):
+            yield from list_kinds(option)
+    elif inspect.isclass(origin) and issubclass(origin, Sequence | Mapping):
+        for argument in get_args(hint):
+            if argument is not Ellipsis:
+                yield from list_kinds(argument)
+    else:
+        yield hint
+
+
+def is_union(hint: Hint) -> bool:
+    """Whether a value may be of one or another of several hints."""
+    return _find_origin(hint) in (Union, UnionType)
+
+
+def say_kinds(hint: Hint) -> str:
+    """``a whole number or null``, ``fp32, bf16 or null``."""
+    words: list[str] = []
+    for kind in dict.fromkeys(list_kinds(hint)):
+        choices = map(str, get_args(kind)) if _is_choice(kind) else [_say_kind(kind)]
+        words += choices
+    words.sort(key=lambda word: word == "null")
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def say_bounds(hint: Hint) -> str:
+    """``be at least 1``, ``be positive``, ``lie in [0, 1)``; nothing where none is declared."""
+    bounds = _find_bounds(hint)
+    low, high = bounds.keys() & {Ge, Gt}, bounds.keys() & {Le, Lt}
+    if low and high:
+        opening, closing = "[" if Ge in low else "(", "]" if Le in high else ")"
+        least, most = (bounds[side.pop()] for side in (low, high))
+        return f"lie in {opening}{least}, {most}{closing}"
+    for kind, bound in bounds.items():
+        of_zero = SAID_OF_ZERO.get(kind) if bound == 0 else None
+        return of_zero or f"be {SAID[kind]} {bound}"
+    return ""
+
+
+def _find_bounds(hint: Hint) -> dict[type, float]:
+    """The bounds that a hint, or an option of a union, declares: by their kind."""
+    if is_union(hint):
+        options = map(_find_bounds, get_args(hint))
+        return {kind: bound for bounds in options for kind, bound in bounds.items()}
+    declared = get_args(hint)[1:] if _find_origin(hint) is Annotated else ()
+    return {type(bound): astuple(bound)[0] for bound in declared if type(bound) in SAID}
+
+
+def _find_origin(hint: Hint) -> object:
+    return get_origin(hint)
+
+
+def _is_choice(hint: Hint) -> bool:
+    return _find_origin(hint) is Literal
+
+
+def _say_kind(kind: Hint) -> str:
+    if kind is NoneType:
+        return "null"
+    return PLAIN.get(kind) or (f"a {kind.__name__}" if inspect.isclass(kind) else str(kind))
