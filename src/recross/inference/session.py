@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from recross.inference.cache.score_cache import ScoreCache
 from recross.machine.hardware import Hardware
-from recross.parts.fields import read_values
+from recross.parts.fields import read_field_values
 from recross.parts.identity import is_handed_over
 from recross.parts.rebuilding import rebuild
 from recross.store import DEFAULT_STORE
@@ -47,7 +47,7 @@ class Session:
             object.__setattr__(owner, name, self.over(getattr(owner, name)))
 
     def _hand_over(self, part: DataclassInstance) -> DataclassInstance:
-        session, held = read_values(self), read_values(part)
+        session, held = read_field_values(self), read_field_values(part)
         names = [declared.name for declared in fields(part) if is_handed_over(declared)]
         changes = {name: session[name] for name in names if session[name] is not held[name]}
         return replace(part, **changes) if changes else part

@@ -20,6 +20,6 @@ def read_fields(kind: type) -> Mapping[str, Field[object]]:
     return {own.name: own for own in fields(kind)} if is_dataclass(kind) else {}
 
 
-def read_values(part: DataclassInstance) -> dict[str, object]:
+def read_field_values(part: DataclassInstance) -> dict[str, object]:
     """What a part holds in its fields, by name."""
     return {own.name: getattr(part, own.name) for own in fields(part)}

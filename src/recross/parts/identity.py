@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
-from recross.parts.fields import holds_fields, read_values
+from recross.parts.fields import holds_fields, read_field_values
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -65,7 +65,7 @@ def describe(value: object) -> Any:
 
 
 def _describe_part(part: DataclassInstance) -> Mapping[str, Any]:
-    kind, values = type(part), read_values(part)
+    kind, values = type(part), read_field_values(part)
     named = {
         declared.name: _describe_field(declared, values[declared.name])
         for declared in fields(part)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from recross.parts.fields import holds_fields, read_values
+from recross.parts.fields import holds_fields, read_field_values
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -39,7 +39,7 @@ def _rebuild(value: Any, change: Change) -> Any:
 
 def _rebuild_part(value: DataclassInstance, change: Change) -> DataclassInstance:
     part = change(value)
-    held = read_values(part)
+    held = read_field_values(part)
     rebuilt = {name: _rebuild(old, change) for name, old in held.items()}
     changes = {name: new for name, new in rebuilt.items() if new is not held[name]}
     return replace(part, **changes) if changes else part
