@@ -14,8 +14,9 @@ from recross.inference.sequences import by_length
 from recross.inference.session import Session
 from recross.rerankers.causal import CausalReranker
 from recross.rerankers.cross_encoder import CrossEncoder
-from recross.training.optimisation import AveragedWeights, Optimisation, layer_of
-from tests.conftest import save_tiny
+from recross.rerankers.t5 import T5Reranker
+from recross.training.optimisation import AveragedWeights, Optimisation
+from tests.conftest import save_tiny, save_tiny_t5
 from tests.rerankers.test_cross_encoder import mixed_pairs
 from tests.rerankers.test_every_network_learns import NETWORKS
 
@@ -25,7 +26,7 @@ SETTINGS = Optimisation(100, 1e-3, 1e-2, 0.01, 0.1, 1.0, 0.0, layer_decay=0.5)
 def test_rates_fall_from_the_head_to_the_embeddings_and_flat_parameters_do_not_decay(tiny_bert):
     network = CrossEncoder(str(tiny_bert)).network
     top = network.model.config.num_hidden_layers - 1
-    optimizer = SETTINGS.optimiser(network, network.heads)
+    optimizer = SETTINGS.optimiser(network)
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     found = {
         names[id(parameter)]: (group["lr"], group["weight_decay"])
@@ -42,18 +43,47 @@ def test_rates_fall_from_the_head_to_the_embeddings_and_flat_parameters_do_not_d
     assert embeddings == (1e-3 * 0.5 ** (top + 1), 0.01)
 
 
-@pytest.mark.parametrize(
-    "name, layer",
-    [
-        ("model.bert.encoder.layer.11.output.dense.weight", 11),
-        ("model.encoder.block.3.layer.0.SelfAttention.q.weight", 3),
-        ("model.model.layers.7.mlp.up_proj.weight", 7),
-        ("model.classifier.weight", None),
-        ("model.bert.embeddings.word_embeddings.weight", None),
-    ],
-)
-def test_the_layer_of_a_parameter_is_read_from_its_name(name, layer):
-    assert layer_of(name) == layer
+ELECTRA = {"electra": lambda f: CrossEncoder(str(save_tiny(f, "electra")))}
+STACKS = {
+    "bert": lambda model: [model.bert.encoder.layer],
+    "electra": lambda model: [model.electra.encoder.layer],
+    "colbert": lambda model: [model.bert.encoder.layer],
+    "monot5": lambda model: [model.encoder.block, model.decoder.block],
+    "rankt5-encoder": lambda model: [model.transformer.encoder.block],
+    "yes-no": lambda model: [model.model.layers],
+    "head": lambda model: [model.model.layers],
+}
+
+
+@pytest.mark.parametrize("lora_rank", [None, 2])
+@pytest.mark.parametrize("name", STACKS)
+def test_a_layer_learns_half_as_fast_as_the_one_above_it(tmp_path, name, lora_rank):
+    network = (NETWORKS | ELECTRA)[name](tmp_path).network
+    network.prepare_training(Preparation(lora_rank=lora_rank))
+    rates = {
+        id(parameter): group["lr"]
+        for group in SETTINGS.optimiser(network).param_groups
+        for parameter in group["params"]
+    }
+    assert rates.keys() == {id(p) for p in network.parameters() if p.requires_grad}
+    for stack in STACKS[name](network.model):
+        for depth, layer in enumerate(reversed(stack)):
+            learned = [p for p in layer.parameters() if p.requires_grad]
+            assert all(rates.pop(id(p)) == 1e-3 * 0.5**depth for p in learned)
+    heads = {id(p) for n, p in network.named_parameters() if any(h in n for h in network.heads)}
+    lowest = 1e-3 * 0.5 ** len(STACKS[name](network.model)[0])
+    assert all(rate == (1e-2 if p in heads else lowest) for p, rate in rates.items())
+
+
+def test_a_decoder_of_fewer_layers_than_the_encoder_stands_at_the_top(tmp_path):
+    folder = save_tiny_t5(tmp_path, num_decoder_layers=1)
+    network = T5Reranker(str(folder), contract="monot5").network
+    rates = {
+        id(parameter): group["lr"]
+        for group in SETTINGS.optimiser(network).param_groups
+        for parameter in group["params"]
+    }
+    assert {rates[id(p)] for p in network.model.decoder.block[0].parameters()} == {1e-3}
 
 
 def test_the_average_of_the_weights_by_hand():

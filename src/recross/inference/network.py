@@ -88,6 +88,11 @@ class Network(nn.Module, ABC):
         return self.family.layers(self.model)
 
     @property
+    def stacks(self) -> Sequence[Sequence[nn.Module]]:
+        """Every stack of layers, each from the first to the last: the encoder's, if no other."""
+        return (self.layers,)
+
+    @property
     def dropout(self) -> float:
         """The dropout of hidden states: the config's in training, else none."""
         return self.family.dropout(self.model.config) if self.training else 0.0

@@ -13,7 +13,7 @@ from typing import Annotated, Self
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import T5_FAMILIES, PromptContract
@@ -72,6 +72,13 @@ class T5Network(PairScorer):
     ) -> Sequences:
         """Turn items of (query number, document number or numbers) into token sequences."""
         return self._joiner.encode(queries, documents, items)
+
+    @property
+    def stacks(self) -> Sequence[Sequence[nn.Module]]:
+        """The encoder's layers and, unless a head reads its output, the decoder's."""
+        if self.contract.read_out == "head":
+            return (self.layers,)
+        return self.layers, list(self.model.get_decoder().block)
 
     @property
     def answer_count(self) -> int:

@@ -131,7 +131,7 @@ class RankingModule(pl.LightningModule):
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         """AdamW under a schedule of warm-up and decay."""
         settings = self.training_plan.training.optimisation
-        optimizer = settings.optimiser(self.network, self.network.heads)
+        optimizer = settings.optimiser(self.network)
         return [optimizer], [LambdaLR(optimizer, settings.rate)]
 
     def _refuse_nan(self, loss: Tensor) -> None:

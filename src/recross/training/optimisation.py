@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-LAYER = re.compile(r"(?:^|\.)(?:layer|layers|block|h)\.(\d+)\.")
-"""Where a parameter's name says which layer it belongs to, in Hugging Face's networks."""
+from recross.inference.network import Network
 
 
 @dataclass(frozen=True)
@@ -42,27 +40,24 @@ class Optimisation:
             return (step + 1) / warmup
         return max(0.0, (self.steps - step) / max(1, self.steps - warmup))
 
-    def optimiser(self, network: nn.Module, heads: Sequence[str]) -> torch.optim.Optimizer:
+    def optimiser(self, network: Network) -> torch.optim.Optimizer:
         """AdamW over what requires a gradient; biases and norms are not decayed."""
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        learned = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
-        numbers = [layer_of(name) for name, _ in learned]
-        layers = 1 + max((number for number in numbers if number is not None), default=0)
-        for name, parameter in learned:
-            decay = 0.0 if parameter.ndim < 2 else self.weight_decay
-            rate = self._rate_of(name, heads, layers)
-            groups.setdefault((rate, decay), []).append(parameter)
+        depths = depth_of_parameters(network.stacks)
+        lowest = max(map(len, network.stacks))
+        for name, parameter in network.named_parameters():
+            if parameter.requires_grad:
+                if any(head in name for head in network.heads):
+                    rate = self.head_learning_rate or self.learning_rate
+                else:
+                    depth = depths.get(parameter, lowest)
+                    rate = self.learning_rate * self.layer_decay**depth
+                decay = 0.0 if parameter.ndim < 2 else self.weight_decay
+                groups.setdefault((rate, decay), []).append(parameter)
         return torch.optim.AdamW(
             {"params": parameters, "lr": rate, "weight_decay": decay}
             for (rate, decay), parameters in groups.items()
         )
-
-    def _rate_of(self, name: str, heads: Sequence[str], layers: int) -> float:
-        if any(part in name for part in heads):
-            return self.head_learning_rate or self.learning_rate
-        layer = layer_of(name)
-        below_top = layers - 1 - layer if layer is not None else layers
-        return self.learning_rate * self.layer_decay**below_top
 
 
 @dataclass(frozen=True)
@@ -78,10 +73,14 @@ class GeometricRise(Optimisation):
         return share
 
 
-def layer_of(name: str) -> int | None:
-    """Number of the layer that a parameter belongs to; ``None`` for embeddings and the like."""
-    found = LAYER.search(name)
-    return int(found.group(1)) if found else None
+def depth_of_parameters(stacks: Sequence[Sequence[nn.Module]]) -> Mapping[nn.Parameter, int]:
+    """How many layers of its stack are above that of a parameter; others are in no layer."""
+    return {
+        parameter: depth
+        for stack in stacks
+        for depth, layer in enumerate(reversed(stack))
+        for parameter in layer.parameters()
+    }
 
 
 class AveragedWeights:
