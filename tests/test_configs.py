@@ -99,9 +99,17 @@ def part(node, group):
 
 def sweep(experiment):
     """What a study sweeps over, by key."""
-    file = OmegaConf.load(find_config_folder() / "experiment" / f"{experiment}.yaml")
-    params = OmegaConf.select(file, "hydra.sweeper.params") or {}
+    params = composition(f"experiment={experiment}").hydra.sweeper.get("params") or {}
     return {key: str(value).split(",") for key, value in params.items()}
+
+
+def choices(file):
+    """What a study or a row chooses in its defaults list, as the command line would."""
+    for one in file.get("defaults", []):
+        if isinstance(one, Mapping):
+            for key, option in one.items():
+                sign = "" if key.startswith("override ") else "+"
+                yield f"{sign}{key.removeprefix('override ').removeprefix('/')}={option}"
 
 
 def cells(experiment):
@@ -169,6 +177,19 @@ def test_every_row_builds_and_has_a_label(row):
 
 
 @pytest.mark.parametrize("experiment", list_options()["experiment"])
+def test_a_study_states_only_its_difference_from_the_default_experiment(experiment):
+    file = OmegaConf.load(find_config_folder() / "experiment" / f"{experiment}.yaml")
+    starts = [f"experiment={one}" for one in file.get("defaults", []) if isinstance(one, str)]
+    default = composition(*starts).hydra.runtime.choices
+    for choice in choices(file):
+        place, option = choice.split("=")
+        assert default.get(place) != option, place
+    found = dict(leaves(OmegaConf.to_container(composition(*starts, *choices(file)))))
+    own = leaves(OmegaConf.to_container(file))
+    assert [key for key, value in own if found.get(key, ...) == value] == []
+
+
+@pytest.mark.parametrize("experiment", list_options()["experiment"])
 def test_every_named_study_composes_into_cells_that_build(experiment):
     assert build(next(cells(experiment))).study == experiment
 
@@ -180,11 +201,10 @@ STUDIES_OF_ROWS = [name for name in list_options()["experiment"] if "row" in swe
 def test_a_row_has_the_last_word_over_its_study(experiment):
     for row in sweep(experiment)["row"]:
         file = OmegaConf.load(find_config_folder() / "row" / f"{row}.yaml")
-        asked = [item for one in file.get("defaults", []) for item in one.items()]
         found = composition(f"experiment={experiment}", f"row={row}")
-        for key, option in asked:
-            group = key.removeprefix("override ").removeprefix("/")
-            assert found.hydra.runtime.choices[group] == option, (row, group)
+        for choice in choices(file):
+            place, option = choice.removeprefix("+").split("=")
+            assert found.hydra.runtime.choices[place] == option, (row, place)
         assert found.label == file.label
 
 
