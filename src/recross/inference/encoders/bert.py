@@ -20,7 +20,7 @@ from recross.checkpoints.loaded import LoadedModule, Model, ModelConfig
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import Affine, MakeAffine, layer_norm, refuse_use
 from recross.inference.encoders.attention import ANYWHERE, Placement, attend_all, attend_first
-from recross.inference.encoders.encoder import Encoder, PackedForward
+from recross.inference.encoders.encoder import Computation, Encoder, PackedForward
 
 
 class BertLayer(NamedTuple):
@@ -63,20 +63,13 @@ class BertFamily(Encoder):
         """Dropout of hidden states and of attention weights."""
         return ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
-    def forward(
-        self,
-        model: Model,
-        make: MakeAffine,
-        dtype: torch.dtype = torch.float32,
-        *,
-        first_only: bool = False,
-        recompute: bool = False,
-    ) -> BertForward:
+    def build_forward(self, model: Model, computation: Computation) -> BertForward:
         """The forward of a bare encoder, or of a model that holds one."""
         encoder = self.encoder(model)
-        last = len(encoder.encoder.layer) - 1 if first_only else None
-        layers = [_make_layer(own, make, n == last) for n, own in enumerate(encoder.encoder.layer)]
-        return BertForward(model, encoder, layers, dtype, recompute)
+        own = encoder.encoder.layer
+        last = len(own) - 1 if computation.first_only else None
+        layers = [_make_layer(one, computation.make, n == last) for n, one in enumerate(own)]
+        return BertForward(model, encoder, layers, computation)
 
     def encoder(self, model: Model) -> Model:
         """The encoder within a model with a head; a bare encoder is its own."""
@@ -88,14 +81,9 @@ class BertForward(PackedForward[BertLayer]):
     """The forward of one BERT-like model."""
 
     def __init__(
-        self,
-        model: Model,
-        encoder: Model,
-        layers: Sequence[BertLayer],
-        dtype: torch.dtype,
-        recompute: bool,
+        self, model: Model, encoder: Model, layers: Sequence[BertLayer], computation: Computation
     ) -> None:
-        super().__init__(model, layers, dtype, recompute)
+        super().__init__(model, layers, computation)
         self.encoder = encoder
         self.heads = int(model.config.num_attention_heads)
 

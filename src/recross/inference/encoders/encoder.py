@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,20 @@ from recross.inference.encoders.attention import Placement
 from recross.machine.hardware import Precision
 
 Layer = TypeVar("Layer")
+
+
+class Computation(NamedTuple):
+    """How a forward is computed: over which linear layers, in what type, and what it keeps.
+
+    ``make`` gives the linear layers, and ``dtype`` is that of their products. ``first_only``: of
+    the last layer only first tokens are wanted. ``recompute`` keeps only the layers' outputs for
+    the backward pass (Chen et al. 2016).
+    """
+
+    make: MakeAffine
+    dtype: torch.dtype
+    first_only: bool
+    recompute: bool
 
 
 class EncoderForward(ABC):
@@ -44,18 +58,15 @@ class EncoderForward(ABC):
 class PackedForward(EncoderForward, Generic[Layer]):
     """All sequences of a batch in one row of ``T`` tokens, through one layer after the other.
 
-    ``layers`` are as a ``MakeAffine`` gives them, ``dtype`` is that of the products, and
-    ``recompute`` keeps only the layers' outputs for the backward pass (Chen et al. 2016). A family
-    says what a layer is; going through the layers is the same for all.
+    ``layers`` have their linear layers as ``computation`` gives them. A family says what a layer
+    is; going through the layers is the same for all.
     """
 
-    def __init__(
-        self, model: Model, layers: Sequence[Layer], dtype: torch.dtype, recompute: bool
-    ) -> None:
+    def __init__(self, model: Model, layers: Sequence[Layer], computation: Computation) -> None:
         self.model = model
         self.layers = layers
-        self.dtype = dtype
-        self.recompute = recompute
+        self.dtype = computation.dtype
+        self.recompute = computation.recompute
 
     @abstractmethod
     def embed(self, batch: PackedBatch, dropout: float) -> Tensor:
@@ -151,7 +162,6 @@ class Encoder(ABC):
     def dropouts(self, config: ModelConfig) -> tuple[str, ...]:
         """Which of a config's settings are dropouts, that of hidden states first."""
 
-    @abstractmethod
     def forward(
         self,
         model: Model,
@@ -167,6 +177,11 @@ class Encoder(ABC):
         most heads) want them; ``states`` cannot be asked for then. ``recompute`` activations in the
         backward pass instead of keeping them.
         """
+        return self.build_forward(model, Computation(make, dtype, first_only, recompute))
+
+    @abstractmethod
+    def build_forward(self, model: Model, computation: Computation) -> EncoderForward:
+        """The forward of a model of this family, computed as is said."""
 
     def check_positions(self, model: Model, name: str, tokens: int) -> None:
         """Refuse a limit, called ``name``, that a sequence cannot have.

@@ -25,7 +25,7 @@ from recross.inference.encoders.attention import (
     attend_first,
     by_group,
 )
-from recross.inference.encoders.encoder import Encoder, PackedForward
+from recross.inference.encoders.encoder import Computation, Encoder, PackedForward
 
 
 class ModernBertLayer(NamedTuple):
@@ -61,27 +61,19 @@ class ModernBertFamily(Encoder):
         """Dropout in the feed-forward, of attention, of embeddings and in the classifier's head."""
         return ("mlp_dropout", "attention_dropout", "embedding_dropout", "classifier_dropout")
 
-    def forward(
-        self,
-        model: Model,
-        make: MakeAffine,
-        dtype: torch.dtype = torch.float32,
-        *,
-        first_only: bool = False,
-        recompute: bool = False,
-    ) -> ModernBertForward:
+    def build_forward(self, model: Model, computation: Computation) -> ModernBertForward:
         """The forward of a bare encoder, or of a model that holds one."""
-        layers = [_make_layer(layer, make) for layer in _encoder(model).layers]
-        return ModernBertForward(model, layers, dtype, recompute)
+        layers = [_make_layer(layer, computation.make) for layer in _encoder(model).layers]
+        return ModernBertForward(model, layers, computation)
 
 
 class ModernBertForward(PackedForward[ModernBertLayer]):
     """The forward of one ModernBERT."""
 
     def __init__(
-        self, model: Model, layers: Sequence[ModernBertLayer], dtype: torch.dtype, recompute: bool
+        self, model: Model, layers: Sequence[ModernBertLayer], computation: Computation
     ) -> None:
-        super().__init__(model, layers, dtype, recompute)
+        super().__init__(model, layers, computation)
         self.encoder = _encoder(model)
         self.heads = int(model.config.num_attention_heads)
 

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from recross.checkpoints.loaded import Model, ModelConfig
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch, find_masked_filler
-from recross.inference.encoders.affine import MakeAffine
 from recross.inference.encoders.backends.last_token import reader
-from recross.inference.encoders.encoder import Encoder, EncoderForward
+from recross.inference.encoders.encoder import Computation, Encoder, EncoderForward
 
 POSITION_TABLES = ("position_embeddings", "wpe", "embed_positions")
 """What embeddings of absolute positions are called."""
@@ -68,20 +67,12 @@ class PaddedFamily(Encoder):
         own = config.get_text_config().to_dict()
         return tuple(n for n, v in own.items() if "dropout" in n and isinstance(v, float))
 
-    def forward(
-        self,
-        model: Model,
-        make: MakeAffine,
-        dtype: torch.dtype = torch.float32,
-        *,
-        first_only: bool = False,
-        recompute: bool = False,
-    ) -> PaddedForward:
-        """The model's own forward, with its own linear layers, under autocast to ``dtype``."""
-        if recompute:
+    def build_forward(self, model: Model, computation: Computation) -> PaddedForward:
+        """The model's own forward, with its own linear layers, under autocast to the type."""
+        if computation.recompute:
             self.check_recompute(model)
             recompute_activations(model)
-        return PaddedForward(model, dtype)
+        return PaddedForward(model, computation.dtype)
 
 
 class PaddedForward(EncoderForward):

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -24,7 +23,7 @@ from recross.inference.encoders.affine import (
     refuse_use,
 )
 from recross.inference.encoders.attention import Placement, attend_all, attend_first
-from recross.inference.encoders.encoder import Encoder, PackedForward
+from recross.inference.encoders.encoder import Computation, Encoder, PackedForward
 from recross.machine.hardware import Precision
 
 ACTIVATIONS: dict[str, Activation] = {"relu": "relu", "gelu_new": "gelu_tanh", "gelu": "gelu"}
@@ -67,20 +66,12 @@ class T5Family(Encoder):
         """The one dropout that there is."""
         return ("dropout_rate",)
 
-    def forward(
-        self,
-        model: Model,
-        make: MakeAffine,
-        dtype: torch.dtype = torch.float32,
-        *,
-        first_only: bool = False,
-        recompute: bool = False,
-    ) -> T5Forward:
+    def build_forward(self, model: Model, computation: Computation) -> T5Forward:
         """The forward of the encoder within a model."""
         blocks = model.get_encoder().block
-        last = len(blocks) - 1 if first_only else None
-        layers = [_make_layer(block, make, number == last) for number, block in enumerate(blocks)]
-        return T5Forward(model, layers, dtype, recompute)
+        last = len(blocks) - 1 if computation.first_only else None
+        layers = [_make_layer(one, computation.make, n == last) for n, one in enumerate(blocks)]
+        return T5Forward(model, layers, computation)
 
 
 class T5Forward(PackedForward[T5Layer]):
