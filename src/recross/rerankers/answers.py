@@ -1,9 +1,44 @@
-"""The answers of a generative network: which tokens they are."""
+"""Networks that are asked for one of a few answers, and which tokens those are."""
 
 from __future__ import annotations
 
+from recross.checkpoints.contracts import PromptContract
 from recross.checkpoints.loaded import Tokenizer
+from recross.checkpoints.pretrained import Pretrained
 from recross.errors import InputError
+from recross.inference.encoders.encoder import Encoder
+from recross.inference.network import PairScorer
+from recross.inference.read_outs import READ_OUTS
+
+
+class PromptNetwork(PairScorer):
+    """A language model asked about a prompt: of all that it may answer, a few pieces are read.
+
+    Where the contract names no pieces, a head on the model's states gives the score.
+    """
+
+    contract: PromptContract
+
+    def __init__(
+        self,
+        found: Pretrained,
+        contract: PromptContract,
+        encoder: Encoder,
+        first_only: bool = False,
+    ) -> None:
+        super().__init__(
+            *(found.model, found.tokenizer, contract, encoder),
+            limits={"max_length": contract.max_length},
+            first_only=first_only,
+            head_is_fresh=found.head_is_fresh,
+        )
+        self.read_out = READ_OUTS[contract.read_out]
+        self.pieces = [piece_id(found.tokenizer, piece) for piece in contract.pieces]
+
+    @property
+    def answer_count(self) -> int:
+        """How many answers are told apart; 0 where a score is read directly."""
+        return len(self.pieces) if len(self.pieces) > 1 else 0
 
 
 def piece_id(tokenizer: Tokenizer, piece: str) -> int:

@@ -18,48 +18,36 @@ from torch import Tensor
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import PromptContract
-from recross.checkpoints.loaded import Encoding, Model, Tokenizer
+from recross.checkpoints.loaded import Encoding, Tokenizer
+from recross.checkpoints.pretrained import Pretrained
 from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch, find_masked_filler
 from recross.inference.encoders.families import PADDED
-from recross.inference.network import Forward, PairScorer
-from recross.inference.read_outs import READ_OUTS
+from recross.inference.network import Forward
 from recross.inference.sequences import Sequences
 from recross.inference.session import Session
 from recross.inference.tokens import Item
 from recross.parts.bounds import Ge, checked
-from recross.rerankers.answers import piece_id
+from recross.rerankers.answers import PromptNetwork
 from recross.rerankers.reranker import NetworkReranker
 
 PROBE_TOKENS = 5
 
 
-class CausalNetwork(PairScorer):
+class CausalNetwork(PromptNetwork):
     """A causal model with its tokenizer and contract.
 
     Prompts are tokenised whole, since most vocabularies join blanks with the words after them;
     where one is too long, tokens are taken from the end of its document, then of its query.
     """
 
-    contract: PromptContract
     kind = "causal network"
     heads = ("score",)
 
-    def __init__(
-        self,
-        model: Model,
-        tokenizer: Tokenizer,
-        contract: PromptContract,
-        head_is_fresh: bool = False,
-    ) -> None:
-        super().__init__(
-            *(model, tokenizer, contract, PADDED),
-            limits={"max_length": contract.max_length},
-            head_is_fresh=head_is_fresh,
-        )
-        self.read_out = READ_OUTS[contract.read_out]
-        self._pieces = [piece_id(tokenizer, piece) for piece in contract.pieces]
+    def __init__(self, found: Pretrained, contract: PromptContract) -> None:
+        super().__init__(found, contract, PADDED)
+        tokenizer = found.tokenizer
         self._before = _ids(tokenizer, contract.prefix)
         self._after = _ids(tokenizer, contract.suffix)
         if contract.add_eos:
@@ -88,11 +76,6 @@ class CausalNetwork(PairScorer):
             rows.append([*self._before, *kept, *self._after])
         return Sequences.of(rows, lost)
 
-    @property
-    def answer_count(self) -> int:
-        """How many answers are told apart; 0 where a score is read directly."""
-        return len(self._pieces) if len(self._pieces) > 1 else 0
-
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the answers, worst first, ``(B, C)``."""
         # padded on the right, where no token looks
@@ -101,12 +84,12 @@ class CausalNetwork(PairScorer):
         row = torch.arange(len(batch), device=tokens.device)
         if not self._rows_are_enough:
             logits = self.model(input_ids=tokens, attention_mask=mask).logits
-            return logits[row, last][:, self._pieces]  # type: ignore[no-any-return]
+            return logits[row, last][:, self.pieces]  # type: ignore[no-any-return]
         states = self.model.base_model(input_ids=tokens, attention_mask=mask).last_hidden_state
         state = states[row, last]
         if self.contract.read_out == "head":
             return self.model.score(state)  # type: ignore[no-any-return]
-        return F.linear(state, self.model.get_output_embeddings().weight[self._pieces])
+        return F.linear(state, self.model.get_output_embeddings().weight[self.pieces])
 
     def frozen_answers(self, session: Session) -> Forward:
         """Return the logits of the answers, under autocast to the session's precision."""
@@ -140,12 +123,12 @@ class CausalNetwork(PairScorer):
     def _output_is_linear(self) -> bool:
         """Whether the logits are the last state times the output rows, and nothing else."""
         probe = torch.arange(PROBE_TOKENS, device=self.model.device)[None]
-        whole = self.model(input_ids=probe).logits[0, -1, self._pieces]
+        whole = self.model(input_ids=probe).logits[0, -1, self.pieces]
         state = self.model.base_model(input_ids=probe).last_hidden_state[0, -1]
         output = self.model.get_output_embeddings()
         if getattr(output, "bias", None) is not None:
             return False
-        rows = F.linear(state, output.weight[self._pieces])
+        rows = F.linear(state, output.weight[self.pieces])
         close = 1e-3 if rows.dtype == torch.float32 else 3e-2
         return bool(torch.allclose(rows, whole, atol=close, rtol=close))
 
@@ -183,7 +166,7 @@ class CausalReranker(NetworkReranker):
                 f"checkpoint must be a causal language model, got {self.checkpoint_place!r},"
                 f" which is {found.config.model_type}"
             )
-        return CausalNetwork(found.model, found.tokenizer, contract, found.head_is_fresh).eval()
+        return CausalNetwork(found, contract).eval()
 
     def trained(self, folder: Path) -> CausalReranker:
         """The same re-ranker with the weights and the contract of a folder."""

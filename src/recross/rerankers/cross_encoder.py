@@ -15,7 +15,8 @@ from torch import Tensor
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import ClassifierContract
-from recross.checkpoints.loaded import Model, ModelConfig, Tokenizer
+from recross.checkpoints.loaded import ModelConfig
+from recross.checkpoints.pretrained import Pretrained
 from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
@@ -40,18 +41,13 @@ class PairNetwork(PairScorer):
     heads = ("classifier", "pooler")
     backends = True
 
-    def __init__(
-        self,
-        model: Model,
-        tokenizer: Tokenizer,
-        contract: ClassifierContract,
-        head_is_fresh: bool = False,
-    ) -> None:
+    def __init__(self, found: Pretrained, contract: ClassifierContract) -> None:
+        model, tokenizer = found.model, found.tokenizer
         super().__init__(
             *(model, tokenizer, contract, classifier_of(model)),
             limits={"max_length": contract.max_length},
             first_only=True,
-            head_is_fresh=head_is_fresh,
+            head_is_fresh=found.head_is_fresh,
         )
         self.read_out = READ_OUTS[contract.read_out]
         template = (triple_template if contract.compares else pair_template)(tokenizer)
@@ -117,7 +113,7 @@ class CrossEncoder(NetworkReranker):
             max_query_length=self.max_query_length,
             from_config=lambda: _contract_of(self.checkpoint_place, found),
         )
-        return PairNetwork(found.model, found.tokenizer, contract, found.head_is_fresh).eval()
+        return PairNetwork(found, contract).eval()
 
     def trained(self, folder: Path) -> Self:
         """The same re-ranker with the weights and the contract of a folder."""
@@ -136,13 +132,13 @@ class CrossEncoder(NetworkReranker):
         return ClassifierContract("fresh")
 
 
-def _fit(contract: ClassifierContract, found: pretrained.Pretrained) -> ClassifierContract:
+def _fit(contract: ClassifierContract, found: Pretrained) -> ClassifierContract:
     """The contract, with no more tokens than the encoder has positions."""
     positions = classifier_of(found.model).positions(found.model) or contract.max_length
     return contract.limited(max_length=min(contract.max_length, positions))
 
 
-def _contract_of(checkpoint: str, found: pretrained.Pretrained) -> ClassifierContract:
+def _contract_of(checkpoint: str, found: Pretrained) -> ClassifierContract:
     """Read a config as sentence-transformers does: one label is a sigmoid unless it says else."""
     config = found.config
     if config.num_labels != 1:

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import T5_FAMILIES, PromptContract
 from recross.checkpoints.grown_t5 import grow_t5
-from recross.checkpoints.loaded import Model, Tokenizer
+from recross.checkpoints.loaded import Tokenizer
+from recross.checkpoints.pretrained import Pretrained
 from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
@@ -26,38 +27,25 @@ from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import encoder_of
 from recross.inference.encoders.padded import PaddedForward
 from recross.inference.encoders.t5_decoder import first_step, head_rows
-from recross.inference.network import Forward, PairScorer
-from recross.inference.read_outs import READ_OUTS
+from recross.inference.network import Forward
 from recross.inference.sequences import Sequences
 from recross.inference.session import Session
 from recross.inference.tokens import Item, Joiner, prompt_template
 from recross.parts.bounds import Ge, checked
-from recross.rerankers.answers import piece_id
+from recross.rerankers.answers import PromptNetwork, piece_id
 from recross.rerankers.reranker import NetworkReranker
 
 
-class T5Network(PairScorer):
+class T5Network(PromptNetwork):
     """A T5 with its tokenizer and contract."""
 
-    contract: PromptContract
     kind = "T5 network"
     heads = ("classifier",)
 
-    def __init__(
-        self,
-        model: Model,
-        tokenizer: Tokenizer,
-        contract: PromptContract,
-        head_is_fresh: bool = False,
-    ) -> None:
-        super().__init__(
-            *(model, tokenizer, contract, encoder_of(model.config)),
-            limits={"max_length": contract.max_length},
-            first_only=contract.read_out == "head",
-            head_is_fresh=head_is_fresh,
-        )
-        self.read_out = READ_OUTS[contract.read_out]
-        self._pieces = [piece_id(tokenizer, piece) for piece in contract.pieces]
+    def __init__(self, found: Pretrained, contract: PromptContract) -> None:
+        family = encoder_of(found.model.config)
+        super().__init__(found, contract, family, first_only=contract.read_out == "head")
+        tokenizer = found.tokenizer
         self._opening = [piece_id(tokenizer, piece) for piece in contract.opening]
         template = prompt_template(tokenizer, contract.template, _end(tokenizer, contract))
         if contract.max_length <= template.size:
@@ -80,11 +68,6 @@ class T5Network(PairScorer):
             return (self.layers,)
         return self.layers, list(self.model.get_decoder().block)
 
-    @property
-    def answer_count(self) -> int:
-        """How many answers are told apart; 0 where a score is read directly."""
-        return len(self._pieces) if len(self._pieces) > 1 else 0
-
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the answers, worst first, ``(B, C)``."""
         return self._answers(self.live, batch, self.dropout)
@@ -101,13 +84,13 @@ class T5Network(PairScorer):
             return self._padded(forward, batch)
         states = forward.states(batch, dropout)
         state = first_step(self.model, states, batch, self._opening, dropout)
-        return F.linear(state, head_rows(self.model, self._pieces))
+        return F.linear(state, head_rows(self.model, self.pieces))
 
     def _padded(self, forward: PaddedForward, batch: PackedBatch) -> Tensor:
         start = [self.model.config.decoder_start_token_id, *self._opening]
         asked = torch.tensor(start, device=batch.tokens.device).expand(len(batch), -1)
         logits = forward.model_logits(batch, decoder_input_ids=asked)
-        return logits[:, -1, self._pieces]
+        return logits[:, -1, self.pieces]
 
 
 @dataclass(frozen=True)
@@ -144,7 +127,7 @@ class T5Reranker(NetworkReranker):
             max_query_length=self.max_query_length,
         )
         found = self._weights(contract)
-        return T5Network(found.model, found.tokenizer, contract, found.head_is_fresh).eval()
+        return T5Network(found, contract).eval()
 
     def trained(self, folder: Path) -> Self:
         """The same re-ranker with the weights and the contract of a folder."""
@@ -157,7 +140,7 @@ class T5Reranker(NetworkReranker):
             fresh_head=False,
         )
 
-    def _weights(self, contract: PromptContract) -> pretrained.Pretrained:
+    def _weights(self, contract: PromptContract) -> Pretrained:
         encoder_only = contract.read_out == "head"
         if self.grown_layers is not None:
             return grow_t5(

@@ -17,7 +17,7 @@ from recross.records import Cost
 from recross.rerankers.generative.generators import TextGenerator, cut_to_fit
 from recross.rerankers.generative.listwise_prompts import ListwisePrompt, find_prompt
 from recross.rerankers.generative.permutation import parse
-from recross.rerankers.reranker import Reranker
+from recross.rerankers.generative.prompted import PromptedReranker
 from recross.runs import Run
 
 TOKENS_PER_PLACE = 8
@@ -32,7 +32,7 @@ QueryTexts = tuple[str, Sequence[str]]
 
 @dataclass(frozen=True)
 @checked
-class ListwiseReranker(Reranker):
+class ListwiseReranker(PromptedReranker):
     """Orders ``window`` documents at a time, from the bottom of each ranking to its top.
 
     Windows are ``step`` places apart, so that the best ``window - step`` of each move on into the
@@ -42,6 +42,8 @@ class ListwiseReranker(Reranker):
     that is no permutation is mended and counted. Scores are ordinal, the number of documents ranked
     below: their differences mean nothing.
     """
+
+    kind = "listwise"
 
     generator: TextGenerator
     prompt: str | ListwisePrompt = "rankgpt"
@@ -56,21 +58,6 @@ class ListwiseReranker(Reranker):
         find_prompt(self.prompt)
         if self.step > self.window:
             raise InputError(f"step must lie in [1, window={self.window}], got {self.step}")
-
-    @property
-    def name(self) -> str:
-        """A short name for runs and tables."""
-        return self.alias or f"listwise-{self.generator.name}"
-
-    @property
-    def parameters(self) -> int | None:
-        """How many parameters the model that answers has, where that is known."""
-        return self.generator.parameters
-
-    @property
-    def base_checkpoint(self) -> str:
-        """The name of the model that answers the prompts."""
-        return self.generator.name
 
     @property
     def answer_tokens(self) -> int:

@@ -22,7 +22,7 @@ from recross.rerankers.generative.generators import (
     cut_to_fit,
 )
 from recross.rerankers.generative.permutation import LONGEST_NUMBER, drop_thoughts
-from recross.rerankers.reranker import Reranker
+from recross.rerankers.generative.prompted import PromptedReranker
 from recross.runs import Run
 
 PROMPT = (
@@ -35,7 +35,7 @@ GRADE = re.compile(r"\d+")
 
 @dataclass(frozen=True)
 @checked
-class RatingReranker(Reranker):
+class RatingReranker(PromptedReranker):
     """Asks for a grade of each document alone, 0 to ``highest``, and orders by it.
 
     The rating scale of Zhuang et al. (2023), read as text. Within a grade the first stage's order
@@ -43,6 +43,8 @@ class RatingReranker(Reranker):
     ``document_words`` words, and to fewer where the model has no room for the prompt; a model that
     thinks before it answers wants ``thinking_tokens`` besides.
     """
+
+    kind = "rating"
 
     generator: TextGenerator
     highest: Annotated[int, Ge(1)] = 4
@@ -62,21 +64,6 @@ class RatingReranker(Reranker):
                 "prompt may contain {query}, {document}, {highest} and no other braces,"
                 f" got {error!r}"
             ) from None
-
-    @property
-    def name(self) -> str:
-        """A short name for runs and tables."""
-        return self.alias or f"rating-{self.generator.name}"
-
-    @property
-    def parameters(self) -> int | None:
-        """How many parameters the model that answers has, where that is known."""
-        return self.generator.parameters
-
-    @property
-    def base_checkpoint(self) -> str:
-        """The name of the model that answers the prompts."""
-        return self.generator.name
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Order every query's candidates by their grades.
