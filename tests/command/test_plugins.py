@@ -1,14 +1,16 @@
 """Packages of one's own: listed ones may be named and are checked like ours, no other."""
 
+import re
 import sys
 
 import pytest
 
-from recross import load_experiment
+from recross import load_experiment, load_reranker
 from recross.command.building import build
+from recross.command.catalogue import list_options
 from recross.command.cli import main
 from recross.command.composition import compose_values
-from recross.errors import ConfigError
+from recross.errors import ConfigError, InputError
 from recross.parts.identity import describe
 
 SOURCE = '''
@@ -139,3 +141,37 @@ def test_a_package_that_announces_itself_joins_without_being_listed(package, tmp
     (info / "top_level.txt").write_text("its_plugin\n")
     experiment = load_experiment("retriever=bm25", "reranker=its_shortest")
     assert type(experiment.reranker).__name__ == "Shortest"
+    with pytest.raises(InputError, match="that of a network, got the option 'its_shortest'"):
+        load_reranker("its_shortest")
+
+
+def test_the_list_of_options_has_those_of_a_package_and_of_a_folder(package, tmp_path, capsys):
+    assert main(["options"]) == 0
+    assert "its_shortest" not in capsys.readouterr().out
+    option = "# Two layers that read 48 tokens.\ndefaults: [embedded_l2, _self_]\nmax_length: 48\n"
+    for folder in ("reranker", "flavour"):
+        (tmp_path / "my_conf" / folder).mkdir(parents=True)
+        (tmp_path / "my_conf" / folder / "small.yaml").write_text(option)
+    own = ["--config-dir", str(tmp_path / "my_conf")]
+    assert main(["options", "reranker", "flavour", f"plugins={package}", *own]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == ["reranker", "flavour"]
+    names = [line.split()[0] for line in lines if line.startswith(" ")]
+    shipped = list_options()["reranker"]
+    assert names == [*sorted([*shipped, "its_shortest", "small"]), "small"]
+    assert "  its_shortest         The shortest first." in lines
+
+
+@pytest.mark.parametrize(
+    "word, message",
+    [
+        ("rerankers", "group must be one of cache, collection, .*, got 'rerankers'"),
+        ("plugins=no_such_package", "plugins: must be packages that can be imported"),
+        ("retriever=bm25", "group must be one of cache, .*, got 'retriever=bm25'"),
+        ("--config-dir=no/such", "--config-dir must be a folder, got 'no/such'"),
+    ],
+)
+def test_the_list_of_options_takes_groups_packages_and_a_folder(word, message, caplog):
+    assert main(["options", word]) == 2
+    (error,) = [r.message for r in caplog.records if r.levelname == "ERROR"]
+    assert re.search(message, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -19,22 +20,28 @@ def find_config_folder() -> Path:
 
 
 @cache
-def list_options() -> dict[str, list[str]]:
-    """Every group of the shipped configs and the options it offers."""
-    return {
-        folder.name: sorted(
-            path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")
-        )
-        for folder in sorted(find_config_folder().iterdir())
-        if folder.is_dir() and folder.name != "hydra"
-    }
+def list_options(extra_folders: Sequence[Path] = ()) -> dict[str, list[str]]:
+    """Every group of the shipped configs, and of a tuple of other folders, with its options."""
+    found: dict[str, set[str]] = {}
+    for folder in (find_config_folder(), *extra_folders):
+        for group in folder.iterdir():
+            if group.is_dir() and group.name != "hydra":
+                options = (path.relative_to(group) for path in group.rglob("*.yaml"))
+                names = {option.with_suffix("").as_posix() for option in options}
+                found.setdefault(group.name, set()).update(names)
+    return {group: sorted(found[group]) for group in sorted(found)}
 
 
-def read_summary(group: str, name: str) -> str:
-    """What an option says of itself: the comment in the first line of its file."""
-    path = find_config_folder() / group / f"{name}.yaml"
+def read_summary(group: str, name: str, extra_folders: Sequence[Path] = ()) -> str:
+    """What an option says of itself: the comment in the first line of its file.
+
+    Of several files of this name, it is the one that Hydra composes: ours, else the first.
+    """
+    places = (folder / group / f"{name}.yaml" for folder in (find_config_folder(), *extra_folders))
+    path = next(place for place in places if place.is_file())
     first = next(
-        line for line in path.read_text(encoding="utf-8").splitlines() if "@package" not in line
+        (line for line in path.read_text(encoding="utf-8").splitlines() if "@package" not in line),
+        "",
     )
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 

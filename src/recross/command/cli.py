@@ -28,7 +28,7 @@ results
   table      collate finished experiments:  recross table DIR... [--check against references]
   compare    rows of tables with each other:  recross compare DIR... --rows ROW...
 about
-  options    every group and what it offers
+  options    what every group offers, or one:  recross options reranker plugins=[my_package]
   contracts  what published checkpoints are asked, how they are read, and their published numbers
   doctor     what this machine has, and what is missing for which option
   cache      what the score cache holds; forget it; check it:  recross cache stats|clear|verify
@@ -131,11 +131,24 @@ def _compare(words: Sequence[str]) -> int:
 
 
 def _options(words: Sequence[str]) -> int:
-    argparse.ArgumentParser(prog="recross options").parse_args(words)
-    for group, names in list_options().items():
+    from recross.command.composition import find_extra_folders
+
+    parser = argparse.ArgumentParser(prog="recross options")
+    parser.add_argument("words", nargs="*", metavar="GROUP", help="or plugins=[my_package]")
+    parser.add_argument("--config-dir", "-cd", metavar="DIR", help="a folder of your own options")
+    asked = parser.parse_args(words)
+    if asked.config_dir and not Path(asked.config_dir).is_dir():
+        raise InputError(f"--config-dir must be a folder, got {asked.config_dir!r}")
+    plugins = [word for word in asked.words if word.startswith("plugins=")]
+    folders = tuple(find_extra_folders(plugins, asked.config_dir))
+    found = list_options(folders)
+    groups = [word for word in asked.words if word not in plugins] or list(found)
+    if unknown := [group for group in groups if group not in found]:
+        raise InputError(f"group must be one of {', '.join(found)}, got {unknown[0]!r}")
+    for group in groups:
         _say(group)
-        for name in names:
-            _say(f"  {name:<20} {read_summary(group, name)}")
+        for name in found[group]:
+            _say(f"  {name:<20} {read_summary(group, name, folders)}")
     return 0
 
 

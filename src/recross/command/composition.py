@@ -57,8 +57,8 @@ def parse_overrides(words: Sequence[str]) -> list[Override]:
         raise ConfigError([str(error).splitlines()[0]]) from None
 
 
-def add_option_folders(words: Sequence[str], extra_folder: str | None = None) -> list[str]:
-    """The overrides, and where Hydra finds options beside ours: a folder, and those of plug-ins.
+def find_extra_folders(words: Sequence[str], extra_folder: str | None = None) -> list[Path]:
+    """The folders of options beside ours: one that is given, and those of plug-ins.
 
     Raises:
         ConfigError: an override cannot be parsed, or a plug-in cannot be imported.
@@ -66,9 +66,19 @@ def add_option_folders(words: Sequence[str], extra_folder: str | None = None) ->
     given = {override.key_or_group: override for override in parse_overrides(words)}
     listed = given[PLUGINS].value() if PLUGINS in given else ()
     folders = [Path(extra_folder).resolve()] if extra_folder else []
-    folders += find_option_folders(find_plugins(listed))
+    return folders + find_option_folders(find_plugins(listed))
+
+
+def add_option_folders(words: Sequence[str], extra_folder: str | None = None) -> list[str]:
+    """The overrides, and where Hydra finds options beside ours: a folder, and those of plug-ins.
+
+    Raises:
+        ConfigError: as ``find_extra_folders`` does.
+    """
+    folders = find_extra_folders(words, extra_folder)
     if not folders:
         return list(words)
+    given = {override.key_or_group: override for override in parse_overrides(words)}
     before = given[SEARCH_PATH].value() if SEARCH_PATH in given else []
     searched = before if isinstance(before, list) else [before]
     places = dict.fromkeys([*map(str, searched), *(f"file://{folder}" for folder in folders)])

@@ -12,6 +12,7 @@ from recross.checkpoints.resolution import look_up_contract
 from recross.command.building import build
 from recross.command.catalogue import list_options
 from recross.command.composition import compose_values
+from recross.command.plugins import find_option_folders, find_plugins
 from recross.errors import InputError
 from recross.machine.hardware import Hardware
 from recross.rerankers.causal import CausalReranker
@@ -46,7 +47,8 @@ def load_reranker(
             contract does not fit the checkpoint.
     """
     name = str(name)
-    if not Path(name).is_dir() and name in list_options()["reranker"]:
+    options = list_options(tuple(find_option_folders(find_plugins())))["reranker"]
+    if not Path(name).is_dir() and name in options:
         found = reranker_option(name)
     else:
         found = _kind(name, contract)(name)
@@ -64,7 +66,7 @@ def load_reranker(
 
 
 def reranker_option(name: str) -> Reranker:
-    """Build a shipped option of the group ``reranker``."""
+    """Build an option of the group ``reranker``."""
     reranker: Reranker = build(compose_values("run", [f"reranker={name}"])["reranker"])
     return reranker
 
