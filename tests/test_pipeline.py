@@ -430,7 +430,7 @@ def test_a_server_that_is_not_there_is_one_message(base, tmp_path, capsys, caplo
     candidates.write_text("q0 Q0 d0 1 2.0 x\nq0 Q0 d9 2 1.0 x\n")
     words = [word for word in base if word.startswith(("collection", "output"))]
     words += ["reranker=listwise_endpoint", "reranker.generator.base_url=http://127.0.0.1:9"]
-    words += ["reranker.generator.model=m", "reranker.generator.max_retries=0"]
+    words += ["reranker.generator.model=m", "reranker.generator.patience.max_retries=0"]
     assert main(["rerank", *words, f"candidates={candidates}"]) == 1
     assert "http://127.0.0.1:9 gave no answer" in caplog.text
     assert "Traceback" not in caplog.text + capsys.readouterr().err

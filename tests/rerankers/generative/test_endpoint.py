@@ -34,9 +34,7 @@ def serve():
 def generator(tmp_path):
     def make(stub, **more):
         fast = {
-            "backoff_seconds": 0.001,
-            "max_retries": 3,
-            "timeout_seconds": 20,
+            "patience": Patience(timeout_seconds=20, max_retries=3, backoff_seconds=0.001),
             "store": tmp_path,
         }
         return EndpointGenerator(stub.url, "small/model", **{**fast, **more})
@@ -119,7 +117,9 @@ def test_a_request_that_takes_too_long_is_tried_again(serve, generator):
         return echo(request)
 
     stub = serve(answer)
-    found, cost = generator(stub, timeout_seconds=1).generate([ask(7)], 5)
+    found, cost = generator(
+        stub, patience=Patience(timeout_seconds=1, backoff_seconds=0.001)
+    ).generate([ask(7)], 5)
     assert found == ["answer 7"]
     assert cost.retries >= 1
 
@@ -209,7 +209,12 @@ def test_another_thing_asked_is_another_answer(serve, generator):
         (generator(other), ask(1), 5),
     ]:
         assert changed.generate([asked], length)[1].cache_misses == 1
-    assert generator(stub, max_concurrent=1, max_retries=9).generate([ask(1)], 5)[1].cache_hits == 1
+    assert (
+        generator(stub, max_concurrent=1, patience=Patience(max_retries=9))
+        .generate([ask(1)], 5)[1]
+        .cache_hits
+        == 1
+    )
 
 
 def test_the_same_thing_asked_twice_at_once_is_sent_once(serve, generator):
@@ -351,9 +356,7 @@ def test_only_what_was_asked_for_makes_a_generator_what_it_is(tmp_path):
         "http://127.0.0.1:1/v1",
         "m",
         api_key_variable="X",
-        timeout_seconds=1,
-        max_retries=0,
-        backoff_seconds=0,
+        patience=Patience(timeout_seconds=1, max_retries=0, backoff_seconds=0),
         max_concurrent=1,
         token_budget=5,
         reuse_answers=False,
@@ -373,15 +376,25 @@ def test_only_what_was_asked_for_makes_a_generator_what_it_is(tmp_path):
         ({"base_url": "https://host/v1?key=secret"}, "base_url must hold no user, password"),
         ({"max_concurrent": 0}, "max_concurrent must be at least 1, got 0"),
         ({"token_budget": 0}, "token_budget must be at least 1, got 0"),
-        ({"timeout_seconds": 0}, "timeout_seconds must be positive, got 0"),
-        ({"max_retries": -1}, "max_retries must not be negative, got -1"),
-        ({"backoff_seconds": -1}, "backoff_seconds must not be negative, got -1"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_asked(wrong, problem):
     with pytest.raises(InputError, match=problem) as caught:
         EndpointGenerator(**{"base_url": "http://127.0.0.1:1/v1", "model": "m", **wrong})
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong, problem",
+    [
+        ({"timeout_seconds": 0}, "timeout_seconds must be positive, got 0"),
+        ({"max_retries": -1}, "max_retries must not be negative, got -1"),
+        ({"backoff_seconds": -1}, "backoff_seconds must not be negative, got -1"),
+    ],
+)
+def test_patience_is_bounded(wrong, problem):
+    with pytest.raises(InputError, match=problem):
+        Patience(**wrong)
 
 
 def test_a_line_that_was_cut_off_is_passed_over_and_the_next_is_whole(tmp_path):

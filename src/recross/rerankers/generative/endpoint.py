@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from recross.errors import InputError
 from recross.inference.cache.score_cache import caches_are_off
 from recross.inference.progress import progress
-from recross.parts.bounds import Ge, Gt, checked
+from recross.parts.bounds import Ge, checked
 from recross.parts.identity import fingerprint, handed_over
 from recross.records import Cost, Json, JsonObject
 from recross.rerankers.generative.chat_server import ChatServer, EndpointError, Patience, Reply
@@ -89,9 +89,7 @@ class EndpointGenerator:
     length_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     extra_body: JsonObject = field(default_factory=dict)
     api_key_variable: str | None = field(default="OPENAI_API_KEY", compare=False)
-    timeout_seconds: Annotated[float, Gt(0)] = field(default=120.0, compare=False)
-    max_retries: Annotated[int, Ge(0)] = field(default=6, compare=False)
-    backoff_seconds: Annotated[float, Ge(0)] = field(default=1.0, compare=False)
+    patience: Patience = field(default=Patience(), compare=False)
     max_concurrent: Annotated[int, Ge(1)] = field(default=8, compare=False)
     token_budget: Annotated[int, Ge(1)] | None = field(default=None, compare=False)
     reuse_answers: bool = field(default=True, compare=False)
@@ -155,14 +153,10 @@ class EndpointGenerator:
         )
         return [answers[key].text for key in keys], cost
 
-    @property
-    def _patience(self) -> Patience:
-        return Patience(self.timeout_seconds, self.max_retries, self.backoff_seconds)
-
     @cached_property
     def _server(self) -> ChatServer:
         """Kept from call to call, as its connections take longer to open than a short answer."""
-        return ChatServer(self.base_url, self.api_key_variable, self._patience)
+        return ChatServer(self.base_url, self.api_key_variable, self.patience)
 
     @cached_property
     def _budget(self) -> TokenBudget:
