@@ -1,4 +1,4 @@
-"""``python -m recross``."""
+"""The console script for ``python -m recross``, where it is not on the path."""
 
 from recross.command.cli import main
 

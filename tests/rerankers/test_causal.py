@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -59,6 +61,17 @@ def test_a_linear_head_is_read_at_the_last_token(tmp_path):
     assert np.std(expected) > 0.01
     found = CausalReranker(str(folder), contract="rankllama").predict(PAIRS)
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_an_end_of_sequence_is_refused_where_the_tokenizer_has_none(tiny_llama, tmp_path):
+    AutoModelForCausalLM.from_pretrained(tiny_llama).save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llama, eos_token=None)
+    tokenizer.save_pretrained(tmp_path)
+    contract = PromptContract("ends", "{query} : {document}", "log_softmax", ("no", "yes"))
+    with pytest.raises(InputError, match="add_eos needs a tokenizer with an end of sequence"):
+        _ = CausalReranker(str(tmp_path), contract=contract).network
+    without = CausalReranker(str(tmp_path), contract=replace(contract, add_eos=False))
+    assert np.isfinite(without.predict(PAIRS)).all()
 
 
 def test_scores_do_not_change_with_batches_order_or_padding(tiny_llama):

@@ -28,7 +28,7 @@ class FastTokenizer(Protocol):
         """Fill nothing up from now on."""
 
     def encode_batch(self, texts: list[str], *, add_special_tokens: bool) -> list[Encoding]:
-        """Tokenise texts."""
+        """Tokenise texts; every one gives its tokens and where they stand in it."""
 
     def encode_batch_fast(self, texts: list[str], *, add_special_tokens: bool) -> list[Encoding]:
         """Tokenise texts; offsets are not to be read."""
@@ -38,7 +38,7 @@ class FastTokenizer(Protocol):
 
 
 class Tokenizer(Protocol):
-    """A tokenizer of transformers."""
+    """What is used of a tokenizer of transformers: special tokens, pieces, saving."""
 
     model_max_length: int
     cls_token_id: int

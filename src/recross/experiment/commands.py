@@ -28,7 +28,7 @@ class Command(Protocol):
 
     @property
     def place(self) -> Place:
-        """Where its files lie."""
+        """Where the files that the command writes lie."""
 
     @property
     def summary(self) -> str:
@@ -53,7 +53,7 @@ class CheckpointTraining(Combination):
 
     @property
     def summary(self) -> str:
-        """Where the checkpoint lies."""
+        """One line that says where the checkpoint lies."""
         return f"wrote {self.place.result}"
 
     def run(self) -> JsonObject:
@@ -89,7 +89,7 @@ class RunFileCommand(ABC):
 
     @property
     def summary(self) -> str:
-        """Where the run file lies."""
+        """One line that says where the run file lies."""
         return f"wrote {self.place.result}"
 
     def run(self) -> Path:

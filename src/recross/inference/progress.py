@@ -1,4 +1,4 @@
-"""The one progress bar."""
+"""The progress bar that all long work shows on a terminal, and nowhere else."""
 
 from __future__ import annotations
 

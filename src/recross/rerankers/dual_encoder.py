@@ -64,7 +64,7 @@ class DualEncoderNetwork(TextEncoder):
         return self._pairs.encode(queries, documents, items)
 
     def encode_texts(self, texts: Sequence[str]) -> Sequences:
-        """Each text's own sequence."""
+        """Turn each text, a query or a document, into a token sequence of its own."""
         return self._texts.encode(texts, [], [(number,) for number in range(len(texts))])
 
     def vectors(self, texts: PackedBatch) -> Tensor:

@@ -69,12 +69,12 @@ class LongDocuments(Trainable):
 
     @property
     def can_be_trained(self) -> bool:
-        """Whether the inner re-ranker can."""
+        """Whether the re-ranker that scores the passages can be trained."""
         return self.reranker.can_be_trained
 
     @property
     def network(self) -> Network:
-        """The inner re-ranker's network."""
+        """The network of the re-ranker that scores the passages."""
         return self._trainable.network
 
     def trained(self, folder: Path) -> Self:
