@@ -18,7 +18,7 @@ CONFIGURATIONS = {
     " training_data=triples training_data.path={triples} retriever=random depth=40",
     "passages": "reranker=maxp reranker@reranker.reranker=cross_encoder reranker.words=4"
     f" reranker.stride=2 reranker.reranker.checkpoint={{roberta}} {TRAIN} negatives=random"
-    " retriever=hybrid retriever.retrievers.1.checkpoint={sentences}",
+    " retriever=hybrid retriever.retrievers.biencoder.checkpoint={sentences}",
     "two_processes": f"{BERT} reranker.checkpoint={{bert}} {TRAIN} negatives=random"
     " hardware=ddp_cpu_x2",
     "bf16": f"{BERT} reranker.checkpoint={{bert}} {TRAIN} negatives=random hardware=cpu_bf16"

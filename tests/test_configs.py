@@ -17,6 +17,7 @@ from recross.errors import ConfigError
 from recross.parts.identity import is_handed_over
 from recross.report.references import find_reference_file, read_values
 from recross.rerankers.baselines import Oracle
+from recross.retrieval.random_order import RandomOrder
 
 GENERATED = "reranker.generator"
 GROUPS = [g for g in list_options() if g not in ("experiment", "row", "trained")]
@@ -386,6 +387,15 @@ def test_rules_of_a_nested_constructor_are_reported_with_its_path():
         build(stages(mono={"depth": 0}))
     with pytest.raises(ConfigError, match=r"^reranker: depths must not grow .* fast=5, accurate=2"):
         build(values("reranker=minilm_cascade", f"{STAGES}.fast.depth=5"))
+
+
+def test_a_member_of_the_fusion_is_overridden_or_exchanged_by_its_name():
+    member = "retriever.retrievers"
+    changes = [f"{member}.bm25.k1=1.2", f"{member}.biencoder.max_length=64"]
+    fused = build(values("retriever=hybrid", *changes)).retriever.retrievers
+    assert (fused["bm25"].k1, fused["bm25"].b, fused["biencoder"].max_length) == (1.2, 0.4, 64)
+    exchanged = values("retriever=hybrid", f"retriever@{member}.bm25=random")
+    assert build(exchanged).retriever.retrievers["bm25"] == RandomOrder()
 
 
 def test_stages_and_their_re_rankers_are_overrides_that_the_name_tells():

@@ -61,7 +61,8 @@ def test_a_config_cannot_give_what_the_session_hands_over():
 def test_an_experiment_hands_its_hardware_and_its_store_to_all_of_its_parts():
     words = ["retriever=hybrid", "negatives=biencoder", "hardware.threads=1", "output=there"]
     experiment = build(compose_values("run", words))
-    stores = {experiment.collection.store, *(p.store for p in experiment.retriever.retrievers)}
+    fused = experiment.retriever.retrievers.values()
+    stores = {experiment.collection.store, *(part.store for part in fused)}
     assert stores == {Path("there/store")}
     assert experiment.training_data.negatives.source.hardware.threads == 1
     assert experiment.reranker.cache is experiment.cache

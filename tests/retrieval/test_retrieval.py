@@ -200,8 +200,9 @@ def test_reciprocal_rank_fusion_by_hand():
 
 def test_fusion_needs_two_and_keeps_the_depth(collection):
     with pytest.raises(InputError, match="retrievers must hold at least two, got 1"):
-        ReciprocalRankFusion((RandomOrder(),))
-    fused = ReciprocalRankFusion((RandomOrder(0), RandomOrder(1))).retrieve(collection, ["q0"], 7)
+        ReciprocalRankFusion({"only": RandomOrder()})
+    both = ReciprocalRankFusion({"one": RandomOrder(0), "other": RandomOrder(1)})
+    fused = both.retrieve(collection, ["q0"], 7)
     assert len(fused.rankings["q0"]) == 7
 
 
@@ -254,7 +255,7 @@ def test_a_run_made_in_another_precision_is_another_run(tmp_path, collection, mo
 
     for precision in ("fp32", "bf16", "fp32", "bf16"):
         first = Recording(0, Hardware(precision=precision))
-        fused = ReciprocalRankFusion((first, RandomOrder(1)))
+        fused = ReciprocalRankFusion({"one": first, "other": RandomOrder(1)})
         retrieve_once(fused, collection, ["q0"], 5, Store(tmp_path))
     assert asked == ["fp32", "bf16"]
 
@@ -302,12 +303,12 @@ BM25_NAME = "BM25 k1=0.9 b=0.4"
         (RunFile(Path("a.trec")), "run file a.trec", False),
         (OfficialCandidates({"test": "some/dataset"}), "official", False),
         (
-            ReciprocalRankFusion((BM25(), BiEncoder("some/model"))),
+            ReciprocalRankFusion({"one": BM25(), "other": BiEncoder("some/model")}),
             f"fusion of {BM25_NAME} and BiEncoder some/model",
             True,
         ),
         (
-            ReciprocalRankFusion((BM25(), RunFile(Path("a.trec")))),
+            ReciprocalRankFusion({"one": BM25(), "other": RunFile(Path("a.trec"))}),
             f"fusion of {BM25_NAME} and run file a.trec",
             False,
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -16,9 +16,9 @@ from recross.runs import Run
 @dataclass(frozen=True)
 @checked
 class ReciprocalRankFusion(Retriever):
-    """Sum of ``1 / (k + rank)`` over retrievers (Cormack et al. 2009)."""
+    """Sum of ``1 / (k + rank)`` over retrievers by name (Cormack et al. 2009)."""
 
-    retrievers: tuple[Retriever, ...]
+    retrievers: Mapping[str, Retriever]
     k: Annotated[int, Ge(0)] = 60
 
     def __post_init__(self) -> None:
@@ -28,22 +28,23 @@ class ReciprocalRankFusion(Retriever):
     @property
     def candidates(self) -> str:
         """What a table calls its rankings."""
-        return f"fusion of {' and '.join(part.candidates for part in self.retrievers)}"
+        return f"fusion of {' and '.join(part.candidates for part in self.retrievers.values())}"
 
     @property
     def searches_collection(self) -> bool:
         """Whether all of its retrievers do."""
-        return all(part.searches_collection for part in self.retrievers)
+        return all(part.searches_collection for part in self.retrievers.values())
 
     @property
     def parameters(self) -> int | None:
         """How many parameters the networks of its retrievers have together."""
-        known = [size for part in self.retrievers if (size := part.parameters) is not None]
+        known = [size for part in self.retrievers.values() if (size := part.parameters) is not None]
         return sum(known) if known else None
 
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
         """Fuse the retrievers' best ``depth`` documents and keep the best ``depth``."""
-        runs = [retriever.retrieve(collection, query_ids, depth) for retriever in self.retrievers]
+        parts = self.retrievers.values()
+        runs = [part.retrieve(collection, query_ids, depth) for part in parts]
         return fuse(runs, self.k).cut(depth)
 
 
