@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
 from recross.checkpoints.loaded import ModelConfig
+
+
+class NetworkBatch(Protocol):
+    """What a network reads at once, on one device."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch on another device."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +45,13 @@ class PackedBatch:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def padded(self, filler: int) -> tuple[Tensor, Tensor, Tensor]:
+    def padded(self, filler: int, at_least: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens, segments and attention mask, each ``(B, L)``, for a network that pads.
 
         ``filler`` stands where a sequence has ended: the network's own padding token, since some
-        look for it to know where that was.
+        look for it to know where that was. ``L`` is the longest length, and ``at_least`` as said.
         """
-        longest = self.groups[0][1]
+        longest = max(self.groups[0][1], at_least)
         shape = (len(self), longest)
         rows = torch.repeat_interleave(
             torch.arange(len(self), device=self.tokens.device),

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from recross.collections.collection import Collection
+from recross.inference.batches import NetworkBatch
 from recross.inference.cache.identity import name_scorer
 from recross.inference.cache.kept_scores import KeptScores
 from recross.inference.items import Portion, Scores, TextItem, number_texts
-from recross.inference.network import Forward, Network
+from recross.inference.network import Network
 from recross.inference.progress import progress
 from recross.inference.runner import Runner
-from recross.inference.sequences import Sequences
+from recross.inference.sequences import Encoded
 from recross.inference.session import Session
 from recross.records import Cost
 from recross.runs import Run
+
+_Batch = TypeVar("_Batch", bound=NetworkBatch)
 
 ITEMS_AT_ONCE = 50_000
 """Items tokenised and sorted together; bounds memory, large enough for full batches."""
@@ -55,7 +60,7 @@ class Engine:
             for portion in self._portions(items):
                 start, batches = time.perf_counter(), 0
                 bar.update(len(portion.items) - len(portion.unknown))
-                for rows, values in runner.run(portion.sequences):
+                for rows, values in runner.run(portion.encoded):
                     scored = portion.unknown_items(rows)
                     _refuse_nan(values, scored)
                     kept.add(scored, values)
@@ -108,12 +113,12 @@ class Engine:
         scores = self._kept.read(distinct)
         unknown = np.flatnonzero(np.isnan(scores))
         texts = number_texts([distinct[number] for number in unknown])
-        sequences = self.network.encode(*texts)
+        encoded = self.network.encode(*texts)
         seconds = time.perf_counter() - start
-        return Portion(items, distinct, scores, unknown, sequences, seconds)
+        return Portion(items, distinct, scores, unknown, encoded, seconds)
 
     @cached_property
-    def _runner(self) -> Runner[Sequences, Scores]:
+    def _runner(self) -> Runner[Encoded[NetworkBatch], Scores]:
         return Runner(self.session.hardware, self.network, self._scoring_on_one_device)
 
     @cached_property
@@ -127,8 +132,10 @@ class Engine:
         return partial(_score_batch, network.inference(self.session), self.session.hardware.device)
 
 
-def _score_batch(forward: Forward, device: torch.device, sequences: Sequences) -> Scores:
-    scores: Scores = forward(sequences.on(device)).float().cpu().numpy()
+def _score_batch(
+    forward: Callable[[_Batch], Tensor], device: torch.device, items: Encoded[_Batch]
+) -> Scores:
+    scores: Scores = forward(items.on(device)).float().cpu().numpy()
     return scores
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recross.inference.sequences import Ints, Sequences, count_cuts
+from recross.inference.batches import NetworkBatch
+from recross.inference.sequences import Encoded, Ints, count_cuts
 from recross.inference.tokens import Item
 from recross.records import Cost
 
@@ -25,22 +26,22 @@ class Portion:
 
     For the items ``(q, a), (q, b), (q, a)``, of which ``(q, a)`` has the score 2 already:
     ``distinct`` are ``(q, a), (q, b)``, ``scores`` are ``2, NaN``, ``unknown`` is ``1``, and the
-    network gets the one sequence of ``(q, b)``.
+    network gets ``(q, b)`` alone.
     """
 
     items: Sequence[TextItem]
     distinct: Sequence[TextItem]
     scores: Scores  # (D,) of the distinct items, NaN where the network is asked
     unknown: Ints  # (U,) numbers of the distinct items that the network is asked
-    sequences: Sequences  # of the unknown ones
+    encoded: Encoded[NetworkBatch]  # the unknown ones
     tokenize_seconds: float
 
     def unknown_items(self, rows: Ints) -> list[TextItem]:
-        """The items of these sequences."""
+        """The items with these numbers among the unknown ones."""
         return [self.distinct[number] for number in self.unknown[rows]]
 
     def fill(self, rows: Ints, scores: Scores) -> None:
-        """Take the scores of these sequences."""
+        """Take the scores of the unknown items with these numbers."""
         self.scores[self.unknown[rows]] = scores
 
     def scores_in_order(self) -> Scores:
@@ -52,9 +53,9 @@ class Portion:
     def cost(self, batches: int, seconds: float, cache_is_on: bool) -> Cost:
         """Return what scoring these items cost."""
         computed = len(self.unknown)
-        return count_cuts(self.sequences.lost) + Cost(
+        return count_cuts(self.encoded.lost) + Cost(
             pairs=len(self.items),
-            tokens=int(self.sequences.offsets[-1]),
+            tokens=int(self.encoded.lengths.sum()),
             forward_passes=computed,
             batches=batches,
             tokenize_seconds=self.tokenize_seconds,

@@ -1,7 +1,7 @@
 """What a network is: a model with its tokenizer and contract, that scores, learns and is saved.
 
 There are two kinds. A ``PairScorer`` reads a query together with its document, or with two of them;
-a ``TextEncoder`` turns every text into vectors of its own.
+a ``TextEncoder`` (``text_encoder.py``) turns every text into vectors of its own.
 """
 
 from __future__ import annotations
@@ -9,21 +9,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Generic
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from recross.checkpoints.contracts import Contract, check_precision
 from recross.checkpoints.loaded import Model, Tokenizer
 from recross.checkpoints.resolution import save_contract
 from recross.errors import InputError
-from recross.inference.batches import PackedBatch
+from recross.inference.batches import NetworkBatch, PackedBatch
 from recross.inference.encoders.affine import LiveAffine, MakeAffine, freeze_affine
 from recross.inference.encoders.encoder import Encoder, EncoderForward
 from recross.inference.preparation import Preparation, merge, prepare
 from recross.inference.read_outs import ReadOut
-from recross.inference.sequences import Sequences
+from recross.inference.sequences import Encoded
 from recross.inference.session import Session
 from recross.inference.tokens import Item
 from recross.machine.hardware import Hardware
@@ -31,10 +32,13 @@ from recross.machine.hardware import Hardware
 Forward = Callable[[PackedBatch], Tensor]
 """Scores a batch, ``(B,)``, in its order."""
 
+_Batch = TypeVar("_Batch", bound=NetworkBatch, default=Any)
 
-class Network(nn.Module, ABC):
+
+class Network(nn.Module, ABC, Generic[_Batch]):
     """A model of transformers with its tokenizer, its contract and its encoder family.
 
+    It is generic over what its forward reads at once: what ``encode`` returns becomes such batches.
     ``limits`` are the tokens that a sequence may have, by the names that contracts give them.
     ``first_only``: of the encoder's output only first tokens are read.
     """
@@ -105,22 +109,22 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
-    ) -> Sequences:
+    ) -> Encoded[_Batch]:
         """Turn items of (query number, document number or numbers) into token sequences."""
 
     @abstractmethod
-    def forward(self, batch: PackedBatch) -> Tensor:
+    def forward(self, batch: _Batch) -> Tensor:
         """Scores to train on, ``(B,)``."""
 
     @abstractmethod
-    def answers(self, batch: PackedBatch) -> Tensor:
+    def answers(self, batch: _Batch) -> Tensor:
         """Logits of the answers to train on, the most relevant last, ``(B, C)``."""
 
     @abstractmethod
-    def frozen_scorer(self, session: Session) -> Forward:
+    def frozen_scorer(self, session: Session) -> Callable[[_Batch], Tensor]:
         """Return a fast scorer; precision and back-end are allowed, and the weights in place."""
 
-    def inference(self, session: Session) -> Forward:
+    def inference(self, session: Session) -> Callable[[_Batch], Tensor]:
         """Return a fast scorer of the weights as they are now, on the current device.
 
         Raises:
@@ -186,7 +190,7 @@ class Network(nn.Module, ABC):
         self.tokenizer.save_pretrained(folder)
 
 
-class PairScorer(Network):
+class PairScorer(Network[PackedBatch]):
     """Reads the texts of an item together; ``read_out`` says how its answers' logits are read."""
 
     read_out: ReadOut
@@ -204,22 +208,3 @@ class PairScorer(Network):
         answers = self.frozen_answers(session)
         read = self.read_out.learn if self.contract.compares else self.read_out.score
         return lambda batch: read(answers(batch).float())
-
-
-class TextEncoder(Network):
-    """Turns every text into vectors of its own; a pair's score comes from two texts' vectors."""
-
-    scale: float = 1.0
-    """What training multiplies scores by."""
-
-    @abstractmethod
-    def encode_texts(self, texts: Sequence[str]) -> Sequences:
-        """Turn each text into a token sequence."""
-
-    @abstractmethod
-    def vectors(self, texts: PackedBatch) -> Tensor:
-        """Unit vectors to train on, ``(B, D)``, or ``(T, D)`` where every token has its own."""
-
-    def answers(self, batch: PackedBatch) -> Tensor:
-        """A text encoder has a score and no answers: ``(B, 1)``."""
-        return self(batch)[:, None]  # type: ignore[no-any-return]

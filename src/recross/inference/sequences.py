@@ -5,15 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from recross.inference.batches import PackedBatch
+from recross.inference.batches import NetworkBatch, PackedBatch
 from recross.records import Cost
 
 Ints = npt.NDArray[np.int64]
+_Read = TypeVar("_Read", bound=NetworkBatch, covariant=True)
+
+
+class Encoded(Protocol[_Read]):
+    """Items as tokens, of which any can be taken and read by a network as one batch."""
+
+    @property
+    def lengths(self) -> Ints:
+        """What each item counts for in a batch, in tokens, ``(B,)``."""
+
+    @property
+    def lost(self) -> Ints:
+        """Tokens that were cut from each text of each item, the query's first, ``(B, texts)``."""
+
+    def take(self, which: Ints) -> Self:
+        """These items, in this order."""
+
+    def on(self, device: torch.device) -> _Read:
+        """These items, already sorted longest first, as a batch on a device."""
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,14 @@ from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import LateInteractionContract
 from recross.checkpoints.resolution import resolve_contract
 from recross.collections.collection import Collection
+from recross.inference.network import Forward
 from recross.inference.progress import progress
 from recross.inference.runner import Runner
-from recross.inference.sequences import Ints, Sequences, count_cuts
+from recross.inference.sequences import Sequences, count_cuts
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.records import Cost
-from recross.rerankers.late_interaction.network import Encode, LateInteractionNetwork
+from recross.rerankers.late_interaction.network import LateInteractionNetwork
 from recross.rerankers.late_interaction.token_vectors import Floats, Storage, TokenVectors
 from recross.rerankers.reranker import NetworkReranker
 from recross.runs import Run
@@ -107,14 +108,14 @@ class LateInteraction(NetworkReranker):
         cuts = Cost()
         scores: dict[str, dict[str, float]] = {}
         for number, query_id in enumerate(query_ids):
-            vectors = self._query(asked.tokens[number], int(asked.own[number]))
+            vectors = self._query(asked.take([number]))
             own = candidates.doc_ids(query_id)
             scores[query_id] = dict(zip(own, stored.max_sim(vectors, own).tolist(), strict=True))
             lost = stored.lost(own)
-            cuts += count_cuts(np.column_stack([np.full_like(lost, asked.lost[number]), lost]))
+            cuts += count_cuts(np.column_stack([np.full_like(lost, asked.lost[number, 0]), lost]))
         cost = cuts + Cost(
             pairs=sum(map(len, scores.values())),
-            tokens=asked.tokens.size,
+            tokens=len(asked) * self.network.query_length,
             forward_passes=len(query_ids),
             batches=len(query_ids),
             total_seconds=time.perf_counter() - start,
@@ -145,11 +146,9 @@ class LateInteraction(NetworkReranker):
     def _known(self) -> dict[str, TokenVectors]:
         return {}
 
-    def _query(self, tokens: Ints, size: int) -> Floats:
-        device = self.hardware.device
-        own = torch.arange(len(tokens), device=device) < size
+    def _query(self, query: Sequences) -> Floats:
         with torch.inference_mode():
-            found = self.network.query_vectors(torch.from_numpy(tokens).to(device)[None], own[None])
+            found = self.network.query_vectors(query.on(self.hardware.device))
         vectors: Floats = found[0].float().cpu().numpy()
         return vectors
 
@@ -180,15 +179,16 @@ def encode_documents(
 def _encoding_on_one_device(
     network: LateInteractionNetwork, hardware: Hardware
 ) -> partial[list[Floats]]:
-    return partial(_encode_batch, network, network.document_encoder(hardware), hardware.device)
+    encode = network.document_encoder(hardware)
+    return partial(_encode_batch, network, encode, hardware.device)
 
 
 def _encode_batch(
-    network: LateInteractionNetwork, encode: Encode, device: torch.device, documents: Sequences
+    network: LateInteractionNetwork, encode: Forward, device: torch.device, documents: Sequences
 ) -> list[Floats]:
     """The vectors of each document of a batch, without those of tokens that are skipped."""
     batch = documents.on(device)
-    vectors = network.document_vectors(batch, encode).float().cpu().numpy()
+    vectors = encode(batch).float().cpu().numpy()
     is_kept = network.is_kept(batch.tokens).cpu().numpy()
     spans = [slice(*ends) for ends in pairwise(documents.offsets.tolist())]
     return [vectors[span][is_kept[span]] for span in spans]

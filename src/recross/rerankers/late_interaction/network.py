@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -16,31 +16,19 @@ from recross.checkpoints.loaded import Model, Tokenizer
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.attention import by_group
+from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import encoder_of
 from recross.inference.encoders.padded import recompute_activations
-from recross.inference.network import Forward, Network
+from recross.inference.network import Forward
+from recross.inference.paired_texts import PairedBatch
 from recross.inference.preparation import Preparation
-from recross.inference.sequences import Ints, Sequences, lay_out_spans
-from recross.inference.session import Session
-from recross.inference.tokens import Item, tokenize
+from recross.inference.sequences import Sequences
+from recross.inference.text_encoder import TextEncoder
+from recross.inference.tokens import tokenize
 from recross.machine.hardware import Hardware
 
-OWN, FILLER, DOCUMENT = 0, 1, 2
-"""What a token of a joint sequence is: the query's own, a mask that fills it up, the document's."""
 
-Encode = Callable[[PackedBatch], Tensor]
-"""Output vectors of every token of documents, ``(T, D)``."""
-
-
-class QueryTokens(NamedTuple):
-    """Queries as tokens, filled up with masks."""
-
-    tokens: Ints  # (Q, query_length)
-    own: Ints  # (Q,) how many are not masks
-    lost: Ints  # (Q,) how many were cut
-
-
-class LateInteractionNetwork(Network):
+class LateInteractionNetwork(TextEncoder):
     """A BERT with a linear layer on every token, its tokenizer and its contract."""
 
     contract: LateInteractionContract
@@ -63,55 +51,18 @@ class LateInteractionNetwork(Network):
         self._document_marker = _token(tokenizer, contract.document_marker)
         self._skipped = _punctuation(tokenizer) if contract.skip_punctuation else []
 
-    def encode(
-        self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
-    ) -> Sequences:
-        """Joint sequences: ``query_length`` tokens of the query, then those of the document."""
-        size = self.contract.query_length
-        asked = self.query_tokens(queries)
-        texts = self.document_tokens(documents)
-        numbers = np.array(items, dtype=np.int64).reshape(-1, 2)
-        lengths = texts.lengths[numbers[:, 1]]
-        begins = np.stack(
-            [numbers[:, 0] * size, asked.tokens.size + texts.offsets[numbers[:, 1]]], axis=1
-        )
-        counts = np.stack([np.full_like(lengths, size), lengths], axis=1)
-        at, _ = lay_out_spans(begins.ravel(), counts.ravel())
-        filler = np.arange(size) >= asked.own[:, None]
-        kinds = np.concatenate(
-            [np.where(filler, FILLER, OWN).ravel(), np.full(len(texts.tokens), DOCUMENT)]
-        )
-        pool = np.concatenate([asked.tokens.ravel(), texts.tokens])
-        return Sequences(
-            tokens=pool[at],
-            segments=kinds[at],
-            offsets=np.concatenate([[0], counts.sum(axis=1).cumsum()]).astype(np.int64),
-            lost=np.column_stack([asked.lost[numbers[:, 0]], texts.lost[numbers[:, 1], 0]]),
-        )
+    @property
+    def query_length(self) -> int:
+        """How many tokens every query has, with the masks that fill it up."""
+        return self.contract.query_length
 
-    def query_tokens(self, queries: Sequence[str]) -> QueryTokens:
-        """Tokens of each query with its marker, cut to ``query_length`` or filled up with masks."""
-        special = self.tokenizer
-        size = self.contract.query_length
-        rows, own, lost = [], [], []
-        for ids in tokenize(special, queries):
-            kept = ids[: size - 3]
-            row = [special.cls_token_id, self._query_marker, *kept, special.sep_token_id]
-            own.append(len(row))
-            lost.append(len(ids) - len(kept))
-            rows.append(row + [special.mask_token_id] * (size - len(row)))
-        tokens = np.array(rows, dtype=np.int64).reshape(len(rows), size)
-        return QueryTokens(tokens, np.array(own, dtype=np.int64), np.array(lost, dtype=np.int64))
+    def query_tokens(self, queries: Sequence[str]) -> Sequences:
+        """Tokens of each query with its marker, cut to ``query_length``."""
+        return self._mark(queries, self._query_marker, self.contract.query_length)
 
     def document_tokens(self, documents: Sequence[str]) -> Sequences:
         """Tokens of each document with its marker, cut to ``document_length``."""
-        special = self.tokenizer
-        before = [special.cls_token_id, self._document_marker]
-        room = self.contract.document_length - 3
-        texts = tokenize(special, documents)
-        rows = [[*before, *ids[:room], special.sep_token_id] for ids in texts]
-        lost = np.array([[max(len(ids) - room, 0)] for ids in texts], np.int64).reshape(-1, 1)
-        return Sequences.of(rows, lost)
+        return self._mark(documents, self._document_marker, self.contract.document_length)
 
     def prepare_training(self, settings: Preparation) -> None:
         """Set dropout, freeze and add what ``settings`` say; queries have their own forward."""
@@ -119,76 +70,65 @@ class LateInteractionNetwork(Network):
         if settings.gradient_checkpointing:
             recompute_activations(self.model)
 
-    def forward(self, batch: PackedBatch) -> Tensor:
-        """Scores to train on, ``(B,)``."""
-        return self._score(batch, lambda documents: self.live.states(documents, self.dropout))
-
-    def answers(self, batch: PackedBatch) -> Tensor:
-        """MaxSim has a score and no answers: ``(B, 1)``."""
-        return self(batch)[:, None]  # type: ignore[no-any-return]
-
-    def frozen_scorer(self, session: Session) -> Forward:
-        """Return a fast scorer by MaxSim."""
-        encode = self.frozen(session.hardware).states
-        return lambda batch: self._score(batch, encode)
-
-    def document_encoder(self, hardware: Hardware) -> Encode:
-        """Return a fast encoder of documents with the weights as they are now."""
+    def document_encoder(self, hardware: Hardware) -> Forward:
+        """Return a fast function to vectors of documents, with the weights as they are now."""
         self.check(hardware)
         self.to(hardware.device)
-        return self.frozen(hardware).states
+        forward = self.frozen(hardware)
+        return lambda documents: self.document_vectors(documents, forward)
 
-    def document_vectors(self, documents: PackedBatch, encode: Encode) -> Tensor:
-        """Unit vectors of every token, ``(T, dimension)``."""
-        return F.normalize(self.model.linear(encode(documents).float()), dim=-1)
+    def query_vectors(
+        self, queries: PackedBatch, forward: EncoderForward | None = None, dropout: float = 0.0
+    ) -> Tensor:
+        """Unit vectors ``(Q, query_length, dimension)``; masks are vectors too.
 
-    def query_vectors(self, tokens: Tensor, own: Tensor) -> Tensor:
-        """Unit vectors ``(Q, query_length, dimension)``; masks are vectors too."""
+        They come from the model's own forward, where masks may be seen or not, and its own dropout.
+        """
+        filler = self.tokenizer.mask_token_id
+        tokens, _, own = queries.padded(filler, at_least=self.contract.query_length)
         seen = torch.ones_like(own) if self.contract.attends_to_masks else own
-        found = self.model.bert(input_ids=tokens, attention_mask=seen.long()).last_hidden_state
+        found = self.model.bert(input_ids=tokens, attention_mask=seen).last_hidden_state
         return F.normalize(self.model.linear(found), dim=-1)
+
+    def document_vectors(
+        self, documents: PackedBatch, forward: EncoderForward, dropout: float = 0.0
+    ) -> Tensor:
+        """Unit vectors of every token, ``(T, dimension)``."""
+        states = forward.states(documents, dropout)
+        return F.normalize(self.model.linear(states.float()), dim=-1)
 
     def is_kept(self, tokens: Tensor) -> Tensor:
         """Which document tokens take part, ``(T,)``."""
         return ~torch.isin(tokens, torch.tensor(self._skipped, device=tokens.device))
 
-    def _score(self, batch: PackedBatch, encode: Encode) -> Tensor:
-        size = self.contract.query_length
-        head = batch.starts[:, None] + torch.arange(size, device=batch.starts.device)
-        asked, which = torch.unique(batch.tokens[head], dim=0, return_inverse=True)
-        own = torch.zeros_like(asked, dtype=torch.bool)
-        own[which] = batch.segments[head] == OWN
-        queries = self.query_vectors(asked, own)  # (U, query_length, dimension)
-        documents = _documents(batch, size)
-        vectors = self.document_vectors(documents, encode)
-        kept = self.is_kept(documents.tokens)
-        scores = []
-        counts = [count for count, _ in documents.groups]
+    def similarities(self, queries: Tensor, documents: Tensor, batch: PairedBatch) -> Tensor:
+        """MaxSim of a batch's pairs, ``(B,)``: one product for all documents of a length."""
+        groups, sizes = batch.documents.groups, batch.group_sizes
+        kept = self.is_kept(batch.documents.tokens)
+        order = torch.argsort(batch.document_rows, stable=True)
         grouped = zip(
-            torch.split(queries[which], counts),
-            by_group(vectors, documents.groups),
-            by_group(kept[:, None], documents.groups),
-            strict=True,
+            torch.split(queries[batch.query_rows[order]], sizes),
+            torch.split(batch.document_rows[order], sizes),
+            by_group(documents, groups),
+            by_group(kept[:, None], groups),
+            accumulate((count for count, _ in groups), initial=0),
+            strict=False,
         )
-        for query, document, is_kept in grouped:
-            similar = torch.einsum("nqk,nlk->nql", query, document)
-            similar = similar.masked_fill(~is_kept.transpose(1, 2), float("-inf"))
+        scores = []
+        for query, rows, document, is_kept, first in grouped:
+            places = rows - first
+            similar = torch.einsum("nqk,nlk->nql", query, document[places])
+            similar = similar.masked_fill(~is_kept[places].transpose(1, 2), float("-inf"))
             scores.append(similar.amax(dim=-1).sum(dim=-1))
-        return torch.cat(scores)
+        return torch.cat(scores)[torch.argsort(order)]
 
-
-def _documents(batch: PackedBatch, size: int) -> PackedBatch:
-    """The document part of joint sequences."""
-    is_document = batch.segments == DOCUMENT
-    lengths = [(count, length - size) for count, length in batch.groups]
-    starts = batch.starts - size * torch.arange(len(batch), device=batch.starts.device)
-    return PackedBatch(
-        tokens=batch.tokens[is_document],
-        segments=torch.zeros_like(batch.segments[is_document]),
-        positions=batch.positions[is_document] - size,
-        starts=starts,
-        groups=lengths,
-    )
+    def _mark(self, texts: Sequence[str], marker: int, limit: int) -> Sequences:
+        """``[CLS] marker text [SEP]``, at most ``limit`` tokens of each."""
+        special, room = self.tokenizer, limit - 3
+        found = tokenize(special, texts)
+        rows = [[special.cls_token_id, marker, *ids[:room], special.sep_token_id] for ids in found]
+        lost = [max(len(ids) - room, 0) for ids in found]
+        return Sequences.of(rows, np.array(lost, dtype=np.int64).reshape(-1, 1))
 
 
 def _token(tokenizer: Tokenizer, token: str) -> int:

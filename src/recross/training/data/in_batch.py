@@ -13,8 +13,9 @@ from torch import Tensor
 
 from recross.collections.collection import Collection
 from recross.inference.batches import PackedBatch
-from recross.inference.network import Network, TextEncoder
+from recross.inference.network import Network
 from recross.inference.sequences import Ints, token_budget
+from recross.inference.text_encoder import SingleVectorEncoder
 from recross.negatives.copies import fold_text
 from recross.records import TrainingGroup
 from recross.training.losses.loss import ABSENT
@@ -66,7 +67,7 @@ class StepTexts:
 def gather_texts(
     groups: Sequence[TrainingGroup],
     collection: Collection,
-    network: TextEncoder,
+    network: SingleVectorEncoder,
     budget: int,
     *,
     relevant: Relevant,
@@ -80,7 +81,7 @@ def gather_texts(
     queries = {group.query_id: None for group in groups}
     documents = {doc_id: None for group in groups for doc_id in group.doc_ids}
     texts = [collection.queries[q] for q in queries] + [collection.documents[d] for d in documents]
-    sequences = network.encode_texts(texts)
+    sequences = network.text_tokens(texts)
     limit = max(min(budget, int(sequences.offsets[-1]) // least_chunks), 1)
     chunks = [
         (which, sequences.take(which).on(torch.device("cpu")))
@@ -119,6 +120,6 @@ def find_relevant(groups: Iterable[TrainingGroup]) -> Relevant:
     return relevant
 
 
-def learns_across(network: Network) -> TypeGuard[TextEncoder]:
-    """Whether a network encodes texts apart, and its queries learn from all documents of a step."""
-    return isinstance(network, TextEncoder) and network.in_batch_negatives
+def learns_across(network: Network) -> TypeGuard[SingleVectorEncoder]:
+    """Whether texts have a vector each, and queries learn from all documents of a step."""
+    return isinstance(network, SingleVectorEncoder) and network.in_batch_negatives

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from recross.collections.collection import Collection
-from recross.inference.batches import PackedBatch
+from recross.inference.batches import NetworkBatch
 from recross.inference.network import Network
-from recross.inference.sequences import Ints, Sequences, by_length
+from recross.inference.sequences import Encoded, Ints, by_length
 from recross.records import TrainingGroup
 from recross.training.losses.loss import ABSENT
 
@@ -26,7 +26,8 @@ class MicroBatch:
     is this micro-batch's part of the step's groups, so that losses add up to the step's mean.
     """
 
-    batch: PackedBatch
+    batch: NetworkBatch
+    tokens: int
     places: Tensor
     labels: Tensor  # (Q, N), ABSENT where a list is shorter; N counts what is scored once
     teacher_scores: Tensor  # (Q, N), ABSENT where a list is shorter or has no teacher
@@ -37,6 +38,7 @@ class MicroBatch:
         """The same micro-batch on another device."""
         return MicroBatch(
             self.batch.to(device),
+            self.tokens,
             self.places.to(device),
             self.labels.to(device),
             self.teacher_scores.to(device),
@@ -55,16 +57,16 @@ def micro_batches(
 ) -> Iterator[MicroBatch]:
     """Pack groups, in order, into micro-batches of at most ``budget`` tokens, each group whole.
 
-    Groups of 3, 2 and 4 items: ``ends`` are 0, 3, 5, 9, so that the second group is sequences 3
+    Groups of 3, 2 and 4 items: ``ends`` are 0, 3, 5, 9, so that the second group is items 3
     and 4. Where they have 60, 50 and 90 tokens and the budget is 120, the first two groups are one
-    micro-batch, of sequences 0 to 4 and two thirds of the step, and the third group is the other.
+    micro-batch, of items 0 to 4 and two thirds of the step, and the third group is the other.
     """
     lists = [_list_items(group, network.documents_per_item) for group in groups]
-    sequences = _encode(groups, lists, collection, network)
+    encoded = _encode(groups, lists, collection, network)
     ends = np.cumsum([0, *(len(listed.items) for listed in lists)])
-    tokens = np.diff(sequences.offsets[ends])
+    tokens = np.diff(np.cumsum([0, *encoded.lengths])[ends])
     for first, last in _divide(tokens.tolist(), budget):
-        batch = sequences.take(np.arange(ends[first], ends[last]))
+        batch = encoded.take(np.arange(ends[first], ends[last]))
         yield _micro_batch(lists[first:last], batch, (last - first) / len(groups))
 
 
@@ -108,7 +110,7 @@ def _encode(
     lists: Sequence[_Items],
     collection: Collection,
     network: Network,
-) -> Sequences:
+) -> Encoded[NetworkBatch]:
     query_ids = list(dict.fromkeys(group.query_id for group in groups))
     doc_ids = list(dict.fromkeys(doc_id for group in groups for doc_id in group.doc_ids))
     query_number = {query_id: number for number, query_id in enumerate(query_ids)}
@@ -135,17 +137,19 @@ def _divide(tokens: Sequence[int], budget: int) -> Iterator[tuple[int, int]]:
     yield first, len(tokens)
 
 
-def _micro_batch(lists: Sequence[_Items], sequences: Sequences, share: float) -> MicroBatch:
-    """Sort the sequences of whole groups by length, and say where in the lists each one belongs.
+def _micro_batch(
+    lists: Sequence[_Items], encoded: Encoded[NetworkBatch], share: float
+) -> MicroBatch:
+    """Sort the items of whole groups by length, and say where in the lists each one belongs.
 
     Lists of 3 and 2 items are rows of the longest, 3: flattened, the first takes places 0, 1, 2,
-    the second 3, 4, and place 5 stays empty. Were the fourth sequence the longest and sorted to the
+    the second 3, 4, and place 5 stays empty. Were the fourth item the longest and sorted to the
     front, the first of ``places`` would be 3.
     """
     sizes = [len(listed.items) for listed in lists]
     longest = max(sizes)
     places: Ints = np.concatenate([row * longest + np.arange(n) for row, n in enumerate(sizes)])
-    order = by_length(sequences.lengths)
+    order = by_length(encoded.lengths)
 
     def fill(values: Sequence[Sequence[float]], empty: float) -> Tensor:
         flat = np.full(len(lists) * longest, empty, dtype=np.float32)
@@ -153,7 +157,8 @@ def _micro_batch(lists: Sequence[_Items], sequences: Sequences, share: float) ->
         return torch.from_numpy(flat).view(len(lists), longest)
 
     return MicroBatch(
-        batch=sequences.take(order).on(torch.device("cpu")),
+        batch=encoded.take(order).on(torch.device("cpu")),
+        tokens=int(encoded.lengths.sum()),
         places=torch.from_numpy(places[order]),
         labels=fill([listed.labels for listed in lists], ABSENT),
         teacher_scores=fill([listed.teacher_scores for listed in lists], ABSENT),

@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from recross.inference.network import TextEncoder
+from recross.inference.text_encoder import SingleVectorEncoder
 from recross.training.data.in_batch import StepTexts
 from recross.training.steps.step import Learned, Learner, Step
 
@@ -62,6 +62,6 @@ def encode_chunk(learner: Learner, texts: StepTexts, number: int) -> Tensor:
     return text_encoder(learner).vectors(batch.to(learner.processes.device)).float()
 
 
-def text_encoder(learner: Learner) -> TextEncoder:
+def text_encoder(learner: Learner) -> SingleVectorEncoder:
     """The network of such steps: no other learns across groups."""
-    return cast(TextEncoder, learner.network)
+    return cast(SingleVectorEncoder, learner.network)

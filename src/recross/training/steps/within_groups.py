@@ -28,9 +28,8 @@ class WithinGroups(Step):
             loss = learner.loss.of(scores, micro.labels, micro.teacher_scores) * micro.share
             learner.add_gradients(loss, is_last=number == len(self.micro_batches))
             total += loss.detach()
-        batches = [micro.batch for micro in self.micro_batches]
-        pairs = sum(len(batch) for batch in batches)
-        return Learned(total, pairs, sum(len(batch.tokens) for batch in batches))
+        pairs = sum(len(micro.places) for micro in self.micro_batches)
+        return Learned(total, pairs, sum(micro.tokens for micro in self.micro_batches))
 
 
 def score_lists(learner: Learner, micro: MicroBatch) -> Tensor:
