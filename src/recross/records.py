@@ -43,8 +43,11 @@ class TrainingGroup:
     first_stage_scores: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("labels", "teacher_scores", "first_stage_scores"):
-            values = getattr(self, name)
+        for name, values in (
+            ("labels", self.labels),
+            ("teacher_scores", self.teacher_scores),
+            ("first_stage_scores", self.first_stage_scores),
+        ):
             if values is not None and len(values) != len(self.doc_ids):
                 raise InputError(
                     f"{name} must hold one value per document ({len(self.doc_ids)}),"

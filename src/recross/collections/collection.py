@@ -67,8 +67,11 @@ class Collection:
 
     def relevant_grade(self, split: str) -> int:
         """The smallest grade that counts as relevant in a split."""
-        grade = self.relevant_from
-        return grade if isinstance(grade, int) else grade.get(split, 1)
+        match self.relevant_from:
+            case int(grade):
+                return grade
+            case by_split:
+                return by_split.get(split, 1)
 
     def relevant(self, split: str, query_id: str) -> frozenset[str]:
         """Relevant documents of one query."""

@@ -208,7 +208,12 @@ def _interpolation(outcome: Outcome, judged: Judged) -> JsonObject | None:
 def _latency(latency: Latency | None) -> dict[str, float] | None:
     if latency is None:
         return None
-    return {name: getattr(latency, name) for name in ("p50", "p95", "tokenize", "forward")}
+    return {
+        "p50": latency.p50,
+        "p95": latency.p95,
+        "tokenize": latency.tokenize,
+        "forward": latency.forward,
+    }
 
 
 def _truncation(cost: Cost) -> dict[str, float]:

@@ -74,6 +74,11 @@ def find_padding_token(config: ModelConfig) -> int | None:
     return token
 
 
+def reads_segments(config: ModelConfig) -> bool:
+    """Whether a model tells the segments of a sequence apart."""
+    return int(getattr(config, "type_vocab_size", 0)) > 1
+
+
 def find_masked_filler(config: ModelConfig) -> int:
     """What to pad with where the attention mask alone says what is read: any token will do."""
     return find_padding_token(config) or 0

@@ -10,6 +10,7 @@ from torch import nn
 
 from recross.checkpoints.loaded import Model
 from recross.errors import InputError
+from recross.inference.encoders.affine import is_added_to
 from recross.inference.encoders.encoder import Encoder
 
 
@@ -48,7 +49,7 @@ def prepare(model: Model, encoder: Encoder, heads: Sequence[str], settings: Prep
 def merge(model: Model) -> None:
     """Add low-rank additions to the weights they belong to, and remove them."""
     for name, module in list(model.named_modules()):
-        if hasattr(module, "get_delta_weight"):
+        if is_added_to(module):
             module.merge()
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, module.get_base_layer())

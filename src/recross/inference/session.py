@@ -41,10 +41,11 @@ class Session:
         """
         return rebuild(part, self._hand_over)
 
-    def settle(self, owner: object, names: Iterable[str]) -> None:
+    def settle(self, owner: DataclassInstance, names: Iterable[str]) -> None:
         """Hand over to the parts that a frozen owner has just been made of."""
+        held = read_field_values(owner)
         for name in names:
-            object.__setattr__(owner, name, self.over(getattr(owner, name)))
+            object.__setattr__(owner, name, self.over(held[name]))
 
     def _hand_over(self, part: DataclassInstance) -> DataclassInstance:
         session, held = read_field_values(self), read_field_values(part)

@@ -49,15 +49,16 @@ def find_problems(hint: Hint, value: object) -> Iterator[tuple[str, str]]:
     True and false are no numbers, and numbers are finite.
     """
     kinds = set(list_kinds(hint))
-    if isinstance(value, bool) and bool not in kinds and kinds & {int, float}:
-        yield "", f"must be {say_kinds(hint)}, got {value!r}"
-    elif isinstance(value, float) and float in kinds and not math.isfinite(value):
-        yield "", f"must be a finite number, got {value!r}"
-    else:
-        try:
-            make_adapter(hint).validate_python(value)
-        except ValidationError as error:
-            yield from _say(error, hint, value)
+    match value:
+        case bool() if bool not in kinds and kinds & {int, float}:
+            yield "", f"must be {say_kinds(hint)}, got {value!r}"
+        case float() if float in kinds and not math.isfinite(value):
+            yield "", f"must be a finite number, got {value!r}"
+        case _:
+            try:
+                make_adapter(hint).validate_python(value)
+            except ValidationError as error:
+                yield from _say(error, hint, value)
 
 
 def _say(error: ValidationError, hint: Hint, value: object) -> Iterator[tuple[str, str]]:

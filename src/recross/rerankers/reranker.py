@@ -160,10 +160,11 @@ class NetworkReranker(Trainable):
 
     def check(self) -> None:
         """Load the network, or what it will be made from."""
-        if isinstance(self.checkpoint, UnmadeCheckpoint):
-            self.checkpoint.check()
-        else:
-            _ = self.network
+        match self.checkpoint:
+            case UnmadeCheckpoint() as unmade:
+                unmade.check()
+            case _:
+                _ = self.network
 
     @cached_property
     def network(self) -> Network:
@@ -194,8 +195,11 @@ class NetworkReranker(Trainable):
     @property
     def base_checkpoint(self) -> str:
         """The checkpoint that is scored with or trained, or that its training began with."""
-        known = self.checkpoint
-        return known.base_checkpoint if isinstance(known, UnmadeCheckpoint) else known
+        match self.checkpoint:
+            case UnmadeCheckpoint(base_checkpoint=base):
+                return base
+            case str(place):
+                return place
 
     def networks(self) -> Iterator[NetworkReranker]:
         """Yield this re-ranker: it has a network and no parts."""

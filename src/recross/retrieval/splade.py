@@ -25,7 +25,7 @@ from torch import Tensor
 from recross.checkpoints import pretrained
 from recross.checkpoints.loaded import Model, Tokenizer
 from recross.collections.collection import Collection
-from recross.inference.batches import PackedBatch, find_masked_filler
+from recross.inference.batches import PackedBatch, find_masked_filler, reads_segments
 from recross.inference.encoders.families import encoder_of
 from recross.inference.runner import Runner
 from recross.inference.sequences import Sequences
@@ -101,8 +101,9 @@ class SPLADE(Retriever):
 
     def _check_lengths(self) -> None:
         model = self._encoder.model
-        for name in ("max_length", "max_query_length"):
-            encoder_of(model.config).check_positions(model, name, getattr(self, name))
+        limits = {"max_length": self.max_length, "max_query_length": self.max_query_length}
+        for name, tokens in limits.items():
+            encoder_of(model.config).check_positions(model, name, tokens)
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def _encode_batch(
 def weigh_terms(model: Model, batch: PackedBatch) -> Tensor:
     """The weight of every term of the vocabulary in each text, ``(B, terms)``."""
     tokens, segments, mask = batch.padded(find_masked_filler(model.config))
-    kinds = {"token_type_ids": segments} if getattr(model.config, "type_vocab_size", 0) > 1 else {}
+    kinds = {"token_type_ids": segments} if reads_segments(model.config) else {}
     logits = model(input_ids=tokens, attention_mask=mask, **kinds).logits  # (B, L, terms)
     logits = logits.masked_fill(mask.unsqueeze(2) == 0, 0)
     highest: Tensor = logits.amax(dim=1)  # log(1 + relu(x)) rises with x: the same before or after

@@ -167,10 +167,11 @@ def _run_id(folder: Path, config: JsonObject) -> str:
 def _flatten(record: JsonObject, prefix: str = "") -> dict[str, Json]:
     flat: dict[str, Json] = {}
     for key, value in record.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{key}/")
-        else:
-            flat[f"{prefix}{key}"] = value
+        match value:
+            case Mapping():
+                flat |= _flatten(value, f"{prefix}{key}/")
+            case _:
+                flat[f"{prefix}{key}"] = value
     return flat
 
 

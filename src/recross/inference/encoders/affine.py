@@ -115,10 +115,15 @@ def fuse_layers(layers: Sequence[nn.Linear]) -> tuple[Tensor, Tensor | None]:
     return weight, torch.cat([layer.bias for layer in layers]) if has_bias else None
 
 
+def is_added_to(layer: LoadedModule) -> bool:
+    """Whether a linear layer has low-rank additions (peft)."""
+    return hasattr(layer, "get_delta_weight")
+
+
 def _weight(layer: LoadedModule) -> Tensor:
     """A layer's weight with what low-rank additions (peft) make of it."""
     weight: Tensor = layer.weight
-    if hasattr(layer, "get_delta_weight"):
+    if is_added_to(layer):
         for name in layer.active_adapters:
             weight = weight + layer.get_delta_weight(name)
     return weight

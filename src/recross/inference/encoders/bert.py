@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recross.checkpoints.loaded import LoadedModule, Model, ModelConfig
-from recross.inference.batches import PackedBatch
+from recross.inference.batches import PackedBatch, reads_segments
 from recross.inference.encoders.affine import Affine, MakeAffine, layer_norm, refuse_use
 from recross.inference.encoders.attention import ANYWHERE, Placement, attend_all, attend_first
 from recross.inference.encoders.encoder import Computation, Encoder, PackedForward
@@ -90,9 +90,7 @@ class BertForward(PackedForward[BertLayer]):
     def embed(self, batch: PackedBatch, dropout: float) -> Tensor:
         """Words, positions and segments; a model of one segment has all tokens in it."""
         config = self.model.config
-        segments = (
-            batch.segments if config.type_vocab_size > 1 else torch.zeros_like(batch.segments)
-        )
+        segments = batch.segments if reads_segments(config) else torch.zeros_like(batch.segments)
         embedded = self.encoder.embeddings(
             input_ids=batch.tokens[None],
             token_type_ids=segments[None],

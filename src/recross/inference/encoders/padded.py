@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from recross.checkpoints.loaded import Model, ModelConfig
 from recross.errors import InputError
-from recross.inference.batches import PackedBatch, find_masked_filler
+from recross.inference.batches import PackedBatch, find_masked_filler, reads_segments
 from recross.inference.encoders.backends.last_token import reader
 from recross.inference.encoders.encoder import Computation, Encoder, EncoderForward
 
@@ -133,7 +133,7 @@ def pad_inputs(model: Model, batch: PackedBatch) -> dict[str, Tensor]:
     """A batch as keyword arguments of a model; segments only where it has more than one."""
     tokens, segments, mask = batch.padded(find_masked_filler(model.config))
     inputs = {"input_ids": tokens, "attention_mask": mask}
-    if getattr(model.config, "type_vocab_size", 0) > 1:
+    if reads_segments(model.config):
         inputs["token_type_ids"] = segments
     return inputs
 

@@ -143,9 +143,14 @@ class T5Forward(PackedForward[T5Layer]):
         return states + F.dropout(layer.down(F.dropout(up, dropout, on)), dropout, on)
 
 
+def is_gated(feed_forward: LoadedModule) -> bool:
+    """Whether a gate multiplies what goes up: in T5 1.1 and mT5."""
+    return hasattr(feed_forward, "wi_0")
+
+
 def _make_layer(block: LoadedModule, make: MakeAffine, is_last: bool) -> T5Layer:
     attention, feed_forward = block.layer[0].SelfAttention, block.layer[-1].DenseReluDense
-    gated = hasattr(feed_forward, "wi_0")
+    gated = is_gated(feed_forward)
     return T5Layer(
         attention_norm=block.layer[0].layer_norm,
         query=make([attention.q]) if is_last else refuse_use,

@@ -18,6 +18,7 @@ from recross.checkpoints.loaded import LoadedModule, Model
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import norm_mean_square
 from recross.inference.encoders.attention import by_group
+from recross.inference.encoders.t5 import is_gated
 
 
 def head_rows(model: Model, pieces: Sequence[int]) -> Tensor:
@@ -97,7 +98,7 @@ def _attend_states(
 
 def _feed_forward(dense: LoadedModule, states: Tensor, dropout: float) -> Tensor:
     act = dense.act
-    gated = hasattr(dense, "wi_0")
+    gated = is_gated(dense)
     up = act(dense.wi_0(states)) * dense.wi_1(states) if gated else act(dense.wi(states))
     out: Tensor = dense.wo(F.dropout(up, dropout, dropout > 0))
     return out

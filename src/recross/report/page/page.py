@@ -77,11 +77,14 @@ def _count_bytes(data: Json) -> int:
 
 
 def _keep_finite(value: Json) -> Json:
-    if isinstance(value, Mapping):
-        return {key: _keep_finite(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_keep_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    match value:
+        case Mapping():
+            return {key: _keep_finite(part) for key, part in value.items()}
+        case list() | tuple():
+            return [_keep_finite(part) for part in value]
+        case float() if not math.isfinite(value):
+            return None
+    return value
 
 
 def _escaped(text: str) -> str:

@@ -183,11 +183,14 @@ def _flatten(one: Finished) -> dict[str, str]:
 
 
 def _say(value: Json) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    return MISSING if value is None else str(value)
+    match value:
+        case None:
+            return MISSING
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(map(str, value)) or "none"
+    return str(value)
 
 
 def _list_commands(finished: Sequence[Finished]) -> list[dict[str, Json]]:

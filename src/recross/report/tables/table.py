@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from recross.report.tables.alignment import MISSING, aligned_table
-from recross.report.tables.rows import Row, Value
+from recross.report.tables.rows import Reference, Row, Value
 
 Column = tuple[str, Callable[[Row], str]]
 LATEX = {"▲": "$^\\uparrow$", "▼": "$^\\downarrow$", "±": "$\\pm$", MISSING: "--"}
@@ -147,18 +147,18 @@ def _form_columns(rows: Sequence[Row]) -> list[Column]:
 
 
 def _reference_columns() -> list[Column]:
-    def from_reference(name: str, form: str) -> Callable[[Row], str]:
-        def show(row: Row) -> str:
-            value = getattr(row.reference, name, None)
+    def show(read: Callable[[Reference], float | None], form: str) -> Callable[[Row], str]:
+        def show_row(row: Row) -> str:
+            value = read(row.reference) if row.reference is not None else None
             return MISSING if value is None else format(value, form)
 
-        return show
+        return show_row
 
     return [
-        ("given", from_reference("given", ".3f")),
-        ("given ms/100", from_reference("given_latency_ms", ",.0f")),
-        ("given MB", from_reference("given_size_mb", ",.0f")),
-        ("published", from_reference("published", ".4f")),
+        ("given", show(lambda reference: reference.given, ".3f")),
+        ("given ms/100", show(lambda reference: reference.given_latency_ms, ",.0f")),
+        ("given MB", show(lambda reference: reference.given_size_mb, ",.0f")),
+        ("published", show(lambda reference: reference.published, ".4f")),
     ]
 
 

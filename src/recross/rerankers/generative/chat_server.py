@@ -6,12 +6,14 @@ import json
 import os
 import threading
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from types import ModuleType
+from typing import Annotated, NamedTuple
 
 from recross.errors import InputError, RunError
 from recross.parts.bounds import Ge, Gt, checked
-from recross.records import Json, JsonObject
+from recross.records import JsonObject
 from recross.rerankers.generative.kept_answers import KeptAnswer
 
 LONGEST_WAIT_SECONDS = 60.0
@@ -57,7 +59,7 @@ class ChatServer:
     """
 
     def __init__(self, base_url: str, api_key_variable: str | None, patience: Patience) -> None:
-        self._openai = _openai()
+        self._openai = _import_openai()
         self._base_url = base_url
         self._variable = api_key_variable
         self._patience = patience
@@ -83,8 +85,8 @@ class ChatServer:
         while True:
             tries += 1
             try:
-                found = self._client.chat.completions.create(**request, extra_headers=headers)
-                return Reply(self._answer(found), tries - 1)
+                completion = self._client.chat.completions.create(**request, extra_headers=headers)
+                return Reply(self._answer(completion), tries - 1)
             except self._openai.OpenAIError as error:
                 if not self._may_pass(error) or tries > self._patience.max_retries:
                     raise self._explained(error, tries) from None
@@ -95,29 +97,31 @@ class ChatServer:
                 raise EndpointError(f"{self._base_url} {NO_COMPLETION}") from None
 
     def _may_pass(self, error: Exception) -> bool:
-        status = getattr(error, "status_code", None)
-        if status is None:
-            return isinstance(error, self._openai.APIConnectionError)
-        return status in WORTH_ANOTHER_TRY or status >= 500
+        match error:
+            case self._openai.APIStatusError(status_code=status):
+                return status in WORTH_ANOTHER_TRY or status >= 500
+            case self._openai.APIConnectionError():
+                return True
+        return False
 
-    def _answer(self, found: Json) -> KeptAnswer:
-        choices = getattr(found, "choices", None)
-        message = choices and getattr(choices[0], "message", None)
-        if not message:
-            raise EndpointError(f"{self._base_url} {NO_COMPLETION}")
-        usage = getattr(found, "usage", None)
-        return KeptAnswer(
-            text=message.content or "",
-            prompt_tokens=getattr(usage, "prompt_tokens", None),
-            generated_tokens=getattr(usage, "completion_tokens", None),
-        )
+    def _answer(self, completion: object) -> KeptAnswer:
+        """What a server answered, which may be anything."""
+        match completion:
+            case object(choices=[object(message=message), *_]) if message:
+                usage = getattr(completion, "usage", None)
+                return KeptAnswer(
+                    text=message.content or "",
+                    prompt_tokens=getattr(usage, "prompt_tokens", None),
+                    generated_tokens=getattr(usage, "completion_tokens", None),
+                )
+        raise EndpointError(f"{self._base_url} {NO_COMPLETION}")
 
     def _explained(self, error: Exception, tries: int) -> EndpointError:
-        if getattr(error, "status_code", None) == 401:
+        if isinstance(error, self._openai.AuthenticationError):
             variable = self._variable
-            found = f"the one in {variable} is not accepted" if self._has_key else "none is set"
+            problem = f"the one in {variable} is not accepted" if self._has_key else "none is set"
             return EndpointError(
-                f"{self._base_url} wants an API key, and {found};"
+                f"{self._base_url} wants an API key, and {problem};"
                 f" api_key_variable names the variable to read it from ({variable})"
             )
         reason = " ".join(str(error).split())[:LONGEST_REASON]
@@ -129,14 +133,14 @@ class ChatServer:
 
 def _asked_for(error: Exception) -> float:
     """Seconds that a server asks to be left alone."""
-    headers = getattr(getattr(error, "response", None), "headers", {})
-    try:
-        return float(headers.get("retry-after", 0))
-    except ValueError:
-        return 0.0
+    match error:
+        case object(response=object(headers=headers)):
+            with suppress(ValueError):
+                return float(headers.get("retry-after", 0))
+    return 0.0
 
 
-def _openai() -> Any:
+def _import_openai() -> ModuleType:
     try:
         import openai
     except ImportError:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recross.checkpoints.loaded import Model
+from recross.inference.batches import reads_segments
 from recross.inference.cache.identity import digest_weights
 from recross.inference.encoders.backends.last_token import reader
 from recross.inference.session import Session
@@ -69,7 +70,7 @@ class _Logits(nn.Module):
 
 def _export(model: Model, folder: Path) -> JsonObject:
     names = ["input_ids", "attention_mask"]
-    if getattr(model.config, "type_vocab_size", 0) > 1:
+    if reads_segments(model.config):
         names.append("token_type_ids")
     example = tuple(torch.ones(EXAMPLE, dtype=torch.long) for _ in names)
     free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}

@@ -54,9 +54,7 @@ class JsonFormat:
     def parse(self, line: str) -> list[Example]:
         """One example for each positive."""
         record = _parse_record(line)
-        query = record.get("query")
-        if not isinstance(query, str) or not query.strip():
-            raise InputError(f"query must be a text that is not empty, got {query!r:.60}")
+        query = _read_query(record)
         positives, negatives = _read_texts(record, POSITIVE), _read_negatives(record)
         labels = (1.0, *(0.0 for _ in negatives))
         return [
@@ -77,12 +75,19 @@ class JsonFormat:
 
 def _parse_record(line: str) -> _Record:
     try:
-        record = json.loads(line)
+        match json.loads(line):
+            case dict() as record:
+                return record
     except json.JSONDecodeError as error:
         raise InputError(f"expected a JSON object ({error}), got {line!r:.60}") from None
-    if not isinstance(record, dict):
-        raise InputError(f"expected a JSON object, got {line!r:.60}")
-    return record
+    raise InputError(f"expected a JSON object, got {line!r:.60}")
+
+
+def _read_query(record: _Record) -> str:
+    match query := record.get("query"):
+        case str() if query.strip():
+            return query
+    raise InputError(f"query must be a text that is not empty, got {query!r:.60}")
 
 
 def _find_given(record: _Record, names: Sequence[str]) -> tuple[str, Json]:
@@ -97,13 +102,15 @@ def _find_given(record: _Record, names: Sequence[str]) -> tuple[str, Json]:
 
 def _read_texts(record: _Record, names: Sequence[str]) -> tuple[str, ...]:
     name, value = _find_given(record, names)
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not all(isinstance(t, str) and t.strip() for t in texts):
-        raise InputError(
-            f"{' or '.join(names)} must be a text or a list of texts that are not empty,"
-            f" got {name}={value!r:.60}"
-        )
-    return tuple(texts)
+    match value:
+        case str() if value.strip():
+            return (value,)
+        case list() if all(isinstance(text, str) and text.strip() for text in value):
+            return tuple(value)
+    raise InputError(
+        f"{' or '.join(names)} must be a text or a list of texts that are not empty,"
+        f" got {name}={value!r:.60}"
+    )
 
 
 def _read_negatives(record: _Record) -> tuple[str, ...]:
@@ -144,7 +151,9 @@ def _read_of_one_positive(name: str, value: Json, positives: int, negatives: int
 
 
 def _read_numbers(record: _Record, name: str) -> TeacherScores:
-    value = record.get(name)
-    if not isinstance(value, list | None):
-        raise InputError(f"{name} must be a list of numbers, got {value!r:.60}")
-    return tuple(parse_number(name, one) for one in value or ())
+    match value := record.get(name):
+        case None:
+            return ()
+        case list():
+            return tuple(parse_number(name, number) for number in value)
+    raise InputError(f"{name} must be a list of numbers, got {value!r:.60}")
