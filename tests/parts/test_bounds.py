@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import pytest
 
 from recross.errors import InputError
-from recross.parts.bounds import Ge, Gt, Le, Lt, checked, find_problems
+from recross.parts.bounds import Below, Filled, Ge, Gt, Le, Lt, UpTo, checked, find_problems
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,33 @@ def test_an_argument_beyond_its_bounds_is_one_error(argument, value, rule):
     with pytest.raises(InputError) as error:
         Part(**{argument: value})
     assert str(error.value) == rule
+
+
+@dataclass(frozen=True)
+@checked
+class Window:
+    stages: Annotated[Mapping[str, object], Filled("hold at least one stage")]
+    size: Annotated[int, Ge(2)] = 20
+    step: Annotated[int, Ge(1), UpTo("size")] = 10
+    skip: Annotated[float, Gt(0), Below("size")] | None = None
+
+
+@pytest.mark.parametrize(
+    "arguments, rule",
+    [
+        ({"stages": {}}, "stages must hold at least one stage, got none"),
+        ({"step": 21}, "step must lie in [1, size=20], got 21"),
+        ({"size": 5}, "step must lie in [1, size=5], got 10"),
+        ({"skip": 20}, "skip must lie in (0, size=20), got 20"),
+        ({"skip": 0}, "skip must be positive, got 0"),
+        ({"size": 1, "step": 2}, "size must be at least 2, got 1"),
+    ],
+)
+def test_bounds_by_other_arguments_and_of_collections_are_declared_too(arguments, rule):
+    with pytest.raises(InputError) as error:
+        Window(**{"stages": {"one": object()}} | arguments)
+    assert str(error.value) == rule
+    assert Window({"one": object()}, size=20, step=20, skip=19).step == 20
 
 
 def test_what_keeps_its_bounds_is_made_as_it_was_given():

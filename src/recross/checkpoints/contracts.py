@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from recross.errors import InputError
 from recross.machine.hardware import Precision
-from recross.parts.bounds import Ge, checked
+from recross.parts.bounds import Below, Ge, checked
 
 ANY: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 T5_FAMILIES = frozenset({"t5", "mt5", "umt5"})
@@ -87,11 +87,8 @@ class ClassifierContract(Contract):
 
     read_out: Literal["logit", "sigmoid", "log_softmax", "second_logit"] = "logit"
     max_length: Annotated[int, Ge(8)] = 512
-    max_query_length: Annotated[int, Ge(1)] | None = None
+    max_query_length: Annotated[int, Ge(1), Below("max_length")] | None = None
     documents: Literal[1, 2] = 1
-
-    def __post_init__(self) -> None:
-        _check_query_fits(self.max_length, self.max_query_length)
 
     @property
     def compares(self) -> bool:
@@ -134,12 +131,11 @@ class PromptContract(Contract):
     opening: tuple[str, ...] = ()
     add_eos: bool = True
     max_length: Annotated[int, Ge(8)] = 512
-    max_query_length: Annotated[int, Ge(1)] | None = None
+    max_query_length: Annotated[int, Ge(1), Below("max_length")] | None = None
     prefix: str = ""
     suffix: str = ""
 
     def __post_init__(self) -> None:
-        _check_query_fits(self.max_length, self.max_query_length)
         least, most = {"head": (0, 0), "logit": (1, 1)}.get(self.read_out, (2, None))
         if len(self.pieces) < least or (most is not None and len(self.pieces) > most):
             raise InputError(
@@ -235,13 +231,6 @@ def check_precision(contract: Contract, precision: Precision) -> None:
         raise InputError(
             f"precision must be {' or '.join(contract.precisions)} for the contract"
             f" {contract.name!r}, got {precision!r}"
-        )
-
-
-def _check_query_fits(max_length: int, max_query_length: int | None) -> None:
-    if max_query_length is not None and max_query_length >= max_length:
-        raise InputError(
-            f"max_query_length must lie in [1, max_length={max_length}), got {max_query_length}"
         )
 
 

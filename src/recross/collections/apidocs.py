@@ -22,7 +22,7 @@ from recross.collections.docstrings import Entry, harvest
 from recross.collections.files import BeirFolder, write_beir
 from recross.errors import InputError
 from recross.machine.processor import count_usable_cores
-from recross.parts.bounds import Ge, Lt, checked
+from recross.parts.bounds import Filled, Ge, Lt, checked
 from recross.parts.identity import handed_over
 from recross.records import JsonObject
 from recross.store import DEFAULT_STORE, Store, hash_files, read_manifest
@@ -42,7 +42,7 @@ class Apidocs:
     added. ``test_share`` and ``dev_share`` are shares of all names.
     """
 
-    packages: tuple[str, ...]
+    packages: Annotated[tuple[str, ...], Filled("name at least one package")]
     size: Annotated[int, Ge(10)] | None = 5000
     body_words: Annotated[int, Ge(BODY_WORDS)] | None = 50
     test_share: Annotated[float, Ge(0), Lt(1)] = 0.15
@@ -50,8 +50,6 @@ class Apidocs:
     store: Path = handed_over(DEFAULT_STORE)
 
     def __post_init__(self) -> None:
-        if not self.packages:
-            raise InputError("packages must name at least one package, got none")
         if not 0 < self.test_share + self.dev_share < 1:
             raise InputError(
                 "test_share + dev_share must lie in (0, 1),"

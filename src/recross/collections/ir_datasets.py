@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import ir_datasets
 from ir_datasets.util import HashVerificationError
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
-from recross.parts.bounds import checked
+from recross.parts.bounds import Filled, checked
 from recross.parts.identity import fingerprint
 from recross.records import Qrels
 
@@ -74,13 +74,9 @@ class IrDatasets:
     ``relevant_from`` is the smallest grade that counts as relevant, of all splits or by split.
     """
 
-    splits: dict[str, str]
+    splits: Annotated[dict[str, str], Filled("name at least one dataset")]
     relevant_from: int | dict[str, int] = 1
     name: str | None = field(default=None, compare=False)
-
-    def __post_init__(self) -> None:
-        if not self.splits:
-            raise InputError("splits must name at least one dataset, got none")
 
     def load(self) -> Collection:
         """Look the datasets up; queries and judgments are read, documents stay on disk.

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from recross.collections.collection import Collection, CollectionSource
 from recross.errors import InputError
-from recross.parts.bounds import Ge, Gt, Lt, checked
+from recross.parts.bounds import Below, Ge, Gt, Lt, checked
 from recross.records import Qrels
 from recross.seeding import make_generator
 
@@ -57,16 +57,12 @@ class Folds:
     """
 
     source: CollectionSource
-    fold: Annotated[int, Ge(0)] = 0
+    fold: Annotated[int, Ge(0), Below("folds")] = 0
     folds: Annotated[int, Ge(2)] = 5
     split: str = "test"
     learn_from: str | None = None
     dev_share: Annotated[float, Gt(0), Lt(1)] = 0.2
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.fold >= self.folds:
-            raise InputError(f"fold must lie in [0, folds={self.folds}), got {self.fold}")
 
     def load(self) -> Collection:
         """Load the source.

@@ -9,7 +9,7 @@ from dataclasses import is_dataclass
 from typing import Any, TypeAlias, TypeGuard, get_args, get_origin, get_type_hints
 
 from recross.parts.fields import read_fields
-from recross.parts.hints import Hint
+from recross.parts.hints import Hint, is_plain
 from recross.parts.identity import is_handed_over
 
 PACKAGE = "recross"
@@ -44,8 +44,9 @@ def list_parameters(target: type) -> dict[str, inspect.Parameter]:
 
 
 def read_hints(target: type) -> Mapping[str, Hint]:
-    """The annotations of a class's arguments, bounds included."""
-    return get_type_hints(target, include_extras=True)
+    """The annotations of a class's arguments, bounds of plain values included."""
+    bare, whole = get_type_hints(target), get_type_hints(target, include_extras=True)
+    return {name: hint if is_plain(hint) else bare[name] for name, hint in whole.items()}
 
 
 def drop_referred(values: Node) -> Node:

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Annotated
 
 from recross.collections.collection import Collection, CollectionSource
-from recross.errors import InputError
 from recross.evaluation.measures import check_measures
 from recross.experiment.quality_gate import QualityGate
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.session import Session
 from recross.machine.environment import describe_environment
 from recross.machine.hardware import Hardware
-from recross.parts.bounds import Ge, checked
+from recross.parts.bounds import Filled, Ge, checked
 from recross.parts.identity import describe
 from recross.records import JsonObject
 from recross.rerankers.reranker import Reranker, is_trainable
@@ -73,7 +72,10 @@ class Combination:
     train_split: str = "train"
     dev_split: str = "dev"
     test_split: str = "test"
-    measures: tuple[str, ...] = ("MRR@10", "nDCG@10")
+    measures: Annotated[tuple[str, ...], Filled("name at least one measure")] = (
+        "MRR@10",
+        "nDCG@10",
+    )
     latency_queries: Annotated[int, Ge(0)] = 20
     interpolate: bool = True
     leaks: LeakPolicy = "leave_out"
@@ -86,8 +88,6 @@ class Combination:
 
     def __post_init__(self) -> None:
         self.session.settle(self, NAMED)
-        if not self.measures:
-            raise InputError("measures must name at least one measure, got none")
         check_measures(self.measures)
         if self.training.enabled:
             check_teacher(self.loss, self.teacher, self.training_data.may_be_taught)

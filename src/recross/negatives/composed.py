@@ -12,7 +12,7 @@ from numpy.random import Generator
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.negatives.sampler import Mined, NegativeSampler, TrainingStage
-from recross.parts.bounds import Ge, Gt, checked
+from recross.parts.bounds import Filled, Ge, Gt, checked
 from recross.records import JsonObject
 from recross.store import Store
 
@@ -31,6 +31,7 @@ class Part:
 
 
 @dataclass(frozen=True)
+@checked
 class Mixed(NegativeSampler):
     """Each part draws its share of a group's negatives, say half at random and half from BM25.
 
@@ -39,11 +40,9 @@ class Mixed(NegativeSampler):
     parts draw; a document comes once, and a part that has too few is filled up by the others.
     """
 
-    parts: Mapping[str, Part]
+    parts: Annotated[Mapping[str, Part], Filled("hold at least one part")]
 
     def __post_init__(self) -> None:
-        if not self.parts:
-            raise InputError("parts must hold at least one part, got none")
         for part in self.parts.values():
             _check_mines_once("parts must be strategies that mine once", part.sampler)
 
@@ -88,6 +87,7 @@ class Blend:
 
 
 @dataclass(frozen=True)
+@checked
 class Curriculum(NegativeSampler):
     """Stages of training in the order given, such as random negatives first and hard ones after.
 
@@ -95,14 +95,12 @@ class Curriculum(NegativeSampler):
     steps are known, it mines what the last stage mines.
     """
 
-    stages: Mapping[str, Part]
+    stages: Annotated[Mapping[str, Part], Filled("hold at least one stage")]
     order: tuple[str, ...] = field(init=False, repr=False)
     """Names of the stages: part of what a curriculum is, whereas a mapping's order is not."""
     mines_once: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not self.stages:
-            raise InputError("stages must hold at least one stage, got none")
         object.__setattr__(self, "order", tuple(self.stages))
 
     def mine(self, collection: Collection, split: str, store: Store) -> Mined:

@@ -16,7 +16,7 @@ from recross.negatives.filters import Filter
 from recross.negatives.mining import GUARDS, Sieve, find_known_positives
 from recross.negatives.pool import CandidatePool
 from recross.negatives.sampler import NegativeSampler
-from recross.parts.bounds import Ge, checked
+from recross.parts.bounds import Below, Ge, checked
 from recross.records import JsonObject
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.runs import Run
@@ -42,15 +42,13 @@ class RankWindow(NegativeSampler):
 
     source: Retriever
     depth: Annotated[int, Ge(1)] = 100
-    skip: Annotated[int, Ge(0)] = 0
+    skip: Annotated[int, Ge(0), Below("depth")] = 0
     filters: Mapping[str, Filter] = field(default_factory=dict)
     choose: Literal["uniform", "best_ranked"] = "uniform"
     order: tuple[str, ...] = field(init=False, repr=False)
     """Names of the filters: part of what a window is, whereas a mapping's order is not."""
 
     def __post_init__(self) -> None:
-        if self.skip >= self.depth:
-            raise InputError(f"skip must lie in [0, depth={self.depth}), got {self.skip}")
         if taken := sorted(self.filters.keys() & set(GUARDS)):
             raise InputError(f"filters must not be named {' or '.join(GUARDS)}, got {taken[0]!r}")
         object.__setattr__(self, "order", tuple(self.filters))

@@ -1,7 +1,8 @@
 """Arguments of parts, checked against their signature: the same from YAML and from Python.
 
-``depth: Annotated[int, Ge(1)] = 100`` declares a bound; ``@checked`` below ``@dataclass`` checks
-every plain argument when a part is made. ``__post_init__`` is left with rules between arguments.
+``depth: Annotated[int, Ge(1)] = 100`` declares a bound, ``skip: Annotated[int, Below("depth")]``
+one by another argument; ``@checked`` below ``@dataclass`` checks every plain argument when a part
+is made. ``__post_init__`` is left with what a signature cannot say.
 """
 
 from __future__ import annotations
@@ -17,9 +18,21 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from recross.errors import InputError
 from recross.parts.fields import read_fields
-from recross.parts.hints import Hint, is_plain, is_union, list_kinds, say_bounds, say_kinds
+from recross.parts.hints import (
+    Below,
+    Filled,
+    Hint,
+    UpTo,
+    find_broken_rules,
+    is_plain,
+    is_union,
+    list_kinds,
+    say_bounds,
+    say_kinds,
+)
 
-__all__ = ["Ge", "Gt", "Le", "Lt", "checked", "find_problems", "make_adapter"]
+__all__ = ["Below", "Filled", "Ge", "Gt", "Le", "Lt", "UpTo"]
+__all__ += ["checked", "find_problems", "make_adapter"]
 
 _Checked = TypeVar("_Checked")
 
@@ -33,9 +46,14 @@ def checked(part: type[_Checked]) -> type[_Checked]:
     own = getattr(part, "__post_init__", None)  # its own, or what it inherits
 
     def check(self: _Checked) -> None:
-        for name, hint in _find_plain_hints(type(self)).items():  # type: ignore[arg-type]
-            for where, problem in find_problems(hint, getattr(self, name)):
+        hints, plain = _find_hints(type(self))  # type: ignore[arg-type]
+        values = {name: getattr(self, name) for name in hints}
+        for name, hint in plain.items():
+            for where, problem in find_problems(hint, values[name]):
                 raise InputError(f"{name}{where} {problem}")
+        for name, hint in hints.items():
+            for problem in find_broken_rules(hint, values[name], values):
+                raise InputError(f"{name} {problem}")
         if own is not None:
             own(self)
 
@@ -89,8 +107,8 @@ def make_adapter(hint: Hint) -> TypeAdapter[object]:
 
 
 @cache
-def _find_plain_hints(kind: type) -> Mapping[str, Hint]:
-    """Annotations of the fields that hold plain values, their bounds included."""
-    hints = get_type_hints(kind, include_extras=True)
-    names = [name for name, own in read_fields(kind).items() if own.init]
-    return {name: hints[name] for name in names if is_plain(hints[name])}
+def _find_hints(kind: type) -> tuple[Mapping[str, Hint], Mapping[str, Hint]]:
+    """Annotations of a class's arguments, bounds included, and of those that are plain values."""
+    every = get_type_hints(kind, include_extras=True)
+    hints = {name: every[name] for name, own in read_fields(kind).items() if own.init}
+    return hints, {name: hint for name, hint in hints.items() if is_plain(hint)}

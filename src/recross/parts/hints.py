@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
@@ -25,6 +25,27 @@ PLAIN = {
 SAID = {Gt: "above", Ge: "at least", Le: "at most", Lt: "below"}
 """How a single bound is said."""
 SAID_OF_ZERO = {Gt: "be positive", Ge: "not be negative"}
+
+
+@dataclass(frozen=True)
+class Below:
+    """A bound: less than another argument of the same part."""
+
+    argument: str
+
+
+@dataclass(frozen=True)
+class UpTo:
+    """A bound: at most another argument of the same part."""
+
+    argument: str
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A bound of collections: not empty; ``rule`` is what an error says, ``hold at least one``."""
+
+    rule: str
 
 
 def is_plain(hint: Hint) -> bool:
@@ -79,13 +100,37 @@ def say_bounds(hint: Hint) -> str:
     return ""
 
 
+def find_broken_rules(hint: Hint, value: Any, others: Mapping[str, Any]) -> Iterator[str]:
+    """What an argument does not keep of the bounds that are no numbers, with what it got.
+
+    ``others`` are the arguments of its part.
+    """
+    for declared in _list_declared(hint) if value is not None else ():
+        match declared:
+            case Filled(rule) if not value:
+                yield f"must {rule}, got none"
+            case Below(name) if value >= others[name]:
+                yield f"must lie in {_open_interval(hint)}, {name}={others[name]}), got {value}"
+            case UpTo(name) if value > others[name]:
+                yield f"must lie in {_open_interval(hint)}, {name}={others[name]}], got {value}"
+
+
+def _open_interval(hint: Hint) -> str:
+    bounds = _find_bounds(hint)
+    return f"[{bounds[Ge]}" if Ge in bounds else f"({bounds[Gt]}"
+
+
 def _find_bounds(hint: Hint) -> dict[type, float]:
-    """The bounds that a hint, or an option of a union, declares: by their kind."""
-    if is_union(hint):
-        options = map(_find_bounds, get_args(hint))
-        return {kind: bound for bounds in options for kind, bound in bounds.items()}
-    declared = get_args(hint)[1:] if _find_origin(hint) is Annotated else ()
-    return {type(bound): astuple(bound)[0] for bound in declared if type(bound) in SAID}
+    """The bounds by numbers that a hint declares, by their kind."""
+    return {type(bound): astuple(bound)[0] for bound in _list_declared(hint) if type(bound) in SAID}
+
+
+def _list_declared(hint: Hint) -> Iterator[Hint]:
+    """What a hint, or an option of a union, is annotated with."""
+    if _find_origin(hint) is Annotated:
+        yield from get_args(hint)[1:]
+    for option in get_args(hint) if is_union(hint) else ():
+        yield from _list_declared(option)
 
 
 def _find_origin(hint: Hint) -> object:

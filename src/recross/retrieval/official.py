@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from recross.collections.collection import Collection
 from recross.collections.ir_datasets import find_asked_queries, read_scored_documents
-from recross.errors import InputError
+from recross.parts.bounds import Filled, checked
 from recross.retrieval.retriever import Retriever
 from recross.runs import Run
 
@@ -16,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+@checked
 class OfficialCandidates(Retriever):
     """Candidates that ids of ir_datasets bring along, one id a split as in the collection.
 
@@ -23,11 +25,7 @@ class OfficialCandidates(Retriever):
     re-ranked whole (``depth=1000``); a smaller depth keeps those of the largest ids, and says so.
     """
 
-    datasets: dict[str, str]
-
-    def __post_init__(self) -> None:
-        if not self.datasets:
-            raise InputError("datasets must name at least one id of ir_datasets, got none")
+    datasets: Annotated[dict[str, str], Filled("name at least one id of ir_datasets")]
 
     @property
     def candidates(self) -> str:

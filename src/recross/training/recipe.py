@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 from recross.errors import InputError
 from recross.inference.preparation import Preparation
 from recross.machine.hardware import Hardware
-from recross.parts.bounds import Ge, Gt, Le, Lt, checked
+from recross.parts.bounds import Below, Ge, Gt, Le, Lt, checked
 from recross.rerankers.reranker import Reranker
 from recross.training.losses.loss import Loss
 from recross.training.optimisation import GeometricRise, Optimisation
@@ -129,16 +129,8 @@ class RangeSearch(FineTuning):
     leaves the weights as they were.
     """
 
-    lowest_rate: Annotated[float, Gt(0)] = 1e-6
+    lowest_rate: Annotated[float, Gt(0), Below("learning_rate")] = 1e-6
     is_search: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.lowest_rate >= self.learning_rate:
-            raise InputError(
-                f"lowest_rate must lie in (0, learning_rate={self.learning_rate}),"
-                f" got {self.lowest_rate}"
-            )
 
     @property
     def optimisation(self) -> Optimisation:

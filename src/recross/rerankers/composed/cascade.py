@@ -9,7 +9,7 @@ from typing import Annotated
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
-from recross.parts.bounds import Ge, checked
+from recross.parts.bounds import Filled, Ge, checked
 from recross.records import Cost
 from recross.rerankers.reranker import Reranker
 from recross.runs import Run
@@ -25,6 +25,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
+@checked
 class Cascade(Reranker):
     """Stages by name, in the order given, the cheap and deep ones first.
 
@@ -34,14 +35,12 @@ class Cascade(Reranker):
     experiments leave its networks as they are; train them alone and put their folders here.
     """
 
-    stages: Mapping[str, Stage]
+    stages: Annotated[Mapping[str, Stage], Filled("hold at least one stage")]
     alias: str | None = field(default=None, compare=False)
     order: tuple[str, ...] = field(init=False, repr=False)
     """Names of the stages: part of what a cascade is, whereas a mapping's order is not."""
 
     def __post_init__(self) -> None:
-        if not self.stages:
-            raise InputError("stages must hold at least one stage, got none")
         depths = [stage.depth for stage in self.stages.values()]
         if any(depth < following for depth, following in pairwise(depths)):
             given = ", ".join(f"{name}={stage.depth}" for name, stage in self.stages.items())

@@ -15,7 +15,7 @@ from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.inference.engine import Engine
 from recross.inference.network import Network
-from recross.parts.bounds import Ge, checked
+from recross.parts.bounds import Ge, UpTo, checked
 from recross.parts.identity import fingerprint
 from recross.rerankers.reranker import Reranker, Trainable, is_trainable
 from recross.runs import Run
@@ -44,15 +44,11 @@ class LongDocuments(Trainable):
 
     reranker: Reranker
     words: Annotated[int, Ge(1)] = 150
-    stride: Annotated[int, Ge(1)] = 75
+    stride: Annotated[int, Ge(1), UpTo("words")] = 75
     pooling: Literal["max", "first", "mean_top"] = "max"
     top: Annotated[int, Ge(1)] = 3
     max_passages: Annotated[int, Ge(1)] | None = 30
     alias: str | None = field(default=None, compare=False)
-
-    def __post_init__(self) -> None:
-        if self.stride > self.words:
-            raise InputError(f"stride must lie in [1, words={self.words}], got {self.stride}")
 
     @property
     def parts(self) -> tuple[Reranker, ...]:

@@ -10,9 +10,8 @@ from typing import Annotated
 import numpy as np
 
 from recross.collections.collection import Collection
-from recross.errors import InputError
 from recross.inference.items import Scores
-from recross.parts.bounds import Ge, checked
+from recross.parts.bounds import Ge, UpTo, checked
 from recross.records import Cost
 from recross.rerankers.generative.generators import TextGenerator, cut_to_fit
 from recross.rerankers.generative.listwise_prompts import ListwisePrompt, find_prompt
@@ -48,7 +47,7 @@ class ListwiseReranker(PromptedReranker):
     generator: TextGenerator
     prompt: str | ListwisePrompt = "rankgpt"
     window: Annotated[int, Ge(2)] = 20
-    step: Annotated[int, Ge(1)] = 10
+    step: Annotated[int, Ge(1), UpTo("window")] = 10
     passes: Annotated[int, Ge(1)] = 1
     passage_words: Annotated[int, Ge(1)] = 300
     thinking_tokens: Annotated[int, Ge(0)] = 0
@@ -56,8 +55,6 @@ class ListwiseReranker(PromptedReranker):
 
     def __post_init__(self) -> None:
         find_prompt(self.prompt)
-        if self.step > self.window:
-            raise InputError(f"step must lie in [1, window={self.window}], got {self.step}")
 
     @property
     def answer_tokens(self) -> int:

@@ -9,7 +9,7 @@ from typing import Annotated
 from torch import Tensor
 
 from recross.errors import InputError
-from recross.parts.bounds import Gt, checked
+from recross.parts.bounds import Filled, Gt, checked
 from recross.training.losses.loss import Loss
 
 
@@ -30,14 +30,11 @@ class Term:
 
 
 @dataclass(frozen=True)
+@checked
 class WeightedSum(Loss):
     """Each term learns from its own targets (distillation beside labels, Hinton et al. 2015)."""
 
-    terms: Mapping[str, Term]
-
-    def __post_init__(self) -> None:
-        if not self.terms:
-            raise InputError("terms must hold at least one loss, got none")
+    terms: Annotated[Mapping[str, Term], Filled("hold at least one loss")]
 
     @property
     def learns_from_teacher(self) -> bool:
