@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import ir_datasets
+from ir_datasets.formats import GenericDoc
+from ir_datasets.indices import Docstore
 from ir_datasets.util import HashVerificationError
 
 from recross.collections.collection import Collection
@@ -28,16 +30,16 @@ DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError)
 class DocstoreDocuments(Mapping[str, str]):
     """The documents of a dataset, read from its docstore when asked for, never all in memory."""
 
-    def __init__(self, dataset: Any) -> None:
-        self._load_dataset = dataset
+    def __init__(self, dataset: ir_datasets.Dataset) -> None:
+        self._dataset = dataset
 
     @cached_property
-    def _docstore(self) -> Any:
-        return self._load_dataset.docs_store()
+    def _docstore(self) -> Docstore:
+        return self._dataset.docs_store()
 
-    def _get(self, doc_id: object) -> Any:
+    def _get(self, doc_id: object) -> GenericDoc:
         with _explain_missing_files(
-            self._load_dataset
+            self._dataset
         ):  # the first document asked for may be a download
             return self._docstore.get(doc_id)
 
@@ -56,13 +58,13 @@ class DocstoreDocuments(Mapping[str, str]):
             yield doc_id
 
     def __len__(self) -> int:
-        with _explain_missing_files(self._load_dataset):
-            return int(self._load_dataset.docs_count())
+        with _explain_missing_files(self._dataset):
+            return int(self._dataset.docs_count())
 
     def items(self) -> Any:
         """Pairs in the dataset's own order, in one pass over its file."""
-        with _explain_missing_files(self._load_dataset):
-            for document in self._load_dataset.docs_iter():
+        with _explain_missing_files(self._dataset):
+            for document in self._dataset.docs_iter():
                 yield document.doc_id, _join_text(document)
 
 
@@ -152,7 +154,7 @@ def read_scored_documents(
     return dict(found)
 
 
-def _load_dataset(dataset_id: str, argument: str = "collection.splits") -> Any:
+def _load_dataset(dataset_id: str, argument: str = "collection.splits") -> ir_datasets.Dataset:
     try:
         return ir_datasets.load(dataset_id)
     except KeyError:
@@ -161,7 +163,7 @@ def _load_dataset(dataset_id: str, argument: str = "collection.splits") -> Any:
         ) from None
 
 
-def _read(dataset: Any) -> tuple[dict[str, str], Qrels]:
+def _read(dataset: ir_datasets.Dataset) -> tuple[dict[str, str], Qrels]:
     with _explain_missing_files(dataset):
         queries = {query.query_id: query.default_text() for query in dataset.queries_iter()}
         qrels: dict[str, dict[str, int]] = {}
@@ -171,7 +173,7 @@ def _read(dataset: Any) -> tuple[dict[str, str], Qrels]:
 
 
 @contextmanager
-def _explain_missing_files(dataset: Any) -> Iterator[None]:
+def _explain_missing_files(dataset: ir_datasets.Dataset) -> Iterator[None]:
     """Read the files of a dataset; say what to do where they cannot be had."""
     try:
         yield
@@ -208,5 +210,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             yield from (cause for _, cause in part)
 
 
-def _join_text(document: Any) -> str:
+def _join_text(document: GenericDoc) -> str:
     return str(document.default_text())

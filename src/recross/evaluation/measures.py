@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import ir_measures
 
@@ -76,8 +75,8 @@ def account(run: Run, qrels: Qrels, asked: Sequence[str], depth: int) -> dict[st
     }
 
 
-def _parse(name: str, relevant_from: int) -> Any:
-    measure = ir_measures.parse_measure(name)
+def _parse(name: str, relevant_from: int) -> ir_measures.Measure:
+    measure: ir_measures.Measure = ir_measures.parse_measure(name)
     if relevant_from > 1 and "rel" in measure.SUPPORTED_PARAMS and "rel" not in measure.params:
-        return measure(rel=relevant_from)
+        measure = measure(rel=relevant_from)
     return measure

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -26,7 +26,12 @@ from recross.inference.text_encoder import SingleVectorEncoder
 from recross.inference.tokens import Joiner, text_template
 from recross.parts.bounds import Ge, Gt, checked
 from recross.rerankers.reranker import NetworkReranker
-from recross.retrieval.sentence_encoder import find_pooling, get_transformer, read_model
+from recross.retrieval.sentence_encoder import (
+    SentenceModel,
+    find_pooling,
+    get_transformer,
+    read_model,
+)
 
 
 class DualEncoderNetwork(SingleVectorEncoder):
@@ -40,7 +45,11 @@ class DualEncoderNetwork(SingleVectorEncoder):
     kind = "bi-encoder"
 
     def __init__(
-        self, sentences: Any, contract: BiEncoderContract, scale: float, in_batch_negatives: bool
+        self,
+        sentences: SentenceModel,
+        contract: BiEncoderContract,
+        scale: float,
+        in_batch_negatives: bool,
     ) -> None:
         model, tokenizer = get_transformer(sentences)
         super().__init__(

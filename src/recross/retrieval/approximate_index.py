@@ -38,7 +38,7 @@ class HNSW:
     ) -> list[Matches]:
         """Search the graph of the documents, which is built once for each number of links."""
 
-        def build() -> Any:
+        def build() -> faiss.Index:
             dimension = documents.vectors.shape[1]
             return faiss.IndexHNSWSQ(dimension, HALF, self.links, faiss.METRIC_INNER_PRODUCT)
 
@@ -64,23 +64,25 @@ class IVF:
     ) -> list[Matches]:
         """Search the nearest cells of the documents, which are clustered once for each number."""
 
-        def build() -> Any:
+        def build() -> faiss.Index:
             count, dimension = documents.vectors.shape
             lists, product = min(self.lists, count), faiss.METRIC_INNER_PRODUCT
             cells = faiss.IndexFlatIP(dimension)
-            index: Any = faiss.IndexIVFScalarQuantizer(
-                cells, dimension, lists, HALF, product, False
-            )
+            index = faiss.IndexIVFScalarQuantizer(cells, dimension, lists, HALF, product, False)
             index.train(documents.sample(TRAINED_PER_LIST * lists))
             return index
 
         index = _open_index(keep, {"index": "IVF", "lists": self.lists}, documents, build)
-        width = faiss.SearchParametersIVF(nprobe=min(self.probes, index.nlist))  # type: ignore[call-arg]
+        width = faiss.SearchParametersIVF(nprobe=min(self.probes, self.lists, len(documents)))  # type: ignore[call-arg]
         return _search(index, documents, queries, depth, width)
 
 
 def _search(
-    index: Any, documents: DocumentVectors, queries: Vectors, depth: int, width: Any
+    index: faiss.Index,
+    documents: DocumentVectors,
+    queries: Vectors,
+    depth: int,
+    width: faiss.SearchParameters,
 ) -> list[Matches]:
     if not len(queries):
         return []
@@ -90,8 +92,8 @@ def _search(
 
 
 def _open_index(
-    keep: Keep, settings: JsonObject, documents: DocumentVectors, build: Callable[[], Any]
-) -> Any:
+    keep: Keep, settings: JsonObject, documents: DocumentVectors, build: Callable[[], faiss.Index]
+) -> faiss.Index:
     """Read the index kept for these settings; the first time, build it and add all vectors."""
 
     def make(folder: Path) -> JsonObject:
@@ -105,5 +107,5 @@ def _open_index(
 
 
 @cache
-def _read_index(folder: Path) -> Any:
+def _read_index(folder: Path) -> faiss.Index:
     return faiss.read_index(str(folder / "index.faiss"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import bm25s
 import numpy as np
@@ -90,7 +90,9 @@ class BM25(Retriever):
         return tokens
 
 
-def search_terms(index: Any, queries: Sequence[Sequence[str]], depth: int) -> Iterator[Matches]:
+def search_terms(
+    index: bm25s.BM25, queries: Sequence[Sequence[str]], depth: int
+) -> Iterator[Matches]:
     """Yield each query's best ``depth`` documents and those that tie with the last of them.
 
     A query is a list of terms; scores are those of ``bm25s.BM25.get_scores``, to the last bit,
@@ -103,7 +105,7 @@ def search_terms(index: Any, queries: Sequence[Sequence[str]], depth: int) -> It
     return SparseIndex(weights).search(_count_terms(terms, weights), depth, added)
 
 
-def _map_postings(index: Any) -> sparse.csr_array:
+def _map_postings(index: bm25s.BM25) -> sparse.csr_array:
     """The weight of every term in every document, over the memory-mapped arrays themselves."""
     data, rows = index.scores["data"], index.scores["indices"]
     starts = index.scores["indptr"].astype(rows.dtype)
@@ -120,6 +122,6 @@ def _count_terms(queries: Sequence[Sequence[int]], weights: sparse.csr_array) ->
 
 
 @cache
-def _load(folder: Path) -> tuple[Any, list[str]]:
+def _load(folder: Path) -> tuple[bm25s.BM25, list[str]]:
     index = bm25s.BM25.load(str(folder), mmap=True)
     return index, (folder / "doc_ids.txt").read_text(encoding="utf-8").split("\n")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Protocol, cast
 
 import numpy as np
 import torch
 
+from recross.checkpoints.loaded import LoadedModule, Model, Tokenizer
 from recross.checkpoints.location import locate
 from recross.errors import InputError
 from recross.inference.encoders.families import encoder_of
@@ -21,11 +22,24 @@ TEXTS_AT_ONCE = 1_024
 """Texts given to sentence-transformers together, which sorts them by length itself."""
 
 
+class SentenceModel(LoadedModule, Protocol):
+    """A SentenceTransformer: modules in a row, of which the first holds a model of transformers."""
+
+    default_prompt_name: str | None
+    max_seq_length: int
+
+    def __getitem__(self, number: int) -> LoadedModule:
+        """Return a module by its place."""
+
+    def __iter__(self) -> Iterator[LoadedModule]:
+        """Go through the modules."""
+
+
 @dataclass(frozen=True)
 class SentenceEncoder:
     """Texts to unit vectors: through ``packed`` or, without it, sentence-transformers in fp32."""
 
-    model: Any
+    model: SentenceModel
     packed: PooledEncoder | None
     hardware: Hardware
 
@@ -63,7 +77,7 @@ def load_encoder(checkpoint: str, max_length: int, hardware: Hardware) -> Senten
     return SentenceEncoder(model, encoder, hardware)
 
 
-def read_model(checkpoint: str, device: torch.device, max_length: int) -> Any:
+def read_model(checkpoint: str, device: torch.device, max_length: int) -> SentenceModel:
     """Read a SentenceTransformer of one's own, not one that others share.
 
     Raises:
@@ -71,7 +85,8 @@ def read_model(checkpoint: str, device: torch.device, max_length: int) -> Any:
     """
     from sentence_transformers import SentenceTransformer  # seconds to import
 
-    model = SentenceTransformer(locate(checkpoint), device=str(device))
+    loaded = SentenceTransformer(locate(checkpoint), device=str(device))
+    model = cast(SentenceModel, loaded)
     model.max_seq_length = max_length
     if find_pooling(model) is not None:
         network, _ = get_transformer(model)
@@ -85,12 +100,12 @@ def read_model(checkpoint: str, device: torch.device, max_length: int) -> Any:
     return model
 
 
-def get_transformer(model: Any) -> tuple[Any, Any]:
+def get_transformer(model: SentenceModel) -> tuple[Model, Tokenizer]:
     """The encoder of a plain SentenceTransformer, and its tokenizer."""
     return model[0].auto_model, model[0].tokenizer
 
 
-def find_pooling(model: Any) -> Pooling | None:
+def find_pooling(model: SentenceModel) -> Pooling | None:
     """The pooling of a SentenceTransformer that ``PooledEncoder`` computes, or None.
 
     It is one of a BERT-like encoder, a mean or first-token pooling and perhaps a normalisation,
@@ -112,7 +127,7 @@ def find_pooling(model: Any) -> Pooling | None:
     return cast(Pooling, pooling) if is_plain and pooling in ("mean", "cls") else None
 
 
-def _pooling(module: Any) -> str:
+def _pooling(module: LoadedModule) -> str:
     """The mode of a Pooling module, whose settings the library once kept as booleans."""
     if hasattr(module, "pooling_mode"):
         return str(module.pooling_mode)

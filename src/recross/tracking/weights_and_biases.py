@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import wandb
 
@@ -68,7 +68,7 @@ class WeightsAndBiases:
 class WandbLog:
     """An open wandb run; ``kept`` is the folder whose files go with it."""
 
-    run: Any
+    run: wandb.Run
     lines: JsonLinesLog
     kept: Path | None = None
 
@@ -108,7 +108,9 @@ class WandbLog:
         if found := self._artifact(folder, "results", RESULTS, {**made_from, **measures}):
             self.run.log_artifact(found)
 
-    def _artifact(self, folder: Path, kind: str, names: Sequence[str], metadata: JsonObject) -> Any:
+    def _artifact(
+        self, folder: Path, kind: str, names: Sequence[str], metadata: JsonObject
+    ) -> wandb.Artifact | None:
         """An artifact of the files that are there, if any is; they stay where they are."""
         present = [name for name in names if (folder / name).is_file()]
         if not present:
@@ -143,7 +145,7 @@ def log_table(folder: Path, project: str, entity: str | None = None, mode: Mode 
         settings=wandb.Settings(console="off", silent=True),
         reinit="create_new",
     )
-    cells: list[Any] = [[_number(cell) for cell in row] for row in rows]
+    cells = [[_number(cell) for cell in row] for row in rows]
     columns: list[str | int] = [*header]
     run.log({"table": wandb.Table(columns=columns, data=cells, allow_mixed_types=True)})
     for picture in sorted(folder.glob("*.png")):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -66,11 +66,10 @@ class LineGroups(Sequence[TrainingGroup]):
 
     def example(self, number: int) -> Example:
         """What the lines of a group say."""
-        example: Example = self._recent(number)
-        return example
+        return self._recent(number)
 
     @cached_property
-    def _recent(self) -> Any:
+    def _recent(self) -> Callable[[int], Example]:
         return lru_cache(maxsize=RECENT)(self._read)
 
     def _read(self, number: int) -> Example:
@@ -78,7 +77,7 @@ class LineGroups(Sequence[TrainingGroup]):
         parsed = [self.form.parse(line) for line in self.lines.text(row)]
         return self.form.examples(parsed)[row.which]
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return LineGroups, (self.lines, self.form, self.naming)
 
 
@@ -108,13 +107,13 @@ class TextsOfLines(Mapping[str, str]):
         return sum(1 for _ in self)
 
 
-def read_groups_by_id(data: Any, file: TextFile, form: LineFormat, task: Task) -> list[Phase]:
+def read_groups_by_id(data: object, file: TextFile, form: LineFormat, task: Task) -> list[Phase]:
     """The groups of a file that names queries and documents of the collection."""
     groups, left_out = _read_groups(data, file, form, CollectionIds(task.collection), task)
     return [Phase("all", TrainingGroups(groups, left_out, on_disk=True))]
 
 
-def read_groups_of_texts(data: Any, file: TextFile, form: LineFormat, task: Task) -> list[Phase]:
+def read_groups_of_texts(data: object, file: TextFile, form: LineFormat, task: Task) -> list[Phase]:
     """The groups of a file that brings its own texts."""
     naming = OwnTexts(file.name)
     groups, left_out = _read_groups(data, file, form, naming, task)
@@ -124,7 +123,7 @@ def read_groups_of_texts(data: Any, file: TextFile, form: LineFormat, task: Task
 
 
 def _read_groups(
-    data: Any, file: TextFile, form: LineFormat, naming: Naming, task: Task
+    data: object, file: TextFile, form: LineFormat, naming: Naming, task: Task
 ) -> tuple[LineGroups, Mapping[str, int]]:
     """Groups through an index, made where the store has none: then every line is checked.
 

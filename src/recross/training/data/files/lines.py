@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,5 +146,5 @@ class IndexedLines:
     def _bytes(self) -> NDArray[np.uint8]:
         return np.asarray(np.memmap(self.file.path, dtype=np.uint8, mode="r"))
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return IndexedLines, (self.file, self.index)
