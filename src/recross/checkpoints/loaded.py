@@ -37,6 +37,12 @@ class FastTokenizer(Protocol):
         """Return all that it is, as JSON."""
 
 
+def find_fast_tokenizer(tokenizer: Tokenizer) -> FastTokenizer | None:
+    """The tokenizer in Rust beneath one of transformers; ``None`` where all is Python."""
+    fast: FastTokenizer | None = getattr(tokenizer, "backend_tokenizer", None)
+    return fast
+
+
 class Tokenizer(Protocol):
     """What is used of a tokenizer of transformers: special tokens, pieces, saving."""
 

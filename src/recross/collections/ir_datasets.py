@@ -206,8 +206,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     """An error, and those of all mirrors that ir_datasets tried."""
     yield error
     for part in error.args[1:]:
-        if isinstance(part, list):
-            yield from (cause for _, cause in part)
+        match part:
+            case list():
+                yield from (cause for _, cause in part)
 
 
 def _join_text(document: GenericDoc) -> str:

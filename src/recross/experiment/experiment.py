@@ -15,6 +15,7 @@ from recross.experiment.place import Place
 from recross.experiment.quality_gate import Judgments
 from recross.experiment.results import RESULT, Outcome, finished, read_result, write_outcome
 from recross.experiment.timing import time_stages
+from recross.parts.fields import read_field_values
 from recross.parts.identity import describe, fingerprint
 from recross.records import JsonObject
 from recross.rerankers.composed.interpolation import Interpolation, tune_interpolation
@@ -86,13 +87,14 @@ class Experiment(Combination):
     @property
     def names(self) -> JsonObject:
         """Which parts are combined, for the record."""
+        held = read_field_values(self)
         return {
             "study": self.study,
             "name": self.name,
             "label": self.label or self.name,
             "seed": self.seed,
             "depth": self.depth,
-            **{part: describe(getattr(self, part)) for part in (*NAMED, "hardware")},
+            **{part: describe(held[part]) for part in (*NAMED, "hardware")},
             "negatives": describe(self.training_data.negatives),
             "recipe": describe(self.training),
             "precision": self.hardware.effective_precision,

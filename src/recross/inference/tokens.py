@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recross.checkpoints.loaded import Tokenizer
+from recross.checkpoints.loaded import Tokenizer, find_fast_tokenizer
 from recross.errors import InputError
 from recross.inference.sequences import Ints, Sequences, lay_out_spans
 
@@ -124,7 +124,7 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
     """Token ids of each text alone, uncut, without special tokens."""
     if not texts:
         return []
-    backend = getattr(tokenizer, "backend_tokenizer", None)
+    backend = find_fast_tokenizer(tokenizer)
     if backend is None:
         encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)
         slow: list[list[int]] = encoded["input_ids"]

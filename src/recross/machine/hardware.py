@@ -12,6 +12,7 @@ from recross.errors import InputError
 from recross.machine.backends import NEEDS, Backend, find_missing_packages
 from recross.machine.processor import bf16_is_faster, read_cpu_flags
 from recross.parts.bounds import Ge, checked
+from recross.parts.fields import read_field_values
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -49,9 +50,15 @@ class Hardware:
     def __post_init__(self) -> None:
         if self.precision == "fp16" and self.accelerator != "gpu":
             raise InputError("precision fp16 needs accelerator=gpu, got 'cpu'")
+        self._check_backend()
+
+    def _check_backend(self) -> None:
+        values = read_field_values(self)
         for name, only in NEEDS[self.backend].settings.items():
-            if (value := getattr(self, name)) != only:
-                raise InputError(f"backend {self.backend} needs {name}={only}, got {value!r}")
+            if values[name] != only:
+                raise InputError(
+                    f"backend {self.backend} needs {name}={only}, got {values[name]!r}"
+                )
         if missing := find_missing_packages(self.backend):
             raise InputError(
                 f"backend must be installed, got {self.backend!r} without {', '.join(missing)};"

@@ -152,8 +152,9 @@ def _contract_of(checkpoint: str, found: Pretrained) -> ClassifierContract:
 
 
 def _stored_activation(config: ModelConfig) -> Literal["logit", "sigmoid"]:
-    stored = (getattr(config, "sentence_transformers", None) or {}).get("activation_fn")
-    stored = stored or getattr(config, "sbert_ce_default_activation_function", None)
+    settings = config.to_dict()
+    stored = (settings.get("sentence_transformers") or {}).get("activation_fn")
+    stored = stored or settings.get("sbert_ce_default_activation_function")
     if stored is None or stored.endswith("Sigmoid"):
         return "sigmoid"
     if stored.endswith("Identity"):

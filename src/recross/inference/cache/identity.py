@@ -9,7 +9,7 @@ import torch
 import xxhash
 from torch import nn
 
-from recross.checkpoints.loaded import Tokenizer
+from recross.checkpoints.loaded import Tokenizer, find_fast_tokenizer
 from recross.inference.network import Network
 from recross.machine.hardware import Hardware
 from recross.parts.identity import describe
@@ -47,10 +47,9 @@ def digest_weights(module: nn.Module) -> str:
 
 
 def _tokenizer_state(tokenizer: Tokenizer) -> bytes:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
+    backend = find_fast_tokenizer(tokenizer)
     if backend is None:
         return repr(sorted(tokenizer.get_vocab().items())).encode()
     backend.no_truncation()  # state that a call leaves behind, and no part of what it is
     backend.no_padding()
-    text: str = backend.to_str()
-    return text.encode()
+    return backend.to_str().encode()

@@ -172,11 +172,12 @@ def _flatten(one: Finished) -> dict[str, str]:
     found = _read_environment(one)
     parts: dict[str, Json] = {}
     for name, value in found.items():
-        if isinstance(value, Mapping):
-            prefix = "" if name == "packages" else f"{name} "
-            parts |= {f"{prefix}{key}": part for key, part in value.items()}
-        elif name != "command":
-            parts[name.replace("_", " ")] = value
+        match value:
+            case Mapping():
+                prefix = "" if name == "packages" else f"{name} "
+                parts |= {f"{prefix}{key}": part for key, part in value.items()}
+            case _ if name != "command":
+                parts[name.replace("_", " ")] = value
     packages = found.get("packages", {})
     ordered = sorted(parts.items(), key=lambda item: item[0] in packages)
     return {name: _say(value) for name, value in ordered}

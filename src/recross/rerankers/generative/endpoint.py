@@ -99,14 +99,7 @@ class EndpointGenerator:
     """A server does not say."""
 
     def __post_init__(self) -> None:
-        address = urlsplit(self.base_url)
-        if address.scheme not in ("http", "https") or not address.hostname:
-            raise InputError(f"base_url must begin with http:// or https://, got {self.base_url!r}")
-        if address.username or address.password or address.query:
-            raise InputError(
-                "base_url must hold no user, password or query, which would be written into"
-                " results; put the key into the variable that api_key_variable names"
-            )
+        _check_address(self.base_url)
 
     @property
     def name(self) -> str:
@@ -237,3 +230,14 @@ def _count_used(answer: KeptAnswer, prompt: int) -> int:
 def _guess(text: str) -> int:
     """About how many tokens a text is, rather too many than too few."""
     return len(text.encode(errors="replace")) // BYTES_PER_TOKEN + 1
+
+
+def _check_address(base_url: str) -> None:
+    address = urlsplit(base_url)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise InputError(f"base_url must begin with http:// or https://, got {base_url!r}")
+    if address.username or address.password or address.query:
+        raise InputError(
+            "base_url must hold no user, password or query, which would be written into results;"
+            " put the key into the variable that api_key_variable names"
+        )

@@ -44,6 +44,18 @@ class TextGenerator(Protocol):
         """Answer each conversation, in their order, with at most ``max_new_tokens`` tokens."""
 
 
+def check_placeholders(lay_out: Callable[[], object], rule: str) -> None:
+    """Refuse texts with placeholders that cannot be filled, by laying a prompt out once.
+
+    Raises:
+        InputError: they cannot; the message is ``rule`` and what laying out said.
+    """
+    try:
+        lay_out()
+    except (LookupError, ValueError) as error:
+        raise InputError(f"{rule} got {error!r}") from None
+
+
 def cut_to_fit(
     generator: TextGenerator,
     build: Callable[[str, list[str]], Conversation],

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recross.errors import InputError
-from recross.rerankers.generative.generators import Conversation, Message
+from recross.rerankers.generative.generators import Conversation, Message, check_placeholders
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,11 @@ class ListwisePrompt:
             raise InputError("opening or closing must contain {query}, got neither")
         if bool(self.opening_reply) != bool(self.passage_reply):
             raise InputError("opening_reply and passage_reply must be given both or neither")
-        try:
-            self.conversation("query", ["passage"])
-        except (LookupError, ValueError) as error:
-            raise InputError(
-                "opening and closing may contain {count} and {query}, passage {rank} and {passage},"
-                f" passage_reply {{rank}}, and no other braces; got {error!r}"
-            ) from None
+        check_placeholders(
+            lambda: self.conversation("query", ["passage"]),
+            "opening and closing may contain {count} and {query}, passage {rank} and {passage},"
+            " passage_reply {rank}, and no other braces;",
+        )
 
     def conversation(self, query: str, passages: Sequence[str]) -> Conversation:
         """The conversation that ends where the model is to answer."""

@@ -19,6 +19,7 @@ from recross.rerankers.generative.generators import (
     Conversation,
     Message,
     TextGenerator,
+    check_placeholders,
     cut_to_fit,
 )
 from recross.rerankers.generative.permutation import LONGEST_NUMBER, drop_thoughts
@@ -57,13 +58,10 @@ class RatingReranker(PromptedReranker):
         missing = [n for n in ("{query}", "{document}") if n not in self.prompt]
         if missing:
             raise InputError(f"prompt must contain {missing[0]}, got {self.prompt!r}")
-        try:
-            self._make_conversation("query", ["document"])
-        except (LookupError, ValueError) as error:
-            raise InputError(
-                "prompt may contain {query}, {document}, {highest} and no other braces,"
-                f" got {error!r}"
-            ) from None
+        check_placeholders(
+            lambda: self._make_conversation("query", ["document"]),
+            "prompt may contain {query}, {document}, {highest} and no other braces,",
+        )
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Order every query's candidates by their grades.

@@ -44,7 +44,10 @@ class LateInteractionNetwork(TextEncoder):
     ) -> None:
         super().__init__(
             *(model, tokenizer, contract, encoder_of(model.config)),
-            limits={n: getattr(contract, n) for n in ("query_length", "document_length")},
+            limits={
+                "query_length": contract.query_length,
+                "document_length": contract.document_length,
+            },
             head_is_fresh=head_is_fresh,
         )
         self._query_marker = _token(tokenizer, contract.query_marker)
