@@ -21,7 +21,7 @@ from recross.inference.encoders.affine import (
 )
 from recross.inference.encoders.backends import onnx_runtime
 from recross.inference.encoders.backends.int8_affine import quantise_affine, quantise_weight
-from recross.inference.encoders.families import classifier_of
+from recross.inference.encoders.families import find_classifier
 from recross.inference.encoders.padded import pad_inputs
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
@@ -31,7 +31,7 @@ BUDGET = 2048
 
 
 def packed_form(model: Any, make: MakeAffine, dtype: torch.dtype = torch.float32) -> Form:
-    return classifier_of(model).forward(model, make, dtype, first_only=True).logits
+    return find_classifier(model).forward(model, make, dtype, first_only=True).logits
 
 
 def only(chosen: Collection[nn.Module], reduced: MakeAffine) -> MakeAffine:
@@ -143,8 +143,8 @@ def onnx_forms(model: Any, store: Path) -> dict[str, Form]:
     options.intra_op_num_threads = 1
     reduced = InferenceSession(str(store / "int8.onnx"), options)
     return {
-        "ONNX Runtime fp32": lambda b: onnx_runtime.logits(exact, pad_inputs(model, b)),
-        "ONNX Runtime int8, scale per batch": lambda b: onnx_runtime.logits(
+        "ONNX Runtime fp32": lambda b: onnx_runtime.compute_logits(exact, pad_inputs(model, b)),
+        "ONNX Runtime int8, scale per batch": lambda b: onnx_runtime.compute_logits(
             reduced, pad_inputs(model, b)
         ),
     }
@@ -178,7 +178,7 @@ def forms(model: Any, sample: Sequence[PackedBatch], store: Path) -> dict[str, F
 
     ``sample``: batches of other queries than those judged, for forms that are calibrated.
     """
-    layers = classifier_of(model).layers(model)
+    layers = find_classifier(model).layers(model)
     tokens, exact = quantise_affine(BUDGET), freeze_affine(torch.float32, BUDGET)
     up = [layer.intermediate.dense for layer in layers]
     wide = [*up, *(layer.output.dense for layer in layers)]

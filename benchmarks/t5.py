@@ -24,8 +24,8 @@ from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 
 from recross.inference.encoders.affine import freeze_affine
-from recross.inference.encoders.families import encoder_of
-from recross.inference.encoders.t5_decoder import first_step, head_rows
+from recross.inference.encoders.families import find_encoder
+from recross.inference.encoders.t5_decoder import first_step, read_head_rows
 from recross.inference.sequences import Sequences, token_budget
 from recross.machine.hardware import Hardware
 
@@ -80,8 +80,8 @@ def packed(
     model: T5ForConditionalGeneration, dtype: torch.dtype, budget: int
 ) -> Callable[[Sequences], Tensor]:
     """Ours, with weights frozen once."""
-    forward = encoder_of(model.config).forward(model, freeze_affine(dtype, budget), dtype)
-    rows = head_rows(model, PIECES)
+    forward = find_encoder(model.config).forward(model, freeze_affine(dtype, budget), dtype)
+    rows = read_head_rows(model, PIECES)
 
     def score(texts: Sequences) -> Tensor:
         scores = torch.empty(len(texts), len(PIECES))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recross.checkpoints.location import locate, pinned_revision
+from recross.checkpoints.location import find_pinned_revision, locate
 from recross.command.cli import main
 from tests.conftest import save_tiny, save_tiny_t5
 from tests.miniature_ir_datasets import DEV
@@ -24,7 +24,7 @@ def place(hub: Path, name: str) -> Path:
     repository = hub / f"models--{name.replace('/', '--')}"
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text(REVISION)
-    return repository / "snapshots" / (pinned_revision(name) or REVISION)
+    return repository / "snapshots" / (find_pinned_revision(name) or REVISION)
 
 
 def parts(node):

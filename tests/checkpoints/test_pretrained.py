@@ -4,7 +4,12 @@ import pytest
 import torch
 import transformers
 
-from recross.checkpoints.location import find_revision, find_revisions, is_at_hand, pinned_revision
+from recross.checkpoints.location import (
+    find_pinned_revision,
+    find_revision,
+    find_revisions,
+    is_at_hand,
+)
 from recross.checkpoints.pretrained import load
 from recross.errors import InputError
 from recross.parts.identity import describe
@@ -46,7 +51,7 @@ def hub(tmp_path, monkeypatch):
 
 
 def test_a_published_checkpoint_is_read_at_its_pinned_revision(hub):
-    pinned = pinned_revision(PUBLISHED)
+    pinned = find_pinned_revision(PUBLISHED)
     hub(PUBLISHED, **{pinned: 2})
     found = load("sequence_classifier", PUBLISHED)
     assert found.config.num_hidden_layers == len(found.model.bert.encoder.layer) == 2
@@ -58,7 +63,7 @@ def test_another_revision_in_the_cache_is_not_taken_for_the_pinned_one(hub):
     hub(PUBLISHED)
     assert not is_at_hand(PUBLISHED)
     with pytest.raises(
-        InputError, match=f"config at its pinned revision {pinned_revision(PUBLISHED)}"
+        InputError, match=f"config at its pinned revision {find_pinned_revision(PUBLISHED)}"
     ):
         load("sequence_classifier", PUBLISHED)
 

@@ -71,7 +71,7 @@ def test_limits_that_are_given_override_the_contracts_own():
     with pytest.raises(InputError, match="max_length must be at least 8, got 7"):
         resolve_contract("no/body", OWN, ClassifierContract, max_length=7)
     with pytest.raises(InputError, match="max_length must be null for the contract 'colbertv2'"):
-        find_contract("colbertv2").limited(max_length=64)
+        find_contract("colbertv2").with_limits(max_length=64)
 
 
 @pytest.mark.parametrize(
@@ -111,12 +111,12 @@ def test_a_contract_of_another_kind_is_refused(given, kind, compares, message):
     ],
 )
 def test_a_contract_names_the_reranker_that_reads_it(name, family, reranker):
-    assert find_contract(name).reranker(lambda: family) == reranker
+    assert find_contract(name).name_reranker(lambda: family) == reranker
 
 
 def test_every_reranker_that_a_contract_names_can_be_loaded():
     contracts = [*(record.contract for record in PUBLISHED), *KINDS]
     contracts.append(ClassifierContract("duobert", documents=2))
-    named = {contract.reranker(lambda: "t5") for contract in contracts}
-    named |= {contract.reranker(lambda: "llama") for contract in contracts}
+    named = {contract.name_reranker(lambda: "t5") for contract in contracts}
+    named |= {contract.name_reranker(lambda: "llama") for contract in contracts}
     assert named == RERANKERS.keys()

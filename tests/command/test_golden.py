@@ -11,14 +11,14 @@ from recross.command.golden import (
     GOLDEN_COLUMNS,
     check_golden,
     format_golden,
-    published_golden,
+    list_published_golden,
     read_golden,
 )
 from recross.errors import InputError
 from recross.rerankers.cross_encoder import CrossEncoder
 from tests.conftest import save_tiny
 
-SCORES = published_golden()
+SCORES = list_published_golden()
 
 
 @pytest.mark.parametrize("checkpoint", sorted(SCORES))

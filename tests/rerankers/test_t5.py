@@ -13,7 +13,7 @@ from recross.checkpoints.published import PUBLISHED, find_contract
 from recross.errors import InputError
 from recross.inference.tokens import Joiner, prompt_template
 from recross.machine.hardware import Hardware
-from recross.rerankers.answers import piece_id
+from recross.rerankers.answers import find_piece
 from recross.rerankers.t5 import T5Reranker
 from tests.conftest import save_tiny, save_tiny_t5
 from tests.rerankers.test_cross_encoder import mixed_pairs
@@ -105,11 +105,11 @@ def test_a_dense_head_that_is_missing_is_refused_unless_it_is_to_be_trained(tiny
 def test_answers_are_numbered_as_published_in_the_real_vocabulary(shared_t5_tokenizer):
     tokenizer = AutoTokenizer.from_pretrained(shared_t5_tokenizer)
     monot5, rankt5 = find_contract("monot5"), find_contract("rankt5")
-    assert [piece_id(tokenizer, piece) for piece in monot5.pieces] == [6136, 1176]
-    assert [piece_id(tokenizer, piece) for piece in rankt5.pieces] == [32089]
+    assert [find_piece(tokenizer, piece) for piece in monot5.pieces] == [6136, 1176]
+    assert [find_piece(tokenizer, piece) for piece in rankt5.pieces] == [32089]
     for contract in (find_contract("t5-digits"), find_contract("duot5-named")):
         for piece in (*contract.pieces, *contract.opening):
-            assert tokenizer.convert_ids_to_tokens(piece_id(tokenizer, piece)) == piece
+            assert tokenizer.convert_ids_to_tokens(find_piece(tokenizer, piece)) == piece
 
 
 def test_prompts_joined_by_ids_equal_the_whole_text_in_the_real_vocabulary(shared_t5_tokenizer):

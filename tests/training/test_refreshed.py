@@ -32,7 +32,7 @@ def task(collection, tmp_path):
 
 
 def mine(sampler, task):
-    (phase,) = MinedNegatives(sampler).phases(task)
+    (phase,) = MinedNegatives(sampler).make_phases(task)
     return phase
 
 
@@ -167,7 +167,7 @@ def test_what_is_known_of_a_document_stays_with_it():
 def test_a_phase_begins_with_a_refresh_and_the_one_before_has_none(task, checkpoint):
     samplers = {"easy": RankWindow(RandomOrder(), 40), "hard": SAMPLER}
     curriculum = Curriculum({name: Part(sampler) for name, sampler in samplers.items()})
-    phases = MinedNegatives(curriculum).phases(task)
+    phases = MinedNegatives(curriculum).make_phases(task)
     network = CrossEncoder(str(checkpoint), fresh_head=True, max_length=24).network
     data = StepData(phases, STEPS, task.collection, network, batch_size=2, tokens=9**9, seed=0)
     assert [step for step in range(STEPS) if data.awaits_refresh(step)] == [4, 7]

@@ -45,7 +45,7 @@ class Contract(ABC):
         """Whether two documents are read together."""
         return False
 
-    def reranker(self, family: Callable[[], str]) -> str:
+    def name_reranker(self, family: Callable[[], str]) -> str:
         """Name the class that reads it; ``family`` tells a checkpoint's ``model_type``."""
         del family  # one class reads them all
         return self.read_by
@@ -55,7 +55,7 @@ class Contract(ABC):
     def summary(self) -> Summary:
         """What is asked, how the answer is read, and how many tokens are."""
 
-    def limited(self, **limits: int | None) -> Self:
+    def with_limits(self, **limits: int | None) -> Self:
         """Return the same contract with those limits that are not ``None``.
 
         Raises:
@@ -95,9 +95,9 @@ class ClassifierContract(Contract):
         """Whether two documents are read together."""
         return self.documents == 2
 
-    def reranker(self, family: Callable[[], str]) -> str:
+    def name_reranker(self, family: Callable[[], str]) -> str:
         """Name the class that reads it, which is another for comparisons."""
-        return "DuoBERT" if self.compares else super().reranker(family)
+        return "DuoBERT" if self.compares else super().name_reranker(family)
 
     @property
     def summary(self) -> Summary:
@@ -148,10 +148,10 @@ class PromptContract(Contract):
         """Whether two documents are read together."""
         return "{document1}" in self.template
 
-    def reranker(self, family: Callable[[], str]) -> str:
+    def name_reranker(self, family: Callable[[], str]) -> str:
         """Name the class that reads it, which is another for T5."""
         if family() not in T5_FAMILIES:
-            return super().reranker(family)
+            return super().name_reranker(family)
         return "DuoT5" if self.compares else "T5Reranker"
 
     @property

@@ -38,7 +38,7 @@ def locate(checkpoint: str) -> str:
     return str(Path(import_module(_PACKAGES[name]).get_model_path()))
 
 
-def pinned_revision(checkpoint: str) -> str | None:
+def find_pinned_revision(checkpoint: str) -> str | None:
     """Find the commit that a published checkpoint is loaded at.
 
     ``None`` for a folder, for an id that is not known here, and where no commit is known.
@@ -49,7 +49,7 @@ def pinned_revision(checkpoint: str) -> str | None:
     return published.revision
 
 
-CHECKPOINT = READ | {"revision": pinned_revision}
+CHECKPOINT = READ | {"revision": find_pinned_revision}
 """Metadata of a field that names a checkpoint: its fingerprint holds the commit it is pinned to."""
 
 
@@ -61,8 +61,8 @@ def find_revision(checkpoint: str) -> str | None:
     place = locate(checkpoint)
     if Path(place).is_dir():
         return None
-    cached = _cached_weights(place)
-    return pinned_revision(checkpoint) or (cached.parent.name if cached is not None else None)
+    cached = _find_cached_weights(place)
+    return find_pinned_revision(checkpoint) or (cached.parent.name if cached is not None else None)
 
 
 def find_revisions(checkpoints: Iterable[str]) -> dict[str, str]:
@@ -74,12 +74,12 @@ def find_revisions(checkpoints: Iterable[str]) -> dict[str, str]:
 def is_at_hand(checkpoint: str) -> bool:
     """Whether a checkpoint can be loaded without a download: a folder, or in the hub's cache."""
     place = locate(checkpoint)
-    return Path(place).is_dir() or _cached_weights(place) is not None
+    return Path(place).is_dir() or _find_cached_weights(place) is not None
 
 
-def _cached_weights(hub_id: str) -> Path | None:
+def _find_cached_weights(hub_id: str) -> Path | None:
     """A file of weights in the hub's cache, in a folder that the commit names."""
-    revision = pinned_revision(hub_id)
+    revision = find_pinned_revision(hub_id)
     try:
         found = [try_to_load_from_cache(hub_id, name, revision=revision) for name in WEIGHT_FILES]
     except HFValidationError:  # the path of a folder that is gone

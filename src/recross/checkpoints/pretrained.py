@@ -28,7 +28,7 @@ from recross.checkpoints.foreign import (
     translate_config,
 )
 from recross.checkpoints.loaded import Model, ModelConfig, Tokenizer
-from recross.checkpoints.location import find_revision, locate, pinned_revision
+from recross.checkpoints.location import find_pinned_revision, find_revision, locate
 from recross.errors import InputError
 from recross.records import JsonObject
 
@@ -115,7 +115,7 @@ def load(
     for name, value in (settings or {}).items():
         setattr(config, name, value)
     model, is_fresh = _read(
-        checkpoint, "weights", lambda: _weights(kind, checkpoint, config, fresh, dtype)
+        checkpoint, "weights", lambda: _load_weights(kind, checkpoint, config, fresh, dtype)
     )
     return Pretrained(model, tokenizer, is_fresh, find_revision(checkpoint))
 
@@ -143,12 +143,12 @@ def load_tokenizer(checkpoint: str) -> Tokenizer:
     tokenizer = _read(
         checkpoint,
         "tokenizer",
-        lambda: AutoTokenizer.from_pretrained(place, revision=pinned_revision(checkpoint)),
+        lambda: AutoTokenizer.from_pretrained(place, revision=find_pinned_revision(checkpoint)),
     )
     return cast(Tokenizer, tokenizer)
 
 
-def _weights(
+def _load_weights(
     kind: Kind, checkpoint: str, config: ModelConfig, fresh: Fresh | None, dtype: torch.dtype
 ) -> tuple[Model, bool]:
     """The model, and whether any of its weights had to be drawn."""
@@ -156,7 +156,7 @@ def _weights(
         torch.manual_seed(fresh.seed if fresh else 0)
         model, report = _find_class(kind, config).from_pretrained(
             locate(checkpoint),
-            revision=pinned_revision(checkpoint),
+            revision=find_pinned_revision(checkpoint),
             config=config,
             dtype=dtype,
             key_mapping=getattr(_find_class(kind, config), "names", None),
@@ -183,7 +183,7 @@ def _find_config(checkpoint: str) -> ModelConfig:
 
 def _read_config(checkpoint: str) -> ModelConfig:
     """A config as transformers knows it; other people's are translated."""
-    place, revision = locate(checkpoint), pinned_revision(checkpoint)
+    place, revision = locate(checkpoint), find_pinned_revision(checkpoint)
     values, _ = PretrainedConfig.get_config_dict(place, revision=revision)
     known = translate_config(values) or AutoConfig.from_pretrained(place, revision=revision)
     return cast(ModelConfig, known)
@@ -195,7 +195,7 @@ def _read(checkpoint: str, part: str, read: Callable[[], _Part]) -> _Part:
     except InputError:
         raise
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        revision = pinned_revision(checkpoint)
+        revision = find_pinned_revision(checkpoint)
         pinned = f" at its pinned revision {revision}" if revision is not None else ""
         raise InputError(
             f"checkpoint must be a hub id or a folder with config, weights and tokenizer, got"

@@ -60,7 +60,7 @@ def resolve_contract(
         wanted = "two documents, such as duot5" if compares else "one document"
         hint = "" if compares else " (DuoT5 and DuoBERT read two)"
         raise InputError(f"contract must read {wanted}, got {contract.name!r}{hint}")
-    return contract.limited(max_length=max_length, max_query_length=max_query_length)
+    return contract.with_limits(max_length=max_length, max_query_length=max_query_length)
 
 
 def look_up_contract(checkpoint: str) -> Contract | None:

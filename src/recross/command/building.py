@@ -14,10 +14,10 @@ from recross.command.signatures import (
     TARGET,
     Node,
     drop_referred,
-    element_of,
     find_class,
     is_node,
     list_items,
+    read_element,
     read_hints,
 )
 from recross.errors import ConfigError, InputError
@@ -73,7 +73,7 @@ def _construct_value(path: str, value: object, hint: Hint, packages: Sequence[st
     if is_node(value):
         return _construct(path, value, packages)
     if (items := list_items(value, hint)) is not None:
-        inner = element_of(hint)
+        inner = read_element(hint)
         parts = [
             _construct_value(f"{path}{step}", item, inner, packages) for step, item in items.items()
         ]

@@ -14,12 +14,12 @@ from recross.command.signatures import (
     TARGET,
     Node,
     drop_referred,
-    element_of,
     find_class,
     is_node,
     is_part,
     list_items,
     list_parameters,
+    read_element,
     read_hints,
     serves,
 )
@@ -80,8 +80,8 @@ def _find_value_problems(
             yield f"{path}: must be {_say_kind(hint)}, got {value[TARGET]!r}"
     elif (items := list_items(value, hint)) is not None:
         for step, item in items.items():
-            yield from _find_value_problems(f"{path}{step}", item, element_of(hint), packages)
-    elif is_part(hint) or is_part(element_of(hint)):
+            yield from _find_value_problems(f"{path}{step}", item, read_element(hint), packages)
+    elif is_part(hint) or is_part(read_element(hint)):
         yield f"{path}: must be {_say_kind(hint)}, got {value!r}"
     else:
         for where, problem in bounds.find_problems(hint, value):

@@ -169,9 +169,14 @@ def _contracts(words: Sequence[str]) -> int:
 
 
 def _check_golden(path: Path | None) -> int:
-    from recross.command.golden import check_golden, format_golden, published_golden, read_golden
+    from recross.command.golden import (
+        check_golden,
+        format_golden,
+        list_published_golden,
+        read_golden,
+    )
 
-    verdicts = check_golden(published_golden() if path is None else read_golden(path))
+    verdicts = check_golden(list_published_golden() if path is None else read_golden(path))
     _say(format_golden(verdicts))
     return 1 if any(one.verdict == "missed" for one in verdicts) else 0
 

@@ -13,7 +13,7 @@ from recross.checkpoints.published.record import GoldenScore
 from recross.command.loading import load_reranker
 from recross.errors import InputError
 from recross.report.references import read_csv_lines
-from recross.report.tables.alignment import MISSING, aligned_table
+from recross.report.tables.alignment import MISSING, align_table
 
 GOLDEN_COLUMNS = ("checkpoint", "query", "document", "score", "tolerance", "source")
 
@@ -35,7 +35,7 @@ class GoldenVerdict:
         return "met" if near else "missed"
 
 
-def published_golden() -> dict[str, list[GoldenScore]]:
+def list_published_golden() -> dict[str, list[GoldenScore]]:
     """Golden scores of published checkpoints, by id."""
     return {record.id: list(record.golden) for record in PUBLISHED if record.golden}
 
@@ -103,7 +103,7 @@ def format_golden(verdicts: Sequence[GoldenVerdict]) -> str:
         )
         for one in verdicts
     ]
-    return "\n".join(aligned_table(header, lines, words=2)) + "\n"
+    return "\n".join(align_table(header, lines, words=2)) + "\n"
 
 
 def _shorten(text: str) -> str:

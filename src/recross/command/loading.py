@@ -49,9 +49,9 @@ def load_reranker(
     name = str(name)
     options = list_options(tuple(find_option_folders(find_plugins())))["reranker"]
     if not Path(name).is_dir() and name in options:
-        found = reranker_option(name)
+        found = build_reranker_option(name)
     else:
-        found = _kind(name, contract)(name)
+        found = _find_kind(name, contract)(name)
     if not isinstance(found, NetworkReranker):
         raise InputError(f"name must be that of a network, got the option {name!r}")
     changes: dict[str, Any] = {"hardware": hardware}
@@ -65,15 +65,15 @@ def load_reranker(
     return reranker
 
 
-def reranker_option(name: str) -> Reranker:
+def build_reranker_option(name: str) -> Reranker:
     """Build an option of the group ``reranker``."""
     reranker: Reranker = build(compose_values("run", [f"reranker={name}"])["reranker"])
     return reranker
 
 
-def _kind(checkpoint: str, contract: str | None) -> type[NetworkReranker]:
+def _find_kind(checkpoint: str, contract: str | None) -> type[NetworkReranker]:
     """Which class reads a checkpoint: its contract says, and for prompts its config."""
     known = find_contract(contract) if contract is not None else look_up_contract(checkpoint)
     if known is None:
         return CrossEncoder
-    return RERANKERS[known.reranker(lambda: read_family(checkpoint))]
+    return RERANKERS[known.name_reranker(lambda: read_family(checkpoint))]

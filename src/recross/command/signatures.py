@@ -68,10 +68,10 @@ def list_items(value: object, hint: Hint) -> dict[str, object] | None:
             items = {f".{key}": item for key, item in value.items()}
         case _:
             return None
-    return items if is_part(element_of(hint)) or any(map(is_node, items.values())) else None
+    return items if is_part(read_element(hint)) or any(map(is_node, items.values())) else None
 
 
-def element_of(hint: Hint) -> Hint:
+def read_element(hint: Hint) -> Hint:
     """The annotation of what a list or a mapping of this kind holds."""
     origin: object = get_origin(hint)
     if not inspect.isclass(origin) or not issubclass(origin, Sequence | Mapping):

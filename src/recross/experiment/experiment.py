@@ -13,7 +13,7 @@ from recross.collections.collection import Collection
 from recross.experiment.combination import NAMED, Combination
 from recross.experiment.place import Place
 from recross.experiment.quality_gate import Judgments
-from recross.experiment.results import RESULT, Outcome, finished, read_result, write_outcome
+from recross.experiment.results import RESULT, Outcome, read_finished, read_result, write_outcome
 from recross.experiment.timing import time_stages
 from recross.parts.fields import read_field_values
 from recross.parts.identity import describe, fingerprint
@@ -51,7 +51,7 @@ class Experiment(Combination):
 
     def run(self) -> JsonObject:
         """Retrieve, sample negatives, train, re-rank, evaluate, time; return ``result.json``."""
-        if self.reuse and (done := finished(self.folder, self.fingerprint)):
+        if self.reuse and (done := read_finished(self.folder, self.fingerprint)):
             logger.info("%s: finished before, reused", self.folder)
             return done
         logger.info("%s, seed %d", self.name, self.seed)

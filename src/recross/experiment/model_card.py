@@ -14,13 +14,13 @@ CARD = "README.md"
 def write_card(checkpoint: Path, result: JsonObject, command: list[str]) -> None:
     """Write the model card into the folder of a checkpoint, from the record of its experiment."""
     contract = json.loads((checkpoint / "recross_contract.json").read_text(encoding="utf-8"))
-    (checkpoint / CARD).write_text(model_card(result, contract, command), encoding="utf-8")
+    (checkpoint / CARD).write_text(format_card(result, contract, command), encoding="utf-8")
 
 
-def model_card(result: JsonObject, contract: JsonObject, command: list[str]) -> str:
+def format_card(result: JsonObject, contract: JsonObject, command: list[str]) -> str:
     """Markdown with the front matter that model hubs read."""
     measures = [
-        f"| {name} | {value:.4f} | {_interval(result['intervals'][name])} |"
+        f"| {name} | {value:.4f} | {_say_interval(result['intervals'][name])} |"
         f" {result['first_stage_measures'][name]:.4f} |"
         for name, value in result["measures"].items()
     ]
@@ -45,16 +45,16 @@ def model_card(result: JsonObject, contract: JsonObject, command: list[str]) -> 
         "",
         "## Contract",
         "",
-        *_listed(contract),
+        *_list_values(contract),
         "",
         "## Training",
         "",
-        f"- base: {_said(result['reranker'])}",
-        f"- collection: {_said(result['collection'])}",
-        f"- candidates: {_said(result['retriever'])}",
-        f"- training data: {_said(result['training_data'])}",
-        f"- loss: {_said(result['loss'])}",
-        f"- recipe: {_said(result['recipe'])}",
+        f"- base: {_say_part(result['reranker'])}",
+        f"- collection: {_say_part(result['collection'])}",
+        f"- candidates: {_say_part(result['retriever'])}",
+        f"- training data: {_say_part(result['training_data'])}",
+        f"- loss: {_say_part(result['loss'])}",
+        f"- recipe: {_say_part(result['recipe'])}",
         f"- seed: {result['seed']}, precision: {result['precision']}",
         f"- {training['steps']} steps, {training['pairs']} pairs,"
         f" {training['seconds']:.0f} seconds, best checkpoint at step {training['best_step']}",
@@ -76,21 +76,21 @@ def model_card(result: JsonObject, contract: JsonObject, command: list[str]) -> 
     return "\n".join(lines)
 
 
-def _said(part: JsonObject) -> str:
+def _say_part(part: JsonObject) -> str:
     """A part in one line: its class and the values that make it what it is."""
-    return f"`{part['class']}` {_values(part)}"
+    return f"`{part['class']}` {_say_values(part)}"
 
 
-def _values(part: JsonObject) -> str:
+def _say_values(part: JsonObject) -> str:
     values = {key: value for key, value in part.items() if key != "class" and value is not None}
     return ", ".join(f"{key} {json.dumps(value)}" for key, value in values.items())
 
 
-def _listed(values: JsonObject) -> list[str]:
+def _list_values(values: JsonObject) -> list[str]:
     return [
         f"- {key}: `{json.dumps(value)}`" for key, value in values.items() if value not in ("", [])
     ]
 
 
-def _interval(bounds: tuple[float, float]) -> str:
+def _say_interval(bounds: tuple[float, float]) -> str:
     return f"[{bounds[0]:.3f}, {bounds[1]:.3f}]"

@@ -124,7 +124,7 @@ class QualityGate:
             "backend": hardware.backend,
             **compare_runs(asked, reference, judgments),
         }
-        failures = self.failures(found)
+        failures = self.find_failures(found)
         if failures and self.on_failure == "refuse":
             raise RunError(
                 f"quality_gate: {reranker.name} with precision={found['precision']} and"
@@ -135,7 +135,7 @@ class QualityGate:
             logger.warning("quality gate: %s", failure)
         return {**found, "failures": failures, "passed": not failures}
 
-    def failures(self, found: JsonObject) -> list[str]:
+    def find_failures(self, found: JsonObject) -> list[str]:
         """Which tolerances a comparison does not keep, in words."""
         failures = []
         if found["tau_mean"] < self.least_tau:
@@ -153,10 +153,10 @@ class QualityGate:
 
 def compare_runs(asked: Run, reference: Run, judgments: Judgments) -> JsonObject:
     """How far the scores, the order and the measure of one run stray from another's."""
-    pairs = [_aligned(asked, reference, query_id) for query_id in reference.rankings]
-    taus = [kendalls_tau(ours, theirs) for ours, theirs in pairs]
-    overlaps = [_overlap(asked, reference, query_id) for query_id in reference.rankings]
-    ours, theirs = (_per_query(run, judgments) for run in (asked, reference))
+    pairs = [_align(asked, reference, query_id) for query_id in reference.rankings]
+    taus = [compute_tau(ours, theirs) for ours, theirs in pairs]
+    overlaps = [_compute_overlap(asked, reference, query_id) for query_id in reference.rankings]
+    ours, theirs = (_measure_queries(run, judgments) for run in (asked, reference))
     differences = ours - theirs
     return {
         "queries": len(pairs),
@@ -169,11 +169,11 @@ def compare_runs(asked: Run, reference: Run, judgments: Judgments) -> JsonObject
         "measure": judgments.measure,
         "measure_reference": float(theirs.mean()),
         "measure_difference": float(differences.mean()),
-        "measure_difference_error": _standard_error(differences),
+        "measure_difference_error": _compute_standard_error(differences),
     }
 
 
-def kendalls_tau(ours: _Values, theirs: _Values) -> float:
+def compute_tau(ours: _Values, theirs: _Values) -> float:
     """Kendall's tau-b of two scores of the same documents; 1 where neither has an order."""
     tau = float(kendalltau(ours, theirs).statistic) if len(ours) > 1 else math.nan
     if not math.isnan(tau):
@@ -181,24 +181,24 @@ def kendalls_tau(ours: _Values, theirs: _Values) -> float:
     return float(len(set(ours.tolist())) < 2 and len(set(theirs.tolist())) < 2)
 
 
-def _aligned(asked: Run, reference: Run, query_id: str) -> tuple[_Values, _Values]:
+def _align(asked: Run, reference: Run, query_id: str) -> tuple[_Values, _Values]:
     theirs = {doc.doc_id: doc.score for doc in reference.rankings[query_id]}
     ours = {doc.doc_id: doc.score for doc in asked.rankings[query_id]}
     return np.array([ours[doc_id] for doc_id in theirs]), np.array(list(theirs.values()))
 
 
-def _overlap(asked: Run, reference: Run, query_id: str) -> float:
+def _compute_overlap(asked: Run, reference: Run, query_id: str) -> float:
     best = set(reference.doc_ids(query_id)[:TOP])
     return len(best & set(asked.doc_ids(query_id)[:TOP])) / len(best) if best else 1.0
 
 
-def _per_query(run: Run, judgments: Judgments) -> _Values:
+def _measure_queries(run: Run, judgments: Judgments) -> _Values:
     judged = {query_id: judgments.qrels[query_id] for query_id in run.rankings}
     found = evaluate(run, judged, [judgments.measure], judgments.relevant_from)
     return np.array(list(found.per_query[judgments.measure].values()))
 
 
-def _standard_error(differences: _Values) -> float:
+def _compute_standard_error(differences: _Values) -> float:
     if len(differences) < 2:
         return 0.0
     return float(differences.std(ddof=1) / math.sqrt(len(differences)))

@@ -13,7 +13,7 @@ from recross.evaluation.latency import Latency, measure_peak_memory_mb
 from recross.evaluation.measures import Evaluation, account, evaluate
 from recross.evaluation.significance import bootstrap_interval, compute_p_value
 from recross.experiment.model_card import write_card
-from recross.experiment.texts import texts_to_show
+from recross.experiment.texts import choose_texts
 from recross.machine.environment import read_command_line
 from recross.records import Cost, JsonObject
 from recross.rerankers.composed.interpolation import Interpolation
@@ -88,14 +88,14 @@ def write_outcome(
 ) -> JsonObject:
     """Evaluate what an experiment produced, write its files, and return its record."""
     judged = Judged.of(outcome, collection, split, measures)
-    result = record(names, outcome, judged, collection, split)
+    result = make_record(names, outcome, judged, collection, split)
     if outcome.training:
         write_card(folder / "checkpoint", result, read_command_line())
-    write_files(folder, outcome, judged, texts_to_show(outcome.runs, collection, split), result)
+    write_files(folder, outcome, judged, choose_texts(outcome.runs, collection, split), result)
     return result
 
 
-def record(
+def make_record(
     names: JsonObject,
     outcome: Outcome,
     judged: Judged,
@@ -109,11 +109,11 @@ def record(
         **names,
         "collection_name": collection.name,
         "measures": judged.reranked.mean,
-        "intervals": _intervals(judged.reranked),
+        "intervals": _compute_intervals(judged.reranked),
         "first_stage_measures": judged.first_stage.mean,
-        "p_values": _p_values(judged.reranked, judged.first_stage),
-        "interpolation": _interpolation(outcome, judged),
-        "latency_ms_per_100": _latency(latency),
+        "p_values": _compute_p_values(judged.reranked, judged.first_stage),
+        "interpolation": _describe_interpolation(outcome, judged),
+        "latency_ms_per_100": _describe_latency(latency),
         "first_stage_ms": dict(outcome.first_stage_ms),
         "pairs_per_second": latency.pairs_per_second if latency else None,
         "tokens_per_second": latency.tokens_per_second if latency else None,
@@ -123,7 +123,7 @@ def record(
         "training": dict(outcome.training),
         "quality_gate": outcome.quality_gate,
         "queries": account(outcome.reranked, collection.qrels(split), asked, names["depth"]),
-        "truncation": _truncation(cost),
+        "truncation": _describe_truncation(cost),
         "cache": {"hits": cost.cache_hits, "misses": cost.cache_misses},
         "cost": asdict(cost),
         "seconds": outcome.seconds,
@@ -148,7 +148,7 @@ def write_files(
     measures = {
         name: {
             "mean": evaluation.mean,
-            "interval_95": _intervals(evaluation),
+            "interval_95": _compute_intervals(evaluation),
             "per_query": evaluation.per_query,
         }
         for name, evaluation in evaluations.items()
@@ -167,7 +167,7 @@ def read_result(folder: Path) -> JsonObject | None:
     return result
 
 
-def finished(folder: Path, fingerprint: str) -> JsonObject | None:
+def read_finished(folder: Path, fingerprint: str) -> JsonObject | None:
     """The record of an experiment with this fingerprint, if the folder holds it complete."""
     result = read_result(folder)
     if result and is_finished(result) and result["fingerprint"] == fingerprint:
@@ -180,32 +180,32 @@ def is_finished(result: JsonObject) -> bool:
     return bool(result["status"] == "done" and all(fact in result for fact in FACTS))
 
 
-def _intervals(evaluation: Evaluation) -> dict[str, tuple[float, float]]:
+def _compute_intervals(evaluation: Evaluation) -> dict[str, tuple[float, float]]:
     return {
         name: bootstrap_interval(list(values.values()))
         for name, values in evaluation.per_query.items()
     }
 
 
-def _p_values(system: Evaluation, baseline: Evaluation) -> dict[str, float]:
+def _compute_p_values(system: Evaluation, baseline: Evaluation) -> dict[str, float]:
     return {
         name: compute_p_value(values, baseline.per_query[name])
         for name, values in system.per_query.items()
     }
 
 
-def _interpolation(outcome: Outcome, judged: Judged) -> JsonObject | None:
+def _describe_interpolation(outcome: Outcome, judged: Judged) -> JsonObject | None:
     if judged.interpolated is None or outcome.interpolation is None:
         return None
     return {
         **asdict(outcome.interpolation),
         "measures": judged.interpolated.mean,
-        "intervals": _intervals(judged.interpolated),
-        "p_values": _p_values(judged.interpolated, judged.first_stage),
+        "intervals": _compute_intervals(judged.interpolated),
+        "p_values": _compute_p_values(judged.interpolated, judged.first_stage),
     }
 
 
-def _latency(latency: Latency | None) -> dict[str, float] | None:
+def _describe_latency(latency: Latency | None) -> dict[str, float] | None:
     if latency is None:
         return None
     return {
@@ -216,7 +216,7 @@ def _latency(latency: Latency | None) -> dict[str, float] | None:
     }
 
 
-def _truncation(cost: Cost) -> dict[str, float]:
+def _describe_truncation(cost: Cost) -> dict[str, float]:
     whole = cost.tokens + cost.cut_tokens
     return {
         "queries": cost.cut_queries,

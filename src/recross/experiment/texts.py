@@ -16,37 +16,37 @@ SNIPPET = 160
 QUERY_LENGTH = 400
 
 
-def sampled(query_ids: Iterable[str], size: int = EXPLORED) -> list[str]:
+def sample_queries(query_ids: Iterable[str], size: int = EXPLORED) -> list[str]:
     """Some queries, drawn by a checksum: the same in every experiment, a smaller sample within."""
     return sorted(set(query_ids), key=lambda q: (zlib.crc32(q.encode()), q))[:size]
 
 
-def texts_to_show(runs: Sequence[Run], collection: Collection, split: str) -> JsonObject:
+def choose_texts(runs: Sequence[Run], collection: Collection, split: str) -> JsonObject:
     """Texts of sampled judged queries, what is relevant to them, and snippets of documents.
 
     Snippets are the first ``SNIPPET`` characters of every document in the top ``SHOWN_DEPTH`` of a
     run, and of as many relevant ones. A judged document that the collection lacks has none.
     """
     qrels = collection.qrels(split)
-    asked = sampled(qrels)
+    asked = sample_queries(qrels)
     relevant = {query_id: sorted(collection.relevant(split, query_id)) for query_id in asked}
     return {
         "queries": {
-            query_id: snippet(collection.queries[query_id], QUERY_LENGTH) for query_id in asked
+            query_id: cut_snippet(collection.queries[query_id], QUERY_LENGTH) for query_id in asked
         },
         "relevant": relevant,
-        "documents": _snippets(_shown(runs, relevant), collection.documents),
+        "documents": _cut_snippets(_list_shown(runs, relevant), collection.documents),
     }
 
 
-def snippet(text: str, length: int = SNIPPET) -> str:
+def cut_snippet(text: str, length: int = SNIPPET) -> str:
     """How a text begins, on one line."""
     words = " ".join(text[: 4 * length].split())  # four times: spaces that are joined
     words = words.encode("utf-8", "replace").decode("utf-8")  # half a character cannot be written
     return words if len(words) <= length else words[: length - 1] + "…"
 
 
-def _shown(runs: Sequence[Run], relevant: Mapping[str, Sequence[str]]) -> list[str]:
+def _list_shown(runs: Sequence[Run], relevant: Mapping[str, Sequence[str]]) -> list[str]:
     shown = {doc_id for doc_ids in relevant.values() for doc_id in doc_ids[:SHOWN_DEPTH]}
     for run in runs:
         for query_id in relevant:
@@ -54,5 +54,5 @@ def _shown(runs: Sequence[Run], relevant: Mapping[str, Sequence[str]]) -> list[s
     return sorted(shown)
 
 
-def _snippets(doc_ids: Iterable[str], documents: Mapping[str, str]) -> dict[str, str]:
-    return {doc_id: snippet(documents[doc_id]) for doc_id in doc_ids if doc_id in documents}
+def _cut_snippets(doc_ids: Iterable[str], documents: Mapping[str, str]) -> dict[str, str]:
+    return {doc_id: cut_snippet(documents[doc_id]) for doc_id in doc_ids if doc_id in documents}

@@ -8,7 +8,7 @@ from typing import Literal
 
 from recross.records import JsonObject
 from recross.report.references import LATENCY, SIZE, ReferenceValue
-from recross.report.tables.alignment import MISSING, aligned_table
+from recross.report.tables.alignment import MISSING, align_table
 from recross.report.tables.rows import INTERPOLATED, Row, make_rows
 
 SIZE_TOLERANCE_MB = 0.5
@@ -84,7 +84,7 @@ def format_parity(verdicts: Sequence[Verdict]) -> str:
         )
         for verdict in verdicts
     ]
-    return "\n".join(aligned_table((*header, "verdict"), lines, words=3)) + "\n"
+    return "\n".join(align_table((*header, "verdict"), lines, words=3)) + "\n"
 
 
 def collect_measured_values(

@@ -33,7 +33,7 @@ class PromptNetwork(PairScorer):
             head_is_fresh=found.head_is_fresh,
         )
         self.read_out = READ_OUTS[contract.read_out]
-        self.pieces = [piece_id(found.tokenizer, piece) for piece in contract.pieces]
+        self.pieces = [find_piece(found.tokenizer, piece) for piece in contract.pieces]
 
     @property
     def answer_count(self) -> int:
@@ -41,7 +41,7 @@ class PromptNetwork(PairScorer):
         return len(self.pieces) if len(self.pieces) > 1 else 0
 
 
-def piece_id(tokenizer: Tokenizer, piece: str) -> int:
+def find_piece(tokenizer: Tokenizer, piece: str) -> int:
     """The number of a vocabulary entry.
 
     Raises:

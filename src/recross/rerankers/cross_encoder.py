@@ -21,7 +21,7 @@ from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.backends.classifier import make_classifier_forward
-from recross.inference.encoders.families import classifier_of
+from recross.inference.encoders.families import find_classifier
 from recross.inference.network import Forward, PairScorer
 from recross.inference.read_outs import READ_OUTS
 from recross.inference.sequences import Sequences
@@ -44,7 +44,7 @@ class PairNetwork(PairScorer):
     def __init__(self, found: Pretrained, contract: ClassifierContract) -> None:
         model, tokenizer = found.model, found.tokenizer
         super().__init__(
-            *(model, tokenizer, contract, classifier_of(model)),
+            *(model, tokenizer, contract, find_classifier(model)),
             limits={"max_length": contract.max_length},
             first_only=True,
             head_is_fresh=found.head_is_fresh,
@@ -134,8 +134,8 @@ class CrossEncoder(NetworkReranker):
 
 def _fit(contract: ClassifierContract, found: Pretrained) -> ClassifierContract:
     """The contract, with no more tokens than the encoder has positions."""
-    positions = classifier_of(found.model).positions(found.model) or contract.max_length
-    return contract.limited(max_length=min(contract.max_length, positions))
+    positions = find_classifier(found.model).positions(found.model) or contract.max_length
+    return contract.with_limits(max_length=min(contract.max_length, positions))
 
 
 def _contract_of(checkpoint: str, found: Pretrained) -> ClassifierContract:
@@ -146,7 +146,7 @@ def _contract_of(checkpoint: str, found: Pretrained) -> ClassifierContract:
             f"checkpoint {checkpoint!r} has {config.num_labels} labels and no published contract;"
             " name one with contract="
         )
-    positions = classifier_of(found.model).positions(found.model)
+    positions = find_classifier(found.model).positions(found.model)
     limit = min(found.tokenizer.model_max_length, positions or ClassifierContract.max_length)
     return ClassifierContract("checkpoint", _stored_activation(config), limit)
 

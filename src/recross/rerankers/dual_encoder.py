@@ -18,7 +18,7 @@ from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.encoder import EncoderForward
-from recross.inference.encoders.families import encoder_of
+from recross.inference.encoders.families import find_encoder
 from recross.inference.encoders.pooled import compute_unit_vectors
 from recross.inference.preparation import Preparation
 from recross.inference.sequences import Sequences
@@ -53,7 +53,7 @@ class DualEncoderNetwork(SingleVectorEncoder):
     ) -> None:
         model, tokenizer = get_transformer(sentences)
         super().__init__(
-            *(model, tokenizer, contract, encoder_of(model.config)),
+            *(model, tokenizer, contract, find_encoder(model.config)),
             limits={"max_length": contract.max_length},
             first_only=contract.pooling == "cls",
         )

@@ -24,15 +24,15 @@ from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.encoder import EncoderForward
-from recross.inference.encoders.families import encoder_of
+from recross.inference.encoders.families import find_encoder
 from recross.inference.encoders.padded import PaddedForward
-from recross.inference.encoders.t5_decoder import first_step, head_rows
+from recross.inference.encoders.t5_decoder import first_step, read_head_rows
 from recross.inference.network import Forward
 from recross.inference.sequences import Sequences
 from recross.inference.session import Session
 from recross.inference.tokens import Item, Joiner, prompt_template
 from recross.parts.bounds import Ge, checked
-from recross.rerankers.answers import PromptNetwork, piece_id
+from recross.rerankers.answers import PromptNetwork, find_piece
 from recross.rerankers.reranker import NetworkReranker
 
 
@@ -43,10 +43,10 @@ class T5Network(PromptNetwork):
     heads = ("classifier",)
 
     def __init__(self, found: Pretrained, contract: PromptContract) -> None:
-        family = encoder_of(found.model.config)
+        family = find_encoder(found.model.config)
         super().__init__(found, contract, family, first_only=contract.read_out == "head")
         tokenizer = found.tokenizer
-        self._opening = [piece_id(tokenizer, piece) for piece in contract.opening]
+        self._opening = [find_piece(tokenizer, piece) for piece in contract.opening]
         template = prompt_template(tokenizer, contract.template, _end(tokenizer, contract))
         if contract.max_length <= template.size:
             raise InputError(
@@ -84,7 +84,7 @@ class T5Network(PromptNetwork):
             return self._padded(forward, batch)
         states = forward.states(batch, dropout)
         state = first_step(self.model, states, batch, self._opening, dropout)
-        return F.linear(state, head_rows(self.model, self.pieces))
+        return F.linear(state, read_head_rows(self.model, self.pieces))
 
     def _padded(self, forward: PaddedForward, batch: PackedBatch) -> Tensor:
         start = [self.model.config.decoder_start_token_id, *self._opening]

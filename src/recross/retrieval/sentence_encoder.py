@@ -13,7 +13,7 @@ import torch
 from recross.checkpoints.loaded import LoadedModule, Model, Tokenizer
 from recross.checkpoints.location import locate
 from recross.errors import InputError
-from recross.inference.encoders.families import encoder_of
+from recross.inference.encoders.families import find_encoder
 from recross.inference.encoders.pooled import PooledEncoder, Pooling, Vectors
 from recross.inference.sequences import Ints
 from recross.machine.hardware import Hardware
@@ -90,7 +90,7 @@ def read_model(checkpoint: str, device: torch.device, max_length: int) -> Senten
     model.max_seq_length = max_length
     if find_pooling(model) is not None:
         network, _ = get_transformer(model)
-        positions = encoder_of(network.config).positions(network)
+        positions = find_encoder(network.config).positions(network)
         if positions is not None and max_length > positions:
             raise InputError(
                 f"max_length must not exceed the {positions} positions of {checkpoint!r},"
@@ -117,7 +117,7 @@ def find_pooling(model: SentenceModel) -> Pooling | None:
     transformer, pooling = model[0], _pooling(model[1])
     network = transformer.auto_model
     is_plain = (
-        encoder_of(network.config).packs
+        find_encoder(network.config).packs
         and type(network).__name__.endswith("Model")
         and not getattr(network, "_hf_peft_config_loaded", False)
         and not getattr(transformer, "do_lower_case", False)

@@ -26,7 +26,7 @@ from recross.checkpoints import pretrained
 from recross.checkpoints.loaded import Model, Tokenizer
 from recross.collections.collection import Collection
 from recross.inference.batches import PackedBatch, find_masked_filler, reads_segments
-from recross.inference.encoders.families import encoder_of
+from recross.inference.encoders.families import find_encoder
 from recross.inference.runner import Runner
 from recross.inference.sequences import Sequences
 from recross.inference.tokens import Joiner, text_template
@@ -103,7 +103,7 @@ class SPLADE(Retriever):
         model = self._encoder.model
         limits = {"max_length": self.max_length, "max_query_length": self.max_query_length}
         for name, tokens in limits.items():
-            encoder_of(model.config).check_positions(model, name, tokens)
+            find_encoder(model.config).check_positions(model, name, tokens)
 
 
 @dataclass(frozen=True)

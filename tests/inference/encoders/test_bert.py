@@ -7,7 +7,7 @@ from transformers import AutoModelForSequenceClassification
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders import affine
 from recross.inference.encoders.affine import LiveAffine, freeze_affine
-from recross.inference.encoders.families import classifier_of
+from recross.inference.encoders.families import find_classifier
 from recross.inference.sequences import Sequences, by_length
 from tests.conftest import save_tiny
 
@@ -28,7 +28,7 @@ def padded_logits(model, batch):
 
 
 def logits(model, batch, make, dtype=torch.float32):
-    return classifier_of(model).forward(model, make, dtype, first_only=True).logits(batch)
+    return find_classifier(model).forward(model, make, dtype, first_only=True).logits(batch)
 
 
 @pytest.fixture(params=["bert", "electra", "roberta"])
@@ -39,7 +39,7 @@ def model(request, tmp_path):
 
 def test_the_packed_forward_equals_hugging_faces_padded_one(model):
     batch = random_batch()
-    assert classifier_of(model).packs
+    assert find_classifier(model).packs
     with torch.inference_mode():
         expected = padded_logits(model, batch)
         for make in (freeze_affine(torch.float32, 512), LiveAffine):
@@ -134,4 +134,4 @@ def test_another_activation_is_not_claimed_to_be_supported(tmp_path):
     model = AutoModelForSequenceClassification.from_pretrained(
         save_tiny(tmp_path, hidden_act="relu")
     )
-    assert not classifier_of(model).packs
+    assert not find_classifier(model).packs

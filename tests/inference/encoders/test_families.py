@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from recross.errors import InputError
 from recross.inference.encoders.affine import LiveAffine
-from recross.inference.encoders.families import PADDED, classifier_of, encoder_of
+from recross.inference.encoders.families import PADDED, find_classifier, find_encoder
 from recross.inference.preparation import Preparation, prepare
 from tests.inference.encoders.test_bert import padded_logits, random_batch
 
@@ -51,7 +51,7 @@ def tiny(kind, **more):
 @pytest.mark.parametrize("kind", UNKNOWN)
 def test_an_unknown_family_scores_in_its_own_padded_forward(kind):
     model, batch = tiny(kind), random_batch()
-    family = classifier_of(model)
+    family = find_classifier(model)
     assert family is PADDED
     found = family.forward(model, LiveAffine, first_only=True).logits(batch)
     for row, start in enumerate(batch.starts.tolist()):
@@ -66,7 +66,7 @@ def test_an_unknown_family_scores_in_its_own_padded_forward(kind):
 @pytest.mark.parametrize("kind", ["bert", "roberta", *UNKNOWN, "modernbert"])
 def test_layers_are_found_frozen_and_learn(kind):
     model = tiny(kind)
-    family = classifier_of(model)
+    family = find_classifier(model)
     assert len(family.layers(model)) == LAYERS.get(kind, 3)
     prepare(model, family, ("classifier", "score"), Preparation(frozen_share=0.34))
     forward = family.forward(model.train(), LiveAffine, first_only=True)
@@ -80,7 +80,7 @@ def test_layers_are_found_frozen_and_learn(kind):
 @pytest.mark.parametrize("kind", ["distilbert", "modernbert", "bert", "llama"])
 def test_dropout_is_set_everywhere_a_family_has_it(kind):
     model = tiny(kind)
-    family = encoder_of(model.config)
+    family = find_encoder(model.config)
     prepare(model, family, (), Preparation(dropout=0.25))
     assert family.dropout(model.config) == 0.25
     modules = [m for m in model.modules() if isinstance(m, torch.nn.Dropout)]
@@ -92,7 +92,7 @@ def test_dropout_is_set_everywhere_a_family_has_it(kind):
 @pytest.mark.parametrize("kind", ["bert", "roberta", "electra", *UNKNOWN, "modernbert"])
 def test_sequences_as_long_as_the_positions_go_through_and_longer_limits_are_refused(kind):
     model = tiny(kind)
-    family = classifier_of(model)
+    family = find_classifier(model)
     positions = family.positions(model)
     assert positions == POSITIONS.get(kind, 64)
     model(input_ids=torch.full((1, positions or 100), 7))
@@ -109,7 +109,7 @@ def test_a_model_of_one_segment_is_given_no_other():
     model, batch = tiny("roberta", type_vocab_size=1), random_batch()
     assert batch.segments.max() == 1
     with torch.inference_mode():
-        found = classifier_of(model).forward(model, LiveAffine, first_only=True).logits(batch)
+        found = find_classifier(model).forward(model, LiveAffine, first_only=True).logits(batch)
         batch.segments.zero_()
         torch.testing.assert_close(found, padded_logits(model, batch), atol=1e-4, rtol=0)
 
@@ -135,7 +135,7 @@ def test_a_model_that_cannot_recompute_is_refused(kind):
 def layer_calls(kind, recompute):
     """How often the first layer is computed in a step."""
     model = tiny(kind).train()
-    family = classifier_of(model)
+    family = find_classifier(model)
     forward = family.forward(model, LiveAffine, first_only=True, recompute=recompute)
     calls = Counter()
     for module in family.layers(model)[0].modules():

@@ -12,7 +12,7 @@ from transformers import ModernBertForSequenceClassification as ModernBert
 from recross.command.cli import main
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import LiveAffine, freeze_affine
-from recross.inference.encoders.families import classifier_of, encoder_of
+from recross.inference.encoders.families import find_classifier, find_encoder
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.sentence_encoder import find_pooling
 from tests.conftest import save_tiny
@@ -57,7 +57,7 @@ def padded_logits(model, batch):
 
 
 def packed_logits(model, batch, make, dtype=torch.float32, **settings):
-    family = classifier_of(model)
+    family = find_classifier(model)
     assert family.packs
     return family.forward(model, make, dtype, first_only=True, **settings).logits(batch)
 
@@ -77,7 +77,7 @@ def test_every_token_of_it_equals_hugging_faces(model):
     tokens, _, mask = batch.padded(0)
     with torch.inference_mode():
         expected = model.model(input_ids=tokens, attention_mask=mask).last_hidden_state
-        forward = encoder_of(model.config).forward(model.model, LiveAffine)
+        forward = find_encoder(model.config).forward(model.model, LiveAffine)
         torch.testing.assert_close(forward.states(batch), expected[mask.bool()], atol=1e-4, rtol=0)
         first = forward.first_states(batch)
         torch.testing.assert_close(first, expected[:, 0], atol=1e-4, rtol=0)
@@ -127,7 +127,7 @@ def test_angles_that_are_scaled_are_left_to_the_models_own_forward():
     config = ModernBertConfig(
         rope_parameters={"full_attention": dict(scaled), "sliding_attention": dict(scaled)}
     )
-    assert not encoder_of(config).packs
+    assert not find_encoder(config).packs
 
 
 def test_it_is_trained_and_scores(beir_folder, tmp_path):

@@ -6,8 +6,8 @@ from transformers import AutoModelForSeq2SeqLM, AutoModelForTokenClassification,
 
 from recross.inference.encoders import affine
 from recross.inference.encoders.affine import LiveAffine, freeze_affine
-from recross.inference.encoders.families import classifier_of, encoder_of
-from recross.inference.encoders.t5_decoder import first_step, head_rows
+from recross.inference.encoders.families import find_classifier, find_encoder
+from recross.inference.encoders.t5_decoder import first_step, read_head_rows
 from tests.conftest import save_tiny_t5
 from tests.inference.encoders.test_bert import assert_gradients_close, random_batch
 
@@ -30,11 +30,11 @@ def model(request, tmp_path):
 
 
 def read(model, batch, make, opening=(), dtype=torch.float32):
-    return state(model, batch, make, opening, dtype) @ head_rows(model, PIECES).T
+    return state(model, batch, make, opening, dtype) @ read_head_rows(model, PIECES).T
 
 
 def state(model, batch, make, opening=(), dtype=torch.float32, dropout=0.0):
-    states = encoder_of(model.config).forward(model, make, dtype).states(batch, dropout)
+    states = find_encoder(model.config).forward(model, make, dtype).states(batch, dropout)
     return first_step(model, states, batch, opening, dropout)
 
 
@@ -48,7 +48,7 @@ def padded(model, batch, opening=()):
 @pytest.mark.parametrize("opening", [[], [9], [9, 5, 12]])
 def test_the_packed_first_step_equals_hugging_faces_padded_one(model, opening):
     batch = random_batch()
-    assert encoder_of(model.config).packs
+    assert find_encoder(model.config).packs
     with torch.inference_mode():
         expected = padded(model, batch, opening)
         for make in (LiveAffine, freeze_affine(torch.float32, 512)):
@@ -110,7 +110,7 @@ def test_an_encoder_alone_gives_its_first_token(tmp_path):
     with torch.inference_mode():
         expected = model(input_ids=tokens, attention_mask=mask).logits[:, 0]
         make = freeze_affine(torch.float32, 512)
-        found = classifier_of(model).forward(model, make, first_only=True).logits(batch)
+        found = find_classifier(model).forward(model, make, first_only=True).logits(batch)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
@@ -118,11 +118,11 @@ def test_an_encoder_without_any_head_gives_its_first_token(tmp_path):
     model = T5EncoderModel.from_pretrained(save_tiny_t5(tmp_path)).eval()
     batch = random_batch(5)
     tokens, _, mask = batch.padded(0)
-    assert encoder_of(model.config).packs
+    assert find_encoder(model.config).packs
     with torch.inference_mode():
         expected = model(input_ids=tokens, attention_mask=mask).last_hidden_state[:, 0]
         make = freeze_affine(torch.float32, 512)
-        forward = encoder_of(model.config).forward(model, make, first_only=True)
+        forward = find_encoder(model.config).forward(model, make, first_only=True)
         found = forward.first_states(batch)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
@@ -138,4 +138,4 @@ def test_dropout_changes_training_passes_only(model):
 
 def test_another_architecture_is_not_claimed_to_be_supported(tmp_path):
     folder = save_tiny_t5(tmp_path, feed_forward_proj="silu")
-    assert not encoder_of(AutoModelForSeq2SeqLM.from_pretrained(folder).config).packs
+    assert not find_encoder(AutoModelForSeq2SeqLM.from_pretrained(folder).config).packs

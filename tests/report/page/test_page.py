@@ -5,10 +5,10 @@ from importlib.resources import files
 
 import pytest
 
-from recross.experiment.texts import sampled, snippet, texts_to_show
+from recross.experiment.texts import choose_texts, cut_snippet, sample_queries
 from recross.report.finished import find_finished
 from recross.report.page.exploration import explore, find_systems, outcome, read_texts
-from recross.report.page.page import SCRIPTS, embed_json, page_data, render
+from recross.report.page.page import SCRIPTS, collect_page, embed_json, render
 from recross.report.page.page_data import shorten_names, thin
 from recross.report.tables.rows import make_rows
 from recross.runs import Run
@@ -41,7 +41,7 @@ class Parts(HTMLParser):
 
 def data_of(folder, **more):
     finished = find_finished([folder])
-    return page_data(make_rows([one.record for one in finished], {}), finished, **more)
+    return collect_page(make_rows([one.record for one in finished], {}), finished, **more)
 
 
 @pytest.fixture
@@ -141,15 +141,15 @@ def test_a_page_that_would_grow_too_large_explores_fewer_queries(tmp_path):
     small = data_of(tmp_path, limit_bytes=30_000)
     assert len(embed_json(small)) < 30_000
     (group,) = small["exploration"]["groups"]
-    assert [query["id"] for query in group["queries"]] == sampled(queries, 50)
+    assert [query["id"] for query in group["queries"]] == sample_queries(queries, 50)
     assert group["judged"] == 160
     assert small["exploration"]["outcomes"][0][1] == (0, 160, 0)
 
 
 def test_a_smaller_sample_is_part_of_a_larger_one_in_any_order():
     names = [f"query {number}" for number in range(500)]
-    assert sampled(names, 20) == sampled(reversed(names), 200)[:20]
-    assert len(sampled(names)) == 200
+    assert sample_queries(names, 20) == sample_queries(reversed(names), 200)[:20]
+    assert len(sample_queries(names)) == 200
 
 
 def test_folders_of_older_versions_show_identifiers(tmp_path):
@@ -277,15 +277,15 @@ def test_labels_lose_the_overrides_that_all_share():
 
 
 def test_snippets_are_one_line_cut_and_writable():
-    assert snippet("a\n  b\tc") == "a b c"
-    assert snippet("x" * 200) == "x" * 159 + "…"
-    assert snippet("half \ud800").encode() == b"half ?"
+    assert cut_snippet("a\n  b\tc") == "a b c"
+    assert cut_snippet("x" * 200) == "x" * 159 + "…"
+    assert cut_snippet("half \ud800").encode() == b"half ?"
 
 
 def test_texts_are_those_of_the_top_ten_and_of_what_is_relevant(collection):
     doc_ids = [f"d{number}" for number in range(20, 35)]
     run = Run.from_scores("r", {"q0": {d: -float(n) for n, d in enumerate(doc_ids)}})
-    texts = texts_to_show([run], collection, "test")
+    texts = choose_texts([run], collection, "test")
     assert set(texts["queries"]) == set(collection.query_ids("test"))
     assert texts["queries"]["q0"] == "red cat"
     assert texts["relevant"]["q0"] == ["d0"]

@@ -44,7 +44,9 @@ def read(collection, tmp_path):
     """The groups of some training data, for the toy collection."""
 
     def groups(data, **changes):
-        (phase,) = data.phases(task_of(changes.pop("collection", collection), tmp_path, **changes))
+        (phase,) = data.make_phases(
+            task_of(changes.pop("collection", collection), tmp_path, **changes)
+        )
         assert phase.share == 1.0
         return phase.groups
 
@@ -255,7 +257,7 @@ def test_pairs_of_ir_datasets_are_triples(dataset, tmp_path):
     task = task_of(few, tmp_path)
 
     def groups(data):
-        (phase,) = data.phases(task)
+        (phase,) = data.make_phases(task)
         return [(group.query_id, *group.doc_ids) for group in phase.groups.groups]
 
     assert groups(DocPairs(dataset)) == [("q1", "d1", "d2"), ("q2", "d3", "d1"), ("q2", "d3", "d2")]
@@ -430,7 +432,7 @@ def test_what_evaluation_asks_is_part_of_what_an_index_is(read, write, collectio
 
 def test_mined_negatives_are_training_data_too(collection, tmp_path):
     task = task_of(collection, tmp_path)
-    (phase,) = MinedNegatives(NEGATIVES).phases(task)
+    (phase,) = MinedNegatives(NEGATIVES).make_phases(task)
     assert (phase.name, phase.share) == ("all", 1.0)
     found = phase.groups
     assert {len(group.doc_ids) for group in found.groups} == {3}
@@ -455,7 +457,7 @@ def test_two_hundred_thousand_lines_are_on_disk_and_only_those_asked_for_are_par
     many = write_many(write, LINES)
     data, task = ScoredTriples(many), task_of(collection, tmp_path)
     expected = many.read_text().splitlines()
-    data.phases(task)  # makes the index
+    data.make_phases(task)  # makes the index
     parsed = []
     parse = TripleLines.parse
     monkeypatch.setattr(
@@ -463,7 +465,7 @@ def test_two_hundred_thousand_lines_are_on_disk_and_only_those_asked_for_are_par
     )
     network = CrossEncoder(str(tiny_bert)).network
     tracemalloc.start()
-    (phase,) = data.phases(task)
+    (phase,) = data.make_phases(task)
     found = phase.groups
     steps = StepData([phase], 10, collection, network, batch_size=4, tokens=10**6, seed=0)
     held, peak = tracemalloc.get_traced_memory()
@@ -486,7 +488,7 @@ def test_an_index_is_written_piece_by_piece(write, collection, tmp_path):
     lines = ROWS_HELD + 5000
     data, task = ScoredTriples(write_many(write, lines)), task_of(collection, tmp_path)
     tracemalloc.start()
-    data.phases(task)
+    data.make_phases(task)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4e6

@@ -23,13 +23,13 @@ FAMILIES: dict[str, Encoder] = {
 PADDED = PaddedFamily()
 
 
-def encoder_of(config: ModelConfig) -> Encoder:
+def find_encoder(config: ModelConfig) -> Encoder:
     """The family that computes the encoder of a config; without one, the model's own forward."""
     family = FAMILIES.get(config.model_type)
     return family if family is not None and family.supports(config) else PADDED
 
 
-def classifier_of(model: Model) -> Encoder:
+def find_classifier(model: Model) -> Encoder:
     """The family that computes a classifier's logits, its head included."""
-    family = encoder_of(model.config)
+    family = find_encoder(model.config)
     return family if type(model).__name__.endswith(family.classifiers) else PADDED

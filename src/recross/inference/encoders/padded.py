@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from recross.checkpoints.loaded import Model, ModelConfig
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch, find_masked_filler, reads_segments
-from recross.inference.encoders.backends.last_token import reader
+from recross.inference.encoders.backends.last_token import make_reader
 from recross.inference.encoders.encoder import Computation, Encoder, EncoderForward
 
 POSITION_TABLES = ("position_embeddings", "wpe", "embed_positions")
@@ -101,7 +101,7 @@ class PaddedForward(EncoderForward):
     def model_logits(self, batch: PackedBatch, **more: Tensor) -> Tensor:
         """The logits of the whole model, its head or decoder included, in their own shape."""
         with self._autocast():
-            logits: Tensor = reader(self.model)(**pad_inputs(self.model, batch), **more).logits
+            logits: Tensor = make_reader(self.model)(**pad_inputs(self.model, batch), **more).logits
         return logits
 
     def _padded_states(self, batch: PackedBatch) -> tuple[Tensor, Tensor]:

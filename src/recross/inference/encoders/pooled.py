@@ -18,7 +18,7 @@ from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import freeze_affine
 from recross.inference.encoders.attention import by_group
 from recross.inference.encoders.encoder import EncoderForward
-from recross.inference.encoders.families import encoder_of
+from recross.inference.encoders.families import find_encoder
 from recross.inference.runner import Runner
 from recross.inference.sequences import Ints, Sequences
 from recross.inference.tokens import Joiner, text_template
@@ -70,7 +70,7 @@ class PooledEncoder:
     def _encoding_on_one_device(self, model: Model) -> partial[Vectors]:
         hardware, first_only = self.hardware, self.pooling == "cls"
         make = freeze_affine(hardware.dtype, hardware.batch_tokens)
-        forward = encoder_of(model.config).forward(
+        forward = find_encoder(model.config).forward(
             model.to(hardware.device), make, hardware.dtype, first_only=first_only
         )
         return partial(_encode_batch, forward, self.pooling, hardware.device)

@@ -21,7 +21,7 @@ from recross.inference.encoders.attention import by_group
 from recross.inference.encoders.t5 import is_gated
 
 
-def head_rows(model: Model, pieces: Sequence[int]) -> Tensor:
+def read_head_rows(model: Model, pieces: Sequence[int]) -> Tensor:
     """Rows of the output layer that are read, ``(C, D)``."""
     rows: Tensor = model.get_output_embeddings().weight[list(pieces)]
     return rows

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from recross.experiment.results import TEXTS
-from recross.experiment.texts import EXPLORED, SHOWN_DEPTH, sampled
+from recross.experiment.texts import EXPLORED, SHOWN_DEPTH, sample_queries
 from recross.records import Json, JsonObject
 from recross.report.finished import Finished
 from recross.report.tables.rows import INTERPOLATED
@@ -134,7 +134,7 @@ def _explored_group(systems: Sequence[System], texts: GroupTexts, size: int) -> 
             "relevant": texts.relevant.get(query_id),
             "documents": _documents(systems, query_id, texts),
         }
-        for query_id in sampled(judged, size)
+        for query_id in sample_queries(judged, size)
     ]
     shown = dict.fromkeys(doc_id for query in queries for doc_id in query["documents"])
     return {
@@ -184,7 +184,7 @@ def _make_system(one: Finished, part: str, label: str) -> System | None:
     if not values:
         return None
     path = one.folder / f"{'candidates' if part == 'first_stage' else part}.trec"
-    run = Run.read(path, sampled(values)) if path.is_file() else None
+    run = Run.read(path, sample_queries(values)) if path.is_file() else None
     kind = _KINDS[part] if _reranks(one) else _KINDS["first_stage"]
     return System(label, kind, _first_stage(one), _group(one), values, run)
 

@@ -16,7 +16,7 @@ from recross.experiment.texts import EXPLORED
 from recross.records import Json, JsonObject
 from recross.report.finished import Finished
 from recross.report.page.exploration import explore, find_systems, read_texts
-from recross.report.page.page_data import study_data
+from recross.report.page.page_data import collect_study
 from recross.report.tables.rows import Row
 
 PAGE = "table.html"
@@ -27,16 +27,16 @@ SCRIPTS = ("elements", "sorting", "results", "quality", "curves", "rankings", "e
 def write_page(rows: Sequence[Row], finished: Sequence[Finished], folder: Path) -> Path:
     """Write ``table.html``; returns its path."""
     path = folder / PAGE
-    path.write_text(render(page_data(rows, finished)), encoding="utf-8", errors="replace")
+    path.write_text(render(collect_page(rows, finished)), encoding="utf-8", errors="replace")
     return path
 
 
-def page_data(
+def collect_page(
     rows: Sequence[Row], finished: Sequence[Finished], limit_bytes: int = LIMIT_BYTES
 ) -> dict[str, Json]:
     """Everything that the page shows; fewer queries are explored where it grew too large."""
     systems = find_systems(finished, [row.label for row in rows])
-    texts, data = read_texts(finished), study_data(rows, finished)
+    texts, data = read_texts(finished), collect_study(rows, finished)
     size, rest = EXPLORED, _count_bytes(data)
     exploration = explore(systems, texts, size)
     while size and rest + _count_bytes(exploration) > limit_bytes:

@@ -20,7 +20,7 @@ OVERRIDE = re.compile(r"\.(?=[^.=]+=)")
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
-def study_data(rows: Sequence[Row], finished: Sequence[Finished]) -> dict[str, Json]:
+def collect_study(rows: Sequence[Row], finished: Sequence[Finished]) -> dict[str, Json]:
     """The table, the points of the plot, learning curves, machines and commands."""
     return {
         "studies": sorted({one.record["study"] for one in finished}),

@@ -8,9 +8,7 @@ MISSING = "–"
 """What a cell says where there is no value."""
 
 
-def aligned_table(
-    header: Sequence[str], lines: Sequence[Sequence[str]], words: int = 1
-) -> list[str]:
+def align_table(header: Sequence[str], lines: Sequence[Sequence[str]], words: int = 1) -> list[str]:
     """Lines of a Markdown table; the first ``words`` columns are to the left, others to the right.
 
     A bar within a cell is escaped.

@@ -19,7 +19,7 @@ from recross.evaluation.significance import (
     count_outcomes,
     pair_differences,
 )
-from recross.report.tables.alignment import aligned_table
+from recross.report.tables.alignment import align_table
 
 Pair = tuple[str, str]
 _NOTE = (
@@ -75,12 +75,12 @@ def format_comparison(
         [name, *(_format_mean(evaluation, measure) for measure in measures)]
         for name, evaluation in evaluations.items()
     ]
-    lines = aligned_table(["run", *measures], means)
+    lines = align_table(["run", *measures], means)
     if pairs:
         header = ["measure", "run", "against", "difference", "wins", "ties", "losses"]
         header += [f"p ({test})" for test in TESTS]
         compared = [_make_line(one) for one in compare(evaluations, measures, pairs)]
-        lines += ["", *aligned_table(header, compared, words=3)]
+        lines += ["", *align_table(header, compared, words=3)]
     return "\n".join([*lines, "", _NOTE]) + "\n"
 
 

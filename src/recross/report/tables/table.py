@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from recross.report.tables.alignment import MISSING, aligned_table
+from recross.report.tables.alignment import MISSING, align_table
 from recross.report.tables.rows import Reference, Row, Value
 
 Column = tuple[str, Callable[[Row], str]]
@@ -35,7 +35,7 @@ def write_table(rows: Sequence[Row], folder: Path) -> list[Path]:
 def format_markdown(rows: Sequence[Row]) -> str:
     """A table in Markdown with aligned columns and a note that explains its marks."""
     columns = choose_columns(rows)
-    lines = aligned_table(
+    lines = align_table(
         [name for name, _ in columns], [[show(row) for _, show in columns] for row in rows]
     )
     return "\n".join([*lines, "", NOTE, *_list_sources(rows)]) + "\n"

@@ -17,7 +17,7 @@ from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.attention import by_group
 from recross.inference.encoders.encoder import EncoderForward
-from recross.inference.encoders.families import encoder_of
+from recross.inference.encoders.families import find_encoder
 from recross.inference.encoders.padded import recompute_activations
 from recross.inference.network import Forward
 from recross.inference.paired_texts import PairedBatch
@@ -43,7 +43,7 @@ class LateInteractionNetwork(TextEncoder):
         head_is_fresh: bool = False,
     ) -> None:
         super().__init__(
-            *(model, tokenizer, contract, encoder_of(model.config)),
+            *(model, tokenizer, contract, find_encoder(model.config)),
             limits={
                 "query_length": contract.query_length,
                 "document_length": contract.document_length,

@@ -44,7 +44,7 @@ class TrainingData(Protocol):
     def negatives(self) -> NegativeSampler | None:
         """The strategy that negatives are drawn by; ``None``: they come with the file."""
 
-    def phases(self, task: Task) -> Sequence[Phase]:
+    def make_phases(self, task: Task) -> Sequence[Phase]:
         """Groups to learn from, none of a query that an evaluation split asks; shares add to 1."""
 
 
@@ -56,7 +56,7 @@ class MinedNegatives:
     reads_judgments: ClassVar[bool] = True
     may_be_taught: ClassVar[bool] = False
 
-    def phases(self, task: Task) -> Sequence[Phase]:
+    def make_phases(self, task: Task) -> Sequence[Phase]:
         """One phase for each stage of the strategy."""
         schedule = self.negatives.schedule
         return [mine_phase(name, stage, task) for name, stage in schedule.items()]

@@ -16,8 +16,8 @@ from recross.inference.encoders.backends.int8_affine import (
     multiplies_in_int8,
     quantise_affine,
 )
-from recross.inference.encoders.backends.last_token import Answered, reader
-from recross.inference.encoders.families import FAMILIES, classifier_of
+from recross.inference.encoders.backends.last_token import Answered, make_reader
+from recross.inference.encoders.families import FAMILIES, find_classifier
 from recross.inference.encoders.padded import pad_inputs
 from recross.inference.network import Forward
 from recross.inference.session import Session
@@ -39,12 +39,12 @@ def _torch(model: Model, session: Session) -> Forward:
     """Without padding where the structure is known, in the model's own forward elsewhere."""
     hardware = session.hardware
     make = freeze_affine(hardware.dtype, hardware.batch_tokens)
-    return classifier_of(model).forward(model, make, hardware.dtype, first_only=True).logits
+    return find_classifier(model).forward(model, make, hardware.dtype, first_only=True).logits
 
 
 def _torch_compile(model: Model, session: Session) -> Forward:
     """Padded: a compiled function wants few shapes, and packed batches have all."""
-    compiled: Callable[..., Answered] = torch.compile(reader(model).eval(), dynamic=True)
+    compiled: Callable[..., Answered] = torch.compile(make_reader(model).eval(), dynamic=True)
     device, dtype = session.hardware.device.type, session.hardware.dtype
 
     def logits(batch: PackedBatch) -> Tensor:
@@ -56,7 +56,7 @@ def _torch_compile(model: Model, session: Session) -> Forward:
 
 
 def _torch_int8(model: Model, session: Session) -> Forward:
-    family = classifier_of(model)
+    family = find_classifier(model)
     if not family.packs:
         raise InputError(
             f"backend torch_int8 needs a classifier of the architecture {' or '.join(FAMILIES)},"
@@ -76,7 +76,7 @@ def _onnx(model: Model, session: Session) -> Forward:
     from recross.inference.encoders.backends import onnx_runtime  # an extra's packages
 
     exported = onnx_runtime.open_exported(model, session)
-    return lambda batch: onnx_runtime.logits(exported, pad_inputs(model, batch))
+    return lambda batch: onnx_runtime.compute_logits(exported, pad_inputs(model, batch))
 
 
 BACKENDS: dict[str, MakeForward] = {

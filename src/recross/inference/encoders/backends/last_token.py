@@ -36,7 +36,7 @@ class LastTokenClassifier(nn.Module):
         return Answered(logits=self.model.score(last))
 
 
-def reader(model: Model) -> LoadedModule:
+def make_reader(model: Model) -> LoadedModule:
     """A classifier as it can be called with padded sequences filled by ``find_masked_filler``."""
     reads_last = "score" in dict(model.named_children())  # as transformers calls such a head
     if reads_last and find_padding_token(model.config) is None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from recross.checkpoints.loaded import Model
 from recross.inference.batches import reads_segments
 from recross.inference.cache.identity import digest_weights
-from recross.inference.encoders.backends.last_token import reader
+from recross.inference.encoders.backends.last_token import make_reader
 from recross.inference.session import Session
 from recross.records import JsonObject
 from recross.store import Store
@@ -44,7 +44,7 @@ def open_exported(model: Model, session: Session) -> onnxruntime.InferenceSessio
     )
 
 
-def logits(exported: onnxruntime.InferenceSession, inputs: Mapping[str, Tensor]) -> Tensor:
+def compute_logits(exported: onnxruntime.InferenceSession, inputs: Mapping[str, Tensor]) -> Tensor:
     """Logits ``(B, labels)`` of a padded batch."""
     known = {node.name for node in exported.get_inputs()}
     arrays = {name: tensor.numpy() for name, tensor in inputs.items() if name in known}
@@ -56,7 +56,7 @@ class _Logits(nn.Module):
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        self.model = reader(model)
+        self.model = make_reader(model)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None

@@ -34,7 +34,7 @@ class DocPairs:
     reads_judgments: ClassVar[bool] = False
     may_be_taught: ClassVar[bool] = False
 
-    def phases(self, task: Task) -> list[Phase]:
+    def make_phases(self, task: Task) -> list[Phase]:
         """The groups of the dataset, which brings its own negatives."""
         identity = {"docpairs": self.dataset, "limit": self.limit}
         folder = task.store.artefact("lines", identity, lambda folder: self._copy(folder / TEXT))

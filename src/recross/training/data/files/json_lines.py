@@ -40,7 +40,7 @@ class JsonLines:
     reads_judgments: ClassVar[bool] = False
     may_be_taught: ClassVar[bool] = True
 
-    def phases(self, task: Task) -> list[Phase]:
+    def make_phases(self, task: Task) -> list[Phase]:
         """The groups of the file, which brings its own negatives."""
         return read_groups_of_texts(self, TextFile.at(self.path, task.store), JsonFormat(), task)
 

@@ -44,7 +44,7 @@ class TeacherRun:
                 f"qrels must be null where is_judged is false, got {str(self.qrels)!r}"
             )
 
-    def phases(self, task: Task) -> list[Phase]:
+    def make_phases(self, task: Task) -> list[Phase]:
         """The groups of the run, which brings its own negatives."""
         relevant_from = task.collection.relevant_grade(task.split)
         form = RunLines(self._judgments(task), relevant_from, task.negatives)

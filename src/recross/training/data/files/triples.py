@@ -39,7 +39,7 @@ class Triples(TripleFile):
     Up to ``lines_per_group`` consecutive lines of one query and positive become one group.
     """
 
-    def phases(self, task: Task) -> list[Phase]:
+    def make_phases(self, task: Task) -> list[Phase]:
         """The groups of the file, which brings its own negatives."""
         return read_groups_by_id(self, *self._lines(parse_triple, task), task)
 
@@ -52,7 +52,7 @@ class TextTriples(TripleFile):
     query and positive become one group.
     """
 
-    def phases(self, task: Task) -> list[Phase]:
+    def make_phases(self, task: Task) -> list[Phase]:
         """The groups of the file, which brings its own negatives."""
         return read_groups_of_texts(self, *self._lines(parse_triple, task), task)
 
@@ -68,7 +68,7 @@ class ScoredTriples(TripleFile):
 
     may_be_taught: ClassVar[bool] = True
 
-    def phases(self, task: Task) -> list[Phase]:
+    def make_phases(self, task: Task) -> list[Phase]:
         """The groups of the file, which brings its own negatives."""
         return read_groups_by_id(self, *self._lines(parse_scored_triple, task), task)
 
