@@ -67,8 +67,8 @@ def find_revision(checkpoint: str) -> str | None:
 
 def find_revisions(checkpoints: Iterable[str]) -> dict[str, str]:
     """The hub's commit of every checkpoint that has one."""
-    found = {checkpoint: find_revision(checkpoint) for checkpoint in checkpoints}
-    return {checkpoint: commit for checkpoint, commit in found.items() if commit is not None}
+    commits = {checkpoint: find_revision(checkpoint) for checkpoint in checkpoints}
+    return {checkpoint: commit for checkpoint, commit in commits.items() if commit is not None}
 
 
 def is_at_hand(checkpoint: str) -> bool:
@@ -81,7 +81,7 @@ def _find_cached_weights(hub_id: str) -> Path | None:
     """A file of weights in the hub's cache, in a folder that the commit names."""
     revision = find_pinned_revision(hub_id)
     try:
-        found = [try_to_load_from_cache(hub_id, name, revision=revision) for name in WEIGHT_FILES]
+        cached = [try_to_load_from_cache(hub_id, name, revision=revision) for name in WEIGHT_FILES]
     except HFValidationError:  # the path of a folder that is gone
         return None
-    return next((Path(path) for path in found if isinstance(path, str)), None)
+    return next((Path(path) for path in cached if isinstance(path, str)), None)

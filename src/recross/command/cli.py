@@ -80,11 +80,11 @@ def _table(words: Sequence[str]) -> int:
     parser.add_argument(
         "--tolerance", type=float, default=0.02, help="of the measures that are kept"
     )
-    asked = parser.parse_args(words)
-    if asked.write_reference:
-        write_reference(asked.folders, asked.tolerance, asked.reference)
-    collate(asked.folders, asked.reference)
-    return 1 if asked.check and not check(asked.folders, asked.reference) else 0
+    arguments = parser.parse_args(words)
+    if arguments.write_reference:
+        write_reference(arguments.folders, arguments.tolerance, arguments.reference)
+    collate(arguments.folders, arguments.reference)
+    return 1 if arguments.check and not check(arguments.folders, arguments.reference) else 0
 
 
 def _evaluate(words: Sequence[str]) -> int:
@@ -102,16 +102,16 @@ def _evaluate(words: Sequence[str]) -> int:
     parser.add_argument(
         "--per-query", type=Path, metavar="FILE", help="CSV of every query's values"
     )
-    asked = parser.parse_args(words)
-    qrels = read_qrels(asked.qrels)
+    arguments = parser.parse_args(words)
+    qrels = read_qrels(arguments.qrels)
     evaluations = {
-        str(path): evaluate(Run.read(path), qrels, asked.measures, asked.relevant_from)
-        for path in asked.runs
+        str(path): evaluate(Run.read(path), qrels, arguments.measures, arguments.relevant_from)
+        for path in arguments.runs
     }
-    pairs = list_pairs(list(evaluations), asked.all_pairs)
-    _say(format_comparison(evaluations, asked.measures, pairs))
-    if asked.per_query:
-        write_per_query(asked.per_query, evaluations, asked.measures)
+    pairs = list_pairs(list(evaluations), arguments.all_pairs)
+    _say(format_comparison(evaluations, arguments.measures, pairs))
+    if arguments.per_query:
+        write_per_query(arguments.per_query, evaluations, arguments.measures)
     return 0
 
 
@@ -124,9 +124,10 @@ def _compare(words: Sequence[str]) -> int:
     parser.add_argument("--rows", nargs="+", default=[], metavar="PATTERN", help="labels, or *")
     parser.add_argument("--measures", nargs="+", default=["MRR@10"])
     parser.add_argument("--all-pairs", action="store_true", help="not only against the first row")
-    asked = parser.parse_args(words)
-    found = read_row_evaluations(asked.folders, asked.measures, asked.rows)
-    _say(format_comparison(found, asked.measures, list_pairs(list(found), asked.all_pairs)))
+    arguments = parser.parse_args(words)
+    evaluations = read_row_evaluations(arguments.folders, arguments.measures, arguments.rows)
+    pairs = list_pairs(list(evaluations), arguments.all_pairs)
+    _say(format_comparison(evaluations, arguments.measures, pairs))
     return 0
 
 
@@ -161,9 +162,9 @@ def _contracts(words: Sequence[str]) -> int:
         "--check", action="store_true", help="score golden pairs with the checkpoints at hand"
     )
     parser.add_argument("--golden", type=Path, help="CSV of golden scores of your own")
-    asked = parser.parse_args(words)
-    if asked.check or asked.golden:
-        return _check_golden(asked.golden)
+    arguments = parser.parse_args(words)
+    if arguments.check or arguments.golden:
+        return _check_golden(arguments.golden)
     _say(format_contracts(group_rerankers_by_checkpoint()))
     return 0
 
@@ -178,7 +179,7 @@ def _check_golden(path: Path | None) -> int:
 
     verdicts = check_golden(list_published_golden() if path is None else read_golden(path))
     _say(format_golden(verdicts))
-    return 1 if any(one.verdict == "missed" for one in verdicts) else 0
+    return 1 if any(verdict.verdict == "missed" for verdict in verdicts) else 0
 
 
 def _doctor(words: Sequence[str]) -> int:
@@ -197,19 +198,20 @@ def _cache(words: Sequence[str]) -> int:
     parser.add_argument("action", choices=["stats", "clear", "verify"])
     parser.add_argument("path", nargs="?", type=Path, default=DEFAULT_STORE / "scores")
     parser.add_argument("--repair", action="store_true", help="verify: drop damaged entries")
-    asked = parser.parse_args(words)
-    if asked.action == "stats":
-        found = score_cache.count_scores(asked.path)
-        _say(f"{asked.path}: {found.entries:,} scores, {found.bytes / 1e6:,.1f} MB")
-        for scorer, entries in found.scorers.items():
+    arguments = parser.parse_args(words)
+    if arguments.action == "stats":
+        counts = score_cache.count_scores(arguments.path)
+        _say(f"{arguments.path}: {counts.entries:,} scores, {counts.bytes / 1e6:,.1f} MB")
+        for scorer, entries in counts.scorers.items():
             _say(f"  {scorer}  {entries:,}")
         return 0
-    if asked.action == "clear":
-        _say(f"{asked.path}: {score_cache.clear(asked.path) / 1e6:,.1f} MB freed")
+    if arguments.action == "clear":
+        _say(f"{arguments.path}: {score_cache.clear(arguments.path) / 1e6:,.1f} MB freed")
         return 0
-    bad = score_cache.verify(asked.path, asked.repair)
-    _say(f"{asked.path}: {bad} damaged entries" + (" dropped" if bad and asked.repair else ""))
-    return 1 if bad and not asked.repair else 0
+    bad = score_cache.verify(arguments.path, arguments.repair)
+    dropped = " dropped" if bad and arguments.repair else ""
+    _say(f"{arguments.path}: {bad} damaged entries{dropped}")
+    return 1 if bad and not arguments.repair else 0
 
 
 def _say(text: str) -> None:

@@ -49,18 +49,18 @@ def load_reranker(
     name = str(name)
     options = list_options(tuple(find_option_folders(find_plugins())))["reranker"]
     if not Path(name).is_dir() and name in options:
-        found = build_reranker_option(name)
+        reranker = build_reranker_option(name)
     else:
-        found = _find_kind(name, contract)(name)
-    if not isinstance(found, NetworkReranker):
+        reranker = _find_kind(name, contract)(name)
+    if not isinstance(reranker, NetworkReranker):
         raise InputError(f"name must be that of a network, got the option {name!r}")
     changes: dict[str, Any] = {"hardware": hardware}
     changes |= {"contract": contract} if contract is not None else {}
     changes |= {"max_length": max_length} if max_length is not None else {}
-    takes = {field.name for field in fields(found)}
+    takes = {field.name for field in fields(reranker)}
     if unfit := sorted(changes.keys() - takes):
-        raise InputError(f"{unfit[0]} is not an argument of {name!r}, a {type(found).__name__}")
-    reranker = replace(found, **changes)
+        raise InputError(f"{unfit[0]} is not an argument of {name!r}, a {type(reranker).__name__}")
+    reranker = replace(reranker, **changes)
     _ = reranker.network  # a wrong name fails here, not at the first score
     return reranker
 

@@ -24,14 +24,14 @@ Node: TypeAlias = Mapping[str, object]
 
 def find_class(name: object, packages: Sequence[str]) -> type | None:
     """The class that a config names, if it is one of these packages."""
-    if not isinstance(name, str) or not any(name.startswith(f"{one}.") for one in packages):
+    if not isinstance(name, str) or not any(name.startswith(f"{package}.") for package in packages):
         return None
     module, _, own_name = name.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), own_name)
+        named = getattr(importlib.import_module(module), own_name)
     except Exception:  # noqa: BLE001  (whatever an import may raise, the name is no target)
         return None
-    return found if inspect.isclass(found) else None
+    return named if inspect.isclass(named) else None
 
 
 def list_parameters(target: type) -> dict[str, inspect.Parameter]:

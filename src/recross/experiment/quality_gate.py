@@ -92,8 +92,8 @@ class QualityGate:
         candidates = retrieve()
         sample = self.sample([q for q in candidates.rankings if q in judgments.qrels])
         candidates = candidates.restrict(sample)
-        found = [self.check(part, candidates, collection, judgments) for part in reduced]
-        return min((one for one in found if one), key=lambda one: float(one["tau_mean"]))
+        comparisons = [self.check(part, candidates, collection, judgments) for part in reduced]
+        return min(filter(None, comparisons), key=lambda comparison: float(comparison["tau_mean"]))
 
     def check(
         self,
@@ -117,46 +117,47 @@ class QualityGate:
         logger.info("quality gate: %d queries, in both forms", len(candidates))
         engine = Engine(reranker.network, reranker.session.reference)
         reference = reranker.rerank_with(engine, candidates, collection)
-        asked = reranker.rerank(candidates, collection)
-        found = {
+        reduced = reranker.rerank(candidates, collection)
+        comparison = {
             "network": reranker.name,
             "precision": hardware.effective_precision,
             "backend": hardware.backend,
-            **compare_runs(asked, reference, judgments),
+            **compare_runs(reduced, reference, judgments),
         }
-        failures = self.find_failures(found)
+        failures = self.find_failures(comparison)
         if failures and self.on_failure == "refuse":
             raise RunError(
-                f"quality_gate: {reranker.name} with precision={found['precision']} and"
-                f" backend={found['backend']} strays from fp32 on {found['queries']} queries:"
-                f" {'; '.join(failures)}. quality_gate.on_failure=record goes on and records it"
+                f"quality_gate: {reranker.name} with precision={comparison['precision']} and"
+                f" backend={comparison['backend']} strays from fp32 on {comparison['queries']}"
+                f" queries: {'; '.join(failures)}. quality_gate.on_failure=record goes on and"
+                " records it"
             )
         for failure in failures:
             logger.warning("quality gate: %s", failure)
-        return {**found, "failures": failures, "passed": not failures}
+        return {**comparison, "failures": failures, "passed": not failures}
 
-    def find_failures(self, found: JsonObject) -> list[str]:
+    def find_failures(self, comparison: JsonObject) -> list[str]:
         """Which tolerances a comparison does not keep, in words."""
         failures = []
-        if found["tau_mean"] < self.least_tau:
-            failures.append(f"least_tau must be {self.least_tau}, got {found['tau_mean']:.4f}")
-        difference = found["measure_difference"]
-        sure = abs(difference) - 2 * found["measure_difference_error"]
+        if comparison["tau_mean"] < self.least_tau:
+            failures.append(f"least_tau must be {self.least_tau}, got {comparison['tau_mean']:.4f}")
+        difference = comparison["measure_difference"]
+        sure = abs(difference) - 2 * comparison["measure_difference_error"]
         if sure > self.most_measure_difference:
             failures.append(
                 f"most_measure_difference must be {self.most_measure_difference}, got"
-                f" {difference:+.4f} (standard error {found['measure_difference_error']:.4f})"
-                f" in {found['measure']}"
+                f" {difference:+.4f} (standard error {comparison['measure_difference_error']:.4f})"
+                f" in {comparison['measure']}"
             )
         return failures
 
 
-def compare_runs(asked: Run, reference: Run, judgments: Judgments) -> JsonObject:
+def compare_runs(reduced: Run, reference: Run, judgments: Judgments) -> JsonObject:
     """How far the scores, the order and the measure of one run stray from another's."""
-    pairs = [_align(asked, reference, query_id) for query_id in reference.rankings]
+    pairs = [_align(reduced, reference, query_id) for query_id in reference.rankings]
     taus = [compute_tau(ours, theirs) for ours, theirs in pairs]
-    overlaps = [_compute_overlap(asked, reference, query_id) for query_id in reference.rankings]
-    ours, theirs = (_measure_queries(run, judgments) for run in (asked, reference))
+    overlaps = [_compute_overlap(reduced, reference, query_id) for query_id in reference.rankings]
+    ours, theirs = (_measure_queries(run, judgments) for run in (reduced, reference))
     differences = ours - theirs
     return {
         "queries": len(pairs),
@@ -181,21 +182,21 @@ def compute_tau(ours: _Values, theirs: _Values) -> float:
     return float(len(set(ours.tolist())) < 2 and len(set(theirs.tolist())) < 2)
 
 
-def _align(asked: Run, reference: Run, query_id: str) -> tuple[_Values, _Values]:
+def _align(reduced: Run, reference: Run, query_id: str) -> tuple[_Values, _Values]:
     theirs = {doc.doc_id: doc.score for doc in reference.rankings[query_id]}
-    ours = {doc.doc_id: doc.score for doc in asked.rankings[query_id]}
+    ours = {doc.doc_id: doc.score for doc in reduced.rankings[query_id]}
     return np.array([ours[doc_id] for doc_id in theirs]), np.array(list(theirs.values()))
 
 
-def _compute_overlap(asked: Run, reference: Run, query_id: str) -> float:
+def _compute_overlap(reduced: Run, reference: Run, query_id: str) -> float:
     best = set(reference.doc_ids(query_id)[:TOP])
-    return len(best & set(asked.doc_ids(query_id)[:TOP])) / len(best) if best else 1.0
+    return len(best & set(reduced.doc_ids(query_id)[:TOP])) / len(best) if best else 1.0
 
 
 def _measure_queries(run: Run, judgments: Judgments) -> _Values:
     judged = {query_id: judgments.qrels[query_id] for query_id in run.rankings}
-    found = evaluate(run, judged, [judgments.measure], judgments.relevant_from)
-    return np.array(list(found.per_query[judgments.measure].values()))
+    evaluation = evaluate(run, judged, [judgments.measure], judgments.relevant_from)
+    return np.array(list(evaluation.per_query[judgments.measure].values()))
 
 
 def _compute_standard_error(differences: _Values) -> float:

@@ -42,15 +42,17 @@ class Verdict:
         return "met" if abs(self.difference) <= (self.reference.tolerance or 0) + 5e-5 else "missed"
 
     def __str__(self) -> str:
-        asked = self.reference
-        place = f"{asked.study}: {asked.label}: {asked.measure}"
+        reference = self.reference
+        place = f"{reference.study}: {reference.label}: {reference.measure}"
         if self.difference is None:
-            return f"{place} was not measured, {asked.kind} {asked.value}"
+            return f"{place} was not measured, {reference.kind} {reference.value}"
         if self.verdict == "not comparable":
-            return f"{place} is over {self.candidates}, {asked.kind} over {asked.candidates}"
+            return (
+                f"{place} is over {self.candidates}, {reference.kind} over {reference.candidates}"
+            )
         return (
-            f"{place} {self.measured:.4f}, {asked.kind} {asked.value:.4f},"
-            f" differs by {self.difference:+.4f}, tolerance {asked.tolerance}"
+            f"{place} {self.measured:.4f}, {reference.kind} {reference.value:.4f},"
+            f" differs by {self.difference:+.4f}, tolerance {reference.tolerance}"
         )
 
 
@@ -58,13 +60,13 @@ def judge(records: Sequence[_Record], values: Sequence[ReferenceValue]) -> list[
     """A verdict on every reference value that is checked, study by study."""
     verdicts = []
     for study in dict.fromkeys(value.study for value in values):
-        own = [record for record in records if record["study"] == study]
-        rows = {_name_row(row): row for row in make_rows(own, {})}
+        of_study = [record for record in records if record["study"] == study]
+        rows = {_name_row(row): row for row in make_rows(of_study, {})}
         for value in values:
             if value.study == study and value.is_checked:
                 row = rows.get(value.label)
                 measured = _measured(row, value.measure) if row else None
-                verdicts.append(Verdict(value, measured, _candidates_of(value.label, own)))
+                verdicts.append(Verdict(value, measured, _candidates_of(value.label, of_study)))
     return verdicts
 
 
@@ -93,26 +95,26 @@ def collect_measured_values(
     """The measures and sizes of these experiments, to hold later runs against; no latencies."""
     values = []
     for study in dict.fromkeys(record["study"] for record in records):
-        own = [record for record in records if record["study"] == study]
-        for row in make_rows(own, {}):
+        of_study = [record for record in records if record["study"] == study]
+        for row in make_rows(of_study, {}):
             label = _name_row(row)
-            candidates = _candidates_of(label, own) or ""
-            found = {name: (value.mean, tolerance) for name, value in row.measures.items()}
+            candidates = _candidates_of(label, of_study) or ""
+            measured = {name: (value.mean, tolerance) for name, value in row.measures.items()}
             if row.size_mb and INTERPOLATED not in row.label:
-                found[SIZE] = (row.size_mb, SIZE_TOLERANCE_MB)
+                measured[SIZE] = (row.size_mb, SIZE_TOLERANCE_MB)
             values += [
                 ReferenceValue(
                     study, label, "measured", name, round(value, 4), allowed, candidates, source
                 )
-                for name, (value, allowed) in found.items()
+                for name, (value, allowed) in measured.items()
             ]
     return values
 
 
 def _candidates_of(label: str, records: Sequence[_Record]) -> str | None:
-    own = label.removesuffix(INTERPOLATED)
-    found = [record["candidates"] for record in records if record["label"] == own]
-    return " and ".join(dict.fromkeys(found)) or None
+    reranked = label.removesuffix(INTERPOLATED)
+    candidates = [record["candidates"] for record in records if record["label"] == reranked]
+    return " and ".join(dict.fromkeys(candidates)) or None
 
 
 def _name_row(row: Row) -> str:

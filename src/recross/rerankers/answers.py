@@ -21,19 +21,19 @@ class PromptNetwork(PairScorer):
 
     def __init__(
         self,
-        found: Pretrained,
+        loaded: Pretrained,
         contract: PromptContract,
         encoder: Encoder,
         first_only: bool = False,
     ) -> None:
         super().__init__(
-            *(found.model, found.tokenizer, contract, encoder),
+            *(loaded.model, loaded.tokenizer, contract, encoder),
             limits={"max_length": contract.max_length},
             first_only=first_only,
-            head_is_fresh=found.head_is_fresh,
+            head_is_fresh=loaded.head_is_fresh,
         )
         self.read_out = READ_OUTS[contract.read_out]
-        self.pieces = [find_piece(found.tokenizer, piece) for piece in contract.pieces]
+        self.pieces = [find_piece(loaded.tokenizer, piece) for piece in contract.pieces]
 
     @property
     def answer_count(self) -> int:

@@ -45,9 +45,9 @@ class CausalNetwork(PromptNetwork):
     kind = "causal network"
     heads = ("score",)
 
-    def __init__(self, found: Pretrained, contract: PromptContract) -> None:
-        super().__init__(found, contract, PADDED)
-        tokenizer = found.tokenizer
+    def __init__(self, loaded: Pretrained, contract: PromptContract) -> None:
+        super().__init__(loaded, contract, PADDED)
+        tokenizer = loaded.tokenizer
         self._before = _ids(tokenizer, contract.prefix)
         self._after = _ids(tokenizer, contract.suffix)
         if contract.add_eos:
@@ -155,18 +155,18 @@ class CausalReranker(NetworkReranker):
         contract = resolve_contract(
             self.checkpoint_place, self.contract, PromptContract, max_length=self.max_length
         )
-        found = pretrained.load(
+        loaded = pretrained.load(
             "sequence_classifier" if contract.read_out == "head" else "causal_lm",
             self.checkpoint_place,
             fresh=pretrained.Fresh(self.head_seed) if self.fresh_head else None,
             dtype=torch.bfloat16 if self.weights == "bf16" else torch.float32,
         )
-        if found.config.is_encoder_decoder:
+        if loaded.config.is_encoder_decoder:
             raise InputError(
                 f"checkpoint must be a causal language model, got {self.checkpoint_place!r},"
-                f" which is {found.config.model_type}"
+                f" which is {loaded.config.model_type}"
             )
-        return CausalNetwork(found, contract).eval()
+        return CausalNetwork(loaded, contract).eval()
 
     def trained(self, folder: Path) -> CausalReranker:
         """The same re-ranker with the weights and the contract of a folder."""

@@ -41,13 +41,13 @@ class PairNetwork(PairScorer):
     heads = ("classifier", "pooler")
     backends = True
 
-    def __init__(self, found: Pretrained, contract: ClassifierContract) -> None:
-        model, tokenizer = found.model, found.tokenizer
+    def __init__(self, loaded: Pretrained, contract: ClassifierContract) -> None:
+        model, tokenizer = loaded.model, loaded.tokenizer
         super().__init__(
             *(model, tokenizer, contract, find_classifier(model)),
             limits={"max_length": contract.max_length},
             first_only=True,
-            head_is_fresh=found.head_is_fresh,
+            head_is_fresh=loaded.head_is_fresh,
         )
         self.read_out = READ_OUTS[contract.read_out]
         template = (triple_template if contract.compares else pair_template)(tokenizer)
@@ -101,19 +101,19 @@ class CrossEncoder(NetworkReranker):
     def load(self) -> PairNetwork:
         """Load the checkpoint's network with its contract."""
         fresh = pretrained.Fresh(self.head_seed) if self.fresh_head else None
-        found = pretrained.load(
+        loaded = pretrained.load(
             "sequence_classifier", self.checkpoint_place, layers=self.layers, fresh=fresh
         )
         contract = resolve_contract(
             self.checkpoint_place,
-            _fit(self.fresh_contract, found) if self.fresh_head else self.contract,
+            _fit(self.fresh_contract, loaded) if self.fresh_head else self.contract,
             ClassifierContract,
             compares=self.reading.compares,
             max_length=self.max_length,
             max_query_length=self.max_query_length,
-            from_config=lambda: _contract_of(self.checkpoint_place, found),
+            from_config=lambda: _contract_of(self.checkpoint_place, loaded),
         )
-        return PairNetwork(found, contract).eval()
+        return PairNetwork(loaded, contract).eval()
 
     def trained(self, folder: Path) -> Self:
         """The same re-ranker with the weights and the contract of a folder."""
@@ -132,22 +132,22 @@ class CrossEncoder(NetworkReranker):
         return ClassifierContract("fresh")
 
 
-def _fit(contract: ClassifierContract, found: Pretrained) -> ClassifierContract:
+def _fit(contract: ClassifierContract, loaded: Pretrained) -> ClassifierContract:
     """The contract, with no more tokens than the encoder has positions."""
-    positions = find_classifier(found.model).positions(found.model) or contract.max_length
+    positions = find_classifier(loaded.model).positions(loaded.model) or contract.max_length
     return contract.with_limits(max_length=min(contract.max_length, positions))
 
 
-def _contract_of(checkpoint: str, found: Pretrained) -> ClassifierContract:
+def _contract_of(checkpoint: str, loaded: Pretrained) -> ClassifierContract:
     """Read a config as sentence-transformers does: one label is a sigmoid unless it says else."""
-    config = found.config
+    config = loaded.config
     if config.num_labels != 1:
         raise InputError(
             f"checkpoint {checkpoint!r} has {config.num_labels} labels and no published contract;"
             " name one with contract="
         )
-    positions = find_classifier(found.model).positions(found.model)
-    limit = min(found.tokenizer.model_max_length, positions or ClassifierContract.max_length)
+    positions = find_classifier(loaded.model).positions(loaded.model)
+    limit = min(loaded.tokenizer.model_max_length, positions or ClassifierContract.max_length)
     return ClassifierContract("checkpoint", _stored_activation(config), limit)
 
 

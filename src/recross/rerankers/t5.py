@@ -42,10 +42,10 @@ class T5Network(PromptNetwork):
     kind = "T5 network"
     heads = ("classifier",)
 
-    def __init__(self, found: Pretrained, contract: PromptContract) -> None:
-        family = find_encoder(found.model.config)
-        super().__init__(found, contract, family, first_only=contract.read_out == "head")
-        tokenizer = found.tokenizer
+    def __init__(self, loaded: Pretrained, contract: PromptContract) -> None:
+        family = find_encoder(loaded.model.config)
+        super().__init__(loaded, contract, family, first_only=contract.read_out == "head")
+        tokenizer = loaded.tokenizer
         self._opening = [find_piece(tokenizer, piece) for piece in contract.opening]
         template = prompt_template(tokenizer, contract.template, _end(tokenizer, contract))
         if contract.max_length <= template.size:
@@ -126,8 +126,8 @@ class T5Reranker(NetworkReranker):
             max_length=self.max_length,
             max_query_length=self.max_query_length,
         )
-        found = self._weights(contract)
-        return T5Network(found, contract).eval()
+        loaded = self._weights(contract)
+        return T5Network(loaded, contract).eval()
 
     def trained(self, folder: Path) -> Self:
         """The same re-ranker with the weights and the contract of a folder."""

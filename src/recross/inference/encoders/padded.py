@@ -51,8 +51,8 @@ class PaddedFamily(Encoder):
         lists = [m for m in find_backbone(model).modules() if isinstance(m, nn.ModuleList)]
         for name in ("num_hidden_layers", "num_hidden_groups"):
             number = getattr(config, name, None)
-            if (found := next((own for own in lists if len(own) == number), None)) is not None:
-                return list(found)
+            if (layers := next((own for own in lists if len(own) == number), None)) is not None:
+                return list(layers)
         raise InputError(
             f"checkpoint must be of a network whose layers are known, to be trained, got a"
             f" {type(model).__name__} (model_type {config.model_type})"
@@ -84,14 +84,14 @@ class PaddedForward(EncoderForward):
 
     def states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """The encoder's output at every token, ``(T, D)``."""
-        found, mask = self._padded_states(batch)
-        states: Tensor = found[mask.bool()]
+        padded, mask = self._padded_states(batch)
+        states: Tensor = padded[mask.bool()]
         return states
 
     def first_states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """The encoder's output at the first token of each sequence, ``(B, D)``."""
-        found, _ = self._padded_states(batch)
-        return found[:, 0]
+        padded, _ = self._padded_states(batch)
+        return padded[:, 0]
 
     def logits(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """Logits of the model's head, ``(B, labels)``; of a head on tokens those of the first."""
@@ -107,8 +107,8 @@ class PaddedForward(EncoderForward):
     def _padded_states(self, batch: PackedBatch) -> tuple[Tensor, Tensor]:
         inputs = pad_inputs(self.model, batch)
         with self._autocast():
-            found: Tensor = find_backbone(self.model)(**inputs).last_hidden_state
-        return found, inputs["attention_mask"]
+            states: Tensor = find_backbone(self.model)(**inputs).last_hidden_state
+        return states, inputs["attention_mask"]
 
     def _autocast(self) -> AbstractContextManager[object]:
         """In single precision what is around it decides: training has an autocast of its own."""
@@ -125,8 +125,9 @@ def _rows(table: nn.Embedding) -> int:
 
 def find_backbone(model: Model) -> nn.Module:
     """The encoder within a model with a head, or with a decoder."""
-    found: nn.Module = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
-    return found
+    has_decoder = model.config.is_encoder_decoder
+    backbone: nn.Module = model.get_encoder() if has_decoder else model.base_model
+    return backbone
 
 
 def pad_inputs(model: Model, batch: PackedBatch) -> dict[str, Tensor]:

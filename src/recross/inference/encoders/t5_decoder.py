@@ -41,17 +41,17 @@ def first_step(
     """
     decoder, config = model.decoder, model.config
     on = dropout > 0
-    asked = torch.tensor([config.decoder_start_token_id, *opening], device=states.device)
-    own = decoder.embed_tokens(asked).float().expand(len(batch), -1, -1)  # (B, P, D)
+    opened = torch.tensor([config.decoder_start_token_id, *opening], device=states.device)
+    own = decoder.embed_tokens(opened).float().expand(len(batch), -1, -1)  # (B, P, D)
     own = F.dropout(own, dropout, on)
-    bias = _causal_bias(decoder, len(asked))
+    bias = _causal_bias(decoder, len(opened))
     for block in decoder.block:
         attend, read, feed = block.layer[0], block.layer[1], block.layer[2]
         normed = norm_mean_square(attend.layer_norm, own)
         own = own + F.dropout(_attend_own(attend.SelfAttention, normed, bias, dropout), dropout, on)
         normed = norm_mean_square(read.layer_norm, own)
-        found = _attend_states(read.EncDecAttention, normed, states, batch.groups, dropout)
-        own = own + F.dropout(found, dropout, on)
+        read_states = _attend_states(read.EncDecAttention, normed, states, batch.groups, dropout)
+        own = own + F.dropout(read_states, dropout, on)
         dense = feed.DenseReluDense
         own = own + F.dropout(
             _feed_forward(dense, norm_mean_square(feed.layer_norm, own), dropout), dropout, on
@@ -86,8 +86,10 @@ def _attend_states(
     query = attention.q(own).unflatten(-1, (heads, -1))  # (B, P, H, d)
     through_key = torch.einsum("bphd,hdk->bphk", query, key)  # (B, P, H, D)
     parts = []
-    asked = torch.split(through_key.flatten(1, 2), [count for count, _ in groups])  # (n, P H, D)
-    for queries, rows in zip(asked, by_group(states, groups), strict=True):
+    of_groups = torch.split(
+        through_key.flatten(1, 2), [count for count, _ in groups]
+    )  # (n, P H, D)
+    for queries, rows in zip(of_groups, by_group(states, groups), strict=True):
         weights = torch.bmm(queries, rows.transpose(1, 2)).softmax(dim=-1)
         parts.append(torch.bmm(F.dropout(weights, dropout, dropout > 0), rows))
     mean = torch.cat(parts).view(*own.shape[:2], heads, -1)  # (B, P, H, D)

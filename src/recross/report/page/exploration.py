@@ -48,45 +48,51 @@ class GroupTexts:
 def find_systems(finished: Sequence[Finished], order: Sequence[str]) -> list[System]:
     """First stages, then what re-ranks them in this order of labels; of several seeds the first."""
     by_label: dict[str, Finished] = {}
-    for one in finished:
-        by_label.setdefault(one.record["label"], one)
-    seeds = Counter(one.record["label"] for one in finished)
+    for experiment in finished:
+        by_label.setdefault(experiment.record["label"], experiment)
+    seeds = Counter(experiment.record["label"] for experiment in finished)
 
-    def name(one: Finished) -> str:
-        label = str(one.record["label"])
-        return label if seeds[label] == 1 else f"{label}, seed {one.record['seed']}"
+    def name(experiment: Finished) -> str:
+        label = str(experiment.record["label"])
+        return label if seeds[label] == 1 else f"{label}, seed {experiment.record['seed']}"
 
-    ordered = sorted(by_label.values(), key=lambda one: _place(one.record["label"], order))
-    alone = [one for one in ordered if not _reranks(one)]
-    reranking = [one for one in ordered if _reranks(one)]
-    systems = [_make_system(one, "reranked", name(one)) for one in alone]
-    known = {_first_stage(one) for one in alone}
-    for one in reranking:
-        if (stage := _first_stage(one)) not in known:
+    ordered = sorted(
+        by_label.values(), key=lambda experiment: _place(experiment.record["label"], order)
+    )
+    alone = [experiment for experiment in ordered if not _reranks(experiment)]
+    reranking = [experiment for experiment in ordered if _reranks(experiment)]
+    systems = [_make_system(experiment, "reranked", name(experiment)) for experiment in alone]
+    known = {_first_stage(experiment) for experiment in alone}
+    for experiment in reranking:
+        if (stage := _first_stage(experiment)) not in known:
             known.add(stage)
             taken = {system.label for system in systems if system}
             systems.append(
-                _make_system(one, "first_stage", _choose_unused(_name_stage(one), taken))
+                _make_system(
+                    experiment, "first_stage", _choose_unused(_name_stage(experiment), taken)
+                )
             )
-    for one in reranking:
-        systems.append(_make_system(one, "reranked", name(one)))
-        if one.record.get("interpolation"):
-            systems.append(_make_system(one, "interpolated", name(one) + INTERPOLATED))
+    for experiment in reranking:
+        systems.append(_make_system(experiment, "reranked", name(experiment)))
+        if experiment.record.get("interpolation"):
+            systems.append(
+                _make_system(experiment, "interpolated", name(experiment) + INTERPOLATED)
+            )
     return [system for system in systems if system]
 
 
 def read_texts(finished: Iterable[Finished]) -> dict[str, GroupTexts]:
     """Texts of each group, of all its experiments together."""
-    found: dict[str, GroupTexts] = {}
-    for one in finished:
-        kept = _read_json(one, TEXTS)
-        texts = found.setdefault(_group(one), GroupTexts({}, {}, {}))
-        found[_group(one)] = GroupTexts(
+    by_group: dict[str, GroupTexts] = {}
+    for experiment in finished:
+        kept = _read_json(experiment, TEXTS)
+        texts = by_group.setdefault(_group(experiment), GroupTexts({}, {}, {}))
+        by_group[_group(experiment)] = GroupTexts(
             queries={**texts.queries, **kept.get("queries", {})},
             relevant={**texts.relevant, **kept.get("relevant", {})},
             documents={**texts.documents, **kept.get("documents", {})},
         )
-    return found
+    return by_group
 
 
 def explore(
@@ -177,48 +183,50 @@ def _ranking(run: Run, query: JsonObject) -> dict[str, list[float]]:
     }
 
 
-def _make_system(one: Finished, part: str, label: str) -> System | None:
+def _make_system(experiment: Finished, part: str, label: str) -> System | None:
     """``None`` where the folder has no measures of this part."""
-    per_query = _read_json(one, "measures.json").get(part, {}).get("per_query", {})
-    values = per_query.get(_measure(one))
+    per_query = _read_json(experiment, "measures.json").get(part, {}).get("per_query", {})
+    values = per_query.get(_measure(experiment))
     if not values:
         return None
-    path = one.folder / f"{'candidates' if part == 'first_stage' else part}.trec"
+    path = experiment.folder / f"{'candidates' if part == 'first_stage' else part}.trec"
     run = Run.read(path, sample_queries(values)) if path.is_file() else None
-    kind = _KINDS[part] if _reranks(one) else _KINDS["first_stage"]
-    return System(label, kind, _first_stage(one), _group(one), values, run)
+    kind = _KINDS[part] if _reranks(experiment) else _KINDS["first_stage"]
+    return System(label, kind, _first_stage(experiment), _group(experiment), values, run)
 
 
 def _find_position(systems: Sequence[System], first_stage: str) -> int | None:
     """Where the first stage stands among the systems, unless its measures are gone."""
-    found = (
+    places = (
         number
         for number, system in enumerate(systems)
         if system.first_stage == first_stage and system.kind == _KINDS["first_stage"]
     )
-    return next(found, None)
+    return next(places, None)
 
 
-def _read_json(one: Finished, name: str) -> dict[str, Json]:
-    path = one.folder / name
-    found: dict[str, Json] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    return found
+def _read_json(experiment: Finished, name: str) -> dict[str, Json]:
+    path = experiment.folder / name
+    values: dict[str, Json] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return values
 
 
-def _measure(one: Finished) -> str:
-    return str(next(iter(one.record["measures"])))
+def _measure(experiment: Finished) -> str:
+    return str(next(iter(experiment.record["measures"])))
 
 
-def _group(one: Finished) -> str:
-    return json.dumps([one.record["collection"], _measure(one)], sort_keys=True)
+def _group(experiment: Finished) -> str:
+    return json.dumps([experiment.record["collection"], _measure(experiment)], sort_keys=True)
 
 
-def _first_stage(one: Finished) -> str:
-    return json.dumps([one.record["retriever"], one.record["depth"], _group(one)])
+def _first_stage(experiment: Finished) -> str:
+    return json.dumps(
+        [experiment.record["retriever"], experiment.record["depth"], _group(experiment)]
+    )
 
 
-def _name_stage(one: Finished) -> str:
-    return f"first stage: {one.record['candidates']}"
+def _name_stage(experiment: Finished) -> str:
+    return f"first stage: {experiment.record['candidates']}"
 
 
 def _choose_unused(label: str, taken: set[str]) -> str:
@@ -229,8 +237,8 @@ def _choose_unused(label: str, taken: set[str]) -> str:
     return unused
 
 
-def _reranks(one: Finished) -> bool:
-    return bool(one.record["reranks"])
+def _reranks(experiment: Finished) -> bool:
+    return bool(experiment.record["reranks"])
 
 
 def _place(label: str, order: Sequence[str]) -> int:

@@ -23,20 +23,20 @@ _NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 def collect_study(rows: Sequence[Row], finished: Sequence[Finished]) -> dict[str, Json]:
     """The table, the points of the plot, learning curves, machines and commands."""
     return {
-        "studies": sorted({one.record["study"] for one in finished}),
+        "studies": sorted({experiment.record["study"] for experiment in finished}),
         "summary": _summarise(rows, finished),
         "table": _make_table(rows),
         "points": _list_points(rows),
-        "curves": [curve for one in finished if (curve := _read_curve(one))],
+        "curves": [curve for experiment in finished if (curve := _read_curve(experiment))],
         "environment": _compare_environments(finished),
         "commands": _list_commands(finished),
     }
 
 
 def _summarise(rows: Sequence[Row], finished: Sequence[Finished]) -> list[str]:
-    asked = sorted({one.record["queries"]["asked"] for one in finished})
-    seeds = len({one.record["seed"] for one in finished})
-    names = sorted({one.record["collection_name"] for one in finished})
+    asked = sorted({experiment.record["queries"]["asked"] for experiment in finished})
+    seeds = len({experiment.record["seed"] for experiment in finished})
+    names = sorted({experiment.record["collection_name"] for experiment in finished})
     measures = list(dict.fromkeys(name for row in rows for name in row.measures))
     return [
         _count(len(finished), "experiment"),
@@ -76,8 +76,8 @@ def _make_table(rows: Sequence[Row]) -> dict[str, Json]:
 
 
 def _number(cell: str) -> float | None:
-    found = _NUMBER.match(cell)
-    return float(found[0].replace(",", "")) if found else None
+    number = _NUMBER.match(cell)
+    return float(number[0].replace(",", "")) if number else None
 
 
 def shorten_names(labels: Sequence[str]) -> list[str]:
@@ -121,9 +121,9 @@ def _make_point(row: Row) -> dict[str, Json] | None:
     }
 
 
-def _read_curve(one: Finished) -> dict[str, Json] | None:
+def _read_curve(experiment: Finished) -> dict[str, Json] | None:
     """Losses and dev measures by step; ``None`` where this run trained nothing itself."""
-    path = one.folder / "log.jsonl"
+    path = experiment.folder / "log.jsonl"
     lines = path.read_text("utf-8").splitlines() if path.is_file() else []
     steps = [record for record in map(json.loads, lines) if "step" in record]
     loss = [(record["step"], record["loss"]) for record in steps if "loss" in record]
@@ -131,14 +131,14 @@ def _read_curve(one: Finished) -> dict[str, Json] | None:
     if not loss and not names:
         return None
     return {
-        "label": one.record["label"],
-        "seed": one.record["seed"],
+        "label": experiment.record["label"],
+        "seed": experiment.record["seed"],
         "loss": thin(loss, CURVE_POINTS),
         "dev": {
             name: [(record["step"], record[name]) for record in steps if name in record]
             for name in names
         },
-        "best_step": (one.record.get("training") or {}).get("best_step"),
+        "best_step": (experiment.record.get("training") or {}).get("best_step"),
     }
 
 
@@ -151,34 +151,40 @@ def thin(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, floa
 
 def _compare_environments(finished: Sequence[Finished]) -> dict[str, Json]:
     """What all experiments share, and what differs with each."""
-    known = [(one, found) for one in finished if (found := _flatten(one))]
-    names = list(dict.fromkeys(name for _, found in known for name in found))
+    known = [
+        (experiment, environment)
+        for experiment in finished
+        if (environment := _flatten(experiment))
+    ]
+    names = list(dict.fromkeys(name for _, environment in known for name in environment))
     differing = [
-        name for name in names if len({found.get(name, MISSING) for _, found in known}) > 1
+        name
+        for name in names
+        if len({environment.get(name, MISSING) for _, environment in known}) > 1
     ]
     return {
         "shared": [[name, known[0][1][name]] for name in names if name not in differing],
         "columns": ["experiment", *differing],
         "own": [
-            [_name_experiment(one), *(found.get(name, MISSING) for name in differing)]
-            for one, found in known
+            [_name_experiment(experiment), *(environment.get(name, MISSING) for name in differing)]
+            for experiment, environment in known
             if differing
         ],
         "missing": len(finished) - len(known),
     }
 
 
-def _flatten(one: Finished) -> dict[str, str]:
-    found = _read_environment(one)
+def _flatten(experiment: Finished) -> dict[str, str]:
+    environment = _read_environment(experiment)
     parts: dict[str, Json] = {}
-    for name, value in found.items():
+    for name, value in environment.items():
         match value:
             case Mapping():
                 prefix = "" if name == "packages" else f"{name} "
                 parts |= {f"{prefix}{key}": part for key, part in value.items()}
             case _ if name != "command":
                 parts[name.replace("_", " ")] = value
-    packages = found.get("packages", {})
+    packages = environment.get("packages", {})
     ordered = sorted(parts.items(), key=lambda item: item[0] in packages)
     return {name: _say(value) for name, value in ordered}
 
@@ -196,9 +202,9 @@ def _say(value: Json) -> str:
 
 def _list_commands(finished: Sequence[Finished]) -> list[dict[str, Json]]:
     made: dict[str, list[str]] = {}
-    for one in finished:
-        if words := _read_environment(one).get("command"):
-            made.setdefault(_command(words), []).append(_name_experiment(one))
+    for experiment in finished:
+        if words := _read_environment(experiment).get("command"):
+            made.setdefault(_command(words), []).append(_name_experiment(experiment))
     return [{"command": command, "experiments": names} for command, names in made.items()]
 
 
@@ -206,11 +212,11 @@ def _command(words: Sequence[str]) -> str:
     return shlex.join([Path(words[0]).name, *words[1:]])
 
 
-def _read_environment(one: Finished) -> dict[str, Json]:
-    path = one.folder / "environment.json"
-    found: dict[str, Json] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    return found
+def _read_environment(experiment: Finished) -> dict[str, Json]:
+    path = experiment.folder / "environment.json"
+    environment: dict[str, Json] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return environment
 
 
-def _name_experiment(one: Finished) -> str:
-    return f"{one.record['label']}, seed {one.record['seed']}"
+def _name_experiment(experiment: Finished) -> str:
+    return f"{experiment.record['label']}, seed {experiment.record['seed']}"

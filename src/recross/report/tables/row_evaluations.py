@@ -28,10 +28,10 @@ def read_row_evaluations(
         InputError: a folder is missing, a measure was not evaluated, or nothing matches.
     """
     seeds: dict[str, list[Evaluation]] = {}
-    for one in find_finished(folders):
-        for label, evaluation in _list_parts(one, measures).items():
+    for experiment in find_finished(folders):
+        for label, evaluation in _list_parts(experiment, measures).items():
             seeds.setdefault(label, []).append(evaluation)
-    chosen = [label for one in patterns or ["*"] for label in seeds if _matches(label, one)]
+    chosen = [label for pattern in patterns or ["*"] for label in seeds if _matches(label, pattern)]
     if not chosen:
         raise InputError(f"rows must match one of {', '.join(seeds) or 'none'}, got {patterns}")
     return {label: _averaged(seeds[label], measures) for label in dict.fromkeys(chosen)}
@@ -42,22 +42,22 @@ def _matches(label: str, pattern: str) -> bool:
     return fnmatchcase(label, pattern) and label.startswith(FIRST_STAGE) == asks_for_first
 
 
-def _list_parts(one: Finished, measures: Sequence[str]) -> Mapping[str, Evaluation]:
-    own = one.record["label"]
+def _list_parts(experiment: Finished, measures: Sequence[str]) -> Mapping[str, Evaluation]:
+    label = experiment.record["label"]
     labels = {
-        "reranked": own,
-        "interpolated": f"{own}{INTERPOLATED}",
-        "first_stage": f"{FIRST_STAGE}{own}",
+        "reranked": label,
+        "interpolated": f"{label}{INTERPOLATED}",
+        "first_stage": f"{FIRST_STAGE}{label}",
     }
-    found = json.loads((one.folder / "measures.json").read_text(encoding="utf-8"))
-    missing = [measure for measure in measures if measure not in found["reranked"]["per_query"]]
+    measured = json.loads((experiment.folder / "measures.json").read_text(encoding="utf-8"))
+    missing = [measure for measure in measures if measure not in measured["reranked"]["per_query"]]
     if missing:
-        known = ", ".join(found["reranked"]["per_query"])
+        known = ", ".join(measured["reranked"]["per_query"])
         raise InputError(f"measures must be among {known}, got {missing[0]!r}")
     return {
-        label: Evaluation(found[part]["per_query"])
+        label: Evaluation(measured[part]["per_query"])
         for part, label in labels.items()
-        if found.get(part)
+        if measured.get(part)
     }
 
 

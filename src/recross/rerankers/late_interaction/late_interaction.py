@@ -63,7 +63,7 @@ class LateInteraction(NetworkReranker):
             LateInteractionContract,
             from_config=self._fresh_contract if self.fresh_head else None,
         )
-        found = pretrained.load(
+        loaded = pretrained.load(
             "late_interaction",
             self.checkpoint_place,
             families={"bert"},
@@ -72,7 +72,7 @@ class LateInteraction(NetworkReranker):
             settings={"dim": contract.dimension},
         )
         return LateInteractionNetwork(
-            found.model, found.tokenizer, contract, found.head_is_fresh
+            loaded.model, loaded.tokenizer, contract, loaded.head_is_fresh
         ).eval()
 
     @cached_property

@@ -62,7 +62,7 @@ class Validate(pl.Callback):
 
     def _refuse_collapse(self, reranked: Run) -> None:
         scores = [[doc.score for doc in ranking] for ranking in reranked.rankings.values()]
-        spreads = [max(one) - min(one) for one in scores if len(one) > 1]
+        spreads = [max(of_query) - min(of_query) for of_query in scores if len(of_query) > 1]
         if spreads and max(spreads) < COLLAPSED:
             raise RunError(
                 "scores must tell documents apart, got one constant for all of a query's"
