@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recross.inference.encoders.attention import (
+    Attention,
     Placement,
     Rotary,
     attend_all,
@@ -41,14 +42,16 @@ def test_both_ways_attend_as_the_definition_says_within_each_sequence(groups):
     rows = projected(groups)
     expected = by_definition(rows, groups)
     torch.testing.assert_close(attend_one_by_one(rows, HEADS, groups), expected, atol=1e-4, rtol=0)
-    torch.testing.assert_close(group_by_group(rows, HEADS, groups), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        group_by_group(rows, Attention(HEADS, groups)), expected, atol=1e-4, rtol=0
+    )
 
 
 def test_large_products_do_not_overflow():
     rows = projected([(2, 5)]) * 100  # products in the ten thousands; exp overflows at 89
     torch.testing.assert_close(
         attend_one_by_one(rows, HEADS, [(2, 5)]),
-        group_by_group(rows, HEADS, [(2, 5)]),
+        group_by_group(rows, Attention(HEADS, [(2, 5)])),
         atol=1e-3,
         rtol=0,
     )
@@ -57,10 +60,10 @@ def test_large_products_do_not_overflow():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_gradients_and_half_precision_go_through_the_fused_kernel(dtype):
     rows = projected([(2, 3)]).to(dtype).requires_grad_()
-    attend_all(rows, HEADS, [(2, 3)], 0.0).sum().backward()
+    attend_all(rows, Attention(HEADS, [(2, 3)])).sum().backward()
     assert rows.grad is not None
     with torch.no_grad():
-        assert attend_all(rows.detach(), HEADS, [(2, 3)], 0.0).dtype == dtype
+        assert attend_all(rows.detach(), Attention(HEADS, [(2, 3)])).dtype == dtype
 
 
 def rotary(groups):
@@ -118,13 +121,12 @@ def test_bias_rotation_and_window_are_those_of_a_slow_masked_reference(
     placement = Placement(bias if has_bias else None, rotary(groups) if is_rotary else None, window)
     expected = slowly(rows, groups, placement, scale or SIZE**-0.5)
     given = rows.requires_grad_(live)
-    found = attend_all(given, HEADS, groups, 0.0, placement, scale)
+    attention = Attention(HEADS, groups, 0.0, placement, scale)
+    found = attend_all(given, attention)
     torch.testing.assert_close(found.detach(), expected, atol=1e-5, rtol=0)
     starts = torch.tensor([0, 13, 26, 32, 33])
     width = HEADS * SIZE
-    first = attend_first(
-        given[starts, :width], given[:, width:], HEADS, groups, 0.0, placement, scale
-    )
+    first = attend_first(given[starts, :width], given[:, width:], attention)
     torch.testing.assert_close(first.detach(), expected[starts], atol=1e-5, rtol=0)
 
 
@@ -138,7 +140,8 @@ def test_a_narrow_window_does_not_grow_with_the_square_of_the_length(monkeypatch
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", watch)
     for length in (100, 400):
-        attend_all(projected([(1, length)]), HEADS, [(1, length)], 0.0, Placement(window=4))
+        near = Attention(HEADS, [(1, length)], placement=Placement(window=4))
+        attend_all(projected([(1, length)]), near)
         seen.append(-1)
     short, long = seen[: seen.index(-1)], seen[seen.index(-1) + 1 : -1]
     assert sum(long) < 4.5 * sum(short)

@@ -43,6 +43,19 @@ class Placement(NamedTuple):
 ANYWHERE = Placement()
 
 
+class Attention(NamedTuple):
+    """How the tokens of a batch attend, each to those of its own sequence.
+
+    ``scale`` multiplies the products: one over the root of a head's width unless given.
+    """
+
+    heads: int
+    groups: Groups
+    dropout: float = 0.0
+    placement: Placement = ANYWHERE
+    scale: float | None = None
+
+
 def by_group(states: Tensor, groups: Groups) -> list[Tensor]:
     """Tokens ``(T, D)`` as one ``(n, L, D)`` per group.
 
@@ -61,18 +74,9 @@ def rotate(states: Tensor, heads: int, rotary: Rotary) -> Tensor:
     return turned.flatten(-2).to(states.dtype)
 
 
-def attend_all(
-    projected: Tensor,
-    heads: int,
-    groups: Groups,
-    dropout: float,
-    placement: Placement = ANYWHERE,
-    scale: float | None = None,
-) -> Tensor:
-    """Attend from every token; ``projected`` ``(T, 3 D)`` holds queries, keys and values.
-
-    ``scale`` multiplies the products: one over the root of a head's width unless given.
-    """
+def attend_all(projected: Tensor, attention: Attention) -> Tensor:
+    """Attend from every token; ``projected`` ``(T, 3 D)`` holds queries, keys and values."""
+    heads, groups, dropout, placement, scale = attention
     if placement.rotary is not None:
         width = projected.shape[1] // 3
         turned = rotate(projected[:, : 2 * width], 2 * heads, placement.rotary)
@@ -81,21 +85,15 @@ def attend_all(
     plain = plain and placement.bias is None and not placement.binds(_longest(groups))
     if plain and scale is None and dropout == 0 and not projected.requires_grad:
         return attend_one_by_one(projected, heads, groups)
-    return group_by_group(projected, heads, groups, dropout, placement, scale)
+    return group_by_group(projected, attention)
 
 
-def group_by_group(
-    projected: Tensor,
-    heads: int,
-    groups: Groups,
-    dropout: float = 0.0,
-    placement: Placement = ANYWHERE,
-    scale: float | None = None,
-) -> Tensor:
+def group_by_group(projected: Tensor, attention: Attention) -> Tensor:
     """Attend with torch's fused kernel, all sequences of one length together.
 
     Queries and keys have been turned already.
     """
+    heads, groups, dropout, placement, scale = attention
     parts = []
     for rows in by_group(projected, groups):
         count, length, _ = rows.shape
@@ -134,16 +132,9 @@ def attend_one_by_one(projected: Tensor, heads: int, groups: Groups) -> Tensor:
     return out
 
 
-def attend_first(
-    queries: Tensor,
-    projected: Tensor,
-    heads: int,
-    groups: Groups,
-    dropout: float,
-    placement: Placement = ANYWHERE,
-    scale: float | None = None,
-) -> Tensor:
+def attend_first(queries: Tensor, projected: Tensor, attention: Attention) -> Tensor:
     """Attend from first tokens ``(B, D)`` to their own sequences; ``projected`` is ``(T, 2 D)``."""
+    heads, groups, dropout, placement, scale = attention
     if placement.rotary is not None:
         width = projected.shape[1] // 2
         turned = rotate(projected[:, :width], heads, placement.rotary)

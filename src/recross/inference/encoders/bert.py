@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from recross.checkpoints.loaded import LoadedModule, Model, ModelConfig
 from recross.inference.batches import PackedBatch, reads_segments
 from recross.inference.encoders.affine import Affine, MakeAffine, layer_norm, refuse_use
-from recross.inference.encoders.attention import ANYWHERE, Placement, attend_all, attend_first
+from recross.inference.encoders.attention import Attention, attend_all, attend_first
 from recross.inference.encoders.encoder import Computation, Encoder, PackedForward
 
 
@@ -100,35 +100,22 @@ class BertForward(PackedForward[BertLayer]):
         states: Tensor = embedded if projection is None else projection(embedded)
         return states.to(self.dtype)
 
-    def placements(self, batch: PackedBatch) -> Sequence[Placement]:
-        """Attention knows nothing of positions: they are embedded."""
-        return [ANYWHERE] * len(self.layers)
+    def attentions(self, batch: PackedBatch, dropout: float) -> Sequence[Attention]:
+        """All alike; attention knows nothing of positions: they are embedded."""
+        return [Attention(self.heads, batch.groups, dropout)] * len(self.layers)
 
-    def through(
-        self,
-        layer: BertLayer,
-        placement: Placement,
-        batch: PackedBatch,
-        dropout: float,
-        states: Tensor,
-    ) -> Tensor:
+    def through(self, layer: BertLayer, attention: Attention, states: Tensor) -> Tensor:
         """What leaves a layer, ``(T, D)``."""
-        attended = attend_all(layer.all_three(states), self.heads, batch.groups, dropout, placement)
-        return _after_attention(layer, attended, states, dropout)
+        attended = attend_all(layer.all_three(states), attention)
+        return _after_attention(layer, attended, states, attention.dropout)
 
     def through_at_first(
-        self,
-        layer: BertLayer,
-        placement: Placement,
-        batch: PackedBatch,
-        dropout: float,
-        states: Tensor,
+        self, layer: BertLayer, attention: Attention, states: Tensor, starts: Tensor
     ) -> Tensor:
         """What leaves the last layer at first tokens, ``(B, D)``."""
-        first = states[batch.starts]  # (B, D)
-        query, key_value = layer.query(first), layer.key_value(states)
-        attended = attend_first(query, key_value, self.heads, batch.groups, dropout, placement)
-        return _after_attention(layer, attended, first, dropout)
+        first = states[starts]  # (B, D)
+        attended = attend_first(layer.query(first), layer.key_value(states), attention)
+        return _after_attention(layer, attended, first, attention.dropout)
 
     def logits(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """Logits of the head on the first token, ``(B, labels)``."""

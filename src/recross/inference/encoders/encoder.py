@@ -19,7 +19,7 @@ from recross.checkpoints.loaded import Model, ModelConfig
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import MakeAffine
-from recross.inference.encoders.attention import Placement
+from recross.inference.encoders.attention import Attention
 from recross.machine.hardware import Precision
 
 Layer = TypeVar("Layer")
@@ -73,30 +73,18 @@ class PackedForward(EncoderForward, Generic[Layer]):
         """What enters the first layer, ``(T, D)``."""
 
     @abstractmethod
-    def placements(self, batch: PackedBatch) -> Sequence[Placement]:
-        """How each layer's attention knows where the batch's tokens stand."""
+    def attentions(self, batch: PackedBatch, dropout: float) -> Sequence[Attention]:
+        """How the batch's tokens attend in each layer."""
 
     @abstractmethod
-    def through(
-        self,
-        layer: Layer,
-        placement: Placement,
-        batch: PackedBatch,
-        dropout: float,
-        states: Tensor,
-    ) -> Tensor:
+    def through(self, layer: Layer, attention: Attention, states: Tensor) -> Tensor:
         """What leaves a layer, ``(T, D)``."""
 
     @abstractmethod
     def through_at_first(
-        self,
-        layer: Layer,
-        placement: Placement,
-        batch: PackedBatch,
-        dropout: float,
-        states: Tensor,
+        self, layer: Layer, attention: Attention, states: Tensor, starts: Tensor
     ) -> Tensor:
-        """What leaves the last layer at first tokens, ``(B, D)``."""
+        """What leaves the last layer at first tokens, which stand at ``starts``, ``(B, D)``."""
 
     def finish(self, states: Tensor, dropout: float) -> Tensor:
         """What an encoder does after its last layer: nothing, unless a family has a final norm."""
@@ -104,27 +92,22 @@ class PackedForward(EncoderForward, Generic[Layer]):
 
     def states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """The encoder's output at every token, ``(T, D)``."""
-        placements = self.placements(batch)
-        found = self._through_all(self.layers, placements, batch, dropout)
+        attentions = self.attentions(batch, dropout)
+        found = self._through_all(self.layers, attentions, self.embed(batch, dropout))
         return self.finish(found, dropout)
 
     def first_states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """The encoder's output at the first token of each sequence, ``(B, D)``."""
-        placements = self.placements(batch)
-        before = self._through_all(self.layers[:-1], placements, batch, dropout)  # (T, D)
-        first = self.through_at_first(self.layers[-1], placements[-1], batch, dropout, before)
+        *others, last = self.attentions(batch, dropout)
+        before = self._through_all(self.layers[:-1], others, self.embed(batch, dropout))  # (T, D)
+        first = self.through_at_first(self.layers[-1], last, before, batch.starts)
         return self.finish(first, dropout)
 
     def _through_all(
-        self,
-        layers: Sequence[Layer],
-        placements: Sequence[Placement],
-        batch: PackedBatch,
-        dropout: float,
+        self, layers: Sequence[Layer], attentions: Sequence[Attention], states: Tensor
     ) -> Tensor:
-        states = self.embed(batch, dropout)
-        for layer, placement in zip(layers, placements, strict=False):
-            through = partial(self.through, layer, placement, batch, dropout)
+        for layer, attention in zip(layers, attentions, strict=False):
+            through = partial(self.through, layer, attention)
             if self.recompute and torch.is_grad_enabled():
                 states = checkpoint(through, states, use_reentrant=False)
             else:

@@ -19,6 +19,7 @@ from recross.checkpoints.loaded import LoadedModule, Model, ModelConfig
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import Affine, MakeAffine, layer_norm
 from recross.inference.encoders.attention import (
+    Attention,
     Placement,
     Rotary,
     attend_all,
@@ -82,44 +83,32 @@ class ModernBertForward(PackedForward[ModernBertLayer]):
         states: Tensor = self.encoder.embeddings(batch.tokens)
         return states.float()
 
-    def placements(self, batch: PackedBatch) -> Sequence[Placement]:
-        """Angles of each kind of layer, and the window of local ones."""
+    def attentions(self, batch: PackedBatch, dropout: float) -> Sequence[Attention]:
+        """With the angles of each kind of layer, and the window of local ones."""
         config, positions = self.model.config, batch.positions[None]
         placed = {}
         for kind in set(config.layer_types):
             like = torch.empty(0, device=positions.device)  # the type and device of the angles
             cos, sin = self.encoder.rotary_emb(like, positions, kind)  # (1, T, d)
             window = config.sliding_window if kind == "sliding_attention" else None
-            placed[kind] = Placement(rotary=Rotary(cos[0], sin[0]), window=window)
+            placement = Placement(rotary=Rotary(cos[0], sin[0]), window=window)
+            placed[kind] = Attention(self.heads, batch.groups, dropout, placement)
         return [placed[kind] for kind in config.layer_types]
 
-    def through(
-        self,
-        layer: ModernBertLayer,
-        placement: Placement,
-        batch: PackedBatch,
-        dropout: float,
-        states: Tensor,
-    ) -> Tensor:
+    def through(self, layer: ModernBertLayer, attention: Attention, states: Tensor) -> Tensor:
         """What leaves a layer, ``(T, D)``."""
         projected = layer.all_three(self._read(layer, states))
-        attended = attend_all(projected, self.heads, batch.groups, dropout, placement)
-        return self._after_attention(layer, attended, states, dropout)
+        attended = attend_all(projected, attention)
+        return self._after_attention(layer, attended, states, attention.dropout)
 
     def through_at_first(
-        self,
-        layer: ModernBertLayer,
-        placement: Placement,
-        batch: PackedBatch,
-        dropout: float,
-        states: Tensor,
+        self, layer: ModernBertLayer, attention: Attention, states: Tensor, starts: Tensor
     ) -> Tensor:
         """What leaves the last layer at first tokens, ``(B, D)``."""
         projected = layer.all_three(self._read(layer, states))  # (T, 3 D): one weight makes all
         width = states.shape[1]
-        first, others = projected[batch.starts, :width], projected[:, width:]
-        attended = attend_first(first, others, self.heads, batch.groups, dropout, placement)
-        return self._after_attention(layer, attended, states[batch.starts], dropout)
+        attended = attend_first(projected[starts, :width], projected[:, width:], attention)
+        return self._after_attention(layer, attended, states[starts], attention.dropout)
 
     def finish(self, states: Tensor, dropout: float) -> Tensor:
         """Apply the final layer norm to the last layer's states."""

@@ -22,7 +22,7 @@ from recross.inference.encoders.affine import (
     norm_mean_square,
     refuse_use,
 )
-from recross.inference.encoders.attention import Placement, attend_all, attend_first
+from recross.inference.encoders.attention import Attention, Placement, attend_all, attend_first
 from recross.inference.encoders.encoder import Computation, Encoder, PackedForward
 from recross.machine.hardware import Precision
 
@@ -82,42 +82,27 @@ class T5Forward(PackedForward[T5Layer]):
         words = self.model.get_encoder().embed_tokens(batch.tokens).float()
         return F.dropout(words, dropout, dropout > 0)
 
-    def placements(self, batch: PackedBatch) -> Sequence[Placement]:
+    def attentions(self, batch: PackedBatch, dropout: float) -> Sequence[Attention]:
         """One relative bias for all layers; shorter sequences use its corner."""
         attention = self.model.get_encoder().block[0].layer[0].SelfAttention
         length = batch.groups[0][1]
         bias: Tensor = attention.compute_bias(length, length)[0]  # (heads, L, L)
-        return [Placement(bias.to(self.dtype))] * len(self.layers)
+        placement, heads = Placement(bias.to(self.dtype)), self.model.config.num_heads
+        return [Attention(heads, batch.groups, dropout, placement, 1.0)] * len(self.layers)
 
-    def through(
-        self,
-        layer: T5Layer,
-        placement: Placement,
-        batch: PackedBatch,
-        dropout: float,
-        states: Tensor,
-    ) -> Tensor:
+    def through(self, layer: T5Layer, attention: Attention, states: Tensor) -> Tensor:
         """What leaves a layer, ``(T, D)``."""
         normed = norm_mean_square(layer.attention_norm, states).to(self.dtype)
-        heads = self.model.config.num_heads
-        projected = layer.all_three(normed)
-        attended = attend_all(projected, heads, batch.groups, dropout, placement, 1.0)
-        return self._after_attention(layer, attended, states, dropout)
+        attended = attend_all(layer.all_three(normed), attention)
+        return self._after_attention(layer, attended, states, attention.dropout)
 
     def through_at_first(
-        self,
-        layer: T5Layer,
-        placement: Placement,
-        batch: PackedBatch,
-        dropout: float,
-        states: Tensor,
+        self, layer: T5Layer, attention: Attention, states: Tensor, starts: Tensor
     ) -> Tensor:
         """What leaves the last layer at first tokens, ``(B, D)``."""
         normed = norm_mean_square(layer.attention_norm, states).to(self.dtype)
-        heads = self.model.config.num_heads
-        query, key_value = layer.query(normed[batch.starts]), layer.key_value(normed)
-        attended = attend_first(query, key_value, heads, batch.groups, dropout, placement, 1.0)
-        return self._after_attention(layer, attended, states[batch.starts], dropout)
+        attended = attend_first(layer.query(normed[starts]), layer.key_value(normed), attention)
+        return self._after_attention(layer, attended, states[starts], attention.dropout)
 
     def finish(self, states: Tensor, dropout: float) -> Tensor:
         """Apply the final norm, then dropout, to the last layer's states."""
