@@ -72,6 +72,16 @@ def test_its_logits_equal_hugging_faces(model):
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
 
 
+def test_its_first_layers_alone_equal_hugging_faces(tmp_path):
+    folder = save_tiny_modernbert(tmp_path)
+    cut = AutoModelForSequenceClassification.from_pretrained(folder, num_hidden_layers=2).eval()
+    assert cut.config.layer_types[1] != cut.config.layer_types[-1]  # the last left is no last one
+    batch = random_batch()
+    with torch.inference_mode():
+        found = packed_logits(cut, batch, LiveAffine)
+        torch.testing.assert_close(found, padded_logits(cut, batch), atol=1e-4, rtol=1e-5)
+
+
 def test_every_token_of_it_equals_hugging_faces(model):
     batch = random_batch()
     tokens, _, mask = batch.padded(0)

@@ -106,7 +106,7 @@ class PackedForward(EncoderForward, Generic[Layer]):
     def _through_all(
         self, layers: Sequence[Layer], attentions: Sequence[Attention], states: Tensor
     ) -> Tensor:
-        for layer, attention in zip(layers, attentions, strict=False):
+        for layer, attention in zip(layers, attentions, strict=True):
             through = partial(self.through, layer, attention)
             if self.recompute and torch.is_grad_enabled():
                 states = checkpoint(through, states, use_reentrant=False)
