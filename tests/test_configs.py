@@ -20,6 +20,8 @@ from recross.rerankers.baselines import Oracle
 from recross.retrieval.random_order import RandomOrder
 
 GENERATED = "reranker.generator"
+PLACES = {"generator": GENERATED, "strategy": "reranker.strategy"}
+"""Groups whose options are parts of a re-ranker."""
 GROUPS = [g for g in list_options() if g not in ("experiment", "row", "trained")]
 OPTIONS = [(group, name) for group in GROUPS for name in list_options()[group]]
 MUST_BE_GIVEN = {
@@ -55,6 +57,8 @@ MUST_BE_GIVEN["generator", "local"] = [
     "reranker=rating_endpoint",
     f"{GENERATED}.checkpoint=some/model",
 ]
+for strategy in list_options()["strategy"]:
+    MUST_BE_GIVEN["strategy", strategy] = ["reranker=duot5_base"]
 for taught in (
     *(
         "adr_mse",
@@ -83,16 +87,14 @@ def values(*overrides):
 
 def option(group, name):
     """The composition of an option, with what must be given with it."""
-    where = f"generator@{GENERATED}" if group == "generator" else group
+    where = f"{group}@{PLACES[group]}" if group in PLACES else group
     return composition(f"{where}={name}", *MUST_BE_GIVEN.get((group, name), []))
 
 
 def part(node, group):
     """What a group's option made of a config, or of the experiment that was built of it."""
     is_config = isinstance(node, Mapping)
-    places = {"generator": GENERATED} | (
-        {} if is_config else {"negatives": "training_data.negatives"}
-    )
+    places = PLACES | ({} if is_config else {"negatives": "training_data.negatives"})
     for step in places.get(group, group).split("."):
         node = node[step] if is_config else getattr(node, step)
     return node
@@ -161,7 +163,8 @@ def test_a_difference_repeats_nothing_of_what_it_starts_from(group):
         own = OmegaConf.to_container(OmegaConf.load(find_config_folder() / group / f"{name}.yaml"))
         starts = [one for one in own.get("defaults", []) if isinstance(one, str)]
         for start in set(starts) - {"_self_"}:
-            composed_start = part(composition(f"{group}={start}"), group)
+            kind = option(group, start) if group in PLACES else composition(f"{group}={start}")
+            composed_start = part(kind, group)
             found = dict(leaves(OmegaConf.to_container(composed_start)))
             repeated = [key for key, value in leaves(own) if found.get(key, ...) == value]
             assert repeated == [], (name, start)
