@@ -14,6 +14,7 @@ from recross.inference.sequences import Sequences
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.machine.processor import is_out_of_memory
+from recross.rerankers.reading import EachAlone
 from recross.runs import Run
 
 
@@ -197,7 +198,7 @@ def test_no_pairs_have_no_scores():
 
 def test_rescoring_keeps_every_querys_candidates(collection):
     run = Run.from_scores("first", {"q0": {"d0": 2.0, "d7": 1.0}, "q5": {}, "q7": {"d7": 0.0}})
-    rescored = Engine(SumNetwork(), Session()).rescore(run, collection, "sum")
+    rescored = EachAlone().rerank(Engine(SumNetwork(), Session()), run, collection, "sum")
     assert {q: sorted(rescored.doc_ids(q)) for q in run.rankings} == {
         q: sorted(run.doc_ids(q)) for q in run.rankings
     }

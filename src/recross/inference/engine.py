@@ -1,4 +1,4 @@
-"""The one place where a network scores texts: a whole run at a time."""
+"""The one place where a network scores texts: all items of a run at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TypeVar
 
@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recross.collections.collection import Collection
 from recross.inference.batches import NetworkBatch
 from recross.inference.cache.identity import name_scorer
 from recross.inference.cache.kept_scores import KeptScores
@@ -25,7 +24,6 @@ from recross.inference.runner import Runner
 from recross.inference.sequences import Encoded
 from recross.inference.session import Session
 from recross.records import Cost
-from recross.runs import Run
 
 _Batch = TypeVar("_Batch", bound=NetworkBatch)
 
@@ -71,23 +69,6 @@ class Engine:
                 scores.append(portion.scores_in_order())
                 cost += portion.cost(batches, time.perf_counter() - start, kept.is_on)
         return np.concatenate(scores), cost
-
-    def rescore(self, candidates: Run, collection: Collection, name: str) -> Run:
-        """Replace every score of a run by the network's."""
-        start = time.perf_counter()
-        pairs = [
-            (collection.queries[query_id], collection.documents[doc.doc_id])
-            for query_id, ranking in candidates.rankings.items()
-            for doc in ranking
-        ]
-        scores, cost = self.score(pairs, name, show_progress=len(candidates) > 1)
-        values = iter(scores.tolist())
-        ranked = {
-            query_id: {doc.doc_id: next(values) for doc in ranking}
-            for query_id, ranking in candidates.rankings.items()
-        }
-        seconds = time.perf_counter() - start
-        return Run.from_scores(name, ranked, replace(cost, total_seconds=seconds))
 
     def _portions(self, items: Sequence[TextItem]) -> Iterator[Portion]:
         """The items in portions; each is tokenised while the one before it is scored."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar, Protocol
 
 from recross.collections.collection import Collection
@@ -35,4 +37,17 @@ class EachAlone:
 
     def rerank(self, engine: Engine, candidates: Run, collection: Collection, name: str) -> Run:
         """Order every query's candidates by the network's score of each."""
-        return engine.rescore(candidates, collection, name)
+        start = time.perf_counter()
+        pairs = [
+            (collection.queries[query_id], collection.documents[doc.doc_id])
+            for query_id, ranking in candidates.rankings.items()
+            for doc in ranking
+        ]
+        scores, cost = engine.score(pairs, name, show_progress=len(candidates) > 1)
+        values = iter(scores.tolist())
+        ranked = {
+            query_id: {doc.doc_id: next(values) for doc in ranking}
+            for query_id, ranking in candidates.rankings.items()
+        }
+        seconds = time.perf_counter() - start
+        return Run.from_scores(name, ranked, replace(cost, total_seconds=seconds))
