@@ -6,9 +6,10 @@ import csv
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from recross.errors import InputError
+from recross.parts.bounds import checked
 
 ReferenceKind = Literal["given", "published", "measured"]
 LATENCY = "latency_ms_per_100"
@@ -16,6 +17,7 @@ SIZE = "size_mb"
 
 
 @dataclass(frozen=True)
+@checked
 class ReferenceValue:
     """One value of one row of a study, and where it comes from.
 
@@ -35,10 +37,6 @@ class ReferenceValue:
     source: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(ReferenceKind):
-            raise InputError(
-                f"kind must be {', '.join(get_args(ReferenceKind))}, got {self.kind!r}"
-            )
         if self.is_checked and (self.tolerance is None or self.tolerance < 0):
             raise InputError(
                 f"tolerance of a {self.kind} value must be at least 0, got {self.tolerance}"
