@@ -86,12 +86,12 @@ class Denoising:
         self, candidates: Run, positives: Mapping[str, Sequence[str]], collection: Collection
     ) -> Run:
         """The teacher's scores, also of positives that the source did not rank."""
-        asked = {}
+        with_positives = {}
         for query_id, ranking in candidates.rankings.items():
             known = dict(ranking)
             lowest = min(known.values(), default=0.0)
-            asked[query_id] = {**dict.fromkeys(positives[query_id], lowest), **known}
-        return self.reranker.rerank(Run.from_scores(candidates.name, asked), collection)
+            with_positives[query_id] = {**dict.fromkeys(positives[query_id], lowest), **known}
+        return self.reranker.rerank(Run.from_scores(candidates.name, with_positives), collection)
 
     def find_highest(self, positive_score: float | None) -> float:
         """Return the lower of the absolute and the relative bound."""

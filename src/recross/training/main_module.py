@@ -35,8 +35,8 @@ def _running_line() -> int | None:
     """The line of the main module that is running; ``None`` in a thread, where none is."""
     main = vars(sys.modules["__main__"])
     frames = (info.frame for info in inspect.stack(context=0))
-    own = [f for f in frames if f.f_globals is main and f.f_code.co_name == "<module>"]
-    return own[0].f_lineno if own else None
+    module_frames = [f for f in frames if f.f_globals is main and f.f_code.co_name == "<module>"]
+    return module_frames[0].f_lineno if module_frames else None
 
 
 def _is_guarded(source: str, line: int) -> bool:
@@ -45,7 +45,7 @@ def _is_guarded(source: str, line: int) -> bool:
         isinstance(node, ast.If)
         and node.lineno <= line <= (node.end_lineno or line)
         and any(
-            isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(node.test)
+            isinstance(name, ast.Name) and name.id == "__name__" for name in ast.walk(node.test)
         )
         for node in ast.walk(ast.parse(source))
     )

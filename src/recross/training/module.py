@@ -76,9 +76,9 @@ class RankingModule(pl.LightningModule):
         with self.processes.share_gradients(is_last=is_last):
             self.manual_backward(value)
 
-    def seed_dropout(self, part: str = "") -> None:
-        """Draw dropout for this step, or a part of it, whatever was drawn before."""
-        name = f"{self.progress.step} {part or self.processes.rank}"
+    def seed_dropout(self, part_of_step: str = "") -> None:
+        """Seed the dropout of this step, or of a named part of it, whatever was drawn before."""
+        name = f"{self.progress.step} {part_of_step or self.processes.rank}"
         seed = make_generator(self.training_plan.seed, "dropout", name).integers(2**63)
         torch.manual_seed(int(seed))
 

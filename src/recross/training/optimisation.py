@@ -109,7 +109,7 @@ class AveragedWeights:
     def restore(self, averages: Sequence[Tensor]) -> None:
         """Go on from averages that were saved."""
         self.averages = [
-            saved.to(own.device) for saved, own in zip(averages, self.averages, strict=True)
+            saved.to(average.device) for saved, average in zip(averages, self.averages, strict=True)
         ]
 
     @torch.no_grad()

@@ -21,10 +21,10 @@ def check_networks(reranker: Reranker, training: Training) -> None:
         InputError: a network cannot be loaded, or has a fresh head that nothing here trains.
     """
     learns = training.enabled and reranker.can_be_trained
-    for part in reranker.networks():
-        part.check()
-        if part.is_made and not learns:
-            part.check_trained()
+    for network_reranker in reranker.networks():
+        network_reranker.check()
+        if network_reranker.is_made and not learns:
+            network_reranker.check_trained()
 
 
 def check_plan(plan: TrainingPlan, network: Network, hardware: Hardware) -> None:

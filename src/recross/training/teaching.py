@@ -42,5 +42,5 @@ def check_teacher(loss: Loss, teacher: Teacher | None, may_be_taught: bool) -> N
     learns = loss.learns_from_teacher
     if learns != (teacher is not None) and not (learns and may_be_taught):
         needs = "a teacher" if learns else "no teacher (teacher=null)"
-        found = "none" if teacher is None else type(teacher.reranker).__name__
-        raise InputError(f"loss {type(loss).__name__} needs {needs}, got {found}")
+        given = "none" if teacher is None else type(teacher.reranker).__name__
+        raise InputError(f"loss {type(loss).__name__} needs {needs}, got {given}")

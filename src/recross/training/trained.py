@@ -46,5 +46,5 @@ class Trained(UnmadeCheckpoint):
 
     def check(self) -> None:
         """Load the network that will learn, or what that is made from."""
-        for part in self.reranker.networks():
-            part.check()
+        for network_reranker in self.reranker.networks():
+            network_reranker.check()

@@ -33,5 +33,5 @@ class Validation:
         """Sum of the measure over the queries."""
         if not self.qrels:
             return 0.0
-        found = evaluate(reranked, self.qrels, [self.measure], self.relevant_from)
-        return found.mean[self.measure] * len(self.qrels)
+        evaluation = evaluate(reranked, self.qrels, [self.measure], self.relevant_from)
+        return evaluation.mean[self.measure] * len(self.qrels)

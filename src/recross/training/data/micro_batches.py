@@ -86,22 +86,24 @@ def _list_items(group: TrainingGroup, documents_per_item: int) -> _Items:
     teacher's and the first stage's, are by how much its first document is ahead.
     """
     count = len(group.doc_ids)
-    first = group.first_stage_scores or (0.0,) * count
+    first_stage = group.first_stage_scores or (0.0,) * count
     teacher = group.teacher_scores
     if documents_per_item == 1:
         items: list[tuple[int, ...]] = [(n,) for n in range(count)]
-        return _Items(items, list(group.labels), list(teacher or (ABSENT,) * count), list(first))
+        return _Items(
+            items, list(group.labels), list(teacher or (ABSENT,) * count), list(first_stage)
+        )
     pairs = [
-        (one, other)
-        for one, label in enumerate(group.labels)
-        for other, other_label in enumerate(group.labels)
-        if label != other_label
+        (left, right)
+        for left, left_label in enumerate(group.labels)
+        for right, right_label in enumerate(group.labels)
+        if left_label != right_label
     ]
     return _Items(
         [*pairs],
-        [float(group.labels[one] > group.labels[other]) for one, other in pairs],
-        [teacher[one] - teacher[other] if teacher else ABSENT for one, other in pairs],
-        [first[one] - first[other] for one, other in pairs],
+        [float(group.labels[left] > group.labels[right]) for left, right in pairs],
+        [teacher[left] - teacher[right] if teacher else ABSENT for left, right in pairs],
+        [first_stage[left] - first_stage[right] for left, right in pairs],
     )
 
 

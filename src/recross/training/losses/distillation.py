@@ -64,10 +64,11 @@ class TeacherKL(Loss):
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return the divergence from the teacher's distribution, a mean over queries."""
         lists = Lists.of(scores, targets)
-        own = log_shares(lists.scores / self.temperature, lists.present)
+        network_shares = log_shares(lists.scores / self.temperature, lists.present)
         teacher_temperature = self.teacher_temperature or self.temperature
-        wanted = log_shares(lists.targets / teacher_temperature, lists.present)
-        return (wanted.exp() * (wanted - own)).sum(dim=1).mean()
+        teacher_shares = log_shares(lists.targets / teacher_temperature, lists.present)
+        divergences = (teacher_shares.exp() * (teacher_shares - network_shares)).sum(dim=1)
+        return divergences.mean()
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class DiscountedRankMSE(Loss):
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over each query's documents, then over queries."""
         lists = Lists.of(scores, targets)
-        wanted = ranks(lists.targets, lists.present)
-        found = approximate_ranks(lists.scores, lists.present, self.temperature)
-        each = (found - wanted).square() / (1.0 + wanted).log2()
-        return mean_over_queries(each, lists.present)
+        teacher_ranks = ranks(lists.targets, lists.present)
+        network_ranks = approximate_ranks(lists.scores, lists.present, self.temperature)
+        errors = (network_ranks - teacher_ranks).square() / (1.0 + teacher_ranks).log2()
+        return mean_over_queries(errors, lists.present)

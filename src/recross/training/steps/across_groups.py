@@ -50,8 +50,8 @@ def encode_all(learner: Learner, texts: StepTexts, chunks: range) -> Tensor:
         encoded = [encode_chunk(learner, texts, number) for number in chunks]
     device = learner.processes.device
     vectors = torch.zeros(texts.count, encoded[0].shape[1], device=device)
-    for number, found in zip(chunks, encoded, strict=True):
-        vectors[texts.chunks[number][0]] = found
+    for number, rows in zip(chunks, encoded, strict=True):
+        vectors[texts.chunks[number][0]] = rows
     return learner.processes.add_up(vectors)
 
 

@@ -23,7 +23,7 @@ class Learner(Protocol):
     def processes(self) -> Processes:
         """The processes of the training, of which this is one."""
 
-    def seed_dropout(self, part: str = "") -> None:
+    def seed_dropout(self, part_of_step: str = "") -> None:
         """Draw the dropout of the current step, or of a named part of it, from its own seed."""
 
     def add_gradients(self, value: Tensor, *, is_last: bool) -> None:

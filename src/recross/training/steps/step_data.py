@@ -49,14 +49,14 @@ class StepData(Dataset[Step]):
         planned = list(zip(phases, plan_steps(phases, steps), strict=True))
         self._plan = [  # numbers only: groups may be many, and on disk
             (phase.groups.groups, numbers)
-            for at, (phase, own) in enumerate(planned)
-            for numbers in shuffle_groups(len(phase.groups), len(own), batch_size, seed, at)
+            for at, (phase, phase_steps) in enumerate(planned)
+            for numbers in shuffle_groups(len(phase.groups), len(phase_steps), batch_size, seed, at)
         ]
         self._refreshes = {
             span.start: (phase.refresh, span)
-            for phase, own in planned
+            for phase, phase_steps in planned
             if phase.refresh is not None
-            for span in phase.refresh.divide(own)
+            for span in phase.refresh.divide(phase_steps)
         }
         self.hardest: dict[int, list[list[int]]] = {}
         self._start = 0

@@ -117,9 +117,9 @@ class OwnTexts:
 
     def group(self, number: int, example: Example) -> TrainingGroup:
         """Name the texts of an example by their places in the file."""
-        place = f"{self.source}#{number}"
-        doc_ids = tuple(f"{place}:{at}" for at in range(len(example.documents)))
-        return TrainingGroup(f"{place}:query", doc_ids, example.labels, example.teacher_scores)
+        prefix = f"{self.source}#{number}"
+        doc_ids = tuple(f"{prefix}:{at}" for at in range(len(example.documents)))
+        return TrainingGroup(f"{prefix}:query", doc_ids, example.labels, example.teacher_scores)
 
     def find(self, text_id: str) -> tuple[int, int | None]:
         """Number of the group, and of the document in it, or ``None`` for the query.
@@ -127,11 +127,11 @@ class OwnTexts:
         Raises:
             KeyError: the id is none of this source.
         """
-        number, _, part = text_id.removeprefix(f"{self.source}#").partition(":")
-        is_own = text_id.startswith(f"{self.source}#") and number.isdecimal()
-        if not is_own or not (part == "query" or part.isdecimal()):
+        number, _, suffix = text_id.removeprefix(f"{self.source}#").partition(":")
+        is_of_source = text_id.startswith(f"{self.source}#") and number.isdecimal()
+        if not is_of_source or not (suffix == "query" or suffix.isdecimal()):
             raise KeyError(text_id)
-        return int(number), None if part == "query" else int(part)
+        return int(number), None if suffix == "query" else int(suffix)
 
 
 def parse_number(name: str, value: Any) -> float:

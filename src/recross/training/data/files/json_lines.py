@@ -141,7 +141,7 @@ def _read_scores(record: _Record, positives: int, negatives: int) -> list[Teache
 
 def _read_of_one_positive(name: str, value: Json, positives: int, negatives: int) -> TeacherScores:
     given = value if isinstance(value, list) else [value]
-    scores = tuple(parse_number(name, one) for one in given)
+    scores = tuple(parse_number(name, number) for number in given)
     if positives != 1 or len(scores) not in (negatives, negatives + 1):
         raise InputError(
             f"{name} must stand beside one positive, one for each document or for each negative"

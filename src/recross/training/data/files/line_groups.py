@@ -136,7 +136,7 @@ def _read_groups(
         "collection": task.collection.fingerprint,
         "relevant_from": task.collection.relevant_grade(task.split),
         "split": task.split,
-        "asked": fingerprint(task.leaks.asked),
+        "asked": fingerprint(task.leaks.evaluation_texts),
     }
     folder = task.store.artefact(
         "training_index",
