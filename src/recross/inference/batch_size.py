@@ -1,4 +1,4 @@
-"""How many tokens the next batch may hold: a number given, or the best that is found."""
+"""How many tokens the next batch may hold: a number given, or the best that was tried."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class ProbedBatchSize(BatchSize):
         self._largest = largest
         self._best, self._best_rate = smallest, 0.0
         self._rates: list[float] = []
-        self._found = False
+        self._is_settled = False
         self._lock = threading.Lock()
 
     def record(self, tokens: int, seconds: float) -> None:
         """Record how long a batch took, and go on to the next size after ``TRIES`` full ones."""
         with self._lock:
-            if self._found or not self.tokens * 0.75 <= tokens <= self.tokens:
+            if self._is_settled or not self.tokens * 0.75 <= tokens <= self.tokens:
                 return
             self._rates.append(tokens / seconds)
             if len(self._rates) == TRIES:
@@ -76,8 +76,8 @@ class ProbedBatchSize(BatchSize):
             self._settle()
 
     def _settle(self) -> None:
-        if not self._found:
-            self._found, self.tokens = True, self._best
+        if not self._is_settled:
+            self._is_settled, self.tokens = True, self._best
             logger.info("tokens_per_batch=auto found %d tokens", self._best)
 
 

@@ -57,8 +57,8 @@ class PairedTexts:
     def lengths(self) -> Ints:
         """Tokens of both texts of each pair, ``(B,)``."""
         queries, documents = self.pairs.T
-        asked = np.maximum(self.queries.lengths, self.query_length)
-        lengths: Ints = asked[queries] + self.documents.lengths[documents]
+        query_lengths = np.maximum(self.queries.lengths, self.query_length)
+        lengths: Ints = query_lengths[queries] + self.documents.lengths[documents]
         return lengths
 
     @property

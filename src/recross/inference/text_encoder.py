@@ -57,8 +57,8 @@ class TextEncoder(Network[PairedBatch]):
     ) -> PairedTexts:
         """Turn each text into a token sequence; items are pairs of (query, document) numbers."""
         pairs = np.array(items, dtype=np.int64).reshape(-1, 2)
-        asked, texts = self.query_tokens(queries), self.document_tokens(documents)
-        return PairedTexts(asked, texts, pairs, self.query_length)
+        query_tokens, document_tokens = self.query_tokens(queries), self.document_tokens(documents)
+        return PairedTexts(query_tokens, document_tokens, pairs, self.query_length)
 
     def forward(self, batch: PairedBatch) -> Tensor:
         """Scores to train on, ``(B,)``."""

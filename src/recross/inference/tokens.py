@@ -147,13 +147,13 @@ def text_template(tokenizer: Tokenizer) -> Template:
 
 def pair_template(tokenizer: Tokenizer) -> Template:
     """Read a tokenizer's own special tokens off a pair of one-piece texts."""
-    (one,), (two,) = (
+    (first_piece,), (second_piece,) = (
         tokenizer(text, add_special_tokens=False)["input_ids"][:1] for text in ("a", "b")
     )
     encoded = tokenizer("a", "b", return_token_type_ids=True)
     ids, kinds = list(encoded["input_ids"]), list(encoded["token_type_ids"])
-    first = ids.index(one)
-    second = len(ids) - 1 - ids[::-1].index(two)
+    first = ids.index(first_piece)
+    second = len(ids) - 1 - ids[::-1].index(second_piece)
     between = kinds[first + 1] if second > first + 1 else kinds[second]
     return Template(
         literals=(tuple(ids[:first]), tuple(ids[first + 1 : second]), tuple(ids[second + 1 :])),

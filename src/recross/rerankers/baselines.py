@@ -78,9 +78,9 @@ class BiEncoderScore(Reranker):
         queries = self.encoder.encode([collection.queries[query_id] for query_id in query_ids])
         scores = {}
         for query_id, query in zip(query_ids, queries, strict=True):
-            own = candidates.doc_ids(query_id)
-            (found,) = compute_cosines(query[None], vectors_of(own))  # (N,)
-            scores[query_id] = dict(zip(own, found.tolist(), strict=True))
+            doc_ids = candidates.doc_ids(query_id)
+            (cosines,) = compute_cosines(query[None], vectors_of(doc_ids))  # (N,)
+            scores[query_id] = dict(zip(doc_ids, cosines.tolist(), strict=True))
         pairs = sum(map(len, candidates.rankings.values()))
         run = Run.from_scores("biencoder", scores)
         return replace(run, cost=Cost(pairs=pairs, total_seconds=time.perf_counter() - start))

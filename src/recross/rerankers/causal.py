@@ -116,7 +116,7 @@ class CausalNetwork(PromptNetwork):
         left = over - len(gone)
         gone_too = from_query[max(len(from_query) - left, 0) :] if left else []
         dropped = {*gone, *gone_too}
-        kept = [token for place, token in enumerate(ids) if place not in dropped]
+        kept = [token for position, token in enumerate(ids) if position not in dropped]
         return kept, (len(gone_too), len(gone))
 
     @torch.no_grad()
@@ -181,9 +181,9 @@ def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def _within(offsets: Sequence[tuple[int, int]], start: int, stop: int) -> list[int]:
-    """Places of the tokens that lie wholly within a span of characters, blanks before it aside."""
+    """Positions of tokens that lie wholly within a span of characters, blanks before it aside."""
     return [
-        place
-        for place, (first, last) in enumerate(offsets)
+        position
+        for position, (first, last) in enumerate(offsets)
         if last > start and last <= stop and first >= start - 1
     ]

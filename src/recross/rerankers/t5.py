@@ -88,8 +88,8 @@ class T5Network(PromptNetwork):
 
     def _padded(self, forward: PaddedForward, batch: PackedBatch) -> Tensor:
         start = [self.model.config.decoder_start_token_id, *self._opening]
-        asked = torch.tensor(start, device=batch.tokens.device).expand(len(batch), -1)
-        logits = forward.model_logits(batch, decoder_input_ids=asked)
+        decoder_ids = torch.tensor(start, device=batch.tokens.device).expand(len(batch), -1)
+        logits = forward.model_logits(batch, decoder_input_ids=decoder_ids)
         return logits[:, -1, self.pieces]
 
 

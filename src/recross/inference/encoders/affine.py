@@ -143,10 +143,10 @@ def _has_blocked_linear() -> bool:
 @cache
 def _multiplies_blocked(dtype: torch.dtype) -> bool:
     """Whether the blocked product works in a type here: in half precision AVX2 is not enough."""
-    one = torch.ones(1, 1, dtype=dtype)
+    weight = torch.ones(1, 1, dtype=dtype)
     try:
-        blocked = torch.ops.mkldnn._reorder_linear_weight(one, 1)
-        torch.ops.mkldnn._linear_pointwise(one, blocked, None, "none", [], "")
+        blocked = torch.ops.mkldnn._reorder_linear_weight(weight, 1)
+        torch.ops.mkldnn._linear_pointwise(weight, blocked, None, "none", [], "")
     except RuntimeError:
         return False
     return True

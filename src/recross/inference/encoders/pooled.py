@@ -37,11 +37,11 @@ def compute_unit_vectors(
     the last layer only that one is then computed.
     """
     if pooling == "cls":
-        found = forward.first_states(texts, dropout)
+        vectors = forward.first_states(texts, dropout)
     else:
         states = forward.states(texts, dropout)
-        found = torch.cat([rows.float().mean(dim=1) for rows in by_group(states, texts.groups)])
-    return F.normalize(found.float(), dim=1)
+        vectors = torch.cat([rows.float().mean(dim=1) for rows in by_group(states, texts.groups)])
+    return F.normalize(vectors.float(), dim=1)
 
 
 @dataclass(frozen=True)

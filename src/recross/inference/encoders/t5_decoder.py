@@ -42,29 +42,31 @@ def first_step(
     decoder, config = model.decoder, model.config
     on = dropout > 0
     opened = torch.tensor([config.decoder_start_token_id, *opening], device=states.device)
-    own = decoder.embed_tokens(opened).float().expand(len(batch), -1, -1)  # (B, P, D)
-    own = F.dropout(own, dropout, on)
+    decoded = decoder.embed_tokens(opened).float().expand(len(batch), -1, -1)  # (B, P, D)
+    decoded = F.dropout(decoded, dropout, on)
     bias = _causal_bias(decoder, len(opened))
     for block in decoder.block:
         attend, read, feed = block.layer[0], block.layer[1], block.layer[2]
-        normed = norm_mean_square(attend.layer_norm, own)
-        own = own + F.dropout(_attend_own(attend.SelfAttention, normed, bias, dropout), dropout, on)
-        normed = norm_mean_square(read.layer_norm, own)
+        normed = norm_mean_square(attend.layer_norm, decoded)
+        attended = _attend_decoded(attend.SelfAttention, normed, bias, dropout)
+        decoded = decoded + F.dropout(attended, dropout, on)
+        normed = norm_mean_square(read.layer_norm, decoded)
         read_states = _attend_states(read.EncDecAttention, normed, states, batch.groups, dropout)
-        own = own + F.dropout(read_states, dropout, on)
-        dense = feed.DenseReluDense
-        own = own + F.dropout(
-            _feed_forward(dense, norm_mean_square(feed.layer_norm, own), dropout), dropout, on
-        )
-    last = F.dropout(norm_mean_square(decoder.final_layer_norm, own[:, -1]), dropout, on)
+        decoded = decoded + F.dropout(read_states, dropout, on)
+        normed = norm_mean_square(feed.layer_norm, decoded)
+        fed = _feed_forward(feed.DenseReluDense, normed, dropout)
+        decoded = decoded + F.dropout(fed, dropout, on)
+    last = F.dropout(norm_mean_square(decoder.final_layer_norm, decoded[:, -1]), dropout, on)
     # T5 1.0 scales before its tied output layer; v1.1 and mT5 do not
     return last * config.d_model**-0.5 if getattr(config, "scale_decoder_outputs", False) else last
 
 
-def _attend_own(attention: LoadedModule, own: Tensor, bias: Tensor, dropout: float) -> Tensor:
+def _attend_decoded(
+    attention: LoadedModule, decoded: Tensor, bias: Tensor, dropout: float
+) -> Tensor:
     heads = attention.n_heads
     query, key, value = (
-        layer(own).unflatten(-1, (heads, -1)).transpose(1, 2)
+        layer(decoded).unflatten(-1, (heads, -1)).transpose(1, 2)
         for layer in (attention.q, attention.k, attention.v)
     )
     out = F.scaled_dot_product_attention(query, key, value, bias, dropout, scale=1.0)
@@ -74,7 +76,7 @@ def _attend_own(attention: LoadedModule, own: Tensor, bias: Tensor, dropout: flo
 
 def _attend_states(
     attention: LoadedModule,
-    own: Tensor,
+    decoded: Tensor,
     states: Tensor,
     groups: Sequence[tuple[int, int]],
     dropout: float,
@@ -83,16 +85,16 @@ def _attend_states(
     heads = attention.n_heads
     key = attention.k.weight.unflatten(0, (heads, -1))  # (H, d, D)
     value = attention.v.weight.unflatten(0, (heads, -1))
-    query = attention.q(own).unflatten(-1, (heads, -1))  # (B, P, H, d)
+    query = attention.q(decoded).unflatten(-1, (heads, -1))  # (B, P, H, d)
     through_key = torch.einsum("bphd,hdk->bphk", query, key)  # (B, P, H, D)
-    parts = []
+    means = []
     of_groups = torch.split(
         through_key.flatten(1, 2), [count for count, _ in groups]
     )  # (n, P H, D)
     for queries, rows in zip(of_groups, by_group(states, groups), strict=True):
         weights = torch.bmm(queries, rows.transpose(1, 2)).softmax(dim=-1)
-        parts.append(torch.bmm(F.dropout(weights, dropout, dropout > 0), rows))
-    mean = torch.cat(parts).view(*own.shape[:2], heads, -1)  # (B, P, H, D)
+        means.append(torch.bmm(F.dropout(weights, dropout, dropout > 0), rows))
+    mean = torch.cat(means).view(*decoded.shape[:2], heads, -1)  # (B, P, H, D)
     out = torch.einsum("bphk,hdk->bphd", mean, value)
     projected: Tensor = attention.o(out.flatten(-2))
     return projected

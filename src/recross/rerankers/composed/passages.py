@@ -120,11 +120,11 @@ class LongDocuments(Trainable):
         return [document[window[0][0] : window[-1][1]] for window in within]
 
     def _pool(self, scored: Run, query_id: str) -> dict[str, float]:
-        passages: dict[str, list[float]] = {}  # a document's own, best first as in the run
+        passage_scores: dict[str, list[float]] = {}  # of each document, best first as in the run
         for passage_id, score in scored.rankings[query_id]:
-            passages.setdefault(passage_id.rpartition(SEPARATOR)[0], []).append(score)
+            passage_scores.setdefault(passage_id.rpartition(SEPARATOR)[0], []).append(score)
         top = self.top if self.pooling == "mean_top" else 1
-        return {d: statistics.fmean(own[:top]) for d, own in passages.items()}
+        return {doc_id: statistics.fmean(of_doc[:top]) for doc_id, of_doc in passage_scores.items()}
 
     def _collection(self, collection: Collection, read: Mapping[str, Sequence[str]]) -> Collection:
         """Passages instead of documents; judgments are of documents, so there are none."""

@@ -104,18 +104,20 @@ class LateInteraction(NetworkReranker):
         stored = self.token_vectors(collection)
         start = time.perf_counter()
         query_ids = list(candidates.rankings)
-        asked = self.network.query_tokens([collection.queries[q] for q in query_ids])
+        queries = self.network.query_tokens([collection.queries[q] for q in query_ids])
         cuts = Cost()
         scores: dict[str, dict[str, float]] = {}
         for number, query_id in enumerate(query_ids):
-            vectors = self._query(asked.take([number]))
-            own = candidates.doc_ids(query_id)
-            scores[query_id] = dict(zip(own, stored.max_sim(vectors, own).tolist(), strict=True))
-            lost = stored.lost(own)
-            cuts += count_cuts(np.column_stack([np.full_like(lost, asked.lost[number, 0]), lost]))
+            vectors = self._query(queries.take([number]))
+            doc_ids = candidates.doc_ids(query_id)
+            scores[query_id] = dict(
+                zip(doc_ids, stored.max_sim(vectors, doc_ids).tolist(), strict=True)
+            )
+            lost = stored.lost(doc_ids)
+            cuts += count_cuts(np.column_stack([np.full_like(lost, queries.lost[number, 0]), lost]))
         cost = cuts + Cost(
             pairs=sum(map(len, scores.values())),
-            tokens=len(asked) * self.network.query_length,
+            tokens=len(queries) * self.network.query_length,
             forward_passes=len(query_ids),
             batches=len(query_ids),
             total_seconds=time.perf_counter() - start,
@@ -148,8 +150,8 @@ class LateInteraction(NetworkReranker):
 
     def _query(self, query: Sequences) -> Floats:
         with torch.inference_mode():
-            found = self.network.query_vectors(query.on(self.hardware.device))
-        vectors: Floats = found[0].float().cpu().numpy()
+            batch = self.network.query_vectors(query.on(self.hardware.device))
+        vectors: Floats = batch[0].float().cpu().numpy()
         return vectors
 
     def _encoded(self, collection: Collection) -> Iterator[tuple[Floats, int]]:

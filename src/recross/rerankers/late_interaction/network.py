@@ -88,10 +88,10 @@ class LateInteractionNetwork(TextEncoder):
         They come from the model's own forward, where masks may be seen or not, and its own dropout.
         """
         filler = self.tokenizer.mask_token_id
-        tokens, _, own = queries.padded(filler, at_least=self.contract.query_length)
-        seen = torch.ones_like(own) if self.contract.attends_to_masks else own
-        found = self.model.bert(input_ids=tokens, attention_mask=seen).last_hidden_state
-        return F.normalize(self.model.linear(found), dim=-1)
+        tokens, _, attention_mask = queries.padded(filler, at_least=self.contract.query_length)
+        seen = torch.ones_like(attention_mask) if self.contract.attends_to_masks else attention_mask
+        states = self.model.bert(input_ids=tokens, attention_mask=seen).last_hidden_state
+        return F.normalize(self.model.linear(states), dim=-1)
 
     def document_vectors(
         self, documents: PackedBatch, forward: EncoderForward, dropout: float = 0.0
@@ -128,9 +128,11 @@ class LateInteractionNetwork(TextEncoder):
     def _mark(self, texts: Sequence[str], marker: int, limit: int) -> Sequences:
         """``[CLS] marker text [SEP]``, at most ``limit`` tokens of each."""
         special, room = self.tokenizer, limit - 3
-        found = tokenize(special, texts)
-        rows = [[special.cls_token_id, marker, *ids[:room], special.sep_token_id] for ids in found]
-        lost = [max(len(ids) - room, 0) for ids in found]
+        token_ids = tokenize(special, texts)
+        rows = [
+            [special.cls_token_id, marker, *ids[:room], special.sep_token_id] for ids in token_ids
+        ]
+        lost = [max(len(ids) - room, 0) for ids in token_ids]
         return Sequences.of(rows, np.array(lost, dtype=np.int64).reshape(-1, 1))
 
 

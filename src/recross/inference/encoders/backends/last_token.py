@@ -30,9 +30,9 @@ class LastTokenClassifier(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Answered:
         """Logits of every sequence's last token, ``(B, labels)``."""
-        found = self.model.base_model(input_ids=input_ids, attention_mask=attention_mask)
+        output = self.model.base_model(input_ids=input_ids, attention_mask=attention_mask)
         row = torch.arange(len(input_ids), device=input_ids.device)
-        last = found.last_hidden_state[row, attention_mask.sum(dim=1) - 1]
+        last = output.last_hidden_state[row, attention_mask.sum(dim=1) - 1]
         return Answered(logits=self.model.score(last))
 
 

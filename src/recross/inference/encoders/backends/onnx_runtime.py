@@ -64,8 +64,8 @@ class _Logits(nn.Module):
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
-        found: Tensor = self.model(**inputs).logits
-        return found
+        logits: Tensor = self.model(**inputs).logits
+        return logits
 
 
 def _export(model: Model, folder: Path) -> JsonObject:
