@@ -22,14 +22,14 @@ def find_config_folder() -> Path:
 @cache
 def list_options(extra_folders: Sequence[Path] = ()) -> dict[str, list[str]]:
     """Every group of the shipped configs, and of a tuple of other folders, with its options."""
-    found: dict[str, set[str]] = {}
+    by_group: dict[str, set[str]] = {}
     for folder in (find_config_folder(), *extra_folders):
         for group in folder.iterdir():
             if group.is_dir() and group.name != "hydra":
                 options = (path.relative_to(group) for path in group.rglob("*.yaml"))
                 names = {option.with_suffix("").as_posix() for option in options}
-                found.setdefault(group.name, set()).update(names)
-    return {group: sorted(found[group]) for group in sorted(found)}
+                by_group.setdefault(group.name, set()).update(names)
+    return {group: sorted(by_group[group]) for group in sorted(by_group)}
 
 
 def read_summary(group: str, name: str, extra_folders: Sequence[Path] = ()) -> str:
@@ -37,8 +37,8 @@ def read_summary(group: str, name: str, extra_folders: Sequence[Path] = ()) -> s
 
     Of several files of this name, it is the one that Hydra composes: ours, else the first.
     """
-    places = (folder / group / f"{name}.yaml" for folder in (find_config_folder(), *extra_folders))
-    path = next(place for place in places if place.is_file())
+    paths = (folder / group / f"{name}.yaml" for folder in (find_config_folder(), *extra_folders))
+    path = next(path for path in paths if path.is_file())
     first = next(
         (line for line in path.read_text(encoding="utf-8").splitlines() if "@package" not in line),
         "",
@@ -63,5 +63,9 @@ def _find_checkpoint(option: str) -> str | None:
     assert isinstance(values, dict)
     if "checkpoint" in values:
         return str(values["checkpoint"])
-    starts = [one for one in values.get("defaults", []) if isinstance(one, str) and one != "_self_"]
+    starts = [
+        start
+        for start in values.get("defaults", [])
+        if isinstance(start, str) and start != "_self_"
+    ]
     return _find_checkpoint(starts[0]) if starts else None

@@ -62,8 +62,8 @@ def _combine(words: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _refuse_collisions(commands: Sequence[Command]) -> None:
-    places = [command.place.result for command in commands]
-    if twice := {place for place in places if places.count(place) > 1}:
+    results = [command.place.result for command in commands]
+    if twice := {result for result in results if results.count(result) > 1}:
         raise ConfigError(
             [
                 f"cells of a sweep must differ in what they write, got {min(twice)} twice;"

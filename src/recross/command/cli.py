@@ -137,18 +137,18 @@ def _options(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="recross options")
     parser.add_argument("words", nargs="*", metavar="GROUP", help="or plugins=[my_package]")
     parser.add_argument("--config-dir", "-cd", metavar="DIR", help="a folder of your own options")
-    asked = parser.parse_args(words)
-    if asked.config_dir and not Path(asked.config_dir).is_dir():
-        raise InputError(f"--config-dir must be a folder, got {asked.config_dir!r}")
-    plugins = [word for word in asked.words if word.startswith("plugins=")]
-    folders = tuple(find_extra_folders(plugins, asked.config_dir))
-    found = list_options(folders)
-    groups = [word for word in asked.words if word not in plugins] or list(found)
-    if unknown := [group for group in groups if group not in found]:
-        raise InputError(f"group must be one of {', '.join(found)}, got {unknown[0]!r}")
+    arguments = parser.parse_args(words)
+    if arguments.config_dir and not Path(arguments.config_dir).is_dir():
+        raise InputError(f"--config-dir must be a folder, got {arguments.config_dir!r}")
+    plugins = [word for word in arguments.words if word.startswith("plugins=")]
+    folders = tuple(find_extra_folders(plugins, arguments.config_dir))
+    options = list_options(folders)
+    groups = [word for word in arguments.words if word not in plugins] or list(options)
+    if unknown := [group for group in groups if group not in options]:
+        raise InputError(f"group must be one of {', '.join(options)}, got {unknown[0]!r}")
     for group in groups:
         _say(group)
-        for name in found[group]:
+        for name in options[group]:
             _say(f"  {name:<20} {read_summary(group, name, folders)}")
     return 0
 

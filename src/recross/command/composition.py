@@ -124,11 +124,11 @@ def resolve_config(cfg: DictConfig) -> dict[str, Json]:
     """
     if "hydra" in cfg:  # inside a job Hydra has taken its own node out already
         HydraConfig.instance().set_config(cfg)
-    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    values = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     try:
-        if missing := sorted(OmegaConf.missing_keys(own)):
+        if missing := sorted(OmegaConf.missing_keys(values)):
             raise ConfigError([f"{key}: must be given, got nothing" for key in missing])
-        return cast(dict[str, Json], OmegaConf.to_container(own, resolve=True))
+        return cast(dict[str, Json], OmegaConf.to_container(values, resolve=True))
     except OmegaConfBaseException as error:
         raise ConfigError([f"{error.full_key}: {str(error).splitlines()[0]}"]) from None
 

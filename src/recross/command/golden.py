@@ -46,13 +46,13 @@ def read_golden(path: Path) -> dict[str, list[GoldenScore]]:
     Raises:
         InputError: the file is missing, lacks a column, or a number is none.
     """
-    found: dict[str, list[GoldenScore]] = {}
-    for place, line in read_csv_lines(path, GOLDEN_COLUMNS, "golden scores"):
-        found.setdefault(line["checkpoint"], []).append(_parse_golden(line, place))
-    return found
+    scores: dict[str, list[GoldenScore]] = {}
+    for location, line in read_csv_lines(path, GOLDEN_COLUMNS, "golden scores"):
+        scores.setdefault(line["checkpoint"], []).append(_parse_golden(line, location))
+    return scores
 
 
-def _parse_golden(line: Mapping[str, str], place: str) -> GoldenScore:
+def _parse_golden(line: Mapping[str, str], location: str) -> GoldenScore:
     try:
         return GoldenScore(
             **{name: line[name] for name in ("query", "document", "source")},
@@ -60,7 +60,7 @@ def _parse_golden(line: Mapping[str, str], place: str) -> GoldenScore:
             tolerance=float(line["tolerance"]),
         )
     except ValueError as error:
-        raise InputError(f"{place}: {error}") from None
+        raise InputError(f"{location}: {error}") from None
 
 
 def check_golden(scores: Mapping[str, Sequence[GoldenScore]]) -> list[GoldenVerdict]:
@@ -78,13 +78,15 @@ def check_golden(scores: Mapping[str, Sequence[GoldenScore]]) -> list[GoldenVerd
 def _check_one(checkpoint: str, golden: Sequence[GoldenScore]) -> list[GoldenVerdict]:
     published = find_published(checkpoint)
     spellings = reversed(published.ids) if published is not None else [checkpoint]
-    found = next((name for name in spellings if is_at_hand(name)), None)
-    if found is None:
-        return [GoldenVerdict(checkpoint, one, None) for one in golden]
-    measured = load_reranker(found).predict([(one.query, one.document) for one in golden])
+    at_hand = next((name for name in spellings if is_at_hand(name)), None)
+    if at_hand is None:
+        return [GoldenVerdict(checkpoint, expected, None) for expected in golden]
+    measured = load_reranker(at_hand).predict(
+        [(expected.query, expected.document) for expected in golden]
+    )
     return [
-        GoldenVerdict(checkpoint, one, float(ours))
-        for one, ours in zip(golden, measured, strict=True)
+        GoldenVerdict(checkpoint, expected, float(ours))
+        for expected, ours in zip(golden, measured, strict=True)
     ]
 
 
@@ -93,15 +95,17 @@ def format_golden(verdicts: Sequence[GoldenVerdict]) -> str:
     header = ("checkpoint", "document", "ours", "golden", "tolerance", "verdict", "source")
     lines = [
         (
-            one.checkpoint,
-            _shorten(one.golden.document),
-            MISSING if one.measured is None else f"{one.measured:.4f}",
-            f"{one.golden.score:.4f}",
-            str(one.golden.tolerance),
-            f"{one.verdict}: not in the hub's cache" if one.measured is None else one.verdict,
-            one.golden.source,
+            verdict.checkpoint,
+            _shorten(verdict.golden.document),
+            MISSING if verdict.measured is None else f"{verdict.measured:.4f}",
+            f"{verdict.golden.score:.4f}",
+            str(verdict.golden.tolerance),
+            f"{verdict.verdict}: not in the hub's cache"
+            if verdict.measured is None
+            else verdict.verdict,
+            verdict.golden.source,
         )
-        for one in verdicts
+        for verdict in verdicts
     ]
     return "\n".join(align_table(header, lines, words=2)) + "\n"
 

@@ -27,10 +27,10 @@ def name_combination() -> str:
     """Name what Hydra composed last: first stage, re-ranker, and every other override."""
     hydra = HydraConfig.get()
     choices = hydra.runtime.choices
-    parts = [choices.get("retriever", ""), choices.get("reranker", "")]
+    words = [choices.get("retriever", ""), choices.get("reranker", "")]
     for override in sorted(hydra.overrides.task):
-        parts.extend(_name_override(override))
-    name = ".".join(part for part in parts if part).replace(" ", "")
+        words.extend(_name_override(override))
+    name = ".".join(word for word in words if word).replace(" ", "")
     if len(name) > LONGEST_NAME:  # file systems limit the names of folders
         name = f"{name[:LONGEST_NAME]}-{fingerprint(name)[:8]}"
     return name
@@ -47,8 +47,8 @@ def label_combination() -> str:
 def _name_override(override: str) -> Iterator[str]:
     """``training.steps=8`` is ``steps=8``; a part inside another one is named by its place."""
     key, _, value = override.lstrip("+~").partition("=")
-    group, _, inside = key.partition("@")
-    if inside or (group not in UNNAMED and not group.startswith(UNNAMED_BELOW)):
-        place = inside.removesuffix(f".{group}") or group
+    group, _, package = key.partition("@")
+    if package or (group not in UNNAMED and not group.startswith(UNNAMED_BELOW)):
+        node = package.removesuffix(f".{group}") or group
         value = MODULE_OF_CLASS.sub(r"\1", value.rpartition("/")[2])
-        yield f"{place.rpartition('.')[2]}={value}"
+        yield f"{node.rpartition('.')[2]}={value}"

@@ -34,8 +34,8 @@ def find_plugins(listed: object = ()) -> tuple[str, ...]:
 def find_option_folders(plugins: Sequence[str]) -> list[Path]:
     """The folders ``conf/`` of packages that bring options of their own."""
     specs = [importlib.util.find_spec(name) for name in plugins]
-    places = [place for spec in specs if spec for place in spec.submodule_search_locations or ()]
-    return [Path(place) / "conf" for place in places if (Path(place) / "conf").is_dir()]
+    folders = [folder for spec in specs if spec for folder in spec.submodule_search_locations or ()]
+    return [Path(folder) / "conf" for folder in folders if (Path(folder) / "conf").is_dir()]
 
 
 def _find_problems(name: object) -> Iterator[str]:

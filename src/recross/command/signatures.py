@@ -82,8 +82,8 @@ def read_element(hint: Hint) -> Hint:
 
 def is_part(hint: Hint) -> bool:
     """Whether an argument takes a part: one of the package's own classes, or a plug-in's."""
-    own = inspect.isclass(hint) and hint.__module__.startswith(f"{PACKAGE}.")
-    return own or is_dataclass(hint)
+    is_ours = inspect.isclass(hint) and hint.__module__.startswith(f"{PACKAGE}.")
+    return is_ours or is_dataclass(hint)
 
 
 def serves(target: type, hint: Hint) -> bool:

@@ -32,7 +32,7 @@ def check(folders: Sequence[Path], reference: Path | None = None) -> bool:
     Raises:
         InputError: a folder or the reference file does not exist, or the file is wrong.
     """
-    records = [one.record for one in find_finished(folders)]
+    records = [experiment.record for experiment in find_finished(folders)]
     studies = {record["study"] for record in records} | {folder.name for folder in folders}
     verdicts = judge(
         records, read_values([reference] if reference else find_reference_files(), studies)
@@ -46,11 +46,11 @@ def check(folders: Sequence[Path], reference: Path | None = None) -> bool:
             logger.error("%s: %s", verdict.verdict, verdict)
     counts: Counter[str] = Counter(verdict.verdict for verdict in verdicts)
     logger.info("%s of %d reference values", _format_counts(counts), len(verdicts))
-    compared = {verdict.reference.study for verdict in verdicts if verdict.verdict == "met"}
-    asked = {verdict.reference.study for verdict in verdicts}
-    for study in sorted(asked - compared):
+    met = {verdict.reference.study for verdict in verdicts if verdict.verdict == "met"}
+    judged = {verdict.reference.study for verdict in verdicts}
+    for study in sorted(judged - met):
         logger.error("no value of %s is met", study)
-    return not counts["missed"] and compared == asked
+    return not counts["missed"] and met == judged
 
 
 def write_reference(
@@ -63,7 +63,7 @@ def write_reference(
     Raises:
         InputError: a folder does not exist, or nothing under them is finished.
     """
-    records = [one.record for one in find_finished(folders)]
+    records = [experiment.record for experiment in find_finished(folders)]
     if not records:
         raise InputError(f"no finished experiment under {', '.join(map(str, folders))}")
     source = f"own run of recross {importlib.metadata.version('recross')}, {date.today()}"

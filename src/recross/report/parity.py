@@ -43,15 +43,15 @@ class Verdict:
 
     def __str__(self) -> str:
         reference = self.reference
-        place = f"{reference.study}: {reference.label}: {reference.measure}"
+        subject = f"{reference.study}: {reference.label}: {reference.measure}"
         if self.difference is None:
-            return f"{place} was not measured, {reference.kind} {reference.value}"
+            return f"{subject} was not measured, {reference.kind} {reference.value}"
         if self.verdict == "not comparable":
             return (
-                f"{place} is over {self.candidates}, {reference.kind} over {reference.candidates}"
+                f"{subject} is over {self.candidates}, {reference.kind} over {reference.candidates}"
             )
         return (
-            f"{place} {self.measured:.4f}, {reference.kind} {reference.value:.4f},"
+            f"{subject} {self.measured:.4f}, {reference.kind} {reference.value:.4f},"
             f" differs by {self.difference:+.4f}, tolerance {reference.tolerance}"
         )
 

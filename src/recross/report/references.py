@@ -59,13 +59,13 @@ def read_values(paths: Iterable[Path], studies: Collection[str] = ()) -> list[Re
     Raises:
         InputError: a file is missing or lacks a column, or a line is wrong (its number is named).
     """
-    found = []
+    chosen = []
     for path in paths:
         values = [
-            _value(line, place) for place, line in read_csv_lines(path, _COLUMNS, "reference")
+            _value(line, location) for location, line in read_csv_lines(path, _COLUMNS, "reference")
         ]
-        found += [value for value in values if not studies or value.study in studies]
-    return found
+        chosen += [value for value in values if not studies or value.study in studies]
+    return chosen
 
 
 def read_csv_lines(
@@ -90,7 +90,7 @@ def write_measured(path: Path, values: Sequence[ReferenceValue]) -> None:
     """Replace our own values of the same studies in a file; its other lines stay."""
     studies = {value.study for value in values}
     before = read_values([path]) if path.is_file() else []
-    kept = [one for one in before if one.kind != "measured" or one.study not in studies]
+    kept = [value for value in before if value.kind != "measured" or value.study not in studies]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -98,7 +98,7 @@ def write_measured(path: Path, values: Sequence[ReferenceValue]) -> None:
         writer.writerows(astuple(value) for value in (*kept, *values))
 
 
-def _value(line: Mapping[str, str], place: str) -> ReferenceValue:
+def _value(line: Mapping[str, str], location: str) -> ReferenceValue:
     def number(name: str) -> float:
         try:
             return float(line[name])
@@ -117,7 +117,7 @@ def _value(line: Mapping[str, str], place: str) -> ReferenceValue:
             source=line["source"],
         )
     except InputError as error:
-        raise InputError(f"{place}: {error}") from None
+        raise InputError(f"{location}: {error}") from None
 
 
 def find_reference_files() -> list[Path]:

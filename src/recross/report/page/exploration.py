@@ -120,7 +120,9 @@ def explore(
             for system in systems
         ],
         "first_stages": [_find_position(systems, system.first_stage) for system in systems],
-        "outcomes": [[outcome(one.values, two.values) for two in systems] for one in systems],
+        "outcomes": [
+            [outcome(before.values, after.values) for after in systems] for before in systems
+        ],
     }
 
 
@@ -183,15 +185,15 @@ def _ranking(run: Run, query: JsonObject) -> dict[str, list[float]]:
     }
 
 
-def _make_system(experiment: Finished, part: str, label: str) -> System | None:
-    """``None`` where the folder has no measures of this part."""
-    per_query = _read_json(experiment, "measures.json").get(part, {}).get("per_query", {})
+def _make_system(experiment: Finished, stage: str, label: str) -> System | None:
+    """``None`` where the folder has no measures of this stage."""
+    per_query = _read_json(experiment, "measures.json").get(stage, {}).get("per_query", {})
     values = per_query.get(_measure(experiment))
     if not values:
         return None
-    path = experiment.folder / f"{'candidates' if part == 'first_stage' else part}.trec"
+    path = experiment.folder / f"{'candidates' if stage == 'first_stage' else stage}.trec"
     run = Run.read(path, sample_queries(values)) if path.is_file() else None
-    kind = _KINDS[part] if _reranks(experiment) else _KINDS["first_stage"]
+    kind = _KINDS[stage] if _reranks(experiment) else _KINDS["first_stage"]
     return System(label, kind, _first_stage(experiment), _group(experiment), values, run)
 
 

@@ -58,8 +58,8 @@ def render(data: JsonObject) -> str:
         "title": _escaped(", ".join(data["studies"])),
         "data": embed_json(data),
     }
-    places = re.split(r"\{\{ (\w+) \}\}", _read(parts / "page.html"))
-    return "".join(filled[part] if odd % 2 else part for odd, part in enumerate(places))
+    pieces = re.split(r"\{\{ (\w+) \}\}", _read(parts / "page.html"))
+    return "".join(filled[piece] if number % 2 else piece for number, piece in enumerate(pieces))
 
 
 def embed_json(data: Json) -> str:
@@ -79,9 +79,9 @@ def _count_bytes(data: Json) -> int:
 def _keep_finite(value: Json) -> Json:
     match value:
         case Mapping():
-            return {key: _keep_finite(part) for key, part in value.items()}
+            return {key: _keep_finite(item) for key, item in value.items()}
         case list() | tuple():
-            return [_keep_finite(part) for part in value]
+            return [_keep_finite(item) for item in value]
         case float() if not math.isfinite(value):
             return None
     return value
@@ -95,5 +95,5 @@ def _hash(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _read(part: Traversable) -> str:
-    return part.read_text(encoding="utf-8")
+def _read(file: Traversable) -> str:
+    return file.read_text(encoding="utf-8")

@@ -34,14 +34,14 @@ def collect_study(rows: Sequence[Row], finished: Sequence[Finished]) -> dict[str
 
 
 def _summarise(rows: Sequence[Row], finished: Sequence[Finished]) -> list[str]:
-    asked = sorted({experiment.record["queries"]["asked"] for experiment in finished})
+    query_counts = sorted({experiment.record["queries"]["asked"] for experiment in finished})
     seeds = len({experiment.record["seed"] for experiment in finished})
     names = sorted({experiment.record["collection_name"] for experiment in finished})
     measures = list(dict.fromkeys(name for row in rows for name in row.measures))
     return [
         _count(len(finished), "experiment"),
         _count(seeds, "seed"),
-        " or ".join(f"{number:,}" for number in asked) + " test queries",
+        " or ".join(f"{number:,}" for number in query_counts) + " test queries",
         "collection " + ", ".join(names),
         "first measure " + measures[0] if measures else "",
     ]
@@ -85,8 +85,8 @@ def shorten_names(labels: Sequence[str]) -> list[str]:
     bases = [label.partition(INTERPOLATED)[0] for label in labels]
     words = [OVERRIDE.split(base) for base in bases]
     while len(set(bases)) > 1 and min(map(len, words)) > 1 and len({w[-1] for w in words}) == 1:
-        words = [own[:-1] for own in words]
-    short = [".".join(own) for own in words]
+        words = [label_words[:-1] for label_words in words]
+    short = [".".join(label_words) for label_words in words]
     return [
         name + label[len(base) :] for name, base, label in zip(short, bases, labels, strict=True)
     ]
@@ -145,8 +145,8 @@ def _read_curve(experiment: Finished) -> dict[str, Json] | None:
 def thin(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:
     """At most ``most`` points: means of neighbours, at the last of their steps."""
     width = math.ceil(len(points) / most) or 1
-    parts = [points[start : start + width] for start in range(0, len(points), width)]
-    return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in parts]
+    groups = [points[start : start + width] for start in range(0, len(points), width)]
+    return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]
 
 
 def _compare_environments(finished: Sequence[Finished]) -> dict[str, Json]:
@@ -176,16 +176,16 @@ def _compare_environments(finished: Sequence[Finished]) -> dict[str, Json]:
 
 def _flatten(experiment: Finished) -> dict[str, str]:
     environment = _read_environment(experiment)
-    parts: dict[str, Json] = {}
+    facts: dict[str, Json] = {}
     for name, value in environment.items():
         match value:
             case Mapping():
                 prefix = "" if name == "packages" else f"{name} "
-                parts |= {f"{prefix}{key}": part for key, part in value.items()}
+                facts |= {f"{prefix}{key}": fact for key, fact in value.items()}
             case _ if name != "command":
-                parts[name.replace("_", " ")] = value
+                facts[name.replace("_", " ")] = value
     packages = environment.get("packages", {})
-    ordered = sorted(parts.items(), key=lambda item: item[0] in packages)
+    ordered = sorted(facts.items(), key=lambda item: item[0] in packages)
     return {name: _say(value) for name, value in ordered}
 
 

@@ -56,15 +56,18 @@ def compare(
     evaluations: Mapping[str, Evaluation], measures: Sequence[str], pairs: Sequence[Pair]
 ) -> list[Comparison]:
     """Compare the runs of every pair in every measure, over the queries both have."""
-    found = []
+    comparisons = []
     for measure in measures:
         raw = [_compare(evaluations, measure, pair) for pair in pairs]
-        corrected = {test: adjust_p_values([one.p_values[test] for one in raw]) for test in TESTS}
-        found += [
-            replace(one, p_values={test: corrected[test][number] for test in TESTS})
-            for number, one in enumerate(raw)
+        corrected = {
+            test: adjust_p_values([comparison.p_values[test] for comparison in raw])
+            for test in TESTS
+        }
+        comparisons += [
+            replace(comparison, p_values={test: corrected[test][number] for test in TESTS})
+            for number, comparison in enumerate(raw)
         ]
-    return found
+    return comparisons
 
 
 def format_comparison(
@@ -79,7 +82,7 @@ def format_comparison(
     if pairs:
         header = ["measure", "run", "against", "difference", "wins", "ties", "losses"]
         header += [f"p ({test})" for test in TESTS]
-        compared = [_make_line(one) for one in compare(evaluations, measures, pairs)]
+        compared = [_make_line(comparison) for comparison in compare(evaluations, measures, pairs)]
         lines += ["", *align_table(header, compared, words=3)]
     return "\n".join([*lines, "", _NOTE]) + "\n"
 
@@ -117,12 +120,12 @@ def _format_mean(evaluation: Evaluation, measure: str) -> str:
     return f"{evaluation.mean[measure]:.4f} [{low:.4f}, {high:.4f}]"
 
 
-def _make_line(one: Comparison) -> list[str]:
-    low, high = one.interval
-    won = one.outcomes
+def _make_line(comparison: Comparison) -> list[str]:
+    low, high = comparison.interval
+    outcomes = comparison.outcomes
     return [
-        *(one.measure, one.run, one.against),
-        f"{one.difference:+.4f} [{low:+.4f}, {high:+.4f}]",
-        *(str(number) for number in (won.wins, won.ties, won.losses)),
-        *(f"{one.p_values[test]:.4f}" for test in TESTS),
+        *(comparison.measure, comparison.run, comparison.against),
+        f"{comparison.difference:+.4f} [{low:+.4f}, {high:+.4f}]",
+        *(str(number) for number in (outcomes.wins, outcomes.ties, outcomes.losses)),
+        *(f"{comparison.p_values[test]:.4f}" for test in TESTS),
     ]

@@ -29,7 +29,7 @@ def read_row_evaluations(
     """
     seeds: dict[str, list[Evaluation]] = {}
     for experiment in find_finished(folders):
-        for label, evaluation in _list_parts(experiment, measures).items():
+        for label, evaluation in _read_stages(experiment, measures).items():
             seeds.setdefault(label, []).append(evaluation)
     chosen = [label for pattern in patterns or ["*"] for label in seeds if _matches(label, pattern)]
     if not chosen:
@@ -42,7 +42,7 @@ def _matches(label: str, pattern: str) -> bool:
     return fnmatchcase(label, pattern) and label.startswith(FIRST_STAGE) == asks_for_first
 
 
-def _list_parts(experiment: Finished, measures: Sequence[str]) -> Mapping[str, Evaluation]:
+def _read_stages(experiment: Finished, measures: Sequence[str]) -> Mapping[str, Evaluation]:
     label = experiment.record["label"]
     labels = {
         "reranked": label,
@@ -55,9 +55,9 @@ def _list_parts(experiment: Finished, measures: Sequence[str]) -> Mapping[str, E
         known = ", ".join(measured["reranked"]["per_query"])
         raise InputError(f"measures must be among {known}, got {missing[0]!r}")
     return {
-        label: Evaluation(measured[part]["per_query"])
-        for part, label in labels.items()
-        if measured.get(part)
+        label: Evaluation(measured[stage]["per_query"])
+        for stage, label in labels.items()
+        if measured.get(stage)
     }
 
 
@@ -65,6 +65,10 @@ def _averaged(seeds: Sequence[Evaluation], measures: Sequence[str]) -> Evaluatio
     per_query = {}
     for measure in measures:
         values = [seed.per_query[measure] for seed in seeds]
-        shared = [query_id for query_id in values[0] if all(query_id in one for one in values)]
-        per_query[measure] = {q: sum(one[q] for one in values) / len(values) for q in shared}
+        shared = [
+            query_id for query_id in values[0] if all(query_id in by_query for by_query in values)
+        ]
+        per_query[measure] = {
+            q: sum(by_query[q] for by_query in values) / len(values) for q in shared
+        }
     return Evaluation(per_query)

@@ -41,11 +41,11 @@ class Reference:
         """The values of one row, the first measure of each kind."""
 
         def given(measure: str) -> float | None:
-            return next((v.value for v in own if v.measure == measure), None)
+            return next((v.value for v in given_values if v.measure == measure), None)
 
-        own = [value for value in values if value.kind == "given"]
+        given_values = [value for value in values if value.kind == "given"]
         published = [value for value in values if value.kind == "published"]
-        measures = [value.value for value in own if value.measure not in (LATENCY, SIZE)]
+        measures = [value.value for value in given_values if value.measure not in (LATENCY, SIZE)]
         return cls(
             label=label,
             given=measures[0] if measures else None,
@@ -128,7 +128,7 @@ def _make_label_rows(runs: Sequence[JsonObject], references: Mapping[str, Refere
     rows = [_make_row(runs[0]["label"], runs, runs, reference)]
     mixed = [run["interpolation"] for run in runs if run.get("interpolation")]
     if len(mixed) == len(runs):
-        weights = ", ".join(f"{part['weight']:.2f}" for part in mixed)
+        weights = ", ".join(f"{mix['weight']:.2f}" for mix in mixed)
         rows.append(_make_row(f"{runs[0]['label']}{INTERPOLATED} ({weights})", mixed, runs, None))
     return rows
 
@@ -143,15 +143,15 @@ def _make_row(
     latency = [run["latency_ms_per_100"] for run in runs if run["latency_ms_per_100"]]
     search = [run["first_stage_ms"]["p50"] for run in runs if run["first_stage_ms"]]
     reranks = runs[0]["reranks"]
-    means = [part["measures"][first] for part in judged]
+    means = [record["measures"][first] for record in judged]
     before = [run["first_stage_measures"][first] for run in runs]
     return Row(
         label=label,
         seeds=len(runs),
         measures={name: _make_value(name, judged) for name in judged[0]["measures"]},
-        p_value=max(part["p_values"][first] for part in judged) if reranks else None,
+        p_value=max(record["p_values"][first] for record in judged) if reranks else None,
         difference=statistics.mean(means) - statistics.mean(before) if reranks else None,
-        latency={k: statistics.median(part[k] for part in latency) for k in latency[0]}
+        latency={k: statistics.median(times[k] for times in latency) for k in latency[0]}
         if latency
         else None,
         first_stage_ms=statistics.median(search) if search else None,
@@ -167,8 +167,8 @@ def _make_row(
 
 
 def _make_value(name: str, judged: Sequence[JsonObject]) -> Value:
-    means = [part["measures"][name] for part in judged]
-    lows, highs = zip(*(part["intervals"][name] for part in judged), strict=True)
+    means = [record["measures"][name] for record in judged]
+    lows, highs = zip(*(record["intervals"][name] for record in judged), strict=True)
     return Value(
         statistics.mean(means),
         statistics.mean(lows),

@@ -56,7 +56,9 @@ def comma_separated(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = list(dict.fromkeys(name for row in rows for name in row.measures))
-    spread = [f"{name} {part}" for name in names for part in ("mean", "low", "high", "sd")]
+    spread = [
+        f"{name} {statistic}" for name in names for statistic in ("mean", "low", "high", "sd")
+    ]
     fixed = ["p_value", "p50_ms", "p95_ms", "tokenize_ms", "forward_ms", "first_stage_ms"]
     more = [
         "pairs_per_second",
@@ -73,7 +75,7 @@ def comma_separated(rows: Sequence[Row]) -> str:
     writer.writerow(["label", "seeds", *spread, *fixed, *more])
     for row in rows:
         values = [row.measures.get(name) for name in names]
-        quality = [part for v in values for part in (_list_parts(v) if v else (None,) * 4)]
+        quality = [number for v in values for number in (_list_statistics(v) if v else (None,) * 4)]
         latency = row.latency or {}
         times = [latency.get(name) for name in ("p50", "p95", "tokenize", "forward")]
         reference = row.reference
@@ -180,13 +182,13 @@ def _number(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _list_parts(value: Value) -> tuple[float | None, ...]:
+def _list_statistics(value: Value) -> tuple[float | None, ...]:
     return value.mean, value.low, value.high, value.sd
 
 
 def _list_sources(rows: Sequence[Row]) -> list[str]:
-    said = [f"- {row.label}: {row.reference.source}" for row in rows if row.reference]
-    return ["", "Published values:", *said] if said else []
+    lines = [f"- {row.label}: {row.reference.source}" for row in rows if row.reference]
+    return ["", "Published values:", *lines] if lines else []
 
 
 def _escaped(text: str) -> str:
