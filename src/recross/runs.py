@@ -154,12 +154,12 @@ def _make_tail(lowest: float, doc_ids: Sequence[str]) -> tuple[ScoredDoc, ...]:
     return tuple(ScoredDoc(*pair) for pair in zip(doc_ids, scores, strict=True))
 
 
-def _parse(line: str, place: str) -> tuple[str, str, float, str]:
+def _parse(line: str, location: str) -> tuple[str, str, float, str]:
     columns: Sequence[str] = line.split()
     if len(columns) != 6:
-        raise InputError(f"{place}: expected 6 fields, got {len(columns)}")
+        raise InputError(f"{location}: expected 6 fields, got {len(columns)}")
     query_id, _, doc_id, _, score, tag = columns
     try:
         return query_id, doc_id, float(score), tag
     except ValueError:
-        raise InputError(f"{place}: score must be a number, got {score!r}") from None
+        raise InputError(f"{location}: score must be a number, got {score!r}") from None

@@ -19,7 +19,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from recross.checkpoints.loaded import ModelConfig
 from recross.records import JsonObject
 
-ENCODER_PARTS = ("embeddings", "embeddings_project", "encoder")
+ENCODER_MODULES = ("embeddings", "embeddings_project", "encoder")
 
 
 class LateInteractionModel(BertPreTrainedModel):  # type: ignore[no-untyped-call]
@@ -44,7 +44,7 @@ class LinearElectraForSequenceClassification(ElectraPreTrainedModel):
     """ELECTRA with a single linear layer for a head, as lightning-ir's monoELECTRA has it."""
 
     names: ClassVar[Mapping[str, str]] = {
-        **{f"^{part}\\.": f"electra.{part}." for part in ENCODER_PARTS},
+        **{f"^{module}\\.": f"electra.{module}." for module in ENCODER_MODULES},
         "^linear\\.": "classifier.",
     }
     """What lightning-ir calls the weights (as regular expressions) -> their names here."""
@@ -67,9 +67,9 @@ def translate_config(values: JsonObject) -> ElectraConfig | None:
         values.get("backbone_model_type") != "electra"
     ):
         return None
-    own = {name: value for name, value in values.items() if name in ElectraConfig().to_dict()}
-    own |= {"model_type": "electra", "linear_head": True, "num_labels": 1}
-    return ElectraConfig(**own)
+    settings = {name: value for name, value in values.items() if name in ElectraConfig().to_dict()}
+    settings |= {"model_type": "electra", "linear_head": True, "num_labels": 1}
+    return ElectraConfig(**settings)
 
 
 def has_linear_head(config: ModelConfig) -> bool:

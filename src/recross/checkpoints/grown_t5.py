@@ -32,15 +32,15 @@ def grow_t5(checkpoint: str, layers: int, seed: int, *, encoder_only: bool = Fal
 
 def _make_config(source: Pretrained, layers: int) -> T5Config:
     """The sizes of the BERT, and its special tokens."""
-    own, tokenizer = source.config, source.tokenizer
+    bert, tokenizer = source.config, source.tokenizer
     config = T5Config(
-        vocab_size=own.vocab_size,
-        d_model=own.hidden_size,
-        d_kv=own.hidden_size // own.num_attention_heads,
-        d_ff=own.intermediate_size,
+        vocab_size=bert.vocab_size,
+        d_model=bert.hidden_size,
+        d_kv=bert.hidden_size // bert.num_attention_heads,
+        d_ff=bert.intermediate_size,
         num_layers=layers,
         num_decoder_layers=1,
-        num_heads=own.num_attention_heads,
+        num_heads=bert.num_attention_heads,
         feed_forward_proj="gelu",
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.sep_token_id,
@@ -62,12 +62,12 @@ def _graft(bert: Model, t5: Model) -> None:
     gain = size.expand(words.shape[1])  # so that the first norm changes little
     for block, layer in zip(t5.get_encoder().block, bert.encoder.layer, strict=True):
         attention, feed_forward = block.layer[0].SelfAttention, block.layer[1].DenseReluDense
-        own = layer.attention.self
+        projections = layer.attention.self
         block.layer[0].layer_norm.weight.copy_(gain)
         # T5 does not scale attention logits
-        attention.q.weight.copy_(own.query.weight * own.attention_head_size**-0.5)
-        attention.k.weight.copy_(own.key.weight)
-        attention.v.weight.copy_(own.value.weight)
+        attention.q.weight.copy_(projections.query.weight * projections.attention_head_size**-0.5)
+        attention.k.weight.copy_(projections.key.weight)
+        attention.v.weight.copy_(projections.value.weight)
         attention.o.weight.copy_(layer.attention.output.dense.weight)
         block.layer[1].layer_norm.weight.copy_(layer.attention.output.LayerNorm.weight)
         feed_forward.wi.weight.copy_(layer.intermediate.dense.weight)

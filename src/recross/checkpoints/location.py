@@ -58,10 +58,10 @@ def find_revision(checkpoint: str) -> str | None:
 
     ``None`` for a folder, and for an id whose weights are not in the hub's cache.
     """
-    place = locate(checkpoint)
-    if Path(place).is_dir():
+    location = locate(checkpoint)
+    if Path(location).is_dir():
         return None
-    cached = _find_cached_weights(place)
+    cached = _find_cached_weights(location)
     return find_pinned_revision(checkpoint) or (cached.parent.name if cached is not None else None)
 
 
@@ -73,8 +73,8 @@ def find_revisions(checkpoints: Iterable[str]) -> dict[str, str]:
 
 def is_at_hand(checkpoint: str) -> bool:
     """Whether a checkpoint can be loaded without a download: a folder, or in the hub's cache."""
-    place = locate(checkpoint)
-    return Path(place).is_dir() or _find_cached_weights(place) is not None
+    location = locate(checkpoint)
+    return Path(location).is_dir() or _find_cached_weights(location) is not None
 
 
 def _find_cached_weights(hub_id: str) -> Path | None:

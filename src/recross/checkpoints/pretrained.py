@@ -32,7 +32,7 @@ from recross.checkpoints.location import find_pinned_revision, find_revision, lo
 from recross.errors import InputError
 from recross.records import JsonObject
 
-_Part = TypeVar("_Part")
+_Component = TypeVar("_Component")
 
 Kind = Literal[
     "encoder",
@@ -132,9 +132,9 @@ def load_tokenizer(checkpoint: str) -> Tokenizer:
         InputError: a folder holds no tokenizer file, or it cannot be read.
     """
     _be_quiet()
-    place = locate(checkpoint)
+    location = locate(checkpoint)
     names = ("tokenizer.json", "vocab.txt", "spiece.model", "tokenizer.model", "vocab.json")
-    folder = Path(place)
+    folder = Path(location)
     if folder.is_dir() and not any((folder / name).is_file() for name in names):
         raise InputError(
             f"checkpoint must hold a tokenizer file ({', '.join(names)}),"
@@ -143,7 +143,7 @@ def load_tokenizer(checkpoint: str) -> Tokenizer:
     tokenizer = _read(
         checkpoint,
         "tokenizer",
-        lambda: AutoTokenizer.from_pretrained(place, revision=find_pinned_revision(checkpoint)),
+        lambda: AutoTokenizer.from_pretrained(location, revision=find_pinned_revision(checkpoint)),
     )
     return cast(Tokenizer, tokenizer)
 
@@ -183,13 +183,13 @@ def _find_config(checkpoint: str) -> ModelConfig:
 
 def _read_config(checkpoint: str) -> ModelConfig:
     """A config as transformers knows it; other people's are translated."""
-    place, revision = locate(checkpoint), find_pinned_revision(checkpoint)
-    values, _ = PretrainedConfig.get_config_dict(place, revision=revision)
-    known = translate_config(values) or AutoConfig.from_pretrained(place, revision=revision)
+    location, revision = locate(checkpoint), find_pinned_revision(checkpoint)
+    values, _ = PretrainedConfig.get_config_dict(location, revision=revision)
+    known = translate_config(values) or AutoConfig.from_pretrained(location, revision=revision)
     return cast(ModelConfig, known)
 
 
-def _read(checkpoint: str, part: str, read: Callable[[], _Part]) -> _Part:
+def _read(checkpoint: str, component: str, read: Callable[[], _Component]) -> _Component:
     try:
         return read()
     except InputError:
@@ -197,9 +197,10 @@ def _read(checkpoint: str, part: str, read: Callable[[], _Part]) -> _Part:
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         revision = find_pinned_revision(checkpoint)
         pinned = f" at its pinned revision {revision}" if revision is not None else ""
+        reason = str(error).splitlines()[0]
         raise InputError(
             f"checkpoint must be a hub id or a folder with config, weights and tokenizer, got"
-            f" {checkpoint!r}, whose {part}{pinned} cannot be read ({str(error).splitlines()[0]})"
+            f" {checkpoint!r}, whose {component}{pinned} cannot be read ({reason})"
         ) from None
 
 

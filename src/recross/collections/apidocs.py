@@ -71,13 +71,13 @@ class Apidocs:
         return replace(loaded, name="apidocs", fingerprint=read_manifest(folder)["content_hash"])
 
     def _build(self, folder: Path, versions: Mapping[str, str]) -> JsonObject:
-        found = [self._shorten(entry) for entry in extract(self.packages)]
-        usable = keep_unambiguous(found)
+        entries = [self._shorten(entry) for entry in extract(self.packages)]
+        usable = keep_unambiguous(entries)
         kept = sorted(usable, key=lambda entry: _hash_name("sample", entry.name))[: self.size]
         kept.sort(key=lambda entry: entry.name)
         splits = {entry.name: self._split(entry.name) for entry in kept}
         qrels = {
-            split: {name: {name: 1} for name, own in splits.items() if own == split}
+            split: {name: {name: 1} for name, assigned in splits.items() if assigned == split}
             for split in ("train", "dev", "test")
         }
         collection = Collection(
@@ -93,7 +93,7 @@ class Apidocs:
         files += [folder / "qrels" / f"{split}.tsv" for split in qrels]
         return {
             "packages": dict(versions),
-            "documented_names": len(found),
+            "documented_names": len(entries),
             "after_removing_ambiguous": len(usable),
             "documents": len(kept),
             "queries": {split: len(judged) for split, judged in qrels.items()},
@@ -139,9 +139,9 @@ def keep_unambiguous(entries: Sequence[Entry]) -> list[Entry]:
 def _read_sources(package: str) -> Iterator[tuple[str, str]]:
     root = _find_folder(package)
     for path in sorted(root.rglob("*.py")):
-        parts = path.relative_to(root.parent).with_suffix("").parts
-        if not {"test", "tests", "_pytest"} & set(parts):
-            yield ".".join(part for part in parts if part != "__init__"), str(path)
+        names = path.relative_to(root.parent).with_suffix("").parts
+        if not {"test", "tests", "_pytest"} & set(names):
+            yield ".".join(name for name in names if name != "__init__"), str(path)
 
 
 def _find_folder(package: str) -> Path:

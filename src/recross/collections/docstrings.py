@@ -35,8 +35,8 @@ def harvest(sources: Sequence[Source], processes: int) -> list[Entry]:
     processes = min(processes, len(sources))
     shares = [sources[number::processes] for number in range(processes)]
     with ThreadPoolExecutor(processes) as pool:
-        found = list(pool.map(_read_elsewhere, shares))
-    files = (found[number % processes][number // processes] for number in range(len(sources)))
+        results = list(pool.map(_read_elsewhere, shares))
+    files = (results[number % processes][number // processes] for number in range(len(sources)))
     return [Entry(*entry) for entries in files for entry in entries]
 
 
@@ -78,8 +78,8 @@ def _read_elsewhere(sources: Sequence[Source]) -> list[list[list[str]]]:
         encoding="ascii",
         check=True,
     )
-    found: list[list[list[str]]] = json.loads(done.stdout)
-    return found
+    entries: list[list[list[str]]] = json.loads(done.stdout)
+    return entries
 
 
 if __name__ == "__main__":

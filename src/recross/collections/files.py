@@ -85,17 +85,17 @@ def read_qrels(path: Path) -> Qrels:
         InputError: the file is missing or holds no judgment, or a line is malformed.
     """
     qrels: dict[str, dict[str, int]] = {}
-    for place, line in _lines(path):
+    for location, line in _lines(path):
         columns = line.split()
         if columns[-1] in ("score", "relevance"):  # BEIR's header
             continue
         if len(columns) not in (3, 4):
-            raise InputError(f"{place}: expected 3 or 4 fields, got {len(columns)}")
+            raise InputError(f"{location}: expected 3 or 4 fields, got {len(columns)}")
         try:
             qrels.setdefault(columns[0], {})[columns[-2]] = int(columns[-1])
         except ValueError:
             raise InputError(
-                f"{place}: relevance must be a whole number, got {columns[-1]!r}"
+                f"{location}: relevance must be a whole number, got {columns[-1]!r}"
             ) from None
     if not qrels:
         raise InputError(f"qrels file must hold at least one judgment, got none in {str(path)!r}")
@@ -148,32 +148,34 @@ def _collection(
 
 def _documents(path: Path) -> Iterator[tuple[str, str]]:
     seen: set[str] = set()
-    for place, line in _lines(path):
-        identifier, text = _json_text(line, place) if line[0] == "{" else _tsv_text(line, place)
+    for location, line in _lines(path):
+        identifier, text = (
+            _json_text(line, location) if line[0] == "{" else _tsv_text(line, location)
+        )
         if identifier in seen:
-            raise InputError(f"{place}: identifiers must be unique, got {identifier!r} again")
+            raise InputError(f"{location}: identifiers must be unique, got {identifier!r} again")
         seen.add(identifier)
         yield identifier, text
     if not seen:
         raise InputError(f"file must hold at least one text, got none in {str(path)!r}")
 
 
-def _json_text(line: str, place: str) -> tuple[str, str]:
+def _json_text(line: str, location: str) -> tuple[str, str]:
     try:
         record: dict[str, Json] = json.loads(line)
     except json.JSONDecodeError as error:
-        raise InputError(f"{place}: expected a JSON object ({error})") from None
+        raise InputError(f"{location}: expected a JSON object ({error})") from None
     identifier = record.get("_id", record.get("id", record.get("doc_id")))
     if identifier is None:
-        raise InputError(f"{place}: expected an '_id', got the keys {', '.join(record)}")
-    parts: Sequence[str] = (record.get("title") or "", record.get("text") or "")
-    return str(identifier), " ".join(part for part in parts if part)
+        raise InputError(f"{location}: expected an '_id', got the keys {', '.join(record)}")
+    texts: Sequence[str] = (record.get("title") or "", record.get("text") or "")
+    return str(identifier), " ".join(text for text in texts if text)
 
 
-def _tsv_text(line: str, place: str) -> tuple[str, str]:
+def _tsv_text(line: str, location: str) -> tuple[str, str]:
     identifier, tab, text = line.partition("\t")
     if not tab:
-        raise InputError(f"{place}: expected identifier, tab, text, got {line[:40]!r}")
+        raise InputError(f"{location}: expected identifier, tab, text, got {line[:40]!r}")
     return identifier, text
 
 

@@ -91,9 +91,9 @@ class IrDatasets:
         queries: dict[str, str] = {}
         split_queries, split_qrels = {}, {}
         for split, dataset in datasets.items():
-            own = _read(dataset)
-            queries |= own[0]
-            split_queries[split], split_qrels[split] = tuple(own[0]), own[1]
+            queries_of_split, qrels = _read(dataset)
+            queries |= queries_of_split
+            split_queries[split], split_qrels[split] = tuple(queries_of_split), qrels
         return Collection(
             name=self.name or next(iter(self.splits.values())),
             documents=DocstoreDocuments(first),
@@ -146,12 +146,12 @@ def read_scored_documents(
             f"retriever.datasets must have candidates of their own, got {dataset_id!r}, which has"
             " none"
         )
-    found: dict[str, dict[str, float]] = {}
+    scores: dict[str, dict[str, float]] = {}
     with _explain_missing_files(dataset):
         for line in dataset.scoreddocs_iter():
             if line.query_id in query_ids:
-                found.setdefault(line.query_id, {})[line.doc_id] = float(line.score)
-    return dict(found)
+                scores.setdefault(line.query_id, {})[line.doc_id] = float(line.score)
+    return dict(scores)
 
 
 def _load_dataset(dataset_id: str, argument: str = "collection.splits") -> ir_datasets.Dataset:
@@ -178,37 +178,40 @@ def _explain_missing_files(dataset: ir_datasets.Dataset) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, EOFError, *DAMAGED) as error:
-        place = ir_datasets.util.home_path() / str(dataset.dataset_id()).partition("/")[0]
+        folder = ir_datasets.util.home_path() / str(dataset.dataset_id()).partition("/")[0]
         raise InputError(
-            f"the files of {dataset.dataset_id()!r} cannot be had: {_advise(error, place)}"
+            f"the files of {dataset.dataset_id()!r} cannot be had: {_advise(error, folder)}"
         ) from None
 
 
-def _advise(error: BaseException, place: Path) -> str:
+def _advise(error: BaseException, folder: Path) -> str:
     """What happened, and what can be done about it."""
     causes = list(_causes(error))
-    said = f"{type(causes[-1]).__name__}: {causes[-1]}"
+    message = f"{type(causes[-1]).__name__}: {causes[-1]}"
     if any(isinstance(cause, HashVerificationError) for cause in causes):
         return (
-            f"a download does not have the content that ir_datasets expects ({said}); it broke off,"
-            " the file has moved, or a proxy answered: run the same command again, or place the"
-            f" files under {place} yourself"
+            f"a download does not have the content that ir_datasets expects ({message}); it broke"
+            " off, the file has moved, or a proxy answered: run the same command again, or place"
+            f" the files under {folder} yourself"
         )
     if isinstance(causes[-1], (EOFError, *DAMAGED)):
-        return f"a file is damaged ({said}); delete it under {place} and run the same command again"
+        return (
+            f"a file is damaged ({message}); delete it under {folder} and run the same command"
+            " again"
+        )
     return (
-        f"{said}; check the network and run the same command again, or place the files under"
-        f" {place} ($IR_DATASETS_HOME chooses the folder above), named as ir_datasets names them"
+        f"{message}; check the network and run the same command again, or place the files under"
+        f" {folder} ($IR_DATASETS_HOME chooses the folder above), named as ir_datasets names them"
     )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """An error, and those of all mirrors that ir_datasets tried."""
     yield error
-    for part in error.args[1:]:
-        match part:
+    for argument in error.args[1:]:
+        match argument:
             case list():
-                yield from (cause for _, cause in part)
+                yield from (cause for _, cause in argument)
 
 
 def _join_text(document: GenericDoc) -> str:

@@ -38,13 +38,13 @@ class HeldOut:
             raise InputError(f"collection.source must have no split 'dev', got {whole.name!r}")
         query_ids, qrels = whole.query_ids(self.split), whole.qrels(self.split)
         kept, dev = _divide(query_ids, self.dev_share, self.seed)
-        parts = {
-            name: (own, whole.split_qrels.get(name, {}))
-            for name, own in whole.split_queries.items()
+        splits = {
+            name: (ids, whole.split_qrels.get(name, {}))
+            for name, ids in whole.split_queries.items()
         } | {self.split: _restrict(kept, qrels), "dev": _restrict(dev, qrels)}
         origins = {name: name for name in whole.split_queries} | {"dev": self.split}
         how = f"held out {self.split} {self.dev_share} {self.seed}"
-        return _replace_splits(whole, parts, origins, how)
+        return _replace_splits(whole, splits, origins, how)
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ class Folds:
         others = [query_id for query_id in query_ids if query_id not in tested]
         kept, dev = _divide(others, self.dev_share, self.seed)
         learned = whole.qrels(self.learn_from or self.split)
-        parts = {
+        splits = {
             "train": _restrict(kept, learned),
             "dev": _restrict(dev, qrels),
             "test": _restrict([q for q in query_ids if q in tested], qrels),
         }
         origins = {"train": self.learn_from or self.split, "dev": self.split, "test": self.split}
         settings = (self.split, self.learn_from, self.fold, self.folds, self.dev_share, self.seed)
-        return _replace_splits(whole, parts, origins, f"{settings}")
+        return _replace_splits(whole, splits, origins, f"{settings}")
 
 
 def _divide(query_ids: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
@@ -102,13 +102,13 @@ def _restrict(query_ids: Some[str], qrels: Qrels) -> JudgedQueries:
 
 
 def _replace_splits(
-    whole: Collection, parts: Mapping[str, JudgedQueries], origins: Mapping[str, str], how: str
+    whole: Collection, splits: Mapping[str, JudgedQueries], origins: Mapping[str, str], how: str
 ) -> Collection:
     """The same texts with these splits, each judged as the one that it comes from."""
     return replace(
         whole,
-        split_queries={name: own for name, (own, _) in parts.items()},
-        split_qrels={name: own for name, (_, own) in parts.items()},
+        split_queries={name: query_ids for name, (query_ids, _) in splits.items()},
+        split_qrels={name: qrels for name, (_, qrels) in splits.items()},
         relevant_from={name: whole.relevant_grade(split) for name, split in origins.items()},
         fingerprint=f"{whole.fingerprint}, {how}",
         texts=whole.texts_fingerprint,

@@ -64,13 +64,13 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[str], relevant_from: int
     return Evaluation(per_query)
 
 
-def account(run: Run, qrels: Qrels, asked: Sequence[str], depth: int) -> dict[str, int]:
+def account(run: Run, qrels: Qrels, query_ids: Sequence[str], depth: int) -> dict[str, int]:
     """Say what became of every query asked: none is dropped silently."""
     return {
-        "asked": len(asked),
-        "scored": sum(bool(run.rankings.get(query_id)) for query_id in asked),
-        "without_qrels": sum(query_id not in qrels for query_id in asked),
-        "short": sum(len(run.rankings.get(query_id, ())) < depth for query_id in asked),
+        "asked": len(query_ids),
+        "scored": sum(bool(run.rankings.get(query_id)) for query_id in query_ids),
+        "without_qrels": sum(query_id not in qrels for query_id in query_ids),
+        "short": sum(len(run.rankings.get(query_id, ())) < depth for query_id in query_ids),
         "tied": count_tied_queries(run),
     }
 

@@ -102,7 +102,9 @@ class Experiment(Combination):
             "reranks": self.reranker.reranks,
             "candidates": self.retriever.name_candidates(self.depth, self.reranker.reranks),
             "base_checkpoint": self.reranker.base_checkpoint,
-            "revisions": find_revisions(part.base_checkpoint for part in self.reranker.networks()),
+            "revisions": find_revisions(
+                network.base_checkpoint for network in self.reranker.networks()
+            ),
             "fingerprint": self.fingerprint,
         }
 

@@ -86,13 +86,15 @@ class QualityGate:
         Raises:
             RunError: as ``check`` does.
         """
-        reduced = [part for part in reranker.networks() if not part.hardware.is_reference]
+        reduced = [network for network in reranker.networks() if not network.hardware.is_reference]
         if not reduced:
             return None if hardware.is_reference or not reranker.reranks else UNCOMPARED
         candidates = retrieve()
         sample = self.sample([q for q in candidates.rankings if q in judgments.qrels])
         candidates = candidates.restrict(sample)
-        comparisons = [self.check(part, candidates, collection, judgments) for part in reduced]
+        comparisons = [
+            self.check(network, candidates, collection, judgments) for network in reduced
+        ]
         return min(filter(None, comparisons), key=lambda comparison: float(comparison["tau_mean"]))
 
     def check(
@@ -157,18 +159,20 @@ def compare_runs(reduced: Run, reference: Run, judgments: Judgments) -> JsonObje
     pairs = [_align(reduced, reference, query_id) for query_id in reference.rankings]
     taus = [compute_tau(ours, theirs) for ours, theirs in pairs]
     overlaps = [_compute_overlap(reduced, reference, query_id) for query_id in reference.rankings]
-    ours, theirs = (_measure_queries(run, judgments) for run in (reduced, reference))
-    differences = ours - theirs
+    our_measures, their_measures = (
+        _measure_queries(run, judgments) for run in (reduced, reference)
+    )
+    differences = our_measures - their_measures
     return {
         "queries": len(pairs),
         "score_difference": max(
-            (float(np.abs(one - other).max()) for one, other in pairs if len(one)), default=0.0
+            (float(np.abs(ours - theirs).max()) for ours, theirs in pairs if len(ours)), default=0.0
         ),
         "tau_mean": float(np.mean(taus)),
         "tau_min": float(np.min(taus)),
         "top_10_overlap": float(np.mean(overlaps)),
         "measure": judgments.measure,
-        "measure_reference": float(theirs.mean()),
+        "measure_reference": float(their_measures.mean()),
         "measure_difference": float(differences.mean()),
         "measure_difference_error": _compute_standard_error(differences),
     }

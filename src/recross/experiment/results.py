@@ -104,7 +104,7 @@ def make_record(
 ) -> JsonObject:
     """The flat record; ``names`` says which parts were combined."""
     cost, latency = outcome.reranked.cost, outcome.latency
-    asked = collection.query_ids(split)
+    query_ids = collection.query_ids(split)
     return {
         **names,
         "collection_name": collection.name,
@@ -122,7 +122,7 @@ def make_record(
         "peak_memory_mb": measure_peak_memory_mb(),
         "training": dict(outcome.training),
         "quality_gate": outcome.quality_gate,
-        "queries": account(outcome.reranked, collection.qrels(split), asked, names["depth"]),
+        "queries": account(outcome.reranked, collection.qrels(split), query_ids, names["depth"]),
         "truncation": _describe_truncation(cost),
         "cache": {"hits": cost.cache_hits, "misses": cost.cache_misses},
         "cost": asdict(cost),

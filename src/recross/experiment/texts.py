@@ -28,11 +28,12 @@ def choose_texts(runs: Sequence[Run], collection: Collection, split: str) -> Jso
     run, and of as many relevant ones. A judged document that the collection lacks has none.
     """
     qrels = collection.qrels(split)
-    asked = sample_queries(qrels)
-    relevant = {query_id: sorted(collection.relevant(split, query_id)) for query_id in asked}
+    query_ids = sample_queries(qrels)
+    relevant = {query_id: sorted(collection.relevant(split, query_id)) for query_id in query_ids}
     return {
         "queries": {
-            query_id: cut_snippet(collection.queries[query_id], QUERY_LENGTH) for query_id in asked
+            query_id: cut_snippet(collection.queries[query_id], QUERY_LENGTH)
+            for query_id in query_ids
         },
         "relevant": relevant,
         "documents": _cut_snippets(_list_shown(runs, relevant), collection.documents),

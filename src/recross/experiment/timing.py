@@ -29,8 +29,8 @@ def time_stages(
         return None, {}
     logger.info("timing %d queries", len(query_ids))
 
-    def search(asked: Sequence[str]) -> Run:
-        return retriever.retrieve(collection, asked, TIMED_DEPTH)
+    def search(ids: Sequence[str]) -> Run:
+        return retriever.retrieve(collection, ids, TIMED_DEPTH)
 
     first_stage_ms = measure_search(search, query_ids)
     if not reranker.reranks:

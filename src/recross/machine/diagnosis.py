@@ -30,17 +30,18 @@ OPTIONAL = {
 
 def diagnose(store: Path = DEFAULT_STORE) -> str:
     """Processor, instruction sets, packages, store, and the hardware option that fits."""
-    found = describe_environment(Hardware())
+    environment = describe_environment(Hardware())
+    packages, threads = environment["packages"], environment["torch_threads"]
     lines = [
-        f"processor         {found['processor']}, {found['cores']} usable cores",
-        f"instruction sets  {', '.join(found['instruction_sets']) or 'none known'}",
-        f"torch             {found['packages']['torch']}, {found['torch_threads']} threads,"
-        f" GPUs: {', '.join(found['gpus']) or 'none'}",
-        f"recommended       hardware={_recommend(found['gpus'])}",
-        f"threads           {_judge_threads(found['torch_threads'])}",
+        f"processor         {environment['processor']}, {environment['cores']} usable cores",
+        f"instruction sets  {', '.join(environment['instruction_sets']) or 'none known'}",
+        f"torch             {packages['torch']}, {threads} threads,"
+        f" GPUs: {', '.join(environment['gpus']) or 'none'}",
+        f"recommended       hardware={_recommend(environment['gpus'])}",
+        f"threads           {_judge_threads(threads)}",
         f"back-ends         {'; '.join(map(_say_backend, NEEDS))}",
         "packages",
-        *(f"  {name:<24} {version or 'missing'}" for name, version in found["packages"].items()),
+        *(f"  {name:<24} {version or 'missing'}" for name, version in packages.items()),
         "optional packages",
         *(f"  {name:<24} {_say_state(name)}  ({use})" for name, use in OPTIONAL.items()),
         f"store             {store.resolve()}",

@@ -43,7 +43,7 @@ def checked(part: type[_Checked]) -> type[_Checked]:
     Raises:
         InputError: when a part is made; the message names the argument, the rule and the value.
     """
-    own = getattr(part, "__post_init__", None)  # its own, or what it inherits
+    own_rules = getattr(part, "__post_init__", None)  # its own, or what it inherits
 
     def check(self: _Checked) -> None:
         hints, plain = _find_hints(type(self))  # type: ignore[arg-type]
@@ -54,8 +54,8 @@ def checked(part: type[_Checked]) -> type[_Checked]:
         for name, hint in hints.items():
             for problem in find_broken_rules(hint, values[name], values):
                 raise InputError(f"{name} {problem}")
-        if own is not None:
-            own(self)
+        if own_rules is not None:
+            own_rules(self)
 
     setattr(part, "__post_init__", check)  # noqa: B010  (a type checker knows no such name)
     return part
@@ -110,5 +110,5 @@ def make_adapter(hint: Hint) -> TypeAdapter[object]:
 def _find_hints(kind: type) -> tuple[Mapping[str, Hint], Mapping[str, Hint]]:
     """Annotations of a class's arguments, bounds included, and of those that are plain values."""
     every = get_type_hints(kind, include_extras=True)
-    hints = {name: every[name] for name, own in read_fields(kind).items() if own.init}
+    hints = {name: every[name] for name, declared in read_fields(kind).items() if declared.init}
     return hints, {name: hint for name, hint in hints.items() if is_plain(hint)}

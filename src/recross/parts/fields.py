@@ -17,9 +17,9 @@ def holds_fields(value: object) -> TypeGuard[DataclassInstance]:
 
 def read_fields(kind: type) -> Mapping[str, Field[object]]:
     """The fields that a class declares, by name; none where it is no dataclass."""
-    return {own.name: own for own in fields(kind)} if is_dataclass(kind) else {}
+    return {declared.name: declared for declared in fields(kind)} if is_dataclass(kind) else {}
 
 
 def read_field_values(part: DataclassInstance) -> dict[str, object]:
     """What a part holds in its fields, by name."""
-    return {own.name: getattr(part, own.name) for own in fields(part)}
+    return {declared.name: getattr(part, declared.name) for declared in fields(part)}

@@ -55,17 +55,17 @@ class BiEncoder(Retriever):
             identity = {**settings, **self._identify_vectors(collection)}
             return Store(self.store).artefact("faiss", identity, make)
 
-        found = self.index.find(documents, queries, depth, keep)
-        return make_run("biencoder", documents.doc_ids, zip(query_ids, found, strict=True), depth)
+        matches = self.index.find(documents, queries, depth, keep)
+        return make_run("biencoder", documents.doc_ids, zip(query_ids, matches, strict=True), depth)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors in single precision, ``(N, D)``."""
-        parts = list(self._encoder.encode(texts))
-        if not parts:
+        batches = list(self._encoder.encode(texts))
+        if not batches:
             return np.empty((0, 0), dtype=np.float32)
-        vectors = np.empty((len(texts), parts[0][1].shape[1]), dtype=np.float32)
-        for rows, found in parts:
-            vectors[rows] = found
+        vectors = np.empty((len(texts), batches[0][1].shape[1]), dtype=np.float32)
+        for rows, encoded in batches:
+            vectors[rows] = encoded
         return vectors
 
     @property

@@ -64,8 +64,8 @@ class BM25(Retriever):
         folder = self._index(collection)
         index, doc_ids = _load(folder)
         queries = self._tokenize([collection.queries[query_id] for query_id in query_ids])
-        found = zip(query_ids, search_terms(index, queries, depth), strict=True)
-        return make_run("bm25", doc_ids, found, depth)
+        matches = zip(query_ids, search_terms(index, queries, depth), strict=True)
+        return make_run("bm25", doc_ids, matches, depth)
 
     def _index(self, collection: Collection) -> Path:
         def make(folder: Path) -> JsonObject:

@@ -100,8 +100,8 @@ class DocumentVectors:
 
 
 def _single(vectors: npt.NDArray[np.float16]) -> Vectors:
-    found: Vectors = torch.from_numpy(vectors).float().numpy()  # in .4 of numpy's time
-    return found
+    single: Vectors = torch.from_numpy(vectors).float().numpy()  # in .4 of numpy's time
+    return single
 
 
 def _written(folder: Path) -> tuple[int, int]:
@@ -116,9 +116,9 @@ def _in_order(
     count: int, batches: Iterator[tuple[Ints, Vectors]], bar: Bar
 ) -> npt.NDArray[np.float16]:
     vectors = np.empty((0, 0), dtype=np.float16)
-    for rows, found in batches:
+    for rows, encoded in batches:
         if not vectors.size:
-            vectors = np.empty((count, found.shape[1]), dtype=np.float16)
-        vectors[rows] = found
+            vectors = np.empty((count, encoded.shape[1]), dtype=np.float16)
+        vectors[rows] = encoded
         bar.update(len(rows))
     return vectors

@@ -28,23 +28,27 @@ class ReciprocalRankFusion(Retriever):
     @property
     def candidates(self) -> str:
         """What a table calls its rankings."""
-        return f"fusion of {' and '.join(part.candidates for part in self.retrievers.values())}"
+        names = [retriever.candidates for retriever in self.retrievers.values()]
+        return f"fusion of {' and '.join(names)}"
 
     @property
     def searches_collection(self) -> bool:
         """Whether all of its retrievers do."""
-        return all(part.searches_collection for part in self.retrievers.values())
+        return all(retriever.searches_collection for retriever in self.retrievers.values())
 
     @property
     def parameters(self) -> int | None:
         """How many parameters the networks of its retrievers have together."""
-        known = [size for part in self.retrievers.values() if (size := part.parameters) is not None]
+        sizes = [retriever.parameters for retriever in self.retrievers.values()]
+        known = [size for size in sizes if size is not None]
         return sum(known) if known else None
 
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
         """Fuse the retrievers' best ``depth`` documents and keep the best ``depth``."""
-        parts = self.retrievers.values()
-        runs = [part.retrieve(collection, query_ids, depth) for part in parts]
+        runs = [
+            retriever.retrieve(collection, query_ids, depth)
+            for retriever in self.retrievers.values()
+        ]
         return fuse(runs, self.k).cut(depth)
 
 

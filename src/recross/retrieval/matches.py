@@ -36,8 +36,8 @@ def make_run(
     scores = {
         query_id: {
             doc_ids[row]: score
-            for row, score in zip(own.rows.tolist(), own.scores.tolist(), strict=True)
+            for row, score in zip(best.rows.tolist(), best.scores.tolist(), strict=True)
         }
-        for query_id, own in matches
+        for query_id, best in matches
     }
     return Run.from_scores(name, scores).cut(depth)

@@ -48,7 +48,11 @@ class OfficialCandidates(Retriever):
             missing = find_asked_queries(dataset_id, set(query_ids) - scores.keys())
             if missing:
                 scores |= read_scored_documents(dataset_id, missing)
-        cut = [q for q, own in scores.items() if len(own) > depth and len(set(own.values())) == 1]
+        cut = [
+            q
+            for q, documents in scores.items()
+            if len(documents) > depth and len(set(documents.values())) == 1
+        ]
         if cut:
             logger.warning(
                 "official candidates have no order: depth=%d keeps the largest ids of %d queries",

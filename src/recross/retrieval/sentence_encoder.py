@@ -50,11 +50,11 @@ class SentenceEncoder:
 
     def _padded(self, texts: Sequence[str]) -> Iterator[tuple[Ints, Vectors]]:
         for start in range(0, len(texts), TEXTS_AT_ONCE):
-            part = list(texts[start : start + TEXTS_AT_ONCE])
+            batch = list(texts[start : start + TEXTS_AT_ONCE])
             vectors = self.model.encode(
-                part, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
+                batch, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
             )
-            yield np.arange(start, start + len(part)), vectors.astype(np.float32, copy=False)
+            yield np.arange(start, start + len(batch)), vectors.astype(np.float32, copy=False)
 
     @property
     def parameters(self) -> int:

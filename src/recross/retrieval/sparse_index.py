@@ -47,5 +47,5 @@ class SparseIndex:
                 scores = products.data[begin:end]
                 if added is not None:
                     scores += added[number]
-                found = Matches(products.indices[begin:end], scores)
-                yield found.select(scores > 0).keep_best(depth)
+                matches = Matches(products.indices[begin:end], scores)
+                yield matches.select(scores > 0).keep_best(depth)

@@ -78,8 +78,8 @@ class SPLADE(Retriever):
         self._check_lengths()
         index, doc_ids = _open_index(self._index_folder(collection))
         texts = [collection.queries[query_id] for query_id in query_ids]
-        found = index.search(self._encoder.encode(texts, self.max_query_length), depth)
-        return make_run("splade", doc_ids, zip(query_ids, found, strict=True), depth)
+        matches = index.search(self._encoder.encode(texts, self.max_query_length), depth)
+        return make_run("splade", doc_ids, zip(query_ids, matches, strict=True), depth)
 
     @property
     def parameters(self) -> int:
@@ -159,8 +159,8 @@ def weigh_terms(model: Model, batch: PackedBatch) -> Tensor:
 @cache
 def load_sparse_encoder(checkpoint: str, hardware: Hardware) -> SparseEncoder:
     """Load a masked language model."""
-    found = pretrained.load("masked_lm", checkpoint)
-    return SparseEncoder(found.model, found.tokenizer, hardware)
+    loaded = pretrained.load("masked_lm", checkpoint)
+    return SparseEncoder(loaded.model, loaded.tokenizer, hardware)
 
 
 def write_index(

@@ -52,27 +52,29 @@ class Exact:
 
 def search_exactly(documents: DocumentVectors, queries: Vectors, depth: int) -> list[Matches]:
     """Compare all queries with one block of documents after the other."""
-    found = [NOTHING] * len(queries)
+    best = [NOTHING] * len(queries)
     for start, block in documents.blocks():
         for first in range(0, len(queries), _QUERIES_AT_ONCE):
             products = compute_cosines(queries[first : first + _QUERIES_AT_ONCE], block)
             for number, scores in enumerate(products, first):
-                found[number] = _add_block(found[number], start, scores, depth)
-    return found
+                best[number] = _add_block(best[number], start, scores, depth)
+    return best
 
 
 def compute_cosines(queries: Vectors, documents: Vectors) -> Vectors:
     """Products of unit vectors ``(Q, N)``; equal documents have equal ones, to the last bit."""
-    asked, rows = torch.from_numpy(queries), torch.from_numpy(documents)
-    whole = len(rows) // TILE * TILE
-    last = F.pad(rows[whole:], (0, 0, 0, -len(rows) % TILE))
-    products = torch.cat([asked @ rows[:whole].T, asked @ last.T], dim=1)
-    found: Vectors = products[:, : len(rows)].numpy()
-    return found
+    query_vectors, document_vectors = torch.from_numpy(queries), torch.from_numpy(documents)
+    whole = len(document_vectors) // TILE * TILE
+    last = F.pad(document_vectors[whole:], (0, 0, 0, -len(document_vectors) % TILE))
+    products = torch.cat(
+        [query_vectors @ document_vectors[:whole].T, query_vectors @ last.T], dim=1
+    )
+    cosines: Vectors = products[:, : len(document_vectors)].numpy()
+    return cosines
 
 
-def _add_block(found: Matches, start: int, scores: Vectors, depth: int) -> Matches:
-    lowest = found.scores.min() if len(found.scores) >= depth else -np.inf
+def _add_block(best: Matches, start: int, scores: Vectors, depth: int) -> Matches:
+    lowest = best.scores.min() if len(best.scores) >= depth else -np.inf
     near = np.flatnonzero(scores >= lowest)
-    rows = np.concatenate([found.rows, near + start])
-    return Matches(rows, np.concatenate([found.scores, scores[near]])).keep_best(depth)
+    rows = np.concatenate([best.rows, near + start])
+    return Matches(rows, np.concatenate([best.scores, scores[near]])).keep_best(depth)

@@ -105,8 +105,8 @@ class WandbLog:
                 made_from["checkpoint"] = checkpoint.digest
                 self.run.log_artifact(checkpoint)
         measures = {"measures": result.get("measures")}
-        if found := self._artifact(folder, "results", RESULTS, {**made_from, **measures}):
-            self.run.log_artifact(found)
+        if results := self._artifact(folder, "results", RESULTS, {**made_from, **measures}):
+            self.run.log_artifact(results)
 
     def _artifact(
         self, folder: Path, kind: str, names: Sequence[str], metadata: JsonObject
@@ -156,14 +156,14 @@ def log_table(folder: Path, project: str, entity: str | None = None, mode: Mode 
 
 def _run_id(folder: Path, config: JsonObject) -> str:
     """The id of the run that the same config began in this folder, else a new one."""
-    path, own = folder / RUN_ID, fingerprint(config)
+    path, digest = folder / RUN_ID, fingerprint(config)
     if path.is_file():
         known = json.loads(path.read_text(encoding="utf-8"))
-        if known["config"] == own:
+        if known["config"] == digest:
             return str(known["id"])
-    found = secrets.token_hex(6)
-    write_json(path, {"id": found, "config": own})
-    return found
+    run_id = secrets.token_hex(6)
+    write_json(path, {"id": run_id, "config": digest})
+    return run_id
 
 
 def _flatten(record: JsonObject, prefix: str = "") -> dict[str, Json]:
