@@ -1,4 +1,4 @@
-"""What Python sources document, and its own program: harvested in processes that run nothing else.
+"""Docstrings of Python sources, read by processes that run this file and nothing else.
 
 Imports the standard library alone, so that a process that runs this file as a script starts at
 once. The caller's main module is never run again, as it is in a pool of spawned processes.

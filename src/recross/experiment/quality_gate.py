@@ -78,7 +78,7 @@ class QualityGate:
         judgments: Judgments,
         retrieve: Callable[[], Run],
     ) -> JsonObject | None:
-        """Compare every network that a re-ranker is made of; the one of least agreement speaks.
+        """Compare every network that a re-ranker is made of; return what agrees least.
 
         ``retrieve`` gives the candidates of the judged queries, where any is needed. ``None``:
         everything is computed as in the reference.
@@ -108,7 +108,8 @@ class QualityGate:
 
         Returns:
             A flat record: largest score difference, Kendall's tau (mean, least), overlap of the
-            best ten, difference of the measure with its standard error, and what is beyond.
+            best ten, difference of the measure with its standard error, and the tolerances that
+            are exceeded.
 
         Raises:
             RunError: a tolerance is not kept, unless ``on_failure`` is ``record``.

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def check(folders: Sequence[Path], reference: Path | None = None) -> bool:
-    """Print what was measured beside every reference value; whether none is missed.
+    """Print what was measured beside every reference value; return whether none is missed.
 
     Values over other candidates than the reference's are named and not compared; a study none of
     whose values could be compared does not pass.

@@ -20,13 +20,16 @@ _QUERIES_AT_ONCE = 256
 """Queries multiplied with a block together: bounds the memory for their products."""
 
 TILE = 64
-"""Rows are multiplied in multiples of it: those of a part of a tile are summed in another order."""
+"""Documents are multiplied in multiples of this many, zeros added to the last of them.
+
+The rows of an incomplete tile are summed in another order: equal documents would differ.
+"""
 
 NOTHING = Matches(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
 
 Make = Callable[[Path], JsonObject]
 Keep = Callable[[JsonObject, Make], Path]
-"""Files once what is made from the documents' vectors with some settings; returns its folder."""
+"""Gives the folder of an index with these settings, made first unless the store has it."""
 
 
 @runtime_checkable
@@ -36,7 +39,7 @@ class VectorIndex(Protocol):
     def find(
         self, documents: DocumentVectors, queries: Vectors, depth: int, keep: Keep
     ) -> list[Matches]:
-        """Return each query's best documents; what the search is prepared with is kept once."""
+        """Return each query's best documents; ``keep`` stores an index that is made once."""
 
 
 @dataclass(frozen=True)

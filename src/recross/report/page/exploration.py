@@ -154,7 +154,7 @@ def _explored_group(systems: Sequence[System], texts: GroupTexts, size: int) -> 
 
 
 def _documents(systems: Sequence[System], query_id: str, texts: GroupTexts) -> list[str]:
-    """What stands in the first ranks of a system, and relevant documents wherever they are."""
+    """Documents in the first ranks of any system, and relevant ones whatever their rank."""
     shown: dict[str, None] = {}
     for system in systems:
         ranking = system.run.rankings.get(query_id, ()) if system.run else ()

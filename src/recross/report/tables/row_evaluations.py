@@ -21,8 +21,9 @@ def read_row_evaluations(
     """Rows by label, each query's value averaged over the row's seeds.
 
     A row has its re-ranker alone, mixed with the first stage (``LABEL, interpolated``), and its
-    ``first stage of LABEL``. Of these those that match one of the shell ``patterns`` are given, in
-    the patterns' order; without a pattern all. A first stage is given where a pattern begins so.
+    ``first stage of LABEL``. Rows whose label matches one of the shell ``patterns`` are returned,
+    in the patterns' order; without a pattern, all but the first stages. A first stage is matched
+    only by a pattern that itself begins with ``first stage of``.
 
     Raises:
         InputError: a folder is missing, a measure was not evaluated, or nothing matches.
