@@ -49,7 +49,7 @@ class PackedBatch:
         """Tokens, segments and attention mask, each ``(B, L)``, for a network that pads.
 
         ``filler`` stands where a sequence has ended: the network's own padding token, since some
-        look for it to know where that was. ``L`` is the longest length, and ``at_least`` as said.
+        look for it to know where that was. ``L`` is the longest length, and at least ``at_least``.
         """
         longest = max(self.groups[0][1], at_least)
         shape = (len(self), longest)

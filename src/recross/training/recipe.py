@@ -93,7 +93,7 @@ class FineTuning:
         return not self.is_search and step % (self.steps // self.validations) == 0
 
     def hardware(self, target: Hardware) -> Hardware:
-        """What a hardware target is for training: torch's own products, in ``precision``."""
+        """The hardware target as training uses it: with the torch back-end, in ``precision``."""
         return replace(target, backend="torch", precision=self.precision or target.precision)
 
     @property

@@ -68,7 +68,7 @@ def _close(folder: Path) -> None:
 
 
 def _close_before_fork() -> None:
-    """A child may neither use nor close what its parent has open; so nothing is."""
+    """Close every file before a fork: a child may neither use nor close its parent's."""
     _using.acquire()
     for folder in list(_OPEN):
         _close(folder)

@@ -88,7 +88,7 @@ class PageWriter:
         return waiting[number:]
 
     def _wait_for_room(self) -> None:
-        """What was dropped stays taken while a process, alive or killed, still reads it."""
+        """Wait for dropped pages to be free: processes that read them hold them, even if killed."""
         time.sleep(FULL_SECONDS)
         with hold_lock(self.file.folder):
             self.file.environment.reader_check()

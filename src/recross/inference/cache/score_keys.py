@@ -83,7 +83,7 @@ def _digest_texts(texts: Iterable[str]) -> dict[str, bytes]:
 
 
 def _combined(digests: list[bytes]) -> bytes:
-    """A seed that no single text is hashed with keeps lists of documents apart from documents."""
+    """A single digest as it is; several as one, with a seed that no text is hashed with."""
     if len(digests) == 1:
         return digests[0]
     return xxh3_128_digest(b"".join(digests), seed=len(digests))

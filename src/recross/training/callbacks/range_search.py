@@ -24,7 +24,7 @@ DIVERGED = 4.0
 
 
 class SearchRange(pl.Callback):
-    """Ends a search where the loss has left what is worth looking at, and keeps the weights."""
+    """Ends a search once the loss has risen too far, and keeps the weights it began with."""
 
     def __init__(self, module: RankingModule, folder: TrainingFolder) -> None:
         self._module, self._folder = module, folder

@@ -54,7 +54,8 @@ class TeacherKL(Loss):
     """Kullback-Leibler divergence of the network's list from the teacher's.
 
     Both are softmaxes at ``temperature`` (Hinton et al. 2015), the teacher's at one of its own
-    where its scores are of another scale, as cosines are; the value is not multiplied by a square.
+    where its scores are of another scale, as cosines are. The value is not multiplied by the
+    square of the temperature.
     """
 
     temperature: Annotated[float, Gt(0)] = 1.0

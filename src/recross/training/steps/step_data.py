@@ -64,7 +64,7 @@ class StepData(Dataset[Step]):
         self._rank, self._processes = 0, 1
 
     def divide(self, rank: int, processes: int) -> None:
-        """Let items be what this process takes of each step."""
+        """Give this process, of so many, its share of the groups of each step."""
         self._rank, self._processes = rank, processes
 
     def start_after(self, step: int) -> None:
@@ -126,7 +126,7 @@ class StepData(Dataset[Step]):
 
 
 def _find_all_relevant(phases: Sequence[Phase]) -> Relevant:
-    """What groups say is relevant; those read from disk say it of their own step only."""
+    """What groups in memory say is relevant; those on disk are known in their own step only."""
     in_memory = [phase.groups for phase in phases if not phase.groups.on_disk]
     return find_relevant(group for groups in in_memory for group in groups.groups)
 

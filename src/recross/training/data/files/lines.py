@@ -51,7 +51,7 @@ class TextFile:
 
     @classmethod
     def at(cls, path: Path, store: Store) -> TextFile:
-        """The file itself, or, of a ``.gz``, its text in the store: only that has places to go to.
+        """The file itself, or, of a ``.gz``, its text in the store, to be read from any byte.
 
         Raises:
             InputError: the file is missing, an archive of files, or no whole gzip file.
