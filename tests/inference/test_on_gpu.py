@@ -5,21 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from recross.errors import InputError
-from recross.inference.session import Session
 from recross.machine.hardware import Hardware
-from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.biencoder import BiEncoder
 from recross.training.losses.pointwise import Pointwise
-from tests.inference.encoders.test_modernbert import save_tiny_modernbert
-from tests.inference.test_gpu_dtypes import ALL_NETWORKS, DOCUMENTS, batch_of
+from tests.inference.test_gpu_dtypes import ALL_NETWORKS, DOCUMENTS, batch_of, scorer_of
 from tests.rerankers.test_dual_encoder import save_sentences
 from tests.rerankers.test_every_network_learns import overfitted
 
-KINDS = {
-    **ALL_NETWORKS,
-    "modernbert": lambda f: CrossEncoder(str(save_tiny_modernbert(f)), max_length=32),
-}
 AGREEMENT = {"fp32": 0.99999, "bf16": 0.9, "fp16": 0.99}
 """Least correlation of scores with those of single precision on a processor."""
 
@@ -36,25 +28,22 @@ def gpu(request):
     return hardware
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_NETWORKS)
 def test_a_gpu_gives_the_processors_scores(kind, gpu, tmp_path):
-    network = KINDS[kind](tmp_path).network.eval()
+    network = ALL_NETWORKS[kind](tmp_path).network.eval()
     batch = batch_of(network)
     with torch.inference_mode():
-        exact = network.inference(Session())(batch)
-        try:
-            score = network.inference(Session(gpu))
-        except InputError:
-            assert gpu.precision == "fp16" and "t5" in kind
+        exact = scorer_of(network, Hardware())(batch)
+        if (score := scorer_of(network, gpu)) is None:
             return
         scores = score(batch.to(gpu.device)).cpu()
     assert scores.dtype == torch.float32
     assert torch.corrcoef(torch.stack([exact, scores]))[0, 1] > AGREEMENT[gpu.precision]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_NETWORKS)
 def test_gradients_on_a_gpu_are_the_processors(kind, tmp_path):
-    network = KINDS[kind](tmp_path).network.eval()  # without dropout
+    network = ALL_NETWORKS[kind](tmp_path).network.eval()  # without dropout
     gradients = {}
     for device in ("cpu", "cuda"):
         network.to(device).zero_grad()
@@ -67,9 +56,9 @@ def test_gradients_on_a_gpu_are_the_processors(kind, tmp_path):
         torch.testing.assert_close(found, gradient, atol=2e-3, rtol=2e-3)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_NETWORKS)
 def test_every_network_learns_in_half_precision(kind, tmp_path):
-    network = KINDS[kind](tmp_path).network.train().to("cuda")
+    network = ALL_NETWORKS[kind](tmp_path).network.train().to("cuda")
     batch = batch_of(network).to(torch.device("cuda"))
     with torch.autocast("cuda", torch.bfloat16):
         network(batch).float().sum().backward()
@@ -86,6 +75,6 @@ def test_the_first_stage_encodes_on_a_gpu(gpu, tmp_path):
 
 
 def test_training_on_a_gpu_overfits_twenty_queries(tmp_path):
-    reranker = KINDS["bert"](tmp_path / "source")
+    reranker = ALL_NETWORKS["bert"](tmp_path / "source")
     hardware = Hardware(accelerator="gpu", precision="bf16", tokens_per_batch=4096)
     assert overfitted(reranker, Pointwise(), tmp_path, hardware=hardware) == 1.0
