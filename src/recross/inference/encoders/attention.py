@@ -61,8 +61,8 @@ def by_group(states: Tensor, groups: Groups) -> list[Tensor]:
 
     Split at once: cutting slice after slice would make the gradient of each as long as the batch.
     """
-    parts = torch.split(states, [count * length for count, length in groups])
-    return [part.view(*group, -1) for part, group in zip(parts, groups, strict=True)]
+    blocks = torch.split(states, [count * length for count, length in groups])
+    return [block.view(*group, -1) for block, group in zip(blocks, groups, strict=True)]
 
 
 def rotate(states: Tensor, heads: int, rotary: Rotary) -> Tensor:
@@ -94,7 +94,7 @@ def group_by_group(projected: Tensor, attention: Attention) -> Tensor:
     Queries and keys have been turned already.
     """
     heads, groups, dropout, placement, scale = attention
-    parts = []
+    outputs = []
     for rows in by_group(projected, groups):
         count, length, _ = rows.shape
         query, key, value = rows.view(count, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
@@ -103,8 +103,8 @@ def group_by_group(projected: Tensor, attention: Attention) -> Tensor:
             out = _attend_near(query, key, value, placement.window, bias, dropout, scale)
         else:
             out = F.scaled_dot_product_attention(query, key, value, bias, dropout, scale=scale)
-        parts.append(out.transpose(1, 2).reshape(count * length, -1))
-    return torch.cat(parts)  # (T, D)
+        outputs.append(out.transpose(1, 2).reshape(count * length, -1))
+    return torch.cat(outputs)  # (T, D)
 
 
 def attend_one_by_one(projected: Tensor, heads: int, groups: Groups) -> Tensor:
@@ -120,14 +120,14 @@ def attend_one_by_one(projected: Tensor, heads: int, groups: Groups) -> Tensor:
     scale = query.shape[-1] ** -0.5
     start = 0
     for length in (length for count, length in groups for _ in range(count)):
-        own = slice(start, start + length)
+        span = slice(start, start + length)
         weights = room[: heads * length**2].view(heads, length, length)
         torch.baddbmm(
-            weights, query[:, own], key[:, own].transpose(1, 2), beta=0, alpha=scale, out=weights
+            weights, query[:, span], key[:, span].transpose(1, 2), beta=0, alpha=scale, out=weights
         )
         weights.sub_(weights.amax(-1, keepdim=True)).exp_()
-        torch.bmm(weights, value[:, own], out=seen[:, own])
-        seen[:, own].div_(weights.sum(-1, keepdim=True))
+        torch.bmm(weights, value[:, span], out=seen[:, span])
+        seen[:, span].div_(weights.sum(-1, keepdim=True))
         start += length
     return out
 
@@ -141,16 +141,16 @@ def attend_first(queries: Tensor, projected: Tensor, attention: Attention) -> Te
         projected = torch.cat([turned, projected[:, width:]], dim=-1)
         queries = rotate(queries, heads, _of_first(placement.rotary, groups))
     seen = None if placement.window is None else placement.window + 1
-    parts = []
-    asked = torch.split(queries, [count for count, _ in groups])
-    for query, rows in zip(asked, by_group(projected, groups), strict=True):
+    outputs = []
+    queries_by_group = torch.split(queries, [count for count, _ in groups])
+    for first, rows in zip(queries_by_group, by_group(projected, groups), strict=True):
         count, length, _ = rows[:, :seen].shape
         key, value = rows[:, :seen].reshape(count, length, 2, heads, -1).permute(2, 0, 3, 1, 4)
-        one = query.view(count, 1, heads, -1).transpose(1, 2)
+        query = first.view(count, 1, heads, -1).transpose(1, 2)
         bias = None if placement.bias is None else placement.bias[None, :, :1, :length]
-        out = F.scaled_dot_product_attention(one, key, value, bias, dropout, scale=scale)
-        parts.append(out.transpose(1, 2).reshape(count, -1))
-    return torch.cat(parts)  # (B, D)
+        out = F.scaled_dot_product_attention(query, key, value, bias, dropout, scale=scale)
+        outputs.append(out.transpose(1, 2).reshape(count, -1))
+    return torch.cat(outputs)  # (B, D)
 
 
 def _attend_near(
@@ -167,20 +167,20 @@ def _attend_near(
     Some tokens at a time read the keys that any of them may see.
     """
     length, step = query.shape[2], max(2 * window, 1)
-    place = torch.arange(length, device=query.device)
-    parts = []
+    position = torch.arange(length, device=query.device)
+    outputs = []
     for start in range(0, length, step):
-        own = slice(start, min(start + step, length))
+        block = slice(start, min(start + step, length))
         seen = slice(max(start - window, 0), min(start + step + window, length))
-        mask = (place[own, None] - place[None, seen]).abs() <= window
+        mask = (position[block, None] - position[None, seen]).abs() <= window
         if bias is not None:
-            mask = bias[:, :, own, seen].masked_fill(~mask, float("-inf"))
-        parts.append(
+            mask = bias[:, :, block, seen].masked_fill(~mask, float("-inf"))
+        outputs.append(
             F.scaled_dot_product_attention(
-                query[:, :, own], key[:, :, seen], value[:, :, seen], mask, dropout, scale=scale
+                query[:, :, block], key[:, :, seen], value[:, :, seen], mask, dropout, scale=scale
             )
         )
-    return torch.cat(parts, dim=2)
+    return torch.cat(outputs, dim=2)
 
 
 def _of_first(rotary: Rotary, groups: Groups) -> Rotary:

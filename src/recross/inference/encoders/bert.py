@@ -66,9 +66,9 @@ class BertFamily(Encoder):
     def build_forward(self, model: Model, computation: Computation) -> BertForward:
         """The forward of a bare encoder, or of a model that holds one."""
         encoder = self.encoder(model)
-        own = encoder.encoder.layer
-        last = len(own) - 1 if computation.first_only else None
-        layers = [_make_layer(one, computation.make, n == last) for n, one in enumerate(own)]
+        modules = encoder.encoder.layer
+        last = len(modules) - 1 if computation.first_only else None
+        layers = [_make_layer(m, computation.make, n == last) for n, m in enumerate(modules)]
         return BertForward(model, encoder, layers, computation)
 
     def encoder(self, model: Model) -> Model:

@@ -93,8 +93,8 @@ class PackedForward(EncoderForward, Generic[Layer]):
     def states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """The encoder's output at every token, ``(T, D)``."""
         attentions = self.attentions(batch, dropout)
-        found = self._through_all(self.layers, attentions, self.embed(batch, dropout))
-        return self.finish(found, dropout)
+        states = self._through_all(self.layers, attentions, self.embed(batch, dropout))
+        return self.finish(states, dropout)
 
     def first_states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """The encoder's output at the first token of each sequence, ``(B, D)``."""

@@ -93,8 +93,8 @@ class ModernBertForward(PackedForward[ModernBertLayer]):
             window = config.sliding_window if kind == "sliding_attention" else None
             placement = Placement(rotary=Rotary(cos[0], sin[0]), window=window)
             placed[kind] = Attention(self.heads, batch.groups, dropout, placement)
-        own = config.layer_types[: len(self.layers)]  # a cut model's config names them all
-        return [placed[kind] for kind in own]
+        kinds = config.layer_types[: len(self.layers)]  # a cut model's config names them all
+        return [placed[kind] for kind in kinds]
 
     def through(self, layer: ModernBertLayer, attention: Attention, states: Tensor) -> Tensor:
         """What leaves a layer, ``(T, D)``."""

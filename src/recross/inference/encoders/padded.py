@@ -51,7 +51,8 @@ class PaddedFamily(Encoder):
         lists = [m for m in find_backbone(model).modules() if isinstance(m, nn.ModuleList)]
         for name in ("num_hidden_layers", "num_hidden_groups"):
             number = getattr(config, name, None)
-            if (layers := next((own for own in lists if len(own) == number), None)) is not None:
+            layers = next((modules for modules in lists if len(modules) == number), None)
+            if layers is not None:
                 return list(layers)
         raise InputError(
             f"checkpoint must be of a network whose layers are known, to be trained, got a"
@@ -64,8 +65,8 @@ class PaddedFamily(Encoder):
 
     def dropouts(self, config: ModelConfig) -> tuple[str, ...]:
         """All settings that are called so."""
-        own = config.get_text_config().to_dict()
-        return tuple(n for n, v in own.items() if "dropout" in n and isinstance(v, float))
+        settings = config.get_text_config().to_dict()
+        return tuple(n for n, v in settings.items() if "dropout" in n and isinstance(v, float))
 
     def build_forward(self, model: Model, computation: Computation) -> PaddedForward:
         """The model's own forward, with its own linear layers, under autocast to the type."""

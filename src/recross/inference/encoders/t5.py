@@ -70,7 +70,7 @@ class T5Family(Encoder):
         """The forward of the encoder within a model."""
         blocks = model.get_encoder().block
         last = len(blocks) - 1 if computation.first_only else None
-        layers = [_make_layer(one, computation.make, n == last) for n, one in enumerate(blocks)]
+        layers = [_make_layer(block, computation.make, n == last) for n, block in enumerate(blocks)]
         return T5Forward(model, layers, computation)
 
 

@@ -46,7 +46,7 @@ class PairComparison:
         start = time.perf_counter()
         head = candidates.cut(self.depth)
         query_ids = list(head.rankings)
-        found: dict[str, dict[str, float]] = {}
+        scores: dict[str, dict[str, float]] = {}
         cost = Cost()
         for first in range(0, len(query_ids), _QUERIES_AT_ONCE):
             texts = {
@@ -56,12 +56,12 @@ class PairComparison:
                 )
                 for query_id in query_ids[first : first + _QUERIES_AT_ONCE]
             }
-            scores, spent = self._compare(engine, texts, name)
+            compared, spent = self._compare(engine, texts, name)
             cost += spent
-            for query_id, own in scores.items():
-                found[query_id] = dict(zip(head.doc_ids(query_id), own, strict=True))
+            for query_id, document_scores in compared.items():
+                scores[query_id] = dict(zip(head.doc_ids(query_id), document_scores, strict=True))
         cost = replace(cost, total_seconds=time.perf_counter() - start)
-        return Run.from_scores(name, found, cost).with_tail(candidates)
+        return Run.from_scores(name, scores, cost).with_tail(candidates)
 
     def _compare(
         self, engine: Engine, texts: Mapping[str, tuple[str, list[str]]], name: str = ""
@@ -70,8 +70,8 @@ class PairComparison:
 
         def ask(questions: list[Question]) -> Scores:
             items = [
-                (texts[query_id][0], texts[query_id][1][one], texts[query_id][1][other])
-                for query_id, one, other in questions
+                (texts[query_id][0], texts[query_id][1][left], texts[query_id][1][right])
+                for query_id, left, right in questions
             ]
             margins, cost = engine.score(items, name, show_progress=len(texts) > 1)
             spent.append(cost)

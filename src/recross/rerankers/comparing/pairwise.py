@@ -74,10 +74,10 @@ class SampledOpponents:
     def compare(self, count: int, rng: np.random.Generator) -> ComparisonRounds:
         """Compare a sample drawn from ``rng``."""
         circle = rng.permutation(count)
-        asked = np.zeros((count, count), dtype=bool)
+        is_compared = np.zeros((count, count), dtype=bool)
         for distance in range(1, min(self.opponents, count - 1) + 1):
-            asked[circle, np.roll(circle, -distance)] = True
-        return (yield from _in_one_round(asked, self.aggregation))
+            is_compared[circle, np.roll(circle, -distance)] = True
+        return (yield from _in_one_round(is_compared, self.aggregation))
 
 
 @dataclass(frozen=True)
@@ -162,14 +162,14 @@ def rank_in_lockstep(
     scores: dict[str, list[float]] = {}
     margins: dict[str, Margins | None] = dict.fromkeys(comparisons)
     while margins:
-        asked: dict[str, Pairs] = {}
-        for query_id, own in margins.items():
+        pairs: dict[str, Pairs] = {}
+        for query_id, answer in margins.items():
             comparison = comparisons[query_id]
             try:
-                asked[query_id] = next(comparison) if own is None else comparison.send(own)
+                pairs[query_id] = next(comparison) if answer is None else comparison.send(answer)
             except StopIteration as end:
                 scores[query_id] = end.value.tolist()
-        margins = _answers(asked, ask)
+        margins = _answers(pairs, ask)
     return {query_id: scores[query_id] for query_id in counts}
 
 
@@ -179,10 +179,12 @@ class _Merge(NamedTuple):
     merged: deque[int]
 
 
-def _in_one_round(asked: npt.NDArray[np.bool_], aggregation: AggregationName) -> ComparisonRounds:
-    pairs = np.argwhere(asked)
+def _in_one_round(
+    is_compared: npt.NDArray[np.bool_], aggregation: AggregationName
+) -> ComparisonRounds:
+    pairs = np.argwhere(is_compared)
     margins = (yield pairs) if len(pairs) else np.empty(0)
-    return AGGREGATIONS[aggregation](len(asked), pairs, margins)
+    return AGGREGATIONS[aggregation](len(is_compared), pairs, margins)
 
 
 def _ask_who_wins(
@@ -202,13 +204,13 @@ def _score_order(order: list[int]) -> DocumentScores:
 
 
 def _answers(
-    asked: Mapping[str, Pairs], ask: Callable[[list[Question]], npt.ArrayLike]
+    pairs_of_queries: Mapping[str, Pairs], ask: Callable[[list[Question]], npt.ArrayLike]
 ) -> dict[str, Margins | None]:
-    if not asked:
+    if not pairs_of_queries:
         return {}
-    questions = [(q, i, j) for q, pairs in asked.items() for i, j in pairs.tolist()]
+    questions = [(q, i, j) for q, pairs in pairs_of_queries.items() for i, j in pairs.tolist()]
     margins = np.asarray(ask(questions), dtype=np.float64)
     if margins.shape != (len(questions),):
         raise InputError(f"ask must return {len(questions)} margins, got {margins.shape}")
-    ends = np.cumsum([len(pairs) for pairs in asked.values()])
-    return dict(zip(asked, np.split(margins, ends[:-1]), strict=True))
+    ends = np.cumsum([len(pairs) for pairs in pairs_of_queries.values()])
+    return dict(zip(pairs_of_queries, np.split(margins, ends[:-1]), strict=True))

@@ -127,8 +127,8 @@ class EndpointGenerator:
         for conversation in conversations:
             request = self._request(conversation, max_new_tokens)
             keys.append(fingerprint(self.base_url, request))
-            if reuses and (found := self._kept.get(keys[-1])):
-                answers[keys[-1]] = found
+            if reuses and (answer := self._kept.get(keys[-1])):
+                answers[keys[-1]] = answer
             else:
                 unanswered[keys[-1]] = request
         replies = self._ask_all(unanswered)
@@ -180,13 +180,13 @@ class EndpointGenerator:
             ThreadPoolExecutor(min(self.max_concurrent, len(requests))) as pool,
             progress(len(requests), self.name, "request") as bar,
         ):
-            asked = {
+            pending = {
                 pool.submit(self._ask, key, request, stop): key for key, request in requests.items()
             }
             try:
-                for done in as_completed(asked):
+                for done in as_completed(pending):
                     if reply := done.result():
-                        replies[asked[done]] = reply
+                        replies[pending[done]] = reply
                     bar.update()
             finally:
                 stop.set()

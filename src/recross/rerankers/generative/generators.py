@@ -74,8 +74,8 @@ def cut_to_fit(
     split = [text.split() for text in (query, *documents)]
     words = min(words, max(map(len, split)))
     while True:
-        asked, *shown = [" ".join(text[:words]) for text in split]
-        conversation = build(asked, shown)
+        cut_query, *cut_documents = [" ".join(text[:words]) for text in split]
+        conversation = build(cut_query, cut_documents)
         if generator.fits(conversation, max_new_tokens):
             query_is_cut, *are_cut = [len(text) > words for text in split]
             return conversation, Cost(cut_queries=query_is_cut, cut_documents=sum(are_cut))

@@ -140,7 +140,7 @@ class ListwiseReranker(PromptedReranker):
         malformed = 0
         for (query_id, (start, stop)), answer in zip(due.items(), answers, strict=True):
             given = orders[query_id][start:stop]
-            found = parse(answer, len(given))
-            orders[query_id][start:stop] = [given[place] for place in found.order]
-            malformed += found.malformed
+            permutation = parse(answer, len(given))
+            orders[query_id][start:stop] = [given[place] for place in permutation.order]
+            malformed += permutation.malformed
         return cost + spent + Cost(malformed=malformed)

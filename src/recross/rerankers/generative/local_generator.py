@@ -103,12 +103,12 @@ class LocalGenerator:
         """Answer each conversation with its most probable tokens."""
         start = time.perf_counter()
         prompts = [self._encode(conversation) for conversation in conversations]
-        asked = Prompts(prompts, max_new_tokens)
+        sequences = Prompts(prompts, max_new_tokens)
         tokenized = time.perf_counter()
         answers: list[list[int]] = [[]] * len(prompts)
         padding, batches = 0, 0
         with progress(len(prompts), self.name, "answer") as bar:
-            for rows, texts in self._runner.run(asked):
+            for rows, texts in self._runner.run(sequences):
                 for row, answer in zip(rows, texts, strict=True):
                     answers[row] = answer
                 sizes = [len(prompts[row]) for row in rows]
@@ -203,12 +203,12 @@ class LocalGenerator:
 
 
 def _until(tokens: list[int], ends: set[int | None]) -> list[int]:
-    stop = next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
+    stop = next((number for number, token in enumerate(tokens) if token in ends), len(tokens))
     return tokens[:stop]
 
 
 def _fold_system(conversation: Conversation) -> Conversation:
     """The same with what the system said put before the user's first words."""
-    said = [message["content"] for message in conversation if message["role"] == "system"]
+    system = [message["content"] for message in conversation if message["role"] == "system"]
     first, *others = (message for message in conversation if message["role"] != "system")
-    return [Message(role="user", content="\n\n".join([*said, first["content"]])), *others]
+    return [Message(role="user", content="\n\n".join([*system, first["content"]])), *others]

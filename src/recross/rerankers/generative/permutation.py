@@ -27,8 +27,8 @@ def parse(answer: str, count: int) -> Permutation:
     no passage and repetitions are dropped; passages not named follow in their present order.
     """
     text = drop_thoughts(unicodedata.normalize("NFKC", answer))  # ２, ② and ² are digits
-    found = BRACKETED.findall(text) or _NUMBER.findall(text)
-    places = [int(digits) - 1 if len(digits) <= LONGEST_NUMBER else -1 for digits in found]
+    numbers = BRACKETED.findall(text) or _NUMBER.findall(text)
+    places = [int(digits) - 1 if len(digits) <= LONGEST_NUMBER else -1 for digits in numbers]
     named = list(dict.fromkeys(place for place in places if 0 <= place < count))
     missing = sorted(set(range(count)) - set(named))
     return Permutation((*named, *missing), malformed=len(places) != len(named) or bool(missing))

@@ -108,8 +108,8 @@ class RatingReranker(PromptedReranker):
 
 def read_grade(answer: str, highest: int) -> int | None:
     """The first number of an answer, thoughts aside; ``None`` where it is no grade."""
-    found = GRADE.search(drop_thoughts(answer))
-    if found is None or len(found[0]) > LONGEST_NUMBER:
+    match = GRADE.search(drop_thoughts(answer))
+    if match is None or len(match[0]) > LONGEST_NUMBER:
         return None
-    grade = int(found[0])
+    grade = int(match[0])
     return grade if grade <= highest else None
