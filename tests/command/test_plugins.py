@@ -94,6 +94,11 @@ def test_its_arguments_are_checked_like_ours(package):
         ),
         ("[]", "its_plugin.Shortest", "must name a class of recross, got 'its_plugin.Shortest'"),
         ("[its_plugin]", "subprocess.Popen", "class of recross or its_plugin, got 'subprocess"),
+        (
+            "[its_plugin]",
+            "its_plugin.missing.Shortest",
+            r"or its_plugin, got 'its_plugin\.missing\.Shortest'$",
+        ),
     ],
 )
 @pytest.mark.usefixtures("package")
@@ -101,6 +106,17 @@ def test_nothing_else_may_be_named(listed, target, message):
     values = compose_values("run", [f"plugins={listed}", *SMALL])
     with pytest.raises(ConfigError, match=rf"^reranker\._target_: .*{message}"):
         build({**values, "reranker": {"_target_": target}})
+
+
+@pytest.mark.usefixtures("package")
+def test_a_module_that_does_not_import_says_why(tmp_path):
+    (tmp_path / "its_parts").mkdir()
+    (tmp_path / "its_parts" / "__init__.py").write_text("")
+    (tmp_path / "its_parts" / "short.py").write_text("import a_package_that_is_not_here\n")
+    values = compose_values("run", ["plugins=[its_parts]", *SMALL])
+    message = r"got 'its_parts\.short\.Shortest' \(No module named 'a_package_that_is_not_here'\)"
+    with pytest.raises(ConfigError, match=message):
+        build({**values, "reranker": {"_target_": "its_parts.short.Shortest"}})
 
 
 def test_a_part_of_its_own_is_a_part(package):

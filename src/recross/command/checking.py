@@ -14,6 +14,7 @@ from recross.command.signatures import (
     TARGET,
     Node,
     drop_referred,
+    explain_no_class,
     find_class,
     is_node,
     is_part,
@@ -55,7 +56,7 @@ def _find_node_problems(path: str, node: Node, packages: Sequence[str]) -> Itera
     name = node.get(TARGET)
     target = find_class(name, packages)
     if target is None:
-        yield f"{prefix}{TARGET}: must name a class of {' or '.join(packages)}, got {name!r}"
+        yield f"{prefix}{TARGET}: {explain_no_class(name, packages)}"
         return
     if not is_dataclass(target):
         yield f"{prefix}{TARGET}: must name a dataclass, whose fields say what it is, got {name!r}"

@@ -24,7 +24,7 @@ Node: TypeAlias = Mapping[str, object]
 
 def find_class(name: object, packages: Sequence[str]) -> type | None:
     """The class that a config names, if it is one of these packages."""
-    if not isinstance(name, str) or not any(name.startswith(f"{package}.") for package in packages):
+    if not _is_within(name, packages):
         return None
     module, _, own_name = name.rpartition(".")
     try:
@@ -32,6 +32,21 @@ def find_class(name: object, packages: Sequence[str]) -> type | None:
     except Exception:  # noqa: BLE001  (whatever an import may raise, the name is no target)
         return None
     return named if inspect.isclass(named) else None
+
+
+def explain_no_class(name: object, packages: Sequence[str]) -> str:
+    """Say why ``find_class`` finds none: no such name, or a module that does not import."""
+    refusal = f"must name a class of {' or '.join(packages)}, got {name!r}"
+    if not _is_within(name, packages):
+        return refusal
+    module = name.rpartition(".")[0]
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        return refusal if module.startswith(error.name or "?") else f"{refusal} ({error})"
+    except Exception as error:  # noqa: BLE001  (whatever else an import may raise)
+        return f"{refusal} ({type(error).__name__}: {error})"
+    return refusal
 
 
 def list_parameters(target: type) -> dict[str, inspect.Parameter]:
@@ -97,3 +112,8 @@ def serves(target: type, hint: Hint) -> bool:
         members = [member for member in vars(hint) if not member.startswith("_")]
         return all(hasattr(target, m) or m in read_fields(target) for m in members)
     return issubclass(target, hint)
+
+
+def _is_within(name: object, packages: Sequence[str]) -> TypeGuard[str]:
+    """Whether a name is one within these packages."""
+    return isinstance(name, str) and any(name.startswith(f"{package}.") for package in packages)

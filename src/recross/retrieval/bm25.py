@@ -6,14 +6,15 @@ bm25s tokenises, weighs and stores; the search is the product of the sparse inde
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
-import bm25s
 import numpy as np
 import Stemmer
 from scipy import sparse
@@ -28,6 +29,23 @@ from recross.retrieval.retriever import Retriever
 from recross.retrieval.sparse_index import SparseIndex
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store
+
+
+@contextmanager
+def _without_jax() -> Iterator[None]:
+    """Let no import find JAX: bm25s would try it out, and JAX takes most of a GPU's memory."""
+    if "jax" in sys.modules:  # somebody else's already
+        yield
+        return
+    sys.modules["jax"] = None  # type: ignore[assignment]  # what Python takes as not installed
+    try:
+        yield
+    finally:
+        del sys.modules["jax"]
+
+
+with _without_jax():
+    import bm25s
 
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
 
