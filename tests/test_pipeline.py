@@ -351,7 +351,10 @@ def test_wandb_writes_an_offline_run_that_can_be_read_back(base, tmp_path):
         (["run", "measures=[MRR10]"], "measures must be names such as .* got 'MRR10'"),
     ],
 )
-def test_wrong_input_is_one_clear_error_and_exit_code_two(words, message, caplog, capsys):
+def test_wrong_input_is_one_clear_error_and_exit_code_two(
+    words, message, tmp_path, monkeypatch, caplog, capsys
+):
+    monkeypatch.chdir(tmp_path)  # some write their config before they find the fault
     assert main(words) == 2
     assert caplog.messages[-1].startswith("recross: ")
     assert re.search(message, caplog.text)

@@ -4,7 +4,10 @@ import os
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.ci  # a process of its own imports torch
 def test_it_is_imported_without_jax_which_takes_most_of_a_gpu(tmp_path):
     (tmp_path / "jax").mkdir()
     (tmp_path / "jax" / "__init__.py").write_text("import os\nopen(os.environ['SEEN'], 'a')\n")
