@@ -43,7 +43,8 @@ def explain_no_class(name: object, packages: Sequence[str]) -> str:
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
-        return refusal if module.startswith(error.name or "?") else f"{refusal} ({error})"
+        is_absent = f"{module}.".startswith(f"{error.name}.")
+        return refusal if is_absent else f"{refusal} ({error})"
     except Exception as error:  # noqa: BLE001  (whatever else an import may raise)
         return f"{refusal} ({type(error).__name__}: {error})"
     return refusal
