@@ -38,7 +38,7 @@ from recross.inference.cache.score_pages import (
     read_entries,
     split_by_page,
 )
-from recross.inference.items import TextItem
+from recross.inference.texts.texts import TextItem
 
 DEPTH = 100
 DOCUMENTS = 20_000
@@ -240,7 +240,7 @@ def write_in_parts(kind: str, folder: Path, number: int, entries: int, start: Ba
     """One of several writers: its own queries, committed ten at a time."""
     items = made_items(entries, start=number * entries)
     size = QUERIES_PER_WRITE * DEPTH
-    parts = [Keys.of("scorer", items[at : at + size]) for at in range(0, len(items), size)]
+    parts = [Keys.of_texts("scorer", items[at : at + size]) for at in range(0, len(items), size)]
     store = STORES[kind](folder)
     start.wait()
     for keys in parts:
@@ -273,7 +273,7 @@ def measure(kind: str, items: Sequence[TextItem], repeat: int, root: Path) -> di
     """Microseconds per entry of each use, and bytes of disk per entry."""
     per_entry = 1e6 / len(items)
     scores = np.random.default_rng(1).normal(size=len(items)).astype(np.float32)
-    keys = Keys.of("scorer", items)
+    keys = Keys.of_texts("scorer", items)
     folder = root / "one"
     store = STORES[kind](folder)
     insert = best(1, lambda: store.write(keys, scores))
@@ -295,7 +295,7 @@ def measure_cache(items: Sequence[TextItem], repeat: int, root: Path) -> dict[st
     cache = ScoreCache(root / "cache", ROOM)
     write = best(1, lambda: cache.write("scorer", items, np.ones(len(items))))
     return {
-        "hash": best(repeat, lambda: Keys.of("scorer", items)) * per_entry,
+        "hash": best(repeat, lambda: Keys.of_texts("scorer", items)) * per_entry,
         "write": write * per_entry,
         "read": best(repeat, lambda: cache.read("scorer", items)) * per_entry,
     }

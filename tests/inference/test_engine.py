@@ -25,7 +25,8 @@ class SumNetwork:
         self.fits, self.batches, self.tokenised = fits, [], []
         self.error, self.refused = error or torch.OutOfMemoryError("no memory"), []
 
-    def encode(self, queries, documents, pairs):
+    def encode_texts(self, queries, documents, pairs):
+        queries, documents = queries.strings(), documents.strings()
         self.tokenised.append((list(queries), list(documents)))
         rows = [[ord(c) for c in queries[q] + documents[d]] or [0] for q, d in pairs]
         return Sequences.of(rows, lost=np.zeros((len(rows), 2), dtype=np.int64))
@@ -160,10 +161,10 @@ def test_a_part_is_tokenised_while_the_one_before_it_is_scored(monkeypatch):
     second_is_tokenised = threading.Event()
 
     class Waiting(SumNetwork):
-        def encode(self, queries, documents, pairs):
+        def encode_texts(self, queries, documents, pairs):
             if len(self.tokenised) == 1:
                 second_is_tokenised.set()
-            return super().encode(queries, documents, pairs)
+            return super().encode_texts(queries, documents, pairs)
 
         def inference(self, session):
             score = super().inference(session)
@@ -182,10 +183,10 @@ def test_what_tokenisation_refuses_in_a_later_part_is_raised(monkeypatch):
     monkeypatch.setattr("recross.inference.engine.ITEMS_AT_ONCE", 1)
 
     class Refusing(SumNetwork):
-        def encode(self, queries, documents, pairs):
-            if documents == ["bad"]:
+        def encode_texts(self, queries, documents, pairs):
+            if documents.strings() == ["bad"]:
                 raise ValueError("no such text")
-            return super().encode(queries, documents, pairs)
+            return super().encode_texts(queries, documents, pairs)
 
     with pytest.raises(ValueError, match="no such text"):
         Engine(Refusing(), Session()).score([("q", "a"), ("q", "bad"), ("q", "c")])
@@ -214,9 +215,9 @@ class Counting(torch.nn.Module):
         self.contract, self.asked, self.inner = contract, 0, SumNetwork()
         self.tokenizer = SimpleNamespace(get_vocab=lambda: {pieces: 0})
 
-    def encode(self, queries, documents, pairs):
+    def encode_texts(self, queries, documents, pairs):
         self.asked += len(pairs)
-        return self.inner.encode(queries, documents, pairs)
+        return self.inner.encode_texts(queries, documents, pairs)
 
     def inference(self, session):
         return self.inner.inference(session)

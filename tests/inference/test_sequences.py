@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recross.inference.sequences import Sequences, count_cuts, token_budget
+from recross.inference.sequences import Sequences, TokenPool, count_cuts, token_budget
 from recross.records import Cost
 
 
@@ -19,9 +19,10 @@ def test_batches_hold_every_sequence_once_within_the_budget(lengths, budget):
 
 def test_a_padded_batch_puts_every_token_in_its_row():
     batch = Sequences(
-        tokens=np.array([5, 6, 7, 8, 9, 3]),
-        segments=np.array([0, 0, 1, 1, 1, 0]),
-        offsets=np.array([0, 3, 5, 6]),
+        pool=TokenPool(np.array([8, 9, 3, 5, 6, 7], dtype=np.uint16)),
+        begins=np.array([[3, 5], [0, 0], [2, 0]]),
+        counts=np.array([[2, 1], [0, 2], [1, 0]]),
+        piece_segments=(0, 1),
         lost=np.zeros((3, 2), dtype=np.int64),
     ).on(torch.device("cpu"))
     tokens, segments, mask = batch.padded(4)

@@ -6,6 +6,7 @@ import pytest
 
 from recross.collections.files import BeirFolder
 from recross.evaluation.measures import evaluate
+from recross.inference.texts.texts import NamedTexts
 from recross.machine.hardware import Hardware
 from recross.rerankers.baselines import BiEncoderScore
 from recross.retrieval import document_vectors, vector_index
@@ -33,7 +34,7 @@ class Encoder:
 
     def __call__(self, texts):
         for rows in np.array_split(np.arange(len(texts))[::-1], -(-len(texts) // 2)):
-            own = [texts[row] for row in rows]
+            own = texts.take(rows).strings()
             if self.dies_at in own:
                 raise KeyboardInterrupt
             self.seen += own
@@ -53,7 +54,8 @@ def small_chunks(monkeypatch):
 
 def stored(folder, documents, encode):
     def make(path):
-        return DocumentVectors.write(path, documents, encode)
+        texts = NamedTexts(documents, list(documents))
+        return DocumentVectors.write(path, texts, list(documents), encode)
 
     return DocumentVectors.open(Store(folder).artefact("vectors", {"x": 1}, make, resumable=True))
 

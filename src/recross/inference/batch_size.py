@@ -82,7 +82,11 @@ class ProbedBatchSize(BatchSize):
 
 
 def batch_size(hardware: Hardware) -> BatchSize:
-    """What the hardware target asks for."""
-    if hardware.tokens_per_batch != "auto":
-        return BatchSize(hardware.tokens_per_batch)
-    return ProbedBatchSize(*((512, 16_384) if hardware.accelerator == "cpu" else (8_192, 2**20)))
+    """What the hardware target asks for.
+
+    A GPU works beside the processor, so that no clock here tells one size from another: it gets
+    one that keeps it busy, and less where that does not fit.
+    """
+    if hardware.tokens_per_batch == "auto" and hardware.accelerator == "cpu":
+        return ProbedBatchSize(512, 16_384)
+    return BatchSize(hardware.batch_tokens)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from typing_extensions import TypeVar
@@ -26,6 +27,8 @@ from recross.inference.preparation import Preparation, merge, prepare
 from recross.inference.read_outs import ReadOut
 from recross.inference.sequences import Encoded
 from recross.inference.session import Session
+from recross.inference.spans import Ints
+from recross.inference.texts.texts import GivenTexts, NumberedTexts
 from recross.inference.tokens import Item
 from recross.machine.hardware import Hardware
 
@@ -106,11 +109,18 @@ class Network(nn.Module, ABC, Generic[_Batch]):
         """How many answers a loss can tell apart; 0 where a score is read directly."""
         return 0
 
-    @abstractmethod
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
     ) -> Encoded[_Batch]:
         """Turn items of (query number, document number or numbers) into token sequences."""
+        numbers = np.array(items, dtype=np.int64).reshape(-1, 1 + self.documents_per_item)
+        return self.encode_texts(GivenTexts(queries), GivenTexts(documents), numbers)
+
+    @abstractmethod
+    def encode_texts(
+        self, queries: NumberedTexts, documents: NumberedTexts, items: Ints
+    ) -> Encoded[_Batch]:
+        """Turn items ``(B, texts)``, numbers of a query and its documents, into token sequences."""
 
     @abstractmethod
     def forward(self, batch: _Batch) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from recross.inference.batches import PackedBatch
-from recross.inference.sequences import Ints, Sequences, by_length
+from recross.inference.sequences import Sequences, by_length
+from recross.inference.spans import Ints
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 from typing import Protocol, Self, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from torch import Tensor
 
+from recross.inference.arrival import copy_to
 from recross.inference.batches import NetworkBatch, PackedBatch
+from recross.inference.spans import Ints
+from recross.inference.texts.token_ids import TokenArray
 from recross.records import Cost
 
-Ints = npt.NDArray[np.int64]
 _Read = TypeVar("_Read", bound=NetworkBatch, covariant=True)
 
 
@@ -37,48 +40,96 @@ class Encoded(Protocol[_Read]):
 
 
 @dataclass(frozen=True)
-class Sequences:
-    """Token sequences end to end; ``offsets`` ``(B + 1,)`` says where each begins.
+class TokenPool:
+    """Token ids that sequences are made of, ``(T,)`` of any whole type, once on every device."""
 
-    ``lost`` are the tokens that were cut from each text of a sequence, the query's first.
+    ids: TokenArray
+    _copies: dict[torch.device, Tensor] = field(default_factory=dict, compare=False, repr=False)
+
+    def on(self, device: torch.device) -> Tensor:
+        """The ids on a device, as signed numbers of their own width; copied at the first call."""
+        if device not in self._copies:
+            signed = np.dtype(f"i{self.ids.itemsize}")  # what every torch gathers on every device
+            self._copies[device] = copy_to(torch.from_numpy(self.ids.view(signed)), device)
+        return self._copies[device]
+
+    def gather(self, indices: Tensor) -> Tensor:
+        """The ids at these places, on the device of the places."""
+        every_bit = int(np.iinfo(f"u{self.ids.itemsize}").max) if self.ids.itemsize < 8 else -1
+        return self.on(indices.device)[indices].long() & every_bit
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Token sequences of ``P`` pieces each, which lie in one pool of token ids.
+
+    ``begins`` and ``counts`` say where each piece begins in the pool and how many of its tokens are
+    taken; tokens of piece ``p`` are of the segment ``piece_segments[p]``. So ``[CLS] query [SEP]
+    document [SEP]`` has five pieces, and the pool holds every text once, however many sequences it
+    is part of. ``lost`` are the tokens that were cut from each text, the query's first.
     """
 
-    tokens: Ints  # (T,)
-    segments: Ints  # (T,)
-    offsets: Ints  # (B + 1,)
+    pool: TokenPool
+    begins: Ints  # (B, P)
+    counts: Ints  # (B, P)
+    piece_segments: tuple[int, ...]  # (P,)
     lost: Ints  # (B, texts)
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]], lost: Ints) -> Sequences:
         """The tokens of each row as a sequence, all of one segment."""
-        tokens = np.fromiter((token for row in rows for token in row), np.int64)
-        offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
-        return cls(tokens, np.zeros_like(tokens), offsets, lost)
+        ids = np.fromiter((token for row in rows for token in row), np.int64)
+        counts = np.fromiter(map(len, rows), np.int64).reshape(-1, 1)
+        return cls(TokenPool(ids), counts.cumsum(axis=0) - counts, counts, (0,), lost)
 
-    @property
+    @cached_property
     def lengths(self) -> Ints:
         """Tokens of each sequence, ``(B,)``."""
-        return np.diff(self.offsets)
+        lengths: Ints = self.counts.sum(axis=1)
+        return lengths
+
+    @property
+    def offsets(self) -> Ints:
+        """Where each sequence begins when all lie end to end, and where they end, ``(B + 1,)``."""
+        return np.concatenate([[0], self.lengths.cumsum()]).astype(np.int64)
+
+    @property
+    def tokens(self) -> Ints:
+        """The tokens of all sequences end to end, ``(T,)``."""
+        return self.on(torch.device("cpu")).tokens.numpy()
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
+        return len(self.counts)
 
     def take(self, which: Sequence[int] | Ints) -> Sequences:
         """These sequences, in this order."""
-        which = np.asarray(which, dtype=np.int64)
-        indices, offsets = lay_out_spans(self.offsets[which], self.lengths[which])
-        return Sequences(self.tokens[indices], self.segments[indices], offsets, self.lost[which])
+        rows = np.asarray(which, dtype=np.int64)
+        return Sequences(
+            self.pool, self.begins[rows], self.counts[rows], self.piece_segments, self.lost[rows]
+        )
 
     def on(self, device: torch.device) -> PackedBatch:
-        """These sequences, already sorted longest first, as a batch on a device."""
-        lengths = self.lengths
-        within = np.arange(self.offsets[-1]) - np.repeat(self.offsets[:-1], lengths)
+        """These sequences, already sorted longest first, as a batch on a device.
+
+        Where its tokens lie in the pool is all that is copied to the device; they are joined there.
+        """
+        spans = np.stack([self.begins.ravel(), self.counts.ravel()])
+        begins, counts = copy_to(torch.from_numpy(spans), device)
+        offsets = copy_to(torch.from_numpy(self.offsets), device)
+        total = int(self.lengths.sum())
+        pieces, every = (
+            torch.arange(counts.numel(), device=device),
+            torch.arange(total, device=device),
+        )
+        piece = torch.repeat_interleave(pieces, counts, output_size=total)  # (T,)
+        shifts = begins - (counts.cumsum(0) - counts)
+        segments = copy_to(torch.tensor(self.piece_segments), device)
         return PackedBatch(
-            tokens=torch.from_numpy(self.tokens).to(device),
-            segments=torch.from_numpy(self.segments).to(device),
-            positions=torch.from_numpy(within).to(device),
-            starts=torch.from_numpy(self.offsets[:-1].copy()).to(device),
-            groups=[(len(list(same)), length) for length, same in groupby(lengths.tolist())],
+            tokens=self.pool.gather(every + shifts[piece]),
+            segments=segments[piece % len(segments)],
+            positions=every - offsets[piece // len(segments)],
+            starts=offsets[:-1],
+            groups=[(len(list(same)), length) for length, same in groupby(self.lengths.tolist())],
         )
 
 
@@ -110,13 +161,3 @@ def token_budget(lengths: Ints, budget: int | Callable[[], int]) -> Iterator[Int
         stop = max(int(np.searchsorted(ends, done + most, side="right")), start + 1)
         yield order[start:stop]
         start, done = stop, int(ends[stop - 1])
-
-
-def lay_out_spans(begins: Ints, lengths: Ints) -> tuple[Ints, Ints]:
-    """Return the indices of spans laid end to end, and where each span then begins ``(n + 1,)``.
-
-    Spans that begin at ``5, 0`` and are ``2, 3`` long have the indices ``5 6 0 1 2`` and then begin
-    at ``0, 2, 5``.
-    """
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], lengths), offsets

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import numpy as np
 from torch import Tensor
 
 from recross.inference.batches import PackedBatch
@@ -14,7 +13,8 @@ from recross.inference.network import Network
 from recross.inference.paired_texts import PairedBatch, PairedTexts
 from recross.inference.sequences import Sequences
 from recross.inference.session import Session
-from recross.inference.tokens import Item
+from recross.inference.spans import Ints
+from recross.inference.texts.texts import NumberedTexts
 
 
 class TextEncoder(Network[PairedBatch]):
@@ -29,11 +29,11 @@ class TextEncoder(Network[PairedBatch]):
         return 0
 
     @abstractmethod
-    def query_tokens(self, queries: Sequence[str]) -> Sequences:
+    def query_tokens(self, queries: NumberedTexts) -> Sequences:
         """Turn each query into a token sequence of its own."""
 
     @abstractmethod
-    def document_tokens(self, documents: Sequence[str]) -> Sequences:
+    def document_tokens(self, documents: NumberedTexts) -> Sequences:
         """Turn each document into a token sequence of its own."""
 
     @abstractmethod
@@ -52,13 +52,12 @@ class TextEncoder(Network[PairedBatch]):
     def similarities(self, queries: Tensor, documents: Tensor, batch: PairedBatch) -> Tensor:
         """Scores of a batch's pairs from the vectors of its texts, ``(B,)``."""
 
-    def encode(
-        self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
+    def encode_texts(
+        self, queries: NumberedTexts, documents: NumberedTexts, items: Ints
     ) -> PairedTexts:
         """Turn each text into a token sequence; items are pairs of (query, document) numbers."""
-        pairs = np.array(items, dtype=np.int64).reshape(-1, 2)
         query_tokens, document_tokens = self.query_tokens(queries), self.document_tokens(documents)
-        return PairedTexts(query_tokens, document_tokens, pairs, self.query_length)
+        return PairedTexts(query_tokens, document_tokens, items, self.query_length)
 
     def forward(self, batch: PairedBatch) -> Tensor:
         """Scores to train on, ``(B,)``."""
@@ -83,7 +82,7 @@ class SingleVectorEncoder(TextEncoder):
     """Turns queries and documents alike into one unit vector each; scores are their cosines."""
 
     @abstractmethod
-    def text_tokens(self, texts: Sequence[str]) -> Sequences:
+    def text_tokens(self, texts: NumberedTexts) -> Sequences:
         """Turn each text into a token sequence of its own."""
 
     @abstractmethod
@@ -96,11 +95,11 @@ class SingleVectorEncoder(TextEncoder):
         """Unit vectors to train on, ``(B, D)``."""
         return self.text_vectors(texts, self.live, self.dropout)
 
-    def query_tokens(self, queries: Sequence[str]) -> Sequences:
+    def query_tokens(self, queries: NumberedTexts) -> Sequences:
         """Turn each query into a token sequence of its own."""
         return self.text_tokens(queries)
 
-    def document_tokens(self, documents: Sequence[str]) -> Sequences:
+    def document_tokens(self, documents: NumberedTexts) -> Sequences:
         """Turn each document into a token sequence of its own."""
         return self.text_tokens(documents)
 

@@ -10,9 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recross.checkpoints.loaded import Tokenizer, find_fast_tokenizer
+from recross.checkpoints.loaded import Tokenizer
 from recross.errors import InputError
-from recross.inference.sequences import Ints, Sequences, lay_out_spans
+from recross.inference.sequences import Sequences, TokenPool
+from recross.inference.spans import Ints
+from recross.inference.texts.texts import GivenTexts, NumberedTexts
+from recross.inference.texts.token_ids import TokenIds
+from recross.inference.texts.tokenising import tokenize
 
 Item = tuple[int, ...]
 """What is scored once: the number of a query, then of the document or documents read with it."""
@@ -58,7 +62,16 @@ class Joiner:
     def encode(
         self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
     ) -> Sequences:
-        """Encode ``items`` of (query number, document number, ...); each text tokenised once.
+        """Encode ``items`` of (query number, document number, ...); each text tokenised once."""
+        numbers = np.array(items, dtype=np.int64).reshape(len(items), self.template.texts)
+        return self.join(GivenTexts(queries), GivenTexts(documents), numbers)
+
+    def encode_each(self, texts: NumberedTexts) -> Sequences:
+        """Encode each text alone, in a template of one text."""
+        return self.join(texts, GivenTexts([]), np.arange(len(texts)).reshape(-1, 1))
+
+    def join(self, queries: NumberedTexts, documents: NumberedTexts, items: Ints) -> Sequences:
+        """Join the texts of ``items`` ``(B, texts)``: numbers of a query and of its documents.
 
         The pool holds the pieces of all sequences once: the template's literals, then the queries,
         then the documents. With ``[CLS]``, ``[SEP]``, ``[SEP]``, one query of 2 tokens and two
@@ -67,26 +80,23 @@ class Joiner:
         [SEP] document [SEP]``; under a limit of 8 the second document keeps 3 tokens, so that it
         takes ``1 2 1 3 1`` tokens from where these pieces begin, ``0 3 1 8 2``.
         """
-        template = self.template
-        texts = tokenize(self.tokenizer, [*queries, *documents])
-        pool = np.fromiter(chain(*template.literals, *texts), np.int64)
-        sizes = np.fromiter(map(len, (*template.literals, *texts)), np.int64)
-        begins = np.cumsum(sizes) - sizes
-        literals = np.arange(len(template.literals))
-        numbers = np.array(items, dtype=np.int64).reshape(len(items), template.texts)
-        text_pieces = numbers + len(literals)  # (B, texts)
+        literals = TokenIds.of(self.template.literals)
+        parts = [literals, queries.tokens(self.tokenizer), documents.tokens(self.tokenizer)]
+        pool = TokenIds.end_to_end(parts)
+        text_pieces = items + len(literals)  # (B, texts)
         text_pieces[:, 1:] += len(queries)
+        sizes, begins = pool.lengths, pool.offsets[:-1]
         kept = self.cut(sizes[text_pieces])  # (B, texts)
-        pieces = np.empty((len(items), len(template.segments)), dtype=np.int64)
+        pieces = np.empty((len(items), len(self.template.segments)), dtype=np.int64)
         counts = np.empty_like(pieces)
-        pieces[:, 0::2], pieces[:, 1::2] = literals, text_pieces
-        counts[:, 0::2], counts[:, 1::2] = sizes[literals], kept
-        token_indices, _ = lay_out_spans(begins[pieces].ravel(), counts.ravel())
-        segments = np.tile(np.array(template.segments, dtype=np.int64), len(items))
+        literal_pieces = np.arange(len(literals))
+        pieces[:, 0::2], pieces[:, 1::2] = literal_pieces, text_pieces
+        counts[:, 0::2], counts[:, 1::2] = sizes[literal_pieces], kept
         return Sequences(
-            tokens=pool[token_indices],
-            segments=np.repeat(segments, counts.ravel()),
-            offsets=np.concatenate([[0], counts.sum(axis=1).cumsum()]).astype(np.int64),
+            pool=TokenPool(pool.ids),
+            begins=begins[pieces],
+            counts=counts,
+            piece_segments=self.template.segments,
             lost=sizes[text_pieces] - kept,
         )
 
@@ -108,31 +118,13 @@ def cut_longest_first(lengths: Ints, room: int | Ints) -> Ints:
     cross-encoders were run: the document gives way until it is as short as the query, and only then
     does the query lose tokens.
     """
-    room = np.broadcast_to(np.asarray(room), lengths.shape[:1])
-    kept = lengths.copy()
-    for row in np.flatnonzero(lengths.sum(axis=1) > room):
-        left = int(room[row])
-        order = np.argsort(lengths[row], kind="stable")
-        for done, text in enumerate(order):
-            share = left // (len(order) - done)
-            kept[row, text] = min(int(lengths[row, text]), share)
-            left -= int(kept[row, text])
+    left = np.broadcast_to(np.asarray(room), lengths.shape[:1]).copy()
+    order = np.argsort(lengths, axis=1, kind="stable")
+    rows, kept, count = np.arange(len(lengths)), np.empty_like(lengths), lengths.shape[1]
+    for done, text in enumerate(order.T):  # the shortest of every row, then the next
+        kept[rows, text] = np.minimum(lengths[rows, text], left // (count - done))
+        left -= kept[rows, text]
     return kept
-
-
-def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text alone, uncut, without special tokens."""
-    if not texts:
-        return []
-    backend = find_fast_tokenizer(tokenizer)
-    if backend is None:
-        encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)
-        slow: list[list[int]] = encoded["input_ids"]
-        return slow
-    backend.no_truncation()
-    backend.no_padding()
-    encodings = backend.encode_batch_fast(list(texts), add_special_tokens=False)
-    return [encoding.ids for encoding in encodings]
 
 
 def text_template(tokenizer: Tokenizer) -> Template:

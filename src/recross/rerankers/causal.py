@@ -27,7 +27,8 @@ from recross.inference.encoders.families import PADDED
 from recross.inference.network import Forward
 from recross.inference.sequences import Sequences
 from recross.inference.session import Session
-from recross.inference.tokens import Item
+from recross.inference.spans import Ints
+from recross.inference.texts.texts import NumberedTexts
 from recross.parts.bounds import Ge, checked
 from recross.rerankers.answers import PromptNetwork
 from recross.rerankers.reranker import NetworkReranker
@@ -59,11 +60,12 @@ class CausalNetwork(PromptNetwork):
         self._room = contract.max_length - len(self._before) - len(self._after)
         self._rows_are_enough = contract.read_out == "head" or self._output_is_linear()
 
-    def encode(
-        self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
+    def encode_texts(
+        self, queries: NumberedTexts, documents: NumberedTexts, items: Ints
     ) -> Sequences:
         """Turn items of (query number, document number) into token sequences."""
-        texts = [(queries[query], documents[document]) for query, document in items]
+        asked, read = queries.strings(), documents.strings()
+        texts = [(asked[query], read[document]) for query, document in items.tolist()]
         bodies = [self.contract.template.format(query=q, document=d) for q, d in texts]
         backend = self.tokenizer.backend_tokenizer
         backend.no_truncation()

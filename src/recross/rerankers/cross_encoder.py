@@ -6,7 +6,6 @@ BERT-like encoder, a score from the first token; or duoBERT's, with two document
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -26,7 +25,9 @@ from recross.inference.network import Forward, PairScorer
 from recross.inference.read_outs import READ_OUTS
 from recross.inference.sequences import Sequences
 from recross.inference.session import Session
-from recross.inference.tokens import Item, Joiner, pair_template, triple_template
+from recross.inference.spans import Ints
+from recross.inference.texts.texts import NumberedTexts
+from recross.inference.tokens import Joiner, pair_template, triple_template
 from recross.parts.bounds import Ge, checked
 from recross.rerankers.reranker import NetworkReranker
 
@@ -53,11 +54,11 @@ class PairNetwork(PairScorer):
         template = (triple_template if contract.compares else pair_template)(tokenizer)
         self._joiner = Joiner(tokenizer, template, contract.max_length, contract.max_query_length)
 
-    def encode(
-        self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
+    def encode_texts(
+        self, queries: NumberedTexts, documents: NumberedTexts, items: Ints
     ) -> Sequences:
         """Turn items of (query number, document number or numbers) into token sequences."""
-        return self._joiner.encode(queries, documents, items)
+        return self._joiner.join(queries, documents, items)
 
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the head's classes, ``(B, C)``."""

@@ -5,7 +5,6 @@ Sentence-BERT's form (Reimers & Gurevych 2019). What is trained is read back by 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +22,7 @@ from recross.inference.encoders.pooled import compute_unit_vectors
 from recross.inference.preparation import Preparation
 from recross.inference.sequences import Sequences
 from recross.inference.text_encoder import SingleVectorEncoder
+from recross.inference.texts.texts import NumberedTexts
 from recross.inference.tokens import Joiner, text_template
 from recross.parts.bounds import Ge, Gt, checked
 from recross.rerankers.reranker import NetworkReranker
@@ -62,9 +62,9 @@ class DualEncoderNetwork(SingleVectorEncoder):
         self.in_batch_negatives = in_batch_negatives
         self._texts = Joiner(self.tokenizer, text_template(self.tokenizer), contract.max_length)
 
-    def text_tokens(self, texts: Sequence[str]) -> Sequences:
+    def text_tokens(self, texts: NumberedTexts) -> Sequences:
         """Turn each text into a token sequence of its own, cut to ``max_length``."""
-        return self._texts.encode(texts, [], [(number,) for number in range(len(texts))])
+        return self._texts.encode_each(texts)
 
     def text_vectors(
         self, texts: PackedBatch, forward: EncoderForward, dropout: float = 0.0

@@ -30,7 +30,9 @@ from recross.inference.encoders.t5_decoder import first_step, read_head_rows
 from recross.inference.network import Forward
 from recross.inference.sequences import Sequences
 from recross.inference.session import Session
-from recross.inference.tokens import Item, Joiner, prompt_template
+from recross.inference.spans import Ints
+from recross.inference.texts.texts import NumberedTexts
+from recross.inference.tokens import Joiner, prompt_template
 from recross.parts.bounds import Ge, checked
 from recross.rerankers.answers import PromptNetwork, find_piece
 from recross.rerankers.reranker import NetworkReranker
@@ -55,11 +57,11 @@ class T5Network(PromptNetwork):
             )
         self._joiner = Joiner(tokenizer, template, contract.max_length, contract.max_query_length)
 
-    def encode(
-        self, queries: Sequence[str], documents: Sequence[str], items: Sequence[Item]
+    def encode_texts(
+        self, queries: NumberedTexts, documents: NumberedTexts, items: Ints
     ) -> Sequences:
         """Turn items of (query number, document number or numbers) into token sequences."""
-        return self._joiner.encode(queries, documents, items)
+        return self._joiner.join(queries, documents, items)
 
     @property
     def stacks(self) -> Sequence[Sequence[nn.Module]]:

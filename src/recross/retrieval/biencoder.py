@@ -12,6 +12,7 @@ import numpy as np
 
 from recross.collections.collection import Collection
 from recross.inference.encoders.pooled import Vectors
+from recross.inference.texts.texts import GivenTexts, NamedTexts
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import READ, handed_over
@@ -60,7 +61,7 @@ class BiEncoder(Retriever):
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors in single precision, ``(N, D)``."""
-        batches = list(self._encoder.encode(texts))
+        batches = list(self._encoder.encode(GivenTexts(texts)))
         if not batches:
             return np.empty((0, 0), dtype=np.float32)
         vectors = np.empty((len(texts), batches[0][1].shape[1]), dtype=np.float32)
@@ -80,7 +81,9 @@ class BiEncoder(Retriever):
         """
 
         def make(folder: Path) -> JsonObject:
-            return DocumentVectors.write(folder, collection.documents, self._encoder.encode)
+            doc_ids = list(collection.documents)
+            texts = NamedTexts(collection.documents, doc_ids)
+            return DocumentVectors.write(folder, texts, doc_ids, self._encoder.encode)
 
         identity = self._identify_vectors(collection)
         return _open(Store(self.store).artefact("vectors", identity, make, resumable=True))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,14 @@ import torch
 
 from recross.inference.encoders.pooled import Vectors
 from recross.inference.progress import Bar, progress
-from recross.inference.sequences import Ints
+from recross.inference.spans import Ints
+from recross.inference.texts.texts import NumberedTexts
 from recross.records import JsonObject
 from recross.store import read_manifest, write_json
 
 logger = logging.getLogger(__name__)
 
-EncodeTexts = Callable[[Sequence[str]], Iterator[tuple[Ints, Vectors]]]
+EncodeTexts = Callable[[NumberedTexts], Iterator[tuple[Ints, Vectors]]]
 """Yields numbers of texts and their vectors, batch by batch."""
 
 VECTORS, DOC_IDS, WRITTEN = "vectors.bin", "doc_ids.json", "written.json"
@@ -43,7 +43,9 @@ class DocumentVectors:
     doc_ids: Sequence[str]
 
     @classmethod
-    def write(cls, folder: Path, documents: Mapping[str, str], encode: EncodeTexts) -> JsonObject:
+    def write(
+        cls, folder: Path, documents: NumberedTexts, doc_ids: Sequence[str], encode: EncodeTexts
+    ) -> JsonObject:
         """Encode documents into a folder, after those that an interruption left there.
 
         Only one chunk is in memory. A chunk counts as written when its bytes are on the disk and
@@ -51,21 +53,21 @@ class DocumentVectors:
         entries for the manifest.
         """
         done, dimension = _written(folder)
-        texts = islice(documents.values(), done, None)
         with (
             (folder / VECTORS).open("ab") as file,
             progress(len(documents), "encoding", "document", done) as bar,
         ):
             file.truncate(done * dimension * np.float16().itemsize)
-            while chunk := list(islice(texts, DOCUMENTS_PER_CHUNK)):
-                vectors = _in_order(len(chunk), encode(chunk), bar)
+            while done < len(documents):
+                chunk = np.arange(done, min(done + DOCUMENTS_PER_CHUNK, len(documents)))
+                vectors = _in_order(len(chunk), encode(documents.take(chunk)), bar)
                 file.write(vectors.data)
                 file.flush()
                 os.fsync(file.fileno())
                 done, dimension = done + len(chunk), vectors.shape[1]
                 write_json(folder / WRITTEN, {"documents": done, "dimension": dimension})
                 logger.info("bi-encoder: %d of %d documents encoded", done, len(documents))
-        write_json(folder / DOC_IDS, list(documents))
+        write_json(folder / DOC_IDS, list(doc_ids))
         return {"documents": done, "dimension": dimension}
 
     @classmethod

@@ -15,7 +15,8 @@ from recross.checkpoints.location import locate
 from recross.errors import InputError
 from recross.inference.encoders.families import find_encoder
 from recross.inference.encoders.pooled import PooledEncoder, Pooling, Vectors
-from recross.inference.sequences import Ints
+from recross.inference.spans import Ints
+from recross.inference.texts.texts import NumberedTexts
 from recross.machine.hardware import Hardware
 
 TEXTS_AT_ONCE = 1_024
@@ -43,10 +44,13 @@ class SentenceEncoder:
     packed: PooledEncoder | None
     hardware: Hardware
 
-    def encode(self, texts: Sequence[str]) -> Iterator[tuple[Ints, Vectors]]:
+    def encode(self, texts: NumberedTexts) -> Iterator[tuple[Ints, Vectors]]:
         """Yield numbers of texts and their vectors ``(B, D)``, batch by batch."""
         self.hardware.prepare()
-        yield from self._padded(texts) if self.packed is None else self.packed.encode(texts)
+        if self.packed is None:
+            yield from self._padded(texts.strings())
+        else:
+            yield from self.packed.encode(texts)
 
     def _padded(self, texts: Sequence[str]) -> Iterator[tuple[Ints, Vectors]]:
         for start in range(0, len(texts), TEXTS_AT_ONCE):

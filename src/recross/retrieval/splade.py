@@ -29,6 +29,7 @@ from recross.inference.batches import PackedBatch, find_masked_filler, reads_seg
 from recross.inference.encoders.families import find_encoder
 from recross.inference.runner import Runner
 from recross.inference.sequences import Sequences
+from recross.inference.texts.texts import GivenTexts
 from recross.inference.tokens import Joiner, text_template
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
@@ -118,7 +119,7 @@ class SparseEncoder:
         """Weights of all terms, ``(N, terms)``; equal texts are encoded once and stay equal."""
         rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         joiner = Joiner(self.tokenizer, text_template(self.tokenizer), max_length)
-        sequences = joiner.encode(list(rows), [], [(row,) for row in range(len(rows))])
+        sequences = joiner.encode_each(GivenTexts(list(rows)))
         batches = list(self._runner.run(sequences))
         if not batches:
             return sparse.csr_array((0, self.model.config.vocab_size), dtype=np.float32)
@@ -130,16 +131,24 @@ class SparseEncoder:
     def _runner(self) -> Runner[Sequences, sparse.csr_array]:
         return Runner(self.hardware, self.model, self._encoding_on_one_device)
 
-    def _encoding_on_one_device(self, model: Model) -> partial[sparse.csr_array]:
+    def _encoding_on_one_device(self, model: Model) -> partial[Callable[[], sparse.csr_array]]:
         device, dtype = self.hardware.device, self.hardware.dtype
         return partial(_encode_batch, model.to(device), device, dtype)
 
 
 def _encode_batch(
     model: Model, device: torch.device, dtype: torch.dtype, texts: Sequences
-) -> sparse.csr_array:
+) -> Callable[[], sparse.csr_array]:
+    """The weights of a batch; how many there are is known when they are, so that they are awaited.
+
+    Few of the vocabulary are present: none but they leave the device.
+    """
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         weights = weigh_terms(model, texts.on(device))
+    return partial(_take_present, weights)
+
+
+def _take_present(weights: Tensor) -> sparse.csr_array:
     present = weights > 0
     rows, terms = (numbers.cpu().numpy() for numbers in present.nonzero(as_tuple=True))
     values = weights[present].cpu().numpy()

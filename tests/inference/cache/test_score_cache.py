@@ -532,7 +532,7 @@ def test_a_page_moved_to_another_query_is_damaged(cache):
     cache.write(MODEL, [("q", "a")], [1])
     with open_files.use_file(cache.path, LEAST_BYTES) as file, file.writing() as transaction:
         generation, _, page = next(file.pages(transaction))
-        (elsewhere,) = Keys.of(MODEL, [("p", "a")]).pages
+        (elsewhere,) = Keys.of_texts(MODEL, [("p", "a")]).pages
         transaction.put(elsewhere, page, db=generation)
     assert np.isnan(found(cache, ("p", "a")))
     assert verify(cache.path) == 1

@@ -8,7 +8,7 @@ from recross.inference.batches import PackedBatch
 from recross.inference.encoders import affine
 from recross.inference.encoders.affine import LiveAffine, freeze_affine
 from recross.inference.encoders.families import find_classifier
-from recross.inference.sequences import Sequences, by_length
+from recross.inference.sequences import Sequences, TokenPool, by_length
 from tests.conftest import save_tiny
 
 
@@ -16,9 +16,15 @@ def random_batch(seed: int = 0, count: int = 24) -> PackedBatch:
     rng = np.random.default_rng(seed)
     lengths = rng.integers(3, 30, count)
     tokens = rng.integers(5, 40, lengths.sum())
-    segments = rng.integers(0, 2, lengths.sum())
-    offsets = np.concatenate([[0], lengths.cumsum()])
-    sequences = Sequences(tokens, segments, offsets, lost=np.zeros((count, 2), dtype=np.int64))
+    firsts = rng.integers(1, lengths)  # tokens of the first segment
+    begins = lengths.cumsum() - lengths
+    sequences = Sequences(
+        pool=TokenPool(tokens),
+        begins=np.column_stack([begins, begins + firsts]),
+        counts=np.column_stack([firsts, lengths - firsts]),
+        piece_segments=(0, 1),
+        lost=np.zeros((count, 2), dtype=np.int64),
+    )
     return sequences.take(by_length(sequences.lengths)).on(torch.device("cpu"))
 
 

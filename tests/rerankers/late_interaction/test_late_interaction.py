@@ -9,6 +9,7 @@ from transformers import AutoTokenizer, BertModel
 
 from recross.checkpoints.contracts import LateInteractionContract
 from recross.errors import InputError
+from recross.inference.texts.texts import GivenTexts
 from recross.machine.hardware import Hardware
 from recross.rerankers.late_interaction.late_interaction import LateInteraction, encode_documents
 from recross.rerankers.late_interaction.token_vectors import TokenVectors
@@ -132,7 +133,7 @@ def test_stored_vectors_give_the_scores_of_the_network(
 def test_documents_are_halved_where_memory_is_too_small_and_give_the_same_vectors(
     colbert, collection, monkeypatch
 ):
-    documents = list(collection.documents.values())
+    documents = GivenTexts(list(collection.documents.values()))
     network = LateInteraction(str(colbert), contract=CONTRACT).network
     expected = list(encode_documents(network, documents, Hardware(tokens_per_batch=200)))
     document_vectors, tried = network.document_vectors, []
@@ -152,7 +153,7 @@ def test_documents_are_halved_where_memory_is_too_small_and_give_the_same_vector
 
 
 def test_devices_share_the_documents(colbert, collection, monkeypatch):
-    documents = list(collection.documents.values())
+    documents = GivenTexts(list(collection.documents.values()))
     network = LateInteraction(str(colbert), contract=CONTRACT).network
     one, two = (Hardware(threads=1, tokens_per_batch=100, devices=n) for n in (1, 2))
     expected = list(encode_documents(network, documents, one))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 import numpy as np
 
 from recross.inference.cache.score_cache import ScoreCache
-from recross.inference.items import Scores, TextItem
+from recross.inference.cache.score_keys import Keys
+from recross.inference.items import Items, Scores
 
 SECONDS_BETWEEN_WRITES = 5.0
 """What an interruption loses at most."""
@@ -20,7 +20,7 @@ class KeptScores:
     def __init__(self, cache: ScoreCache | None, scorer: str) -> None:
         self._cache = cache
         self._scorer = scorer
-        self._waiting: list[tuple[Sequence[TextItem], Scores]] = []
+        self._waiting: list[tuple[Keys, Scores]] = []
         self._written = time.perf_counter()
 
     @property
@@ -28,24 +28,28 @@ class KeptScores:
         """Whether scores are read and written now."""
         return self._cache is not None and self._cache.is_on
 
-    def read(self, items: Sequence[TextItem]) -> Scores:
-        """Scores that were kept, ``(B,)``; NaN where there is none."""
-        if self._cache is None:
-            return np.full(len(items), np.nan, dtype=np.float32)
-        return self._cache.read(self._scorer, items)
+    def read(self, items: Items) -> tuple[Scores, Keys | None]:
+        """Scores that were kept, ``(B,)``, NaN where there is none, and what they are filed under.
 
-    def add(self, items: Sequence[TextItem], scores: Scores) -> None:
+        Without a cache the items' texts are not looked at.
+        """
+        if self._cache is None or not self.is_on:
+            return np.full(len(items), np.nan, dtype=np.float32), None
+        keys = items.keys(self._scorer)
+        return self._cache.look_up(keys), keys
+
+    def add(self, keys: Keys | None, scores: Scores) -> None:
         """Take scores to be kept, and write what has waited long enough."""
-        if self._cache is None:
+        if keys is None:
             return
-        self._waiting.append((items, scores))
+        self._waiting.append((keys, scores))
         if time.perf_counter() - self._written > SECONDS_BETWEEN_WRITES:
             self.write()
 
     def write(self) -> None:
         """Write what waits; on return it outlasts the process."""
         if self._cache is not None and self._waiting:
-            items = [item for batch, _ in self._waiting for item in batch]
+            keys = Keys.end_to_end([keys for keys, _ in self._waiting])
             scores = np.concatenate([scores for _, scores in self._waiting])
-            self._cache.write(self._scorer, items, scores)
+            self._cache.file(self._scorer, keys, scores)
         self._waiting, self._written = [], time.perf_counter()

@@ -24,7 +24,8 @@ from recross.inference.cache.score_pages import (
     read_time,
     split_by_page,
 )
-from recross.inference.items import Scores, TextItem
+from recross.inference.items import Scores
+from recross.inference.texts.texts import TextItem
 from recross.parts.bounds import Ge, checked
 
 LEAST_BYTES = 1 << 20
@@ -79,15 +80,7 @@ class ScoreCache:
         Raises:
             InputError: an item holds no document, or the folder cannot be used.
         """
-        scores = np.full(len(items), np.nan, dtype=np.float32)
-        if not self.is_on or not items:
-            return scores
-        keys = Keys.of(scorer, items)
-        with use_file(self.path, self.max_bytes) as file, file.reading() as transaction:
-            for generation in file.list_newest_first(transaction):
-                pages = [transaction.get(key, db=generation) for key in keys.pages]
-                scores = np.where(np.isnan(scores), look_up(keys, pages), scores)
-        return scores
+        return self.look_up(Keys.of_texts(scorer, items))
 
     def write(self, scorer: str, items: Sequence[TextItem], scores: npt.ArrayLike) -> None:
         """Keep one score per item; on return they outlast the process.
@@ -96,10 +89,24 @@ class ScoreCache:
             InputError: a score is missing or not finite, an item holds no document, or the folder
                 cannot be used.
         """
-        values = _checked(items, scores)
-        if not self.is_on or not items:
+        self.file(scorer, Keys.of_texts(scorer, items), scores)
+
+    def look_up(self, keys: Keys) -> Scores:
+        """What ``read`` gives, of items by what they are filed under."""
+        scores = np.full(len(keys), np.nan, dtype=np.float32)
+        if not self.is_on or not len(keys):
+            return scores
+        with use_file(self.path, self.max_bytes) as file, file.reading() as transaction:
+            for generation in file.list_newest_first(transaction):
+                pages = [transaction.get(key, db=generation) for key in keys.pages]
+                scores = np.where(np.isnan(scores), look_up(keys, pages), scores)
+        return scores
+
+    def file(self, scorer: str, keys: Keys, scores: npt.ArrayLike) -> None:
+        """Keep scores as ``write`` does, of items by what they are filed under."""
+        values = _checked(len(keys), scores)
+        if not self.is_on or not len(keys):
             return
-        keys = Keys.of(scorer, items)
         with use_file(self.path, self.max_bytes) as file:
             writer = PageWriter(file, keys.scorer, scorer, self.max_bytes)
             writer.write(split_by_page(keys, values))
@@ -162,10 +169,10 @@ def verify(path: Path, repair: bool = False) -> int:
     return sum(count_entries(page) for _, _, page in bad)
 
 
-def _checked(items: Sequence[TextItem], scores: npt.ArrayLike) -> Scores:
+def _checked(count: int, scores: npt.ArrayLike) -> Scores:
     values = np.asarray(scores, dtype=np.float32)
-    if values.shape != (len(items),):
-        raise InputError(f"scores must be one for each of {len(items)} items, got {values.shape}")
+    if values.shape != (count,):
+        raise InputError(f"scores must be one for each of {count} items, got {values.shape}")
     wrong = values[~np.isfinite(values)]
     if len(wrong):
         raise InputError(f"scores must be finite, got {wrong[0]} ({len(wrong)} such scores)")

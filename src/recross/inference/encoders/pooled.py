@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Literal
@@ -14,13 +14,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recross.checkpoints.loaded import Model, Tokenizer
+from recross.inference.arrival import bring_back
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import freeze_affine
 from recross.inference.encoders.attention import by_group
 from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import find_encoder
 from recross.inference.runner import Runner
-from recross.inference.sequences import Ints, Sequences
+from recross.inference.sequences import Sequences
+from recross.inference.spans import Ints
+from recross.inference.texts.texts import NumberedTexts
 from recross.inference.tokens import Joiner, text_template
 from recross.machine.hardware import Hardware
 
@@ -57,17 +60,16 @@ class PooledEncoder:
     max_length: int
     hardware: Hardware
 
-    def encode(self, texts: Sequence[str]) -> Iterator[tuple[Ints, Vectors]]:
+    def encode(self, texts: NumberedTexts) -> Iterator[tuple[Ints, Vectors]]:
         """Yield numbers of texts, longest first, and their vectors ``(B, D)``, batch by batch."""
         joiner = Joiner(self.tokenizer, text_template(self.tokenizer), self.max_length)
-        sequences = joiner.encode(texts, [], [(number,) for number in range(len(texts))])
-        return self._runner.run(sequences)
+        return self._runner.run(joiner.encode_each(texts))
 
     @cached_property
     def _runner(self) -> Runner[Sequences, Vectors]:
         return Runner(self.hardware, self.model, self._encoding_on_one_device)
 
-    def _encoding_on_one_device(self, model: Model) -> partial[Vectors]:
+    def _encoding_on_one_device(self, model: Model) -> partial[Callable[[], Vectors]]:
         hardware, first_only = self.hardware, self.pooling == "cls"
         make = freeze_affine(hardware.dtype, hardware.batch_tokens)
         forward = find_encoder(model.config).forward(
@@ -78,6 +80,5 @@ class PooledEncoder:
 
 def _encode_batch(
     forward: EncoderForward, pooling: Pooling, device: torch.device, texts: Sequences
-) -> Vectors:
-    vectors: Vectors = compute_unit_vectors(forward, pooling, texts.on(device)).cpu().numpy()
-    return vectors
+) -> Callable[[], Vectors]:
+    return bring_back(compute_unit_vectors(forward, pooling, texts.on(device)))

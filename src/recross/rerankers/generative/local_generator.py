@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +19,7 @@ from recross.checkpoints.location import CHECKPOINT
 from recross.errors import InputError
 from recross.inference.progress import progress
 from recross.inference.runner import Runner
-from recross.inference.sequences import Ints
+from recross.inference.spans import Ints
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import handed_over
@@ -172,8 +172,16 @@ class LocalGenerator:
     def _runner(self) -> Runner[Prompts, list[list[int]]]:
         return Runner(self.hardware, self.network, self._answering_on_one_device)
 
-    def _answering_on_one_device(self, model: Model) -> partial[list[list[int]]]:
-        return partial(self._answer, model.to(self.hardware.device))
+    def _answering_on_one_device(
+        self, model: Model
+    ) -> Callable[[Prompts], Callable[[], list[list[int]]]]:
+        there = model.to(self.hardware.device)
+
+        def answer(batch: Prompts) -> Callable[[], list[list[int]]]:
+            answered = self._answer(there, batch)
+            return lambda: answered
+
+        return answer
 
     def _answer(self, model: Model, batch: Prompts) -> list[list[int]]:
         """Tokens that a batch of prompts is answered with, without the end's own."""

@@ -7,7 +7,7 @@ and the document's score their sum (MaxSim).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property, partial
 from itertools import pairwise
@@ -21,10 +21,12 @@ from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import LateInteractionContract
 from recross.checkpoints.resolution import resolve_contract
 from recross.collections.collection import Collection
+from recross.inference.arrival import bring_back
 from recross.inference.network import Forward
 from recross.inference.progress import progress
 from recross.inference.runner import Runner
 from recross.inference.sequences import Sequences, count_cuts
+from recross.inference.texts.texts import GivenTexts, NumberedTexts
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.records import Cost
@@ -104,7 +106,7 @@ class LateInteraction(NetworkReranker):
         stored = self.token_vectors(collection)
         start = time.perf_counter()
         query_ids = list(candidates.rankings)
-        queries = self.network.query_tokens([collection.queries[q] for q in query_ids])
+        queries = self.network.query_tokens(GivenTexts([collection.queries[q] for q in query_ids]))
         cuts = Cost()
         scores: dict[str, dict[str, float]] = {}
         for number, query_id in enumerate(query_ids):
@@ -156,20 +158,22 @@ class LateInteraction(NetworkReranker):
 
     def _encoded(self, collection: Collection) -> Iterator[tuple[Floats, int]]:
         """What ``encode_documents`` says of the collection's documents, in its order."""
-        return encode_documents(self.network, list(collection.documents.values()), self.hardware)
+        texts = GivenTexts(list(collection.documents.values()))
+        return encode_documents(self.network, texts, self.hardware)
 
     def _fresh_contract(self) -> LateInteractionContract:
         return LateInteractionContract("fresh")
 
 
 def encode_documents(
-    network: LateInteractionNetwork, documents: Sequence[str], hardware: Hardware
+    network: LateInteractionNetwork, documents: NumberedTexts, hardware: Hardware
 ) -> Iterator[tuple[Floats, int]]:
     """Yield each document's vectors ``(tokens, dimension)`` and how many tokens were cut off it."""
     runner = Runner(hardware, network, partial(_encoding_on_one_device, hardware=hardware))
     with progress(len(documents), "encoding", "document") as bar:
         for begin in range(0, len(documents), _DOCUMENTS_AT_ONCE):
-            texts = network.document_tokens(documents[begin : begin + _DOCUMENTS_AT_ONCE])
+            some = np.arange(begin, min(begin + _DOCUMENTS_AT_ONCE, len(documents)))
+            texts = network.document_tokens(documents.take(some))
             vectors: list[Floats] = [np.empty(0, np.float32)] * len(texts)
             for rows, encoded in runner.run(texts):
                 for row, of_document in zip(rows, encoded, strict=True):
@@ -180,17 +184,22 @@ def encode_documents(
 
 def _encoding_on_one_device(
     network: LateInteractionNetwork, hardware: Hardware
-) -> partial[list[Floats]]:
+) -> partial[Callable[[], list[Floats]]]:
     encode = network.document_encoder(hardware)
     return partial(_encode_batch, network, encode, hardware.device)
 
 
 def _encode_batch(
     network: LateInteractionNetwork, encode: Forward, device: torch.device, documents: Sequences
-) -> list[Floats]:
+) -> Callable[[], list[Floats]]:
     """The vectors of each document of a batch, without those of tokens that are skipped."""
     batch = documents.on(device)
-    vectors = encode(batch).float().cpu().numpy()
-    is_kept = network.is_kept(batch.tokens).cpu().numpy()
+    vectors = bring_back(encode(batch).float())
+    is_kept = bring_back(network.is_kept(batch.tokens))
     spans = [slice(*ends) for ends in pairwise(documents.offsets.tolist())]
-    return [vectors[span][is_kept[span]] for span in spans]
+
+    def wait() -> list[Floats]:
+        every, kept = vectors(), is_kept()
+        return [every[span][kept[span]] for span in spans]
+
+    return wait

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
 from itertools import accumulate
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,7 +22,9 @@ from recross.inference.paired_texts import PairedBatch
 from recross.inference.preparation import Preparation
 from recross.inference.sequences import Sequences
 from recross.inference.text_encoder import TextEncoder
-from recross.inference.tokens import tokenize
+from recross.inference.texts.texts import NumberedTexts
+from recross.inference.texts.tokenising import tokenize
+from recross.inference.tokens import Joiner, Template
 from recross.machine.hardware import Hardware
 
 
@@ -59,11 +59,11 @@ class LateInteractionNetwork(TextEncoder):
         """How many tokens every query has, with the masks that fill it up."""
         return self.contract.query_length
 
-    def query_tokens(self, queries: Sequence[str]) -> Sequences:
+    def query_tokens(self, queries: NumberedTexts) -> Sequences:
         """Tokens of each query with its marker, cut to ``query_length``."""
         return self._mark(queries, self._query_marker, self.contract.query_length)
 
-    def document_tokens(self, documents: Sequence[str]) -> Sequences:
+    def document_tokens(self, documents: NumberedTexts) -> Sequences:
         """Tokens of each document with its marker, cut to ``document_length``."""
         return self._mark(documents, self._document_marker, self.contract.document_length)
 
@@ -125,15 +125,11 @@ class LateInteractionNetwork(TextEncoder):
             scores.append(similar.amax(dim=-1).sum(dim=-1))
         return torch.cat(scores)[torch.argsort(order)]
 
-    def _mark(self, texts: Sequence[str], marker: int, limit: int) -> Sequences:
+    def _mark(self, texts: NumberedTexts, marker: int, limit: int) -> Sequences:
         """``[CLS] marker text [SEP]``, at most ``limit`` tokens of each."""
-        special, room = self.tokenizer, limit - 3
-        token_ids = tokenize(special, texts)
-        rows = [
-            [special.cls_token_id, marker, *ids[:room], special.sep_token_id] for ids in token_ids
-        ]
-        lost = [max(len(ids) - room, 0) for ids in token_ids]
-        return Sequences.of(rows, np.array(lost, dtype=np.int64).reshape(-1, 1))
+        first, last = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
+        template = Template(((first, marker), (last,)), (0, 0, 0))
+        return Joiner(self.tokenizer, template, limit).encode_each(texts)
 
 
 def _token(tokenizer: Tokenizer, token: str) -> int:

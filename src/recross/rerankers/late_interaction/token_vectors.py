@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from recross.inference.sequences import Ints, lay_out_spans
+from recross.inference.spans import Ints, lay_out_spans
 from recross.records import JsonObject
 from recross.store import read_manifest, write_json
 

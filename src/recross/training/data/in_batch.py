@@ -14,8 +14,10 @@ from torch import Tensor
 from recross.collections.collection import Collection
 from recross.inference.batches import PackedBatch
 from recross.inference.network import Network
-from recross.inference.sequences import Ints, token_budget
+from recross.inference.sequences import token_budget
+from recross.inference.spans import Ints
 from recross.inference.text_encoder import SingleVectorEncoder
+from recross.inference.texts.texts import GivenTexts
 from recross.negatives.copies import fold_text
 from recross.records import TrainingGroup
 from recross.training.losses.loss import ABSENT
@@ -81,8 +83,8 @@ def gather_texts(
     queries = {group.query_id: None for group in groups}
     documents = {doc_id: None for group in groups for doc_id in group.doc_ids}
     texts = [collection.queries[q] for q in queries] + [collection.documents[d] for d in documents]
-    sequences = network.text_tokens(texts)
-    limit = max(min(budget, int(sequences.offsets[-1]) // least_chunks), 1)
+    sequences = network.text_tokens(GivenTexts(texts))
+    limit = max(min(budget, int(sequences.lengths.sum()) // least_chunks), 1)
     chunks = [
         (which, sequences.take(which).on(torch.device("cpu")))
         for which in token_budget(sequences.lengths, limit)

@@ -13,7 +13,8 @@ from torch import Tensor
 from recross.collections.collection import Collection
 from recross.inference.batches import NetworkBatch
 from recross.inference.network import Network
-from recross.inference.sequences import Encoded, Ints, by_length
+from recross.inference.sequences import Encoded, by_length
+from recross.inference.spans import Ints
 from recross.records import TrainingGroup
 from recross.training.losses.loss import ABSENT
 

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from recross.collections.collection import Collection
 from recross.inference.network import Network
-from recross.inference.sequences import Ints
+from recross.inference.spans import Ints
 from recross.records import TrainingGroup
 from recross.rerankers.reranker import Reranker
 from recross.seeding import make_generator
