@@ -26,6 +26,7 @@ from rounds import processor_seconds
 from workload import documents, queries, random_checkpoint
 
 from recross.collections.collection import Collection
+from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.machine.processor import read_processor_name
 from recross.records import TrainingGroup
@@ -123,7 +124,7 @@ def ours(
             reranker,
             [Phase("all", own)],
             TrainingPlan(Pointwise(), training),
-            Hardware(threads=1),
+            Session(Hardware(threads=1)),
             validation,
             Path(folder),
         )

@@ -47,6 +47,11 @@ class Store:
 
     root: Path = DEFAULT_STORE
 
+    def find(self, kind: str, identity: JsonObject) -> Path | None:
+        """The folder of a finished artefact; ``None`` where the store has none."""
+        folder = self.root / kind / fingerprint(kind, identity)
+        return folder if (folder / MANIFEST).is_file() else None
+
     def artefact(
         self,
         kind: str,

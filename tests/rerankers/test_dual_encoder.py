@@ -10,6 +10,8 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 
 from recross.command.loading import load_reranker
 from recross.errors import InputError
+from recross.inference.session import Session
+from recross.inference.texts.collection_texts import CollectionTexts
 from recross.machine.hardware import Hardware
 from recross.negatives.ranked import RankWindow
 from recross.records import TrainingGroup
@@ -130,7 +132,12 @@ def train(folder, checkpoint, groups, budget, devices=1, steps=1):
     reranker = DualEncoder(checkpoint, max_length=24)
     part = TrainingGroups(tuple(groups), {})
     took = fit(
-        reranker, [Phase("all", part)], TrainingPlan(OneStep(), training), hardware, dev, folder
+        reranker,
+        [Phase("all", part)],
+        TrainingPlan(OneStep(), training),
+        Session(hardware),
+        dev,
+        folder,
     )
     return reranker.trained(folder), took
 
@@ -182,7 +189,9 @@ def test_relevant_documents_of_other_groups_and_their_copies_are_no_negatives(ch
         TrainingGroup(q2, ("d5", "d1", "copy"), (1.0, 0.0, 0.0)),
     ]
     network = DualEncoder(checkpoint, max_length=24).network
-    step = gather_texts(groups, collection, network, 10**6, relevant={q1: {"known"}})
+    step = gather_texts(
+        groups, CollectionTexts(collection), network, 10**6, relevant={q1: {"known"}}
+    )
     # d1 d2 d3 d4 d5 copy
     assert step.labels.tolist() == [
         [1.0, 0.0, ABSENT, 0.0, 0.0, ABSENT],
@@ -236,7 +245,7 @@ def test_wrong_settings_are_refused(checkpoint, groups, tmp_path):
                 DualEncoder(checkpoint, max_length=24),
                 [Phase("all", part)],
                 recipe,
-                Hardware(),
+                Session(Hardware()),
                 dev,
                 tmp_path / "out",
             ),

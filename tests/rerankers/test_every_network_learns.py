@@ -6,6 +6,7 @@ import torch
 from recross.checkpoints.contracts import LateInteractionContract, PromptContract
 from recross.collections.collection import Collection
 from recross.evaluation.measures import evaluate
+from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.negatives.ranked import RankWindow
 from recross.rerankers.causal import CausalReranker
@@ -109,7 +110,7 @@ def overfitted(reranker, loss, folder, steps=120, batch_size=10, hardware=Hardwa
         reranker,
         [Phase("all", groups)],
         TrainingPlan(loss, training),
-        hardware,
+        Session(hardware),
         validation,
         folder / "out",
     )

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from recross.errors import InputError
+from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.training.callbacks.range_search import find_steepest, smooth
@@ -43,7 +44,8 @@ def searched(tmp_path, collection, groups, **settings):  # noqa: F811
     before = {name: value.clone() for name, value in reranker.network.state_dict().items()}
     search = RangeSearch(batch_size=8, validations=1, dropout=0.0, **settings)
     recipe, dev = TrainingPlan(Listwise(), search), validation(collection)
-    took = fit(reranker, [Phase("all", groups)], recipe, Hardware(), dev, tmp_path / "out")
+    session, folder = Session(Hardware()), tmp_path / "out"
+    took = fit(reranker, [Phase("all", groups)], recipe, session, dev, folder)
     after = reranker.trained(tmp_path / "out").network.state_dict()
     return took, all(torch.equal(value, after[name]) for name, value in before.items())
 

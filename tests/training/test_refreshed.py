@@ -3,6 +3,8 @@
 import pytest
 
 from recross.errors import InputError
+from recross.inference.session import Session
+from recross.inference.texts.collection_texts import CollectionTexts
 from recross.machine.hardware import Hardware
 from recross.negatives.composed import Curriculum, Mixed, Part, Refreshed
 from recross.negatives.ranked import RankWindow
@@ -51,7 +53,7 @@ def train(folder, checkpoint, phase, hardware=Hardware(threads=1), steps=STEPS, 
     )
     reranker = CrossEncoder(str(checkpoint), fresh_head=True, max_length=24)
     recipe = TrainingPlan(Listwise(), training)
-    return fit(reranker, [phase], recipe, hardware, dev, folder)
+    return fit(reranker, [phase], recipe, Session(hardware), dev, folder)
 
 
 @pytest.fixture
@@ -169,7 +171,9 @@ def test_a_phase_begins_with_a_refresh_and_the_one_before_has_none(task, checkpo
     curriculum = Curriculum({name: Part(sampler) for name, sampler in samplers.items()})
     phases = MinedNegatives(curriculum).make_phases(task)
     network = CrossEncoder(str(checkpoint), fresh_head=True, max_length=24).network
-    data = StepData(phases, STEPS, task.collection, network, batch_size=2, tokens=9**9, seed=0)
+    data = StepData(
+        phases, STEPS, CollectionTexts(task.collection), network, batch_size=2, tokens=9**9, seed=0
+    )
     assert [step for step in range(STEPS) if data.awaits_refresh(step)] == [4, 7]
     pools = data.pools(4)
     assert len(pools) == 2 * EVERY

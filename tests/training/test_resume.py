@@ -12,6 +12,7 @@ import torch
 
 from recross.errors import RunError
 from recross.evaluation.measures import evaluate
+from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.negatives.ranked import RankWindow
 from recross.rerankers.cross_encoder import CrossEncoder
@@ -51,7 +52,13 @@ def train(folder, checkpoint, loss=None, log=None, **settings):
     reranker = CrossEncoder(str(checkpoint), fresh_head=True, max_length=24)
     recipe = TrainingPlan(loss or Listwise(), training)
     return fit(
-        reranker, [Phase("all", groups)], recipe, Hardware(threads=1), validation, folder, log
+        reranker,
+        [Phase("all", groups)],
+        recipe,
+        Session(Hardware(threads=1)),
+        validation,
+        folder,
+        log,
     )
 
 

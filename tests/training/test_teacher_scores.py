@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from recross.errors import InputError
+from recross.inference.session import Session
+from recross.inference.texts.collection_texts import CollectionTexts
 from recross.machine.hardware import Hardware
 from recross.negatives.ranked import RankWindow
 from recross.rerankers.comparing.duo import DuoT5
@@ -74,7 +76,7 @@ def untaught(groups):
 def test_a_micro_batch_holds_them_in_the_order_of_its_labels(network, collection, groups):
     whole, other, _ = groups.groups[:3]
     chosen = [whole, shortened(other, 2), replace(whole, teacher_scores=None)]
-    (micro,) = micro_batches(chosen, collection, network, 100_000)
+    (micro,) = micro_batches(chosen, CollectionTexts(collection), network, 100_000)
     moved = micro.to(torch.device("cpu"))
     assert moved.teacher_scores.tolist() == [
         [-3.0, 1.0, 2.0, 3.5],
@@ -88,7 +90,7 @@ def test_a_pairs_score_is_by_how_much_its_first_document_is_ahead(tiny_t5, colle
     comparing = DuoT5(str(tiny_t5), contract="duot5", depth=5).network
     group = shortened(groups.groups[0], 3)
     alone = replace(group, teacher_scores=None)
-    (micro,) = micro_batches([group, alone], collection, comparing, 100_000)
+    (micro,) = micro_batches([group, alone], CollectionTexts(collection), comparing, 100_000)
     # Pairs with different labels: first to second, first to third, and back.
     assert micro.labels[0].tolist() == [1, 1, 0, 0]
     assert micro.teacher_scores[0].tolist() == [-4.0, -5.0, 4.0, 5.0]
@@ -103,7 +105,7 @@ def test_the_gradient_of_a_step_does_not_depend_on_what_fits_in_memory(
 
     def gradient(budget):
         network.zero_grad()
-        for micro in micro_batches(chosen, collection, network, budget):
+        for micro in micro_batches(chosen, CollectionTexts(collection), network, budget):
             value = loss(micro.lists(network(micro.batch)), micro.teacher_scores)
             (value * micro.share).backward()
         return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
@@ -131,7 +133,14 @@ def fitted(folder, collection, groups, loss, **settings):
     )
     validation = Validation(candidates, collection, dev, "MRR@10")
     parts = groups if isinstance(groups, list) else [Phase("all", groups)]
-    fit(reranker, parts, TrainingPlan(loss, training), Hardware(), validation, folder / "out")
+    fit(
+        reranker,
+        parts,
+        TrainingPlan(loss, training),
+        Session(Hardware()),
+        validation,
+        folder / "out",
+    )
     return reranker.trained(folder / "out")
 
 

@@ -6,6 +6,8 @@ import torch
 
 from recross.errors import InputError, RunError
 from recross.evaluation.measures import evaluate
+from recross.inference.session import Session
+from recross.inference.texts.collection_texts import CollectionTexts
 from recross.machine.hardware import Hardware
 from recross.negatives.ranked import RankWindow
 from recross.rerankers.cross_encoder import CrossEncoder
@@ -51,7 +53,7 @@ def network(tiny_bert):
 
 def gradient(network, groups, collection, loss, budget):
     network.zero_grad()
-    for micro in micro_batches(groups, collection, network, budget):
+    for micro in micro_batches(groups, CollectionTexts(collection), network, budget):
         (loss(micro.lists(network(micro.batch)), micro.labels) * micro.share).backward()
     return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
 
@@ -74,7 +76,9 @@ def test_lists_of_unequal_length_are_padded_with_absent_labels(network, groups, 
         labels=(1.0, 0.0),
         first_stage_scores=(0.5, 0.25),
     )
-    (micro,) = micro_batches([short, groups.groups[1]], collection, network, 100_000)
+    (micro,) = micro_batches(
+        [short, groups.groups[1]], CollectionTexts(collection), network, 100_000
+    )
     assert micro.labels[0].tolist() == [1.0, 0.0] + [ABSENT] * 4
     assert micro.first_stage_scores[0, :2].tolist() == [0.5, 0.25]
     lists = micro.lists(network(micro.batch))
@@ -99,7 +103,10 @@ def test_every_group_comes_once_per_epoch_and_ranks_share_a_step():
 def test_two_ranks_see_together_what_one_sees(network, groups, collection):
     def step(rank, ranks):
         data = StepData(
-            [Phase("all", groups)], 1, collection, network, batch_size=6, tokens=10**6, seed=0
+            *([Phase("all", groups)], 1, CollectionTexts(collection), network),
+            batch_size=6,
+            tokens=10**6,
+            seed=0,
         )
         data.divide(rank, ranks)
         return data[0].micro_batches
@@ -111,7 +118,9 @@ def test_two_ranks_see_together_what_one_sees(network, groups, collection):
 def test_easy_groups_come_first(network, groups, collection):
     easy, hard = (TrainingGroups(some, {}) for some in (groups.groups[:10], groups.groups[10:40]))
     phases = [Phase("easy", easy, 0.4), Phase("hard", hard, 0.6)]
-    data = StepData(phases, 5, collection, network, batch_size=4, tokens=10**6, seed=0)
+    data = StepData(
+        phases, 5, CollectionTexts(collection), network, batch_size=4, tokens=10**6, seed=0
+    )
     assert len(data) == 5
     seen = [{group.query_id for group in data.groups(number)} for number in range(5)]
     easy_queries = {group.query_id for group in easy.groups}
@@ -189,7 +198,9 @@ def trained(tmp_path, collection, groups, hardware=Hardware(), **settings):
     training = FineTuning(**{**defaults, **settings})
     folder = tmp_path / "out"
     recipe = TrainingPlan(Listwise(), training)
-    took = fit(reranker, [Phase("all", groups)], recipe, hardware, validation(collection), folder)
+    took = fit(
+        reranker, [Phase("all", groups)], recipe, Session(hardware), validation(collection), folder
+    )
     return reranker.trained(folder), took
 
 
@@ -234,7 +245,7 @@ def test_a_loss_that_is_no_number_stops_with_its_step(tmp_path, collection, grou
             reranker,
             [Phase("all", groups)],
             TrainingPlan(Broken(), training),
-            Hardware(),
+            Session(Hardware()),
             validation(collection),
             tmp_path / "out",
         )
@@ -273,7 +284,7 @@ def test_a_loss_over_answers_is_refused_where_there_is_one_output(tmp_path, coll
             reranker,
             [Phase("all", groups)],
             TrainingPlan(AnswerLikelihood(), training),
-            Hardware(),
+            Session(Hardware()),
             validation(collection),
             tmp_path / "out",
         )

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recross.collections.collection import Collection
 from recross.inference.arrival import bring_back
 from recross.inference.batches import NetworkBatch
 from recross.inference.cache.identity import name_scorer
@@ -26,6 +27,7 @@ from recross.inference.progress import progress
 from recross.inference.runner import Runner
 from recross.inference.sequences import Encoded
 from recross.inference.session import Session
+from recross.inference.texts.collection_texts import CollectionTexts
 from recross.inference.texts.texts import TextItem
 from recross.records import Cost
 
@@ -90,6 +92,10 @@ class Engine:
                 scores.append(portion.scores_in_order())
                 cost += portion.cost(batches, time.perf_counter() - start, kept.is_on)
         return np.concatenate(scores), cost
+
+    def texts_of(self, collection: Collection) -> CollectionTexts:
+        """The texts of a collection, whose tokens the session's store keeps."""
+        return CollectionTexts(collection, self.session.store)
 
     def _portions(self, items: Items) -> Iterator[Portion]:
         """The items in portions; each is made ready while those before it are scored."""

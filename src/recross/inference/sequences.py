@@ -82,6 +82,18 @@ class Sequences:
         counts = np.fromiter(map(len, rows), np.int64).reshape(-1, 1)
         return cls(TokenPool(ids), counts.cumsum(axis=0) - counts, counts, (0,), lost)
 
+    @classmethod
+    def end_to_end(cls, first: Sequences, second: Sequences) -> Sequences:
+        """The sequences of both, of pieces of the same segments."""
+        shift = len(first.pool.ids)
+        return cls(
+            TokenPool(np.concatenate([first.pool.ids, second.pool.ids])),
+            np.concatenate([first.begins, second.begins + shift]),
+            np.concatenate([first.counts, second.counts]),
+            first.piece_segments,
+            np.concatenate([first.lost, second.lost]),
+        )
+
     @cached_property
     def lengths(self) -> Ints:
         """Tokens of each sequence, ``(B,)``."""

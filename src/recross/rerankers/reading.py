@@ -38,12 +38,8 @@ class EachAlone:
     def rerank(self, engine: Engine, candidates: Run, collection: Collection, name: str) -> Run:
         """Order every query's candidates by the network's score of each."""
         start = time.perf_counter()
-        pairs = [
-            (collection.queries[query_id], collection.documents[doc.doc_id])
-            for query_id, ranking in candidates.rankings.items()
-            for doc in ranking
-        ]
-        scores, cost = engine.score(pairs, name, show_progress=len(candidates) > 1)
+        items = engine.texts_of(collection).pair(candidates)
+        scores, cost = engine.score_items(items, name, show_progress=len(candidates) > 1)
         values = iter(scores.tolist())
         ranked = {
             query_id: {doc.doc_id: next(values) for doc in ranking}

@@ -12,7 +12,8 @@ import numpy as np
 
 from recross.collections.collection import Collection
 from recross.inference.encoders.pooled import Vectors
-from recross.inference.texts.texts import GivenTexts, NamedTexts
+from recross.inference.texts.collection_texts import CollectionTexts
+from recross.inference.texts.texts import GivenTexts, NumberedTexts
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import READ, handed_over
@@ -50,7 +51,8 @@ class BiEncoder(Retriever):
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
         """Search the whole collection for all queries at once."""
         documents = self.document_vectors(collection)
-        queries = self.encode([collection.queries[query_id] for query_id in query_ids])
+        texts, numbers = self._texts_of(collection).queries(query_ids)
+        queries = self._encode(texts)[numbers]
 
         def keep(settings: JsonObject, make: Make) -> Path:
             identity = {**settings, **self._identify_vectors(collection)}
@@ -61,7 +63,10 @@ class BiEncoder(Retriever):
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors in single precision, ``(N, D)``."""
-        batches = list(self._encoder.encode(GivenTexts(texts)))
+        return self._encode(GivenTexts(texts))
+
+    def _encode(self, texts: NumberedTexts) -> Vectors:
+        batches = list(self._encoder.encode(texts))
         if not batches:
             return np.empty((0, 0), dtype=np.float32)
         vectors = np.empty((len(texts), batches[0][1].shape[1]), dtype=np.float32)
@@ -82,11 +87,14 @@ class BiEncoder(Retriever):
 
         def make(folder: Path) -> JsonObject:
             doc_ids = list(collection.documents)
-            texts = NamedTexts(collection.documents, doc_ids)
+            texts = self._texts_of(collection).all_documents()
             return DocumentVectors.write(folder, texts, doc_ids, self._encoder.encode)
 
         identity = self._identify_vectors(collection)
         return _open(Store(self.store).artefact("vectors", identity, make, resumable=True))
+
+    def _texts_of(self, collection: Collection) -> CollectionTexts:
+        return CollectionTexts(collection, self.store)
 
     @property
     def _encoder(self) -> SentenceEncoder:

@@ -14,6 +14,8 @@ from recross.collections.collection import Collection
 from recross.errors import RunError
 from recross.inference.network import Network
 from recross.inference.progress import is_watched
+from recross.inference.session import Session
+from recross.inference.texts.collection_texts import CollectionTexts
 from recross.machine.hardware import Hardware
 from recross.records import JsonObject
 from recross.rerankers.reranker import Trainable
@@ -36,14 +38,15 @@ def fit(
     reranker: Trainable,
     phases: Sequence[Phase],
     plan: TrainingPlan,
-    hardware: Hardware,
+    session: Session,
     validation: Validation,
     folder: Path,
     log: Log | None = None,
 ) -> JsonObject:
     """Train the re-ranker's network, save its best weights into ``folder``, and say what it took.
 
-    ``hardware`` decides devices and precision only: the groups of every step follow from the seed.
+    ``session`` decides devices and precision only, and where tokens are kept: the groups of every
+    step follow from the seed.
     A teacher scores the groups before the first step. Training resumes from the folder of an
     interrupted run of the same plan.
 
@@ -52,7 +55,7 @@ def fit(
         RunError: the loss is no number, or scores have collapsed; the best weights are kept.
     """
     training, network = plan.training, reranker.network
-    hardware = training.hardware(hardware)
+    hardware = training.hardware(session.hardware)
     check_plan(plan, network, hardware)
     check_groups(plan, phases)
     hardware.prepare()
@@ -63,7 +66,7 @@ def fit(
     data = StepData(
         phases,
         training.steps,
-        _collect_texts(phases, validation.collection),
+        CollectionTexts(_collect_texts(phases, validation.collection), session.store),
         network,
         batch_size=training.batch_size,
         tokens=hardware.tokens_per_training_pass,
@@ -73,7 +76,7 @@ def fit(
         data.teach(plan.teacher)
     if saved is not None:
         data.start_after(saved[0].step)
-    module = RankingModule(reranker, plan, hardware, data, log)
+    module = RankingModule(reranker, plan, Session(hardware, session.store), data, log)
     try:
         _train(module, _list_callbacks(module, validation, unfinished), hardware)
     except RunError as error:

@@ -16,7 +16,6 @@ from recross.collections.collection import Collection
 from recross.errors import RunError
 from recross.inference.engine import Engine
 from recross.inference.session import Session
-from recross.machine.hardware import Hardware
 from recross.rerankers.reranker import Trainable
 from recross.runs import Run
 from recross.seeding import make_generator
@@ -36,7 +35,7 @@ class RankingModule(pl.LightningModule):
         self,
         reranker: Trainable,
         plan: TrainingPlan,
-        hardware: Hardware,
+        session: Session,
         data: StepData,
         log: Log | None = None,
     ) -> None:
@@ -47,7 +46,7 @@ class RankingModule(pl.LightningModule):
         self.training_plan = plan
         self.loss = plan.loss
         self.first_stage_weight = plan.training.first_stage_weight
-        self.hardware = hardware
+        self.session = session
         self.data = data
         self.progress = Progress()
         self.averages: AveragedWeights | None = None
@@ -95,7 +94,8 @@ class RankingModule(pl.LightningModule):
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Return candidates in the order of the network as it stands, without dropout."""
         self.network.eval()
-        engine = Engine(self.network, Session(replace(self.hardware, devices=1)))
+        hardware = replace(self.session.hardware, devices=1)
+        engine = Engine(self.network, replace(self.session, hardware=hardware))
         reranked = self.reranker.rerank_with(engine, candidates, collection)
         self.network.train()
         return reranked
@@ -117,7 +117,7 @@ class RankingModule(pl.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Prepare this process: one that Lightning spawned begins with torch's defaults."""
-        self.hardware.prepare()
+        self.session.hardware.prepare()
 
     def transfer_batch_to_device(self, batch: Step, device: torch.device, number: int) -> Step:
         """Leave batches alone: a step moves its micro-batches itself, one at a time."""

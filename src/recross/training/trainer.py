@@ -134,12 +134,12 @@ class Trainer:
         folder: Path,
         log: Log | None,
     ) -> JsonObject:
-        training, hardware = plan.training, self.session.hardware
-        check_plan(plan, reranker.network, training.hardware(hardware))
+        training = plan.training
+        check_plan(plan, reranker.network, training.hardware(self.session.hardware))
         phases, leaks = self._find_phases(training)
         logger.info("training on %d groups, %d steps", len(phases[-1].groups), training.steps)
         validation = self._make_validation(training)
-        took = fit(reranker, phases, plan, hardware, validation, folder, log)
+        took = fit(reranker, phases, plan, self.session, validation, folder, log)
         record = {"negatives": [phase.record for phase in phases], "leaks": leaks}
         return {"training": {**took, **record}}
 

@@ -13,6 +13,7 @@ import pytest
 
 from recross.collections.ir_datasets import IrDatasets
 from recross.errors import InputError
+from recross.inference.texts.collection_texts import CollectionTexts
 from recross.negatives.ranked import RankWindow
 from recross.records import TrainingGroup
 from recross.rerankers.cross_encoder import CrossEncoder
@@ -467,7 +468,9 @@ def test_two_hundred_thousand_lines_are_on_disk_and_only_those_asked_for_are_par
     tracemalloc.start()
     (phase,) = data.make_phases(task)
     found = phase.groups
-    steps = StepData([phase], 10, collection, network, batch_size=4, tokens=10**6, seed=0)
+    steps = StepData(
+        [phase], 10, CollectionTexts(collection), network, batch_size=4, tokens=10**6, seed=0
+    )
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(found.groups) == LINES

@@ -11,7 +11,8 @@ import numpy as np
 
 from recross.collections.collection import Collection
 from recross.inference.engine import Engine
-from recross.inference.items import Scores
+from recross.inference.items import Items, Scores
+from recross.inference.spans import Ints
 from recross.records import Cost
 from recross.rerankers.comparing.pairwise import PairwiseStrategy, Question, rank_in_lockstep
 from recross.runs import Run
@@ -38,7 +39,8 @@ class PairComparison:
 
     def score(self, engine: Engine, query: str, documents: Sequence[str]) -> Scores:
         """Score one query's documents against each other, ``(N,)``, whatever their number."""
-        scores, _ = self._compare(engine, {"": (query, list(documents))})
+        asked = Items.of([(query, document) for document in documents])
+        scores, _ = self._compare(engine, asked, {"": asked.numbers})
         return np.array(scores[""], dtype=np.float32)
 
     def rerank(self, engine: Engine, candidates: Run, collection: Collection, name: str) -> Run:
@@ -48,15 +50,12 @@ class PairComparison:
         query_ids = list(head.rankings)
         scores: dict[str, dict[str, float]] = {}
         cost = Cost()
+        texts = engine.texts_of(collection)
         for first in range(0, len(query_ids), _QUERIES_AT_ONCE):
-            texts = {
-                query_id: (
-                    collection.queries[query_id],
-                    [collection.documents[doc_id] for doc_id in head.doc_ids(query_id)],
-                )
-                for query_id in query_ids[first : first + _QUERIES_AT_ONCE]
-            }
-            compared, spent = self._compare(engine, texts, name)
+            some = head.restrict(query_ids[first : first + _QUERIES_AT_ONCE])
+            asked, ends = texts.pair(some), np.cumsum([len(r) for r in some.rankings.values()])
+            of_queries = dict(zip(some.rankings, np.split(asked.numbers, ends[:-1]), strict=True))
+            compared, spent = self._compare(engine, asked, of_queries, name)
             cost += spent
             for query_id, document_scores in compared.items():
                 scores[query_id] = dict(zip(head.doc_ids(query_id), document_scores, strict=True))
@@ -64,20 +63,22 @@ class PairComparison:
         return Run.from_scores(name, scores, cost).with_tail(candidates)
 
     def _compare(
-        self, engine: Engine, texts: Mapping[str, tuple[str, list[str]]], name: str = ""
+        self, engine: Engine, texts: Items, asked: Mapping[str, Ints], name: str = ""
     ) -> tuple[Mapping[str, list[float]], Cost]:
+        """Compare the documents of each query, which are ``asked`` of ``texts``, ``(N, 2)``."""
         spent: list[Cost] = []
 
         def ask(questions: list[Question]) -> Scores:
-            items = [
-                (texts[query_id][0], texts[query_id][1][left], texts[query_id][1][right])
+            numbers = [
+                (*asked[query_id][left], asked[query_id][right, 1])
                 for query_id, left, right in questions
             ]
-            margins, cost = engine.score(items, name, show_progress=len(texts) > 1)
+            items = replace(texts, numbers=np.array(numbers, dtype=np.int64).reshape(-1, 3))
+            margins, cost = engine.score_items(items, name, show_progress=len(asked) > 1)
             spent.append(cost)
             return margins
 
-        counts = {query_id: len(documents) for query_id, (_, documents) in texts.items()}
+        counts = {query_id: len(numbers) for query_id, numbers in asked.items()}
         scores = rank_in_lockstep(
             self.strategy,
             counts,

@@ -26,7 +26,8 @@ from recross.inference.network import Forward
 from recross.inference.progress import progress
 from recross.inference.runner import Runner
 from recross.inference.sequences import Sequences, count_cuts
-from recross.inference.texts.texts import GivenTexts, NumberedTexts
+from recross.inference.texts.collection_texts import CollectionTexts
+from recross.inference.texts.texts import NumberedTexts
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.records import Cost
@@ -106,7 +107,8 @@ class LateInteraction(NetworkReranker):
         stored = self.token_vectors(collection)
         start = time.perf_counter()
         query_ids = list(candidates.rankings)
-        queries = self.network.query_tokens(GivenTexts([collection.queries[q] for q in query_ids]))
+        texts, numbers = self._texts_of(collection).queries(query_ids)
+        queries = self.network.query_tokens(texts).take(numbers)
         cuts = Cost()
         scores: dict[str, dict[str, float]] = {}
         for number, query_id in enumerate(query_ids):
@@ -158,8 +160,11 @@ class LateInteraction(NetworkReranker):
 
     def _encoded(self, collection: Collection) -> Iterator[tuple[Floats, int]]:
         """What ``encode_documents`` says of the collection's documents, in its order."""
-        texts = GivenTexts(list(collection.documents.values()))
+        texts = self._texts_of(collection).all_documents()
         return encode_documents(self.network, texts, self.hardware)
+
+    def _texts_of(self, collection: Collection) -> CollectionTexts:
+        return CollectionTexts(collection, self.store)
 
     def _fresh_contract(self) -> LateInteractionContract:
         return LateInteractionContract("fresh")

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recross.collections.collection import Collection
 from recross.inference.batches import PackedBatch
 from recross.inference.network import Network
-from recross.inference.sequences import token_budget
+from recross.inference.sequences import Sequences, token_budget
 from recross.inference.spans import Ints
 from recross.inference.text_encoder import SingleVectorEncoder
-from recross.inference.texts.texts import GivenTexts
+from recross.inference.texts.collection_texts import CollectionTexts
 from recross.negatives.copies import fold_text
 from recross.records import TrainingGroup
 from recross.training.losses.loss import ABSENT
@@ -68,7 +67,7 @@ class StepTexts:
 
 def gather_texts(
     groups: Sequence[TrainingGroup],
-    collection: Collection,
+    texts: CollectionTexts,
     network: SingleVectorEncoder,
     budget: int,
     *,
@@ -82,8 +81,12 @@ def gather_texts(
     """
     queries = {group.query_id: None for group in groups}
     documents = {doc_id: None for group in groups for doc_id in group.doc_ids}
-    texts = [collection.queries[q] for q in queries] + [collection.documents[d] for d in documents]
-    sequences = network.text_tokens(GivenTexts(texts))
+    asked, query_numbers = texts.queries(list(queries))
+    read, document_numbers = texts.documents(list(documents))
+    sequences = Sequences.end_to_end(
+        network.text_tokens(asked).take(query_numbers),
+        network.text_tokens(read).take(document_numbers),
+    )
     limit = max(min(budget, int(sequences.lengths.sum()) // least_chunks), 1)
     chunks = [
         (which, sequences.take(which).on(torch.device("cpu")))
@@ -94,6 +97,7 @@ def gather_texts(
     shape = (len(groups), len(documents))
     labels, teacher = (np.full(shape, value, np.float32) for value in (0.0, ABSENT))
     in_step = find_relevant(groups)
+    collection = texts.collection
     copies = [fold_text(collection.documents[doc_id]) for doc_id in documents]
     for number, group in enumerate(groups):
         known = in_step[group.query_id] | relevant.get(group.query_id, set())
@@ -106,7 +110,7 @@ def gather_texts(
     return StepTexts(
         chunks=chunks,
         queries=torch.tensor([row[group.query_id] for group in groups]),
-        documents=torch.arange(len(queries), len(texts)),
+        documents=torch.arange(len(queries), len(sequences)),
         labels=torch.from_numpy(labels),
         teacher_scores=torch.from_numpy(teacher),
     )

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recross.collections.collection import Collection
 from recross.inference.batches import NetworkBatch
 from recross.inference.network import Network
 from recross.inference.sequences import Encoded, by_length
 from recross.inference.spans import Ints
+from recross.inference.texts.collection_texts import CollectionTexts
 from recross.records import TrainingGroup
 from recross.training.losses.loss import ABSENT
 
@@ -54,7 +54,7 @@ class MicroBatch:
 
 
 def micro_batches(
-    groups: Sequence[TrainingGroup], collection: Collection, network: Network, budget: int
+    groups: Sequence[TrainingGroup], texts: CollectionTexts, network: Network, budget: int
 ) -> Iterator[MicroBatch]:
     """Pack groups, in order, into micro-batches of at most ``budget`` tokens, each group whole.
 
@@ -63,7 +63,7 @@ def micro_batches(
     micro-batch, of items 0 to 4 and two thirds of the step, and the third group is the other.
     """
     lists = [_list_items(group, network.documents_per_item) for group in groups]
-    encoded = _encode(groups, lists, collection, network)
+    encoded = _encode(groups, lists, texts, network)
     ends = np.cumsum([0, *(len(listed.items) for listed in lists)])
     tokens = np.diff(np.cumsum([0, *encoded.lengths])[ends])
     for first, last in _divide(tokens.tolist(), budget):
@@ -111,22 +111,20 @@ def _list_items(group: TrainingGroup, documents_per_item: int) -> _Items:
 def _encode(
     groups: Sequence[TrainingGroup],
     lists: Sequence[_Items],
-    collection: Collection,
+    texts: CollectionTexts,
     network: Network,
 ) -> Encoded[NetworkBatch]:
-    query_ids = list(dict.fromkeys(group.query_id for group in groups))
-    doc_ids = list(dict.fromkeys(doc_id for group in groups for doc_id in group.doc_ids))
-    query_number = {query_id: number for number, query_id in enumerate(query_ids)}
-    doc_number = {doc_id: number for number, doc_id in enumerate(doc_ids)}
-    return network.encode(
-        [collection.queries[query_id] for query_id in query_ids],
-        [collection.documents[doc_id] for doc_id in doc_ids],
-        [
-            (query_number[group.query_id], *(doc_number[group.doc_ids[n]] for n in item))
-            for group, listed in zip(groups, lists, strict=True)
-            for item in listed.items
-        ],
-    )
+    queries, query_numbers = texts.queries([group.query_id for group in groups])
+    doc_ids = [doc_id for group in groups for doc_id in group.doc_ids]
+    documents, document_numbers = texts.documents(doc_ids)
+    starts = np.cumsum([0, *(len(group.doc_ids) for group in groups)])
+    items = [
+        (query, *(document_numbers[start + place] for place in item))
+        for query, start, listed in zip(query_numbers, starts, lists, strict=False)
+        for item in listed.items
+    ]
+    numbers = np.array(items, dtype=np.int64).reshape(len(items), -1)
+    return network.encode_texts(queries, documents, numbers)
 
 
 def _divide(tokens: Sequence[int], budget: int) -> Iterator[tuple[int, int]]:

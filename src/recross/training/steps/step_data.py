@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
 from torch.utils.data import Dataset
 
-from recross.collections.collection import Collection
 from recross.inference.network import Network
 from recross.inference.spans import Ints
+from recross.inference.texts.collection_texts import CollectionTexts
 from recross.records import TrainingGroup
 from recross.rerankers.reranker import Reranker
 from recross.seeding import make_generator
@@ -22,6 +23,9 @@ from recross.training.data.teacher_scores import score_groups
 from recross.training.steps.across_groups import AcrossGroups
 from recross.training.steps.step import Step
 from recross.training.steps.within_groups import WithinGroups
+
+LEAST_DOCUMENTS = 2
+"""Documents of a group: something is compared."""
 
 
 class StepData(Dataset[Step]):
@@ -36,14 +40,14 @@ class StepData(Dataset[Step]):
         self,
         phases: Sequence[Phase],
         steps: int,
-        collection: Collection,
+        texts: CollectionTexts,
         network: Network,
         *,
         batch_size: int,
         tokens: int,
         seed: int,
     ) -> None:
-        self.collection = collection
+        self.collection = texts.collection
         self._network = network
         self._tokens = tokens
         planned = list(zip(phases, plan_steps(phases, steps), strict=True))
@@ -58,6 +62,7 @@ class StepData(Dataset[Step]):
             if phase.refresh is not None
             for span in phase.refresh.divide(phase_steps)
         }
+        self._texts = replace(texts, expected=steps * batch_size * LEAST_DOCUMENTS)
         self.hardest: dict[int, list[list[int]]] = {}
         self._start = 0
         self._relevant = _find_all_relevant(phases) if learns_across(network) else {}
@@ -103,13 +108,13 @@ class StepData(Dataset[Step]):
         groups, network = self.groups(number), self._network
         if learns_across(network):
             texts = gather_texts(
-                *(groups, self.collection, network, self._tokens),
+                *(groups, self._texts, network, self._tokens),
                 relevant=self._relevant,
                 least_chunks=self._processes,
             )
             return AcrossGroups(texts)
         mine = groups[self._rank :: self._processes]
-        return WithinGroups([*micro_batches(mine, self.collection, network, self._tokens)])
+        return WithinGroups([*micro_batches(mine, self._texts, network, self._tokens)])
 
     def groups(self, number: int) -> list[TrainingGroup]:
         """The groups of a step, all processes together."""

@@ -1,0 +1,114 @@
+"""Token ids of many texts on disk: made in parts by several processes, resumable, memory-mapped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recross.checkpoints.loaded import Tokenizer
+from recross.errors import RunError
+from recross.inference.progress import progress
+from recross.inference.texts.token_ids import TokenArray, TokenIds
+from recross.inference.texts.tokenising import tokenize_parts
+from recross.records import JsonObject
+from recross.store import write_json
+
+logger = logging.getLogger(__name__)
+
+IDS, LENGTHS, OFFSETS, WRITTEN = "ids.bin", "lengths.bin", "offsets.npy", "written.json"
+LENGTH = np.dtype("<i4")
+
+TEXTS_PER_PART = 20_000
+"""Texts tokenised together, and what an interruption loses at most of each process."""
+
+LENGTHS_AT_ONCE = 1 << 20
+
+
+def write_token_file(
+    folder: Path, texts: Iterable[str], count: int, tokenizer: Tokenizer, description: str
+) -> JsonObject:
+    """Tokenise ``count`` texts into a folder, after those that an interruption left there.
+
+    Few parts are in memory. A part counts as written when its bytes are on the disk and
+    ``written.json``, replaced after that, says so; whatever lies behind it is cut off. Returns
+    entries for the manifest.
+    """
+    folder.mkdir(exist_ok=True)
+    kind = _choose_type(tokenizer)
+    done, tokens = _find_written(folder)
+    waiting = islice(texts, done, None)
+    with (
+        (folder / IDS).open("ab") as ids_file,
+        (folder / LENGTHS).open("ab") as lengths_file,
+        progress(count, description, "text", done) as bar,
+    ):
+        ids_file.truncate(tokens * kind.itemsize)
+        lengths_file.truncate(done * LENGTH.itemsize)
+        parts = iter(lambda: list(islice(waiting, TEXTS_PER_PART)), [])
+        for part in tokenize_parts(tokenizer, parts, kind, count - done):
+            ids_file.write(part.ids.data)
+            lengths_file.write(part.lengths.astype(LENGTH).data)
+            for file in (ids_file, lengths_file):
+                file.flush()
+                os.fsync(file.fileno())
+            done, tokens = done + len(part), tokens + len(part.ids)
+            write_json(folder / WRITTEN, {"texts": done, "tokens": tokens})
+            bar.update(len(part))
+            logger.info("%s: %d of %d texts", description, done, count)
+    _write_offsets(folder, done)
+    return {"texts": done, "tokens": tokens, "type": kind.name}
+
+
+def open_token_file(folder: Path, facts: JsonObject) -> TokenIds:
+    """Map what was written into memory; ``facts`` are the entries of the manifest.
+
+    Raises:
+        RunError: a file is not as long as it was when it was finished.
+    """
+    kind: np.dtype[Any] = np.dtype(facts["type"])
+    path, size = folder / IDS, facts["tokens"] * kind.itemsize
+    offsets = np.load(folder / OFFSETS, mmap_mode="r")
+    if path.stat().st_size != size or len(offsets) != facts["texts"] + 1:
+        raise RunError(
+            f"kept token ids must be as they were written, got {path.stat().st_size} bytes for"
+            f" {size} in {path}; delete the folder {folder.parent}, and they are made again"
+        )
+    ids: TokenArray = np.memmap(path, kind, mode="r") if size else np.empty(0, kind)
+    return TokenIds(ids, offsets)
+
+
+def _choose_type(tokenizer: Tokenizer) -> np.dtype[np.unsignedinteger]:
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    return np.dtype(np.uint16 if largest < 1 << 16 else np.uint32)
+
+
+def _find_written(folder: Path) -> tuple[int, int]:
+    """How many texts an interrupted writing has finished, and how many tokens they have."""
+    if not (folder / WRITTEN).is_file():
+        return 0, 0
+    facts = json.loads((folder / WRITTEN).read_text(encoding="utf-8"))
+    return facts["texts"], facts["tokens"]
+
+
+def _write_offsets(folder: Path, count: int) -> None:
+    offsets = np.lib.format.open_memmap(folder / OFFSETS, "w+", np.int64, (count + 1,))
+    offsets[0] = 0
+    for start, lengths in _read_lengths(folder, count):
+        stop = start + len(lengths)
+        offsets[start + 1 : stop + 1] = offsets[start] + lengths.cumsum(dtype=np.int64)
+    offsets.flush()
+
+
+def _read_lengths(folder: Path, count: int) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
+    for start in range(0, count, LENGTHS_AT_ONCE):
+        with (folder / LENGTHS).open("rb") as file:
+            file.seek(start * LENGTH.itemsize)
+            yield start, np.fromfile(file, LENGTH, min(LENGTHS_AT_ONCE, count - start))
