@@ -34,8 +34,8 @@ KEPT_FROM = 10_000
 LEAST_SHARE = 0.1
 """Share of the documents that must be asked for before all of them are tokenised."""
 
-Part = Literal["documents", "queries"]
-PARTS: tuple[Part, ...] = ("documents", "queries")
+TextKind = Literal["documents", "queries"]
+PARTS: tuple[TextKind, ...] = ("documents", "queries")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class CollectionTexts:
         return KeptTexts(kept, "documents", ids, np.arange(len(ids)))
 
     def _number(
-        self, part: Part, texts: Mapping[str, str], ids: Sequence[str], asked: int
+        self, part: TextKind, texts: Mapping[str, str], ids: Sequence[str], asked: int
     ) -> tuple[NumberedTexts, Ints]:
         kept = self._find_kept(asked)
         if kept is None:
@@ -119,11 +119,11 @@ class KeptTokens:
     collection: Collection
     folder: Path
 
-    def index(self, part: Part) -> TextIndex:
+    def index(self, part: TextKind) -> TextIndex:
         """Where documents or queries stand."""
         return _open_index(self.folder, part)
 
-    def tokens(self, tokenizer: Tokenizer, part: Part) -> TokenIds:
+    def tokens(self, tokenizer: Tokenizer, part: TextKind) -> TokenIds:
         """The tokens of all documents or queries; they are made the first time."""
         texts = self.collection.texts_fingerprint
         identity = {"tokenizer": digest_tokenizer(tokenizer), "texts": texts}
@@ -178,7 +178,7 @@ class KeptTexts:
     """Some texts of a collection whose tokens are kept: the texts themselves are seldom read."""
 
     kept: KeptTokens
-    part: Part
+    part: TextKind
     ids: Sequence[str]
     rows: Ints
 
@@ -226,10 +226,10 @@ def _identify(collection: Collection) -> JsonObject:
 
 
 @cache
-def _open_index(folder: Path, part: Part) -> TextIndex:
+def _open_index(folder: Path, part: TextKind) -> TextIndex:
     return TextIndex.open(folder / part, read_manifest(folder)[part])
 
 
 @cache
-def _open_tokens(folder: Path, part: Part) -> TokenIds:
+def _open_tokens(folder: Path, part: TextKind) -> TokenIds:
     return open_token_file(folder / part, read_manifest(folder)[part])

@@ -27,7 +27,7 @@ TEXTS_WORTH_PROCESSES = 100_000
 PARTS_AHEAD = 2
 """Parts that each process has been given and not given back."""
 
-Part = list[str]
+SomeTexts = list[str]
 _held: dict[str, Tokenizer] = {}  # of a process that tokenises: what it was started with
 
 
@@ -53,7 +53,7 @@ def tokenize_part(tokenizer: Tokenizer, texts: Sequence[str], kind: npt.DTypeLik
 
 
 def tokenize_parts(
-    tokenizer: Tokenizer, parts: Iterator[Part], kind: npt.DTypeLike, count: int
+    tokenizer: Tokenizer, parts: Iterator[SomeTexts], kind: npt.DTypeLike, count: int
 ) -> Iterator[TokenIds]:
     """Yield the tokens of every part, in order; many texts (``count``) by all cores.
 
@@ -68,10 +68,10 @@ def tokenize_parts(
 
 
 def _tokenize_in_processes(
-    tokenizer: Tokenizer, parts: Iterator[Part], kind: npt.DTypeLike, processes: int
-) -> Generator[TokenIds, None, Iterator[Part]]:
+    tokenizer: Tokenizer, parts: Iterator[SomeTexts], kind: npt.DTypeLike, processes: int
+) -> Generator[TokenIds, None, Iterator[SomeTexts]]:
     """Yield the tokens of parts for as long as the processes live; return the parts left over."""
-    waiting: deque[tuple[Part, Future[TokenIds]]] = deque()
+    waiting: deque[tuple[SomeTexts, Future[TokenIds]]] = deque()
     pool = ProcessPoolExecutor(processes, get_context("spawn"), _hold, (tokenizer,))
     try:
         for part in parts:
@@ -110,5 +110,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _tokenize_held(part: Part, kind: npt.DTypeLike) -> TokenIds:
+def _tokenize_held(part: SomeTexts, kind: npt.DTypeLike) -> TokenIds:
     return tokenize_part(_held["tokenizer"], part, kind)
