@@ -16,6 +16,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from recross.checkpoints.heads import ExactLinear
 from recross.checkpoints.loaded import ModelConfig
 from recross.records import JsonObject
 
@@ -32,7 +33,7 @@ class LateInteractionModel(BertPreTrainedModel):  # type: ignore[no-untyped-call
         self.post_init()  # type: ignore[no-untyped-call]
 
 
-class FirstTokenLinear(nn.Linear):
+class FirstTokenLinear(ExactLinear):
     """A linear layer on the first token's state: ``(B, L, D)`` to ``(B, labels)``."""
 
     def forward(self, states: Tensor) -> Tensor:

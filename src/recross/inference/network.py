@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from typing_extensions import TypeVar
 
 from recross.checkpoints.contracts import Contract, check_precision
+from recross.checkpoints.heads import make_heads_exact
 from recross.checkpoints.loaded import Model, Tokenizer
 from recross.checkpoints.resolution import save_contract
 from recross.errors import InputError
@@ -71,6 +72,7 @@ class Network(nn.Module, ABC, Generic[_Batch]):
         super().__init__()
         for name, tokens in limits.items():
             encoder.check_positions(model, name, tokens)
+        make_heads_exact(model, self.heads)
         self.model = model
         self.tokenizer = tokenizer
         self.head_is_fresh = head_is_fresh

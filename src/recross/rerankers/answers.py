@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+
 from recross.checkpoints.contracts import PromptContract
 from recross.checkpoints.loaded import Tokenizer
 from recross.checkpoints.pretrained import Pretrained
@@ -18,6 +21,8 @@ class PromptNetwork(PairScorer):
     """
 
     contract: PromptContract
+    pieces: Tensor
+    """The numbers of the answers' tokens, the worst answer first, ``(C,)``."""
 
     def __init__(
         self,
@@ -33,7 +38,8 @@ class PromptNetwork(PairScorer):
             head_is_fresh=loaded.head_is_fresh,
         )
         self.read_out = READ_OUTS[contract.read_out]
-        self.pieces = [find_piece(loaded.tokenizer, piece) for piece in contract.pieces]
+        pieces = [find_piece(loaded.tokenizer, piece) for piece in contract.pieces]
+        self.register_buffer("pieces", torch.tensor(pieces, dtype=torch.long), persistent=False)
 
     @property
     def answer_count(self) -> int:

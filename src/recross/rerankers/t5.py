@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import T5_FAMILIES, PromptContract
 from recross.checkpoints.grown_t5 import grow_t5
+from recross.checkpoints.heads import multiply_exactly, pick_rows, reading
 from recross.checkpoints.loaded import Tokenizer
 from recross.checkpoints.pretrained import Pretrained
 from recross.checkpoints.resolution import resolve_contract
@@ -43,12 +43,15 @@ class T5Network(PromptNetwork):
 
     kind = "T5 network"
     heads = ("classifier",)
+    _opening: Tensor  # what the decoder is given: its start, and what the contract adds
 
     def __init__(self, loaded: Pretrained, contract: PromptContract) -> None:
         family = find_encoder(loaded.model.config)
         super().__init__(loaded, contract, family, first_only=contract.read_out == "head")
         tokenizer = loaded.tokenizer
-        self._opening = [find_piece(tokenizer, piece) for piece in contract.opening]
+        opening = [find_piece(tokenizer, piece) for piece in contract.opening]
+        start = loaded.config.decoder_start_token_id
+        self.register_buffer("_opening", torch.tensor([start or 0, *opening]), persistent=False)
         template = prompt_template(tokenizer, contract.template, _end(tokenizer, contract))
         if contract.max_length <= template.size:
             raise InputError(
@@ -86,13 +89,13 @@ class T5Network(PromptNetwork):
             return self._padded(forward, batch)
         states = forward.states(batch, dropout)
         state = first_step(self.model, states, batch, self._opening, dropout)
-        return F.linear(state, read_head_rows(self.model, self.pieces))
+        return multiply_exactly(state, read_head_rows(self.model, self.pieces))
 
     def _padded(self, forward: PaddedForward, batch: PackedBatch) -> Tensor:
-        start = [self.model.config.decoder_start_token_id, *self._opening]
-        decoder_ids = torch.tensor(start, device=batch.tokens.device).expand(len(batch), -1)
-        logits = forward.model_logits(batch, decoder_input_ids=decoder_ids)
-        return logits[:, -1, self.pieces]
+        decoder_ids = self._opening.expand(len(batch), -1)
+        with reading(self.pieces):
+            logits = forward.model_logits(batch, decoder_input_ids=decoder_ids)
+        return pick_rows(self.model, logits[:, -1], self.pieces)
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,12 @@ def model(request, tmp_path):
 
 
 def read(model, batch, make, opening=(), dtype=torch.float32):
-    return state(model, batch, make, opening, dtype) @ read_head_rows(model, PIECES).T
+    return state(model, batch, make, opening, dtype) @ read_head_rows(model, torch.tensor(PIECES)).T
 
 
 def state(model, batch, make, opening=(), dtype=torch.float32, dropout=0.0):
     states = find_encoder(model.config).forward(model, make, dtype).states(batch, dropout)
-    return first_step(model, states, batch, opening, dropout)
+    return first_step(model, states, batch, torch.tensor([0, *opening]), dropout)
 
 
 def padded(model, batch, opening=()):

@@ -14,7 +14,7 @@ from recross.inference.network import Network
 from recross.machine.hardware import Hardware
 from recross.parts.identity import describe
 
-SCHEMA = 5
+SCHEMA = 6
 """Raised when the engine or a forward changes a score."""
 
 

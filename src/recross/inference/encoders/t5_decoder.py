@@ -21,9 +21,9 @@ from recross.inference.encoders.attention import by_group
 from recross.inference.encoders.t5 import is_gated
 
 
-def read_head_rows(model: Model, pieces: Sequence[int]) -> Tensor:
+def read_head_rows(model: Model, pieces: Tensor) -> Tensor:
     """Rows of the output layer that are read, ``(C, D)``."""
-    rows: Tensor = model.get_output_embeddings().weight[list(pieces)]
+    rows: Tensor = model.get_output_embeddings().weight[pieces]
     return rows
 
 
@@ -31,20 +31,19 @@ def first_step(
     model: Model,
     states: Tensor,
     batch: PackedBatch,
-    opening: Sequence[int] = (),
+    opening: Tensor,
     dropout: float = 0.0,
 ) -> Tensor:
-    """State ``(B, D)`` to apply the output rows to, after the decoder's start and ``opening``.
+    """State ``(B, D)`` to apply the output rows to, after the tokens of ``opening``.
 
     ``states`` ``(T, D)`` are the encoder's output. One pass of the decoder; the state is that of
     the last position, scaled.
     """
     decoder, config = model.decoder, model.config
     on = dropout > 0
-    opened = torch.tensor([config.decoder_start_token_id, *opening], device=states.device)
-    decoded = decoder.embed_tokens(opened).float().expand(len(batch), -1, -1)  # (B, P, D)
+    decoded = decoder.embed_tokens(opening).float().expand(len(batch), -1, -1)  # (B, P, D)
     decoded = F.dropout(decoded, dropout, on)
-    bias = _causal_bias(decoder, len(opened))
+    bias = _causal_bias(decoder, len(opening))
     for block in decoder.block:
         attend, read, feed = block.layer[0], block.layer[1], block.layer[2]
         normed = norm_mean_square(attend.layer_norm, decoded)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recross.checkpoints.contracts import LateInteractionContract
+from recross.checkpoints.heads import in_single_precision
 from recross.checkpoints.loaded import Model, Tokenizer
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
@@ -34,6 +35,7 @@ class LateInteractionNetwork(TextEncoder):
     contract: LateInteractionContract
     kind = "late-interaction network"
     heads = ("linear",)
+    _skipped: Tensor  # of every token of the vocabulary, whether documents lose it
 
     def __init__(
         self,
@@ -52,7 +54,9 @@ class LateInteractionNetwork(TextEncoder):
         )
         self._query_marker = _token(tokenizer, contract.query_marker)
         self._document_marker = _token(tokenizer, contract.document_marker)
-        self._skipped = _punctuation(tokenizer) if contract.skip_punctuation else []
+        skipped = torch.zeros(model.get_input_embeddings().num_embeddings, dtype=torch.bool)
+        skipped[_punctuation(tokenizer) if contract.skip_punctuation else []] = True
+        self.register_buffer("_skipped", skipped, persistent=False)
 
     @property
     def query_length(self) -> int:
@@ -102,7 +106,7 @@ class LateInteractionNetwork(TextEncoder):
 
     def is_kept(self, tokens: Tensor) -> Tensor:
         """Which document tokens take part, ``(T,)``."""
-        return ~torch.isin(tokens, torch.tensor(self._skipped, device=tokens.device))
+        return ~self._skipped[tokens]
 
     def similarities(self, queries: Tensor, documents: Tensor, batch: PairedBatch) -> Tensor:
         """MaxSim of a batch's pairs, ``(B,)``: one product for all documents of a length."""
@@ -120,7 +124,8 @@ class LateInteractionNetwork(TextEncoder):
         scores = []
         for query, rows, document, is_kept, first in grouped:
             places = rows - first
-            similar = torch.einsum("nqk,nlk->nql", query, document[places])
+            with in_single_precision(query.device):
+                similar = torch.einsum("nqk,nlk->nql", query, document[places])
             similar = similar.masked_fill(~is_kept[places].transpose(1, 2), float("-inf"))
             scores.append(similar.amax(dim=-1).sum(dim=-1))
         return torch.cat(scores)[torch.argsort(order)]

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recross.checkpoints.heads import in_single_precision
 from recross.inference.batches import PackedBatch
 from recross.inference.network import Network
 from recross.inference.sequences import Sequences, token_budget
@@ -61,7 +62,8 @@ class StepTexts:
 
     def scores(self, vectors: Tensor, scale: float) -> Tensor:
         """Cosines of queries and documents times ``scale``, ``(Q, N)``, from all texts' vectors."""
-        products: Tensor = scale * vectors[self.queries] @ vectors[self.documents].T
+        with in_single_precision(vectors.device):
+            products: Tensor = scale * vectors[self.queries] @ vectors[self.documents].T
         return products
 
 
