@@ -94,7 +94,7 @@ def beir_folder(tmp_path: Path) -> Path:
 
 
 def save_tiny(folder: Path, kind: str = "bert", labels: int = 1, **more: object) -> Path:
-    """Save a random BERT, ELECTRA or RoBERTa classifier with a word-level vocabulary."""
+    """Save a random classifier like BERT with a word-level vocabulary."""
     import transformers
 
     words = sorted({w for t in toy_collection().documents.values() for w in t.split()})
@@ -108,7 +108,8 @@ def save_tiny(folder: Path, kind: str = "bert", labels: int = 1, **more: object)
     tokenizer = transformers.BertTokenizerFast(
         str(folder / "vocab.txt"), do_lower_case=True, model_max_length=64
     )
-    prefix = {"bert": "Bert", "electra": "Electra", "roberta": "Roberta"}[kind]
+    prefixes = {"bert": "Bert", "electra": "Electra", "roberta": "Roberta"}
+    prefix = {**prefixes, "xlm-roberta": "XLMRoberta"}[kind]
     own = {"embedding_size": 16} if kind == "electra" else {}
     config = getattr(transformers, f"{prefix}Config")(
         **{

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
 from recross.checkpoints.loaded import ModelConfig
+from recross.inference.layout import Groups, Layout
 
 
 class NetworkBatch(Protocol):
@@ -22,15 +25,14 @@ class NetworkBatch(Protocol):
 class PackedBatch:
     """Sequences end to end, longest first, as tensors on one device.
 
-    ``groups`` are (how many sequences, their length), so that attention runs on each group of
-    equal length without a mask.
+    ``layout`` says how they lie, so that attention needs no mask.
     """
 
     tokens: Tensor  # (T,)
     segments: Tensor  # (T,)
     positions: Tensor  # (T,)
     starts: Tensor  # (B,) where each sequence's first token stands
-    groups: list[tuple[int, int]]
+    layout: Layout
 
     def to(self, device: torch.device) -> PackedBatch:
         """The same batch on another device."""
@@ -39,11 +41,37 @@ class PackedBatch:
             self.segments.to(device),
             self.positions.to(device),
             self.starts.to(device),
-            self.groups,
+            self.layout.to(device),
         )
+
+    @property
+    def groups(self) -> Groups:
+        """(How many sequences, their length), in the order in which they stand."""
+        return self.layout.groups
 
     def __len__(self) -> int:
         return len(self.starts)
+
+    def halves(self) -> tuple[PackedBatch, PackedBatch]:
+        """The first and the second half of the sequences, where their groups are known."""
+        lengths = [length for count, length in self.groups for _ in range(count)]
+        middle = len(lengths) // 2
+        cut = sum(lengths[:middle])
+        return self._cut(lengths[:middle], slice(0, middle), slice(0, cut)), self._cut(
+            lengths[middle:], slice(middle, None), slice(cut, None)
+        )
+
+    def _cut(self, lengths: Sequence[int], sequences: slice, tokens: slice) -> PackedBatch:
+        groups = [(len(list(same)), length) for length, same in groupby(lengths)]
+        begin = tokens.start
+        offsets = self.layout.offsets[sequences.start :][: len(lengths) + 1] - begin
+        return PackedBatch(
+            self.tokens[tokens],
+            self.segments[tokens],
+            self.positions[tokens],
+            self.starts[sequences] - begin,
+            Layout.of(groups, offsets),
+        )
 
     def padded(self, filler: int, at_least: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens, segments and attention mask, each ``(B, L)``, for a network that pads.
@@ -51,14 +79,12 @@ class PackedBatch:
         ``filler`` stands where a sequence has ended: the network's own padding token, since some
         look for it to know where that was. ``L`` is the longest length, and at least ``at_least``.
         """
-        longest = max(self.groups[0][1], at_least)
+        longest = max(self.layout.longest, at_least)
         shape = (len(self), longest)
         rows = torch.repeat_interleave(
             torch.arange(len(self), device=self.tokens.device),
-            torch.tensor(
-                [length for count, length in self.groups for _ in range(count)],
-                device=self.tokens.device,
-            ),
+            self.layout.offsets.diff(),
+            output_size=len(self.tokens),
         )
         tokens = self.tokens.new_full(shape, filler)
         segments, mask = (self.tokens.new_zeros(shape) for _ in range(2))

@@ -29,6 +29,7 @@ from recross.inference.read_outs import ReadOut
 from recross.inference.sequences import Encoded
 from recross.inference.session import Session
 from recross.inference.spans import Ints
+from recross.inference.static_batches import find_static_form
 from recross.inference.texts.texts import GivenTexts, NumberedTexts
 from recross.inference.tokens import Item
 from recross.machine.hardware import Hardware
@@ -219,4 +220,8 @@ class PairScorer(Network[PackedBatch]):
         """Return a fast scorer, read out as the contract says; comparisons by their lead."""
         answers = self.frozen_answers(session)
         read = self.read_out.learn if self.contract.compares else self.read_out.score
-        return lambda batch: read(answers(batch).float())
+
+        def score(batch: PackedBatch) -> Tensor:
+            return read(answers(batch).float())
+
+        return find_static_form(score, self.family, session.hardware)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from recross.inference.arrival import copy_to
 from recross.inference.batches import NetworkBatch, PackedBatch
+from recross.inference.layout import Layout
 from recross.inference.spans import Ints
 from recross.inference.texts.token_ids import TokenArray
 from recross.records import Cost
@@ -136,12 +137,13 @@ class Sequences:
         piece = torch.repeat_interleave(pieces, counts, output_size=total)  # (T,)
         shifts = begins - (counts.cumsum(0) - counts)
         segments = copy_to(torch.tensor(self.piece_segments), device)
+        groups = [(len(list(same)), length) for length, same in groupby(self.lengths.tolist())]
         return PackedBatch(
             tokens=self.pool.gather(every + shifts[piece]),
             segments=segments[piece % len(segments)],
             positions=every - offsets[piece // len(segments)],
             starts=offsets[:-1],
-            groups=[(len(list(same)), length) for length, same in groupby(self.lengths.tolist())],
+            layout=Layout.of(groups, offsets),
         )
 
 

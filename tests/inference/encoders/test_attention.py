@@ -4,15 +4,19 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recross.inference.encoders import attention as attention_module
+from recross.inference.encoders import packed_attention
 from recross.inference.encoders.attention import (
     Attention,
     Placement,
-    Rotary,
     attend_all,
     attend_first,
     attend_one_by_one,
     group_by_group,
 )
+from recross.inference.encoders.blocks import lay_out_blocks
+from recross.inference.encoders.rotary import Rotary
+from tests.slow_attention import attend_slowly, layout_of
 
 HEADS, SIZE = 3, 4
 
@@ -43,7 +47,7 @@ def test_both_ways_attend_as_the_definition_says_within_each_sequence(groups):
     expected = by_definition(rows, groups)
     torch.testing.assert_close(attend_one_by_one(rows, HEADS, groups), expected, atol=1e-4, rtol=0)
     torch.testing.assert_close(
-        group_by_group(rows, Attention(HEADS, groups)), expected, atol=1e-4, rtol=0
+        group_by_group(rows, Attention(HEADS, layout_of(groups))), expected, atol=1e-4, rtol=0
     )
 
 
@@ -51,7 +55,7 @@ def test_large_products_do_not_overflow():
     rows = projected([(2, 5)]) * 100  # products in the ten thousands; exp overflows at 89
     torch.testing.assert_close(
         attend_one_by_one(rows, HEADS, [(2, 5)]),
-        group_by_group(rows, Attention(HEADS, [(2, 5)])),
+        group_by_group(rows, Attention(HEADS, layout_of([(2, 5)]))),
         atol=1e-3,
         rtol=0,
     )
@@ -60,10 +64,10 @@ def test_large_products_do_not_overflow():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_gradients_and_half_precision_go_through_the_fused_kernel(dtype):
     rows = projected([(2, 3)]).to(dtype).requires_grad_()
-    attend_all(rows, Attention(HEADS, [(2, 3)])).sum().backward()
+    attend_all(rows, Attention(HEADS, layout_of([(2, 3)]))).sum().backward()
     assert rows.grad is not None
     with torch.no_grad():
-        assert attend_all(rows.detach(), Attention(HEADS, [(2, 3)])).dtype == dtype
+        assert attend_all(rows.detach(), Attention(HEADS, layout_of([(2, 3)]))).dtype == dtype
 
 
 def rotary(groups):
@@ -107,26 +111,41 @@ def slowly(rows, groups, placement, scale):
     return out.view(len(rows), -1).float()
 
 
+@pytest.fixture
+def by_offsets(monkeypatch):
+    """Attend as on a GPU, by a loop."""
+    monkeypatch.setattr(attention_module, "has_kernel_for", lambda *_: True)
+    monkeypatch.setattr(packed_attention, "find_kernel", lambda: attend_slowly)
+
+
 @pytest.mark.parametrize("window", [None, 0, 1, 2, 5, 40])
 @pytest.mark.parametrize("has_bias", [False, True])
 @pytest.mark.parametrize("is_rotary", [False, True])
 @pytest.mark.parametrize("scale", [None, 1.0])
 @pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("way", ["as_on_a_processor", "by_offsets", "in_blocks"])
 def test_bias_rotation_and_window_are_those_of_a_slow_masked_reference(
-    window, has_bias, is_rotary, scale, live
+    window, has_bias, is_rotary, scale, live, way, request
 ):
     groups = [(2, 13), (1, 6), (2, 1)]
     rows = projected(groups, seed=3) / 3
     bias = torch.randn(HEADS, 13, 13, generator=torch.Generator().manual_seed(4))
     placement = Placement(bias if has_bias else None, rotary(groups) if is_rotary else None, window)
     expected = slowly(rows, groups, placement, scale or SIZE**-0.5)
+    if way == "in_blocks":
+        if window is not None or is_rotary or not has_bias:
+            pytest.skip("blocks are for a bias alone")
+        wide = F.pad(bias, (0, 51, 0, 51))
+        placement = Placement(wide, blocks=lay_out_blocks(layout_of(groups)).with_bias(wide))
+    elif way == "by_offsets":
+        request.getfixturevalue("by_offsets")
     given = rows.requires_grad_(live)
-    attention = Attention(HEADS, groups, 0.0, placement, scale)
+    attention = Attention(HEADS, layout_of(groups), 0.0, placement, scale)
     found = attend_all(given, attention)
     torch.testing.assert_close(found.detach(), expected, atol=1e-5, rtol=0)
     starts = torch.tensor([0, 13, 26, 32, 33])
     width = HEADS * SIZE
-    first = attend_first(given[starts, :width], given[:, width:], attention)
+    first = attend_first(given[starts, :width], given[:, width:], attention, starts)
     torch.testing.assert_close(first.detach(), expected[starts], atol=1e-5, rtol=0)
 
 
@@ -140,7 +159,7 @@ def test_a_narrow_window_does_not_grow_with_the_square_of_the_length(monkeypatch
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", watch)
     for length in (100, 400):
-        near = Attention(HEADS, [(1, length)], placement=Placement(window=4))
+        near = Attention(HEADS, layout_of([(1, length)]), placement=Placement(window=4))
         attend_all(projected([(1, length)]), near)
         seen.append(-1)
     short, long = seen[: seen.index(-1)], seen[seen.index(-1) + 1 : -1]

@@ -8,6 +8,7 @@ from recross.inference.batches import PackedBatch
 from recross.inference.encoders import affine
 from recross.inference.encoders.affine import LiveAffine, freeze_affine
 from recross.inference.encoders.families import find_classifier
+from recross.inference.layout import Layout
 from recross.inference.sequences import Sequences, TokenPool, by_length
 from tests.conftest import save_tiny
 
@@ -92,7 +93,7 @@ def test_bf16_keeps_the_order_and_its_scores_do_not_depend_on_neighbours(model):
             batch.segments[last:],
             batch.positions[last:],
             torch.tensor([0]),
-            [(1, len(batch.tokens) - last)],
+            Layout.of([(1, len(batch.tokens) - last)], torch.tensor([0, len(batch.tokens) - last])),
         )
         single = logits(model, alone, make, torch.bfloat16)
     assert stats.kendalltau(exact[:, 1], rough[:, 1]).statistic > 0.9

@@ -114,7 +114,7 @@ def test_a_window_and_angles_that_are_left_out_change_it(model):
         model.config.local_attention = 1000
         wide = packed_logits(model, batch, LiveAffine)
         still = PackedBatch(
-            batch.tokens, batch.segments, 0 * batch.positions, batch.starts, batch.groups
+            batch.tokens, batch.segments, 0 * batch.positions, batch.starts, batch.layout
         )
         unturned = packed_logits(model, still, LiveAffine)
     assert (wide - expected).abs().max() > 1e-3

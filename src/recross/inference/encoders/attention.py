@@ -5,28 +5,31 @@ A mask is needed only where a window is narrower than a sequence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Groups = Sequence[tuple[int, int]]
-"""(how many sequences, their length), in the order in which they stand end to end."""
-
-
-class Rotary(NamedTuple):
-    """Cosines and sines of every token's position, both ``(T, d)`` for heads of width ``d``."""
-
-    cos: Tensor
-    sin: Tensor
+from recross.inference.encoders.blocks import (
+    BiasedBlocks,
+    attend_first_in_blocks,
+    attend_in_blocks,
+)
+from recross.inference.encoders.packed_attention import (
+    attend_by_offsets,
+    attend_first_by_offsets,
+    has_kernel_for,
+)
+from recross.inference.encoders.rotary import Rotary, rotate
+from recross.inference.layout import Groups, Layout
 
 
 class Placement(NamedTuple):
     """How attention knows where tokens stand to one another; by default it does not.
 
-    ``bias`` ``(heads, L, L)`` is added to the products, of shorter sequences its corner (T5).
+    ``bias`` ``(heads, L, L)`` is added to the products, of shorter sequences its corner (T5); on a
+    GPU ``blocks`` of sequences of about one length get it together.
     ``rotary`` turns queries and keys by their positions (RoFormer, Su et al. 2021). With a
     ``window`` a token sees those that are at most so far from it (Longformer, Beltagy et al. 2020).
     """
@@ -34,6 +37,7 @@ class Placement(NamedTuple):
     bias: Tensor | None = None
     rotary: Rotary | None = None
     window: int | None = None
+    blocks: BiasedBlocks | None = None
 
     def binds(self, length: int) -> bool:
         """Whether some token of a sequence of this length does not see some other."""
@@ -50,7 +54,7 @@ class Attention(NamedTuple):
     """
 
     heads: int
-    groups: Groups
+    layout: Layout
     dropout: float = 0.0
     placement: Placement = ANYWHERE
     scale: float | None = None
@@ -65,22 +69,19 @@ def by_group(states: Tensor, groups: Groups) -> list[Tensor]:
     return [block.view(*group, -1) for block, group in zip(blocks, groups, strict=True)]
 
 
-def rotate(states: Tensor, heads: int, rotary: Rotary) -> Tensor:
-    """Turn queries or keys ``(T, heads * d)`` by their positions, in single precision within."""
-    each = states.reshape(len(states), heads, -1).float()  # (T, heads, d)
-    first, second = each.chunk(2, dim=-1)
-    across = torch.cat([-second, first], dim=-1)
-    turned = each * rotary.cos[:, None] + across * rotary.sin[:, None]
-    return turned.flatten(-2).to(states.dtype)
-
-
 def attend_all(projected: Tensor, attention: Attention) -> Tensor:
     """Attend from every token; ``projected`` ``(T, 3 D)`` holds queries, keys and values."""
-    heads, groups, dropout, placement, scale = attention
+    heads, layout, dropout, placement, scale = attention
     if placement.rotary is not None:
         width = projected.shape[1] // 3
         turned = rotate(projected[:, : 2 * width], 2 * heads, placement.rotary)
         projected = torch.cat([turned, projected[:, 2 * width :]], dim=-1)
+    if _goes_by_offsets(projected, attention):
+        query, key, value = projected.view(len(projected), 3, heads, -1).unbind(1)
+        return attend_by_offsets(query, key, value, layout, scale, placement.window)
+    if placement.blocks is not None:
+        return attend_in_blocks(projected, heads, placement.blocks, dropout, scale)
+    groups = layout.groups
     plain = projected.device.type == "cpu" and projected.dtype == torch.float32
     plain = plain and placement.bias is None and not placement.binds(_longest(groups))
     if plain and scale is None and dropout == 0 and not projected.requires_grad:
@@ -88,12 +89,22 @@ def attend_all(projected: Tensor, attention: Attention) -> Tensor:
     return group_by_group(projected, attention)
 
 
+def average_sequences(states: Tensor, layout: Layout) -> Tensor:
+    """The mean of each sequence's tokens ``(T, D)``, ``(B, D)``, in single precision."""
+    if states.device.type == "cpu" and layout.groups:
+        groups = by_group(states, layout.groups)
+        return torch.cat([rows.float().mean(dim=1) for rows in groups])
+    return torch.segment_reduce(
+        states.float(), "mean", offsets=layout.offsets.long(), axis=0, unsafe=True
+    )
+
+
 def group_by_group(projected: Tensor, attention: Attention) -> Tensor:
     """Attend with torch's fused kernel, all sequences of one length together.
 
     Queries and keys have been turned already.
     """
-    heads, groups, dropout, placement, scale = attention
+    heads, (groups, *_), dropout, placement, scale = attention
     outputs = []
     for rows in by_group(projected, groups):
         count, length, _ = rows.shape
@@ -132,14 +143,31 @@ def attend_one_by_one(projected: Tensor, heads: int, groups: Groups) -> Tensor:
     return out
 
 
-def attend_first(queries: Tensor, projected: Tensor, attention: Attention) -> Tensor:
-    """Attend from first tokens ``(B, D)`` to their own sequences; ``projected`` is ``(T, 2 D)``."""
-    heads, groups, dropout, placement, scale = attention
+def attend_first(
+    queries: Tensor, projected: Tensor, attention: Attention, starts: Tensor
+) -> Tensor:
+    """Attend from first tokens ``(B, D)`` to their own sequences; ``projected`` is ``(T, 2 D)``.
+
+    First tokens stand at ``starts``.
+    """
+    heads, layout, dropout, placement, scale = attention
     if placement.rotary is not None:
         width = projected.shape[1] // 2
         turned = rotate(projected[:, :width], heads, placement.rotary)
         projected = torch.cat([turned, projected[:, width:]], dim=-1)
-        queries = rotate(queries, heads, _of_first(placement.rotary, groups))
+        queries = rotate(queries, heads, placement.rotary.take(starts))
+    if _goes_by_offsets(projected, attention):
+        key, value = projected.view(len(projected), 2, heads, -1).unbind(1)
+        query = queries.view(len(queries), heads, -1)
+        if placement.window is None:
+            return attend_first_by_offsets(query, key, value, layout, scale)
+        everywhere = torch.zeros_like(key).index_put((starts,), query)  # a window is counted back
+        out = attend_by_offsets(everywhere, key, value, layout, scale, placement.window)
+        return out[starts]
+    if placement.blocks is not None:
+        blocks = placement.blocks
+        return attend_first_in_blocks(queries, projected, heads, blocks, dropout, scale)
+    groups = layout.groups
     seen = None if placement.window is None else placement.window + 1
     outputs = []
     queries_by_group = torch.split(queries, [count for count, _ in groups])
@@ -183,9 +211,10 @@ def _attend_near(
     return torch.cat(outputs, dim=2)
 
 
-def _of_first(rotary: Rotary, groups: Groups) -> Rotary:
-    """Cosines and sines of the first token of each sequence, both ``(B, d)``."""
-    return Rotary(*(torch.cat([rows[:, 0] for rows in by_group(part, groups)]) for part in rotary))
+def _goes_by_offsets(states: Tensor, attention: Attention) -> bool:
+    """Whether one kernel can attend to all sequences: it adds no bias and drops nothing."""
+    is_plain = attention.placement.bias is None and attention.dropout == 0
+    return is_plain and has_kernel_for(states.device, states.dtype)
 
 
 def _longest(groups: Groups) -> int:

@@ -41,6 +41,7 @@ class BertFamily(Encoder):
     """BERT-like encoders; ``attribute`` is where a model with a head holds its encoder."""
 
     attribute: str
+    attends_by_offsets: ClassVar[bool] = True
     classifiers: ClassVar[tuple[str, ...]] = ("ForSequenceClassification",)
 
     def supports(self, config: ModelConfig) -> bool:
@@ -102,7 +103,7 @@ class BertForward(PackedForward[BertLayer]):
 
     def attentions(self, batch: PackedBatch, dropout: float) -> Sequence[Attention]:
         """All alike; attention knows nothing of positions: they are embedded."""
-        return [Attention(self.heads, batch.groups, dropout)] * len(self.layers)
+        return [Attention(self.heads, batch.layout, dropout)] * len(self.layers)
 
     def through(self, layer: BertLayer, attention: Attention, states: Tensor) -> Tensor:
         """What leaves a layer, ``(T, D)``."""
@@ -114,7 +115,7 @@ class BertForward(PackedForward[BertLayer]):
     ) -> Tensor:
         """What leaves the last layer at first tokens, ``(B, D)``."""
         first = states[starts]  # (B, D)
-        attended = attend_first(layer.query(first), layer.key_value(states), attention)
+        attended = attend_first(layer.query(first), layer.key_value(states), attention, starts)
         return _after_attention(layer, attended, first, attention.dropout)
 
     def logits(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:

@@ -120,6 +120,8 @@ class Encoder(ABC):
 
     packs: ClassVar[bool] = True
     """Whether its forward does without padding, over linear layers as one likes."""
+    attends_by_offsets: ClassVar[bool] = False
+    """Whether its attention needs nothing but where sequences begin and end."""
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "bf16", "fp16")
     """Those in which its activations stay in range."""
     classifiers: ClassVar[tuple[str, ...]]

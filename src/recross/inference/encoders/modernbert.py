@@ -21,12 +21,12 @@ from recross.inference.encoders.affine import Affine, MakeAffine, layer_norm
 from recross.inference.encoders.attention import (
     Attention,
     Placement,
-    Rotary,
     attend_all,
     attend_first,
-    by_group,
+    average_sequences,
 )
 from recross.inference.encoders.encoder import Computation, Encoder, PackedForward
+from recross.inference.encoders.rotary import Rotary
 
 
 class ModernBertLayer(NamedTuple):
@@ -43,6 +43,7 @@ class ModernBertLayer(NamedTuple):
 class ModernBertFamily(Encoder):
     """ModernBERT with GELU and rotary positions that are not scaled."""
 
+    attends_by_offsets: ClassVar[bool] = True
     classifiers: ClassVar[tuple[str, ...]] = ("ForSequenceClassification",)
 
     def supports(self, config: ModelConfig) -> bool:
@@ -92,7 +93,7 @@ class ModernBertForward(PackedForward[ModernBertLayer]):
             cos, sin = self.encoder.rotary_emb(like, positions, kind)  # (1, T, d)
             window = config.sliding_window if kind == "sliding_attention" else None
             placement = Placement(rotary=Rotary(cos[0], sin[0]), window=window)
-            placed[kind] = Attention(self.heads, batch.groups, dropout, placement)
+            placed[kind] = Attention(self.heads, batch.layout, dropout, placement)
         kinds = config.layer_types[: len(self.layers)]  # a cut model's config names them all
         return [placed[kind] for kind in kinds]
 
@@ -108,7 +109,7 @@ class ModernBertForward(PackedForward[ModernBertLayer]):
         """What leaves the last layer at first tokens, ``(B, D)``."""
         projected = layer.all_three(self._read(layer, states))  # (T, 3 D): one weight makes all
         width = states.shape[1]
-        attended = attend_first(projected[starts, :width], projected[:, width:], attention)
+        attended = attend_first(projected[starts, :width], projected[:, width:], attention, starts)
         return self._after_attention(layer, attended, states[starts], attention.dropout)
 
     def finish(self, states: Tensor, dropout: float) -> Tensor:
@@ -118,8 +119,7 @@ class ModernBertForward(PackedForward[ModernBertLayer]):
     def logits(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """Logits of the head, on the first token or on the mean of all, ``(B, labels)``."""
         if self.model.config.classifier_pooling == "mean":
-            groups = by_group(self.states(batch, dropout), batch.groups)
-            pooled = torch.cat([rows.mean(dim=1) for rows in groups])
+            pooled = average_sequences(self.states(batch, dropout), batch.layout)
         else:
             pooled = self.first_states(batch, dropout)
         pooled = F.dropout(self.model.head(pooled), dropout, dropout > 0)

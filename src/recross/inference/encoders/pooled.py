@@ -17,12 +17,13 @@ from recross.checkpoints.loaded import Model, Tokenizer
 from recross.inference.arrival import bring_back
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import freeze_affine
-from recross.inference.encoders.attention import by_group
+from recross.inference.encoders.attention import average_sequences
 from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import find_encoder
 from recross.inference.runner import Runner
 from recross.inference.sequences import Sequences
 from recross.inference.spans import Ints
+from recross.inference.static_batches import find_static_form
 from recross.inference.texts.texts import NumberedTexts
 from recross.inference.tokens import Joiner, text_template
 from recross.machine.hardware import Hardware
@@ -42,8 +43,7 @@ def compute_unit_vectors(
     if pooling == "cls":
         vectors = forward.first_states(texts, dropout)
     else:
-        states = forward.states(texts, dropout)
-        vectors = torch.cat([rows.float().mean(dim=1) for rows in by_group(states, texts.groups)])
+        vectors = average_sequences(forward.states(texts, dropout), texts.layout)
     return F.normalize(vectors.float(), dim=1)
 
 
@@ -72,13 +72,16 @@ class PooledEncoder:
     def _encoding_on_one_device(self, model: Model) -> partial[Callable[[], Vectors]]:
         hardware, first_only = self.hardware, self.pooling == "cls"
         make = freeze_affine(hardware.dtype, hardware.batch_tokens)
-        forward = find_encoder(model.config).forward(
+        family = find_encoder(model.config)
+        forward = family.forward(
             model.to(hardware.device), make, hardware.dtype, first_only=first_only
         )
-        return partial(_encode_batch, forward, self.pooling, hardware.device)
+        compute = partial(compute_unit_vectors, forward, self.pooling)
+        static = find_static_form(compute, family, hardware)
+        return partial(_encode_batch, static, hardware.device)
 
 
 def _encode_batch(
-    forward: EncoderForward, pooling: Pooling, device: torch.device, texts: Sequences
+    compute: Callable[[PackedBatch], Tensor], device: torch.device, texts: Sequences
 ) -> Callable[[], Vectors]:
-    return bring_back(compute_unit_vectors(forward, pooling, texts.on(device)))
+    return bring_back(compute(texts.on(device)))

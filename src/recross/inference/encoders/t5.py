@@ -23,6 +23,7 @@ from recross.inference.encoders.affine import (
     refuse_use,
 )
 from recross.inference.encoders.attention import Attention, Placement, attend_all, attend_first
+from recross.inference.encoders.blocks import lay_out_blocks, round_up, works_in_blocks
 from recross.inference.encoders.encoder import Computation, Encoder, PackedForward
 from recross.machine.hardware import Precision
 
@@ -85,10 +86,14 @@ class T5Forward(PackedForward[T5Layer]):
     def attentions(self, batch: PackedBatch, dropout: float) -> Sequence[Attention]:
         """One relative bias for all layers; shorter sequences use its corner."""
         attention = self.model.get_encoder().block[0].layer[0].SelfAttention
-        length = batch.groups[0][1]
+        in_blocks = works_in_blocks(batch.tokens.device)
+        length = round_up(batch.layout.longest) if in_blocks else batch.layout.longest
         bias: Tensor = attention.compute_bias(length, length)[0]  # (heads, L, L)
-        placement, heads = Placement(bias.to(self.dtype)), self.model.config.num_heads
-        return [Attention(heads, batch.groups, dropout, placement, 1.0)] * len(self.layers)
+        bias = bias.to(self.dtype)
+        blocks = lay_out_blocks(batch.layout).with_bias(bias) if in_blocks else None
+        placement = Placement(bias, blocks=blocks)
+        heads = self.model.config.num_heads
+        return [Attention(heads, batch.layout, dropout, placement, 1.0)] * len(self.layers)
 
     def through(self, layer: T5Layer, attention: Attention, states: Tensor) -> Tensor:
         """What leaves a layer, ``(T, D)``."""
@@ -101,7 +106,8 @@ class T5Forward(PackedForward[T5Layer]):
     ) -> Tensor:
         """What leaves the last layer at first tokens, ``(B, D)``."""
         normed = norm_mean_square(layer.attention_norm, states).to(self.dtype)
-        attended = attend_first(layer.query(normed[starts]), layer.key_value(normed), attention)
+        queries = layer.query(normed[starts])
+        attended = attend_first(queries, layer.key_value(normed), attention, starts)
         return self._after_attention(layer, attended, states[starts], attention.dropout)
 
     def finish(self, states: Tensor, dropout: float) -> Tensor:

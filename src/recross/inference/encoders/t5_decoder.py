@@ -18,7 +18,11 @@ from recross.checkpoints.loaded import LoadedModule, Model
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import norm_mean_square
 from recross.inference.encoders.attention import by_group
+from recross.inference.encoders.blocks import lay_out_blocks, works_in_blocks
 from recross.inference.encoders.t5 import is_gated
+
+StateRows = tuple[Tensor, Tensor | None]
+"""States of some sequences ``(n, L, D)``, and which of them are absent ``(n, L)``, if any are."""
 
 
 def read_head_rows(model: Model, pieces: Tensor) -> Tensor:
@@ -44,13 +48,14 @@ def first_step(
     decoded = decoder.embed_tokens(opening).float().expand(len(batch), -1, -1)  # (B, P, D)
     decoded = F.dropout(decoded, dropout, on)
     bias = _causal_bias(decoder, len(opening))
+    read_rows = _split_states(states, batch)
     for block in decoder.block:
         attend, read, feed = block.layer[0], block.layer[1], block.layer[2]
         normed = norm_mean_square(attend.layer_norm, decoded)
         attended = _attend_decoded(attend.SelfAttention, normed, bias, dropout)
         decoded = decoded + F.dropout(attended, dropout, on)
         normed = norm_mean_square(read.layer_norm, decoded)
-        read_states = _attend_states(read.EncDecAttention, normed, states, batch.groups, dropout)
+        read_states = _attend_states(read.EncDecAttention, normed, read_rows, dropout)
         decoded = decoded + F.dropout(read_states, dropout, on)
         normed = norm_mean_square(feed.layer_norm, decoded)
         fed = _feed_forward(feed.DenseReluDense, normed, dropout)
@@ -58,6 +63,14 @@ def first_step(
     last = F.dropout(norm_mean_square(decoder.final_layer_norm, decoded[:, -1]), dropout, on)
     # T5 1.0 scales before its tied output layer; v1.1 and mT5 do not
     return last * config.d_model**-0.5 if getattr(config, "scale_decoder_outputs", False) else last
+
+
+def _split_states(states: Tensor, batch: PackedBatch) -> Sequence[StateRows]:
+    if works_in_blocks(states.device):
+        blocks = lay_out_blocks(batch.layout)
+        absent = [block.absent for block in blocks.blocks]
+        return list(zip(blocks.split(states), absent, strict=True))
+    return [(rows, None) for rows in by_group(states, batch.groups)]
 
 
 def _attend_decoded(
@@ -76,22 +89,22 @@ def _attend_decoded(
 def _attend_states(
     attention: LoadedModule,
     decoded: Tensor,
-    states: Tensor,
-    groups: Sequence[tuple[int, int]],
+    states: Sequence[StateRows],
     dropout: float,
 ) -> Tensor:
-    """Attend to the encoder's states ``(T, D)`` without projecting them; returns ``(B, P, D)``."""
+    """Attend to the encoder's states without projecting them; returns ``(B, P, D)``."""
     heads = attention.n_heads
     key = attention.k.weight.unflatten(0, (heads, -1))  # (H, d, D)
     value = attention.v.weight.unflatten(0, (heads, -1))
     query = attention.q(decoded).unflatten(-1, (heads, -1))  # (B, P, H, d)
     through_key = torch.einsum("bphd,hdk->bphk", query, key)  # (B, P, H, D)
     means = []
-    of_groups = torch.split(
-        through_key.flatten(1, 2), [count for count, _ in groups]
-    )  # (n, P H, D)
-    for queries, rows in zip(of_groups, by_group(states, groups), strict=True):
-        weights = torch.bmm(queries, rows.transpose(1, 2)).softmax(dim=-1)
+    of_rows = torch.split(through_key.flatten(1, 2), [len(rows) for rows, _ in states])
+    for queries, (rows, absent) in zip(of_rows, states, strict=True):  # (n, P H, D), (n, L, D)
+        products = torch.bmm(queries, rows.transpose(1, 2))
+        if absent is not None:
+            products = products.masked_fill(absent[:, None], float("-inf"))
+        weights = products.softmax(dim=-1)
         means.append(torch.bmm(F.dropout(weights, dropout, dropout > 0), rows))
     mean = torch.cat(means).view(*decoded.shape[:2], heads, -1)  # (B, P, H, D)
     out = torch.einsum("bphk,hdk->bphd", mean, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from functools import partial
 from itertools import accumulate
 
 import torch
@@ -22,6 +23,7 @@ from recross.inference.network import Forward
 from recross.inference.paired_texts import PairedBatch
 from recross.inference.preparation import Preparation
 from recross.inference.sequences import Sequences
+from recross.inference.static_batches import find_static_form
 from recross.inference.text_encoder import TextEncoder
 from recross.inference.texts.texts import NumberedTexts
 from recross.inference.texts.tokenising import tokenize
@@ -82,7 +84,8 @@ class LateInteractionNetwork(TextEncoder):
         self.check(hardware)
         self.to(hardware.device)
         forward = self.frozen(hardware)
-        return lambda documents: self.document_vectors(documents, forward)
+        vectors = partial(self.document_vectors, forward=forward)
+        return find_static_form(vectors, self.family, hardware, per_token=True)
 
     def query_vectors(
         self, queries: PackedBatch, forward: EncoderForward | None = None, dropout: float = 0.0

@@ -21,6 +21,7 @@ from recross.inference.encoders.families import FAMILIES, find_classifier
 from recross.inference.encoders.padded import pad_inputs
 from recross.inference.network import Forward
 from recross.inference.session import Session
+from recross.inference.static_batches import suits_static_batches
 
 MakeForward = Callable[[Model, Session], Forward]
 
@@ -43,7 +44,9 @@ def _torch(model: Model, session: Session) -> Forward:
 
 
 def _torch_compile(model: Model, session: Session) -> Forward:
-    """Padded: a compiled function wants few shapes, and packed batches have all."""
+    """Padded, since a compiled function wants few shapes; packed where batches have few."""
+    if suits_static_batches(find_classifier(model), session.hardware):
+        return _torch(model, session)  # compiled by the one that knows the shapes
     compiled: Callable[..., Answered] = torch.compile(make_reader(model).eval(), dynamic=True)
     device, dtype = session.hardware.device.type, session.hardware.dtype
 

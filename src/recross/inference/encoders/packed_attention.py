@@ -1,0 +1,68 @@
+"""Attention over sequences end to end by one kernel, which plans nothing and knows their offsets.
+
+torch's own for GPUs (``torch.nn.attention.varlen``, flash attention), in half precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from inspect import signature
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from recross.inference.layout import Layout
+
+Kernel = Callable[..., Tensor]
+"""Queries, keys, values ``(T, heads, d)``, offsets of queries and keys, longest of each."""
+
+HALVES = (torch.bfloat16, torch.float16)
+
+
+@cache
+def find_kernel() -> Kernel | None:
+    """The kernel of the installed torch; ``None`` where it has none that takes windows."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn  # not in every torch
+    except ImportError:
+        return None
+    kernel = cast(Kernel, varlen_attn)
+    return kernel if "window_size" in signature(varlen_attn).parameters else None
+
+
+def has_kernel_for(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether states of a type on a device can be attended to by their offsets."""
+    return device.type == "cuda" and dtype in HALVES and find_kernel() is not None
+
+
+def attend_by_offsets(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layout: Layout,
+    scale: float | None = None,
+    window: int | None = None,
+) -> Tensor:
+    """Attend from every token, ``(T, heads, d)`` to ``(T, heads * d)``.
+
+    What stands behind the last sequence attends to nothing, and what comes out there is anything.
+    """
+    near = (-1, -1) if window is None else (window, window)
+    ends = (layout.offsets, layout.offsets, layout.longest, layout.longest)
+    return _attend((query, key, value), *ends, scale=scale, window_size=near)
+
+
+def attend_first_by_offsets(
+    query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None = None
+) -> Tensor:
+    """Attend from the first token of each sequence, ``(B, heads, d)``, to all of its tokens."""
+    each = torch.arange(len(query) + 1, dtype=torch.int32, device=query.device)
+    return _attend((query, key, value), each, layout.offsets, 1, layout.longest, scale=scale)
+
+
+def _attend(states: Sequence[Tensor], *ends: Tensor | int, **settings: object) -> Tensor:
+    kernel = find_kernel()
+    assert kernel is not None  # asked for before: has_kernel_for
+    return kernel(*(part.contiguous() for part in states), *ends, **settings).flatten(1)
