@@ -25,7 +25,7 @@ from recross.machine.hardware import Hardware
 
 logger = logging.getLogger(__name__)
 
-Forward = Callable[[PackedBatch], Tensor]
+RunBatch = Callable[[PackedBatch], Tensor]
 """Values of a batch's sequences or of its tokens, in their order."""
 Replay = Callable[[], Tensor]
 Capture = Callable[[Replay], Replay]
@@ -52,8 +52,8 @@ class Shape(NamedTuple):
 
 
 def find_static_form(
-    forward: Forward, family: Encoder, hardware: Hardware, per_token: bool = False
-) -> Forward:
+    forward: RunBatch, family: Encoder, hardware: Hardware, per_token: bool = False
+) -> RunBatch:
     """The same forward over static batches, where hardware and family gain by them.
 
     ``per_token``: it gives values of tokens, not of sequences.
@@ -81,9 +81,9 @@ class StaticBatches:
 
     def __init__(
         self,
-        forward: Forward,
+        forward: RunBatch,
         capture: Capture,
-        compiled: Forward | None = None,
+        compiled: RunBatch | None = None,
         full: int = 0,
         per_token: bool = False,
     ) -> None:
@@ -121,7 +121,7 @@ class StaticBatches:
         values = run.replay()
         return values[: len(batch.tokens) if self._per_token else len(batch)].clone()
 
-    def _choose(self, batch: PackedBatch) -> tuple[Shape, Forward]:
+    def _choose(self, batch: PackedBatch) -> tuple[Shape, RunBatch]:
         around = Shape.around(batch)
         if self._compiled is None or not self._full / 2 < len(batch.tokens) <= self._full:
             return around, self._forward
@@ -161,7 +161,7 @@ class StaticRun:
         _put(here.starts, batch.starts)
         _put(here.layout.offsets, batch.layout.offsets, filler=len(batch.tokens))
 
-    def begin(self, forward: Forward, plain: Forward, capture: Capture) -> None:
+    def begin(self, forward: RunBatch, plain: RunBatch, capture: Capture) -> None:
         """Capture the work on what was loaded; the plain form's where the other one fails."""
         try:
             self.replay = capture(lambda: forward(self.batch))
