@@ -145,7 +145,7 @@ def test_rows_are_read_inside_the_block_alone():
 def test_products_of_all_queries_and_documents_are_exact_under_autocast():
     vectors = F.normalize(torch.randn(6, 32, generator=torch.Generator().manual_seed(0)), dim=1)
     empty = torch.zeros(2, 4)
-    texts = StepTexts([], torch.tensor([0, 1]), torch.arange(2, 6), empty, empty)
+    texts = StepTexts([], torch.tensor([0, 1]), torch.arange(2, 6), empty, empty, pairs=8)
     with torch.autocast("cpu", torch.bfloat16):
         scores = texts.scores(vectors, 20.0)
     assert (scores == 20.0 * vectors[:2] @ vectors[2:].T).all()

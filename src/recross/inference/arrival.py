@@ -13,9 +13,9 @@ Array = npt.NDArray[Any]
 
 
 def copy_to(values: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the processor on a device; the copy to a GPU runs beside what follows here."""
-    if device.type == "cpu":
-        return values
+    """A tensor on a device; the copy to a GPU runs beside what follows here."""
+    if device.type == "cpu" or values.device.type != "cpu":
+        return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
 
 

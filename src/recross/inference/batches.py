@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from recross.checkpoints.loaded import ModelConfig
+from recross.inference.arrival import copy_to
 from recross.inference.layout import Groups, Layout
 
 
@@ -37,10 +38,10 @@ class PackedBatch:
     def to(self, device: torch.device) -> PackedBatch:
         """The same batch on another device."""
         return PackedBatch(
-            self.tokens.to(device),
-            self.segments.to(device),
-            self.positions.to(device),
-            self.starts.to(device),
+            copy_to(self.tokens, device),
+            copy_to(self.segments, device),
+            copy_to(self.positions, device),
+            copy_to(self.starts, device),
             self.layout.to(device),
         )
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from recross.inference.arrival import copy_to
+
 Groups = Sequence[tuple[int, int]]
 """(how many sequences, their length), in the order in which they stand end to end."""
 
@@ -31,4 +33,4 @@ class Layout(NamedTuple):
 
     def to(self, device: torch.device) -> Layout:
         """The same on another device."""
-        return self._replace(offsets=self.offsets.to(device))
+        return self._replace(offsets=copy_to(self.offsets, device))

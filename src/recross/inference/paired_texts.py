@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recross.inference.arrival import copy_to
 from recross.inference.batches import PackedBatch
 from recross.inference.sequences import Sequences, by_length
 from recross.inference.spans import Ints
@@ -33,8 +34,8 @@ class PairedBatch:
         return PairedBatch(
             self.queries.to(device),
             self.documents.to(device),
-            self.query_rows.to(device),
-            self.document_rows.to(device),
+            copy_to(self.query_rows, device),
+            copy_to(self.document_rows, device),
             self.group_sizes,
         )
 

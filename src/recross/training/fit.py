@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import TQDMProgressBar
 
 from recross.collections.collection import Collection
 from recross.errors import RunError
@@ -20,6 +19,7 @@ from recross.machine.hardware import Hardware
 from recross.records import JsonObject
 from recross.rerankers.reranker import Trainable
 from recross.tracking.tracker import Log
+from recross.training.callbacks.progress_bar import ProgressBar
 from recross.training.callbacks.range_search import SearchRange, advise
 from recross.training.callbacks.refresh import RefreshNegatives
 from recross.training.callbacks.state import RestoreState, SaveState
@@ -150,7 +150,7 @@ def _train(module: RankingModule, callbacks: list[pl.Callback], hardware: Hardwa
         num_sanity_val_steps=0,
         logger=False,
         enable_checkpointing=False,
-        callbacks=[TQDMProgressBar(refresh_rate=1 if is_watched() else 0), *callbacks],
+        callbacks=[ProgressBar(module, refresh_rate=1 if is_watched() else 0), *callbacks],
         enable_model_summary=False,
         use_distributed_sampler=False,
         deterministic=True,
@@ -162,3 +162,5 @@ def _train(module: RankingModule, callbacks: list[pl.Callback], hardware: Hardwa
             trainer.fit(module)
     except SystemExit:  # Lightning turns an interruption into an exit
         raise KeyboardInterrupt from None
+    finally:
+        module.teardown("fit")  # which Lightning leaves out after an error

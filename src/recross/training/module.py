@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import cast
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import DataLoader
@@ -24,8 +27,10 @@ from recross.training.optimisation import AveragedWeights
 from recross.training.processes import Processes
 from recross.training.progress import Progress
 from recross.training.recipe import TrainingPlan
+from recross.training.recorded_losses import READ_EVERY, RecordedLosses
 from recross.training.steps.step import Step
 from recross.training.steps.step_data import StepData
+from recross.training.steps.steps_ahead import StepsAhead
 
 
 class RankingModule(pl.LightningModule):
@@ -51,6 +56,8 @@ class RankingModule(pl.LightningModule):
         self.progress = Progress()
         self.averages: AveragedWeights | None = None
         self.tracker_log = log
+        self._losses = RecordedLosses()
+        self._steps: StepsAhead | None = None
 
     def training_step(self, step: Step, _number: int) -> Tensor:
         """Gradients of all that the step learns from, clipped; one update; the next rate."""
@@ -59,16 +66,28 @@ class RankingModule(pl.LightningModule):
         self.seed_dropout()
         optimizer.zero_grad()
         loss, pairs, tokens = step.learn(self)
-        self._refuse_nan(loss)
-        self.clip_gradients(optimizer, self.training_plan.training.max_grad_norm, "norm")
+        if not self.is_on_gpu:
+            self._refuse_nan(self.progress.step + 1, float(loss))
+        clip_grad_norm_(self._learned, self.training_plan.training.max_grad_norm)
         optimizer.step()
         schedule.step()
         if self.averages is not None:
             self.averages.update()
         self.progress.count(pairs, tokens)
-        self.log("loss", loss, prog_bar=True, batch_size=1)
-        self.record(loss=float(loss), learning_rate=float(schedule.get_last_lr()[0]))
+        self._losses.add(self.progress.step, loss, float(schedule.get_last_lr()[0]))
+        if len(self._losses) >= self._read_every:
+            self.read_losses()
         return loss
+
+    def read_losses(self) -> None:
+        """Record the losses of the steps that are done; a GPU is waited for.
+
+        Raises:
+            RunError: one of them is no number.
+        """
+        for step, loss, rate in self._losses.read():
+            self._refuse_nan(step, loss)
+            self.record(step, loss=loss, learning_rate=rate)
 
     def add_gradients(self, value: Tensor, *, is_last: bool) -> None:
         """Add the gradients of a value; with the step's last one, processes share theirs."""
@@ -81,10 +100,10 @@ class RankingModule(pl.LightningModule):
         seed = make_generator(self.training_plan.seed, "dropout", name).integers(2**63)
         torch.manual_seed(int(seed))
 
-    def record(self, **values: float) -> None:
-        """Keep values of the current step for the curves, and log them."""
-        self.progress.curves.append((self.progress.step, values))
-        self.log_values(self.progress.step, values)
+    def record(self, step: int, **values: float) -> None:
+        """Keep values of a step for the curves, and log them."""
+        self.progress.curves.append((step, values))
+        self.log_values(step, values)
 
     def log_values(self, step: int, values: dict[str, float]) -> None:
         """Give values to the experiment's log, once for all processes."""
@@ -96,9 +115,15 @@ class RankingModule(pl.LightningModule):
         self.network.eval()
         hardware = replace(self.session.hardware, devices=1)
         engine = Engine(self.network, replace(self.session, hardware=hardware))
-        reranked = self.reranker.rerank_with(engine, candidates, collection)
+        with nullcontext() if self._steps is None else self._steps.paused():
+            reranked = self.reranker.rerank_with(engine, candidates, collection)
         self.network.train()
         return reranked
+
+    @property
+    def is_on_gpu(self) -> bool:
+        """Whether it trains on a GPU, which a value that is read at once would hold up."""
+        return self.session.hardware.accelerator == "gpu"
 
     @property
     def optimiser(self) -> Optimizer:
@@ -120,21 +145,35 @@ class RankingModule(pl.LightningModule):
         self.session.hardware.prepare()
 
     def transfer_batch_to_device(self, batch: Step, device: torch.device, number: int) -> Step:
-        """Leave batches alone: a step moves its micro-batches itself, one at a time."""
+        """Leave batches alone: a step that is not on its device yet moves itself there."""
         return batch
 
-    def train_dataloader(self) -> DataLoader[Step]:
-        """Steps, of which this process takes its part."""
+    def train_dataloader(self) -> DataLoader[Step] | StepsAhead:
+        """Steps, of which this process takes its part; for a GPU they are made ahead."""
         self.data.divide(self.processes.rank, self.processes.count)
-        return DataLoader(self.data, batch_size=None, shuffle=False)
+        if not self.is_on_gpu:
+            return DataLoader(self.data, batch_size=None, shuffle=False)
+        self._steps = StepsAhead(self.data, self.processes.device)
+        return self._steps
+
+    def teardown(self, stage: str) -> None:
+        """Make no more steps, however the training ended."""
+        if self._steps is not None:
+            self._steps.close()
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
-        """AdamW under a schedule of warm-up and decay."""
+        """AdamW under a schedule of warm-up and decay, in one kernel on a GPU."""
         settings = self.training_plan.training.optimisation
-        optimizer = settings.optimiser(self.network)
+        optimizer = settings.optimiser(self.network, fused=self.is_on_gpu)
+        self._learned = [p for group in optimizer.param_groups for p in group["params"]]
         return [optimizer], [LambdaLR(optimizer, settings.rate)]
 
-    def _refuse_nan(self, loss: Tensor) -> None:
-        if not torch.isfinite(loss) and not self.training_plan.training.is_search:
-            at = self.progress.step + 1
-            raise RunError(f"loss must be finite, got {float(loss)} at step {at}")
+    @property
+    def _read_every(self) -> int:
+        """Steps whose losses are read together; a search for a rate ends by each of them."""
+        is_search = self.training_plan.training.is_search
+        return READ_EVERY if self.is_on_gpu and not is_search else 1
+
+    def _refuse_nan(self, step: int, loss: float) -> None:
+        if not math.isfinite(loss) and not self.training_plan.training.is_search:
+            raise RunError(f"loss must be finite, got {loss} at step {step}")

@@ -40,8 +40,11 @@ class Optimisation:
             return (step + 1) / warmup
         return max(0.0, (self.steps - step) / max(1, self.steps - warmup))
 
-    def optimiser(self, network: Network) -> torch.optim.Optimizer:
-        """AdamW over what requires a gradient; biases and norms are not decayed."""
+    def optimiser(self, network: Network, *, fused: bool = False) -> torch.optim.Optimizer:
+        """AdamW over what requires a gradient; biases and norms are not decayed.
+
+        ``fused``: in one kernel for all parameters, as a GPU wants it.
+        """
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         depths = depth_of_parameters(network.stacks)
         lowest = max(map(len, network.stacks))
@@ -54,10 +57,20 @@ class Optimisation:
                     rate = self.learning_rate * self.layer_decay**depth
                 decay = 0.0 if parameter.ndim < 2 else self.weight_decay
                 groups.setdefault((rate, decay), []).append(parameter)
-        return torch.optim.AdamW(
+        parts = (
             {"params": parameters, "lr": rate, "weight_decay": decay}
             for (rate, decay), parameters in groups.items()
         )
+        return torch.optim.AdamW(parts, fused=True if fused else None)
+
+
+def restore_optimiser(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
+    """Go on from a state that was saved, perhaps on another device: kernels stay one's own."""
+    own = [group["fused"] for group in optimizer.param_groups]
+    groups = [
+        {**group, "fused": fused} for group, fused in zip(saved["param_groups"], own, strict=True)
+    ]
+    optimizer.load_state_dict({**saved, "param_groups": groups})
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from recross.training.module import RankingModule
-from recross.training.optimisation import AveragedWeights
+from recross.training.optimisation import AveragedWeights, restore_optimiser
 from recross.training.progress import Progress, TrainingFolder, TrainingState
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class RestoreState(pl.Callback):
         logger.info("training goes on after step %d", progress.step)
         module = self._module
         module.network.load_state_dict(saved["network"])
-        module.optimiser.load_state_dict(saved["optimizer"])
+        restore_optimiser(module.optimiser, saved["optimizer"])
         module.schedule.load_state_dict(saved["schedule"])
         if module.averages is not None:
             module.averages.restore(saved["averages"])
@@ -70,7 +70,9 @@ class SaveState(pl.Callback):
         self._save()
 
     def _save(self) -> None:
-        module, now = self._module, time.perf_counter()
+        module = self._module
+        module.read_losses()
+        now = time.perf_counter()
         module.progress.seconds += now - self._began
         self._began = self._saved = now
         if not module.processes.is_first:

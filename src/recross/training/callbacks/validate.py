@@ -38,9 +38,10 @@ class Validate(pl.Callback):
         progress, training = module.progress, module.training_plan.training
         if not training.validates_after(progress.step):
             return
+        module.read_losses()
         value = self._validate()
         logger.info("step %d: dev %s %.4f", progress.step, measure, value)
-        module.record(**{f"dev {measure}": value})
+        module.record(progress.step, **{f"dev {measure}": value})
         patience = training.patience
         if patience is not None and progress.validations_without_gain >= patience:
             logger.info("no gain in %d validations: training ends early", patience)

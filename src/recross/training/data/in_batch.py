@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from recross.checkpoints.heads import in_single_precision
+from recross.inference.arrival import copy_to
 from recross.inference.batches import PackedBatch
 from recross.inference.network import Network
 from recross.inference.sequences import Sequences, token_budget
-from recross.inference.spans import Ints
 from recross.inference.text_encoder import SingleVectorEncoder
 from recross.inference.texts.collection_texts import CollectionTexts
 from recross.negatives.copies import fold_text
@@ -34,31 +34,29 @@ class StepTexts:
     over all documents, ABSENT where one is not to be learned from.
     """
 
-    chunks: Sequence[tuple[Ints, PackedBatch]]  # numbers of texts, and their tokens
+    chunks: Sequence[tuple[Tensor, PackedBatch]]  # numbers of texts, and their tokens
     queries: Tensor  # (Q,) the text of each group's query
     documents: Tensor  # (N,) the texts of all documents
     labels: Tensor
     teacher_scores: Tensor
+    pairs: int
+    """How many pairs of a query and a document are learned from."""
 
     def to(self, device: torch.device) -> StepTexts:
-        """The same step on another device, but for its chunks, of which one is moved at a time."""
+        """The same texts on another device; a copy to a GPU is not waited for."""
         return StepTexts(
-            self.chunks,
-            self.queries.to(device),
-            self.documents.to(device),
-            self.labels.to(device),
-            self.teacher_scores.to(device),
+            [(copy_to(which, device), batch.to(device)) for which, batch in self.chunks],
+            copy_to(self.queries, device),
+            copy_to(self.documents, device),
+            copy_to(self.labels, device),
+            copy_to(self.teacher_scores, device),
+            self.pairs,
         )
 
     @property
     def count(self) -> int:
         """How many texts the step has."""
         return sum(len(which) for which, _ in self.chunks)
-
-    @property
-    def pairs(self) -> int:
-        """How many pairs of a query and a document are learned from."""
-        return int((self.labels != ABSENT).sum())
 
     def scores(self, vectors: Tensor, scale: float) -> Tensor:
         """Cosines of queries and documents times ``scale``, ``(Q, N)``, from all texts' vectors."""
@@ -91,7 +89,7 @@ def gather_texts(
     )
     limit = max(min(budget, int(sequences.lengths.sum()) // least_chunks), 1)
     chunks = [
-        (which, sequences.take(which).on(torch.device("cpu")))
+        (torch.from_numpy(which), sequences.take(which).on(torch.device("cpu")))
         for which in token_budget(sequences.lengths, limit)
     ]
     row = {query_id: number for number, query_id in enumerate(queries)}
@@ -115,6 +113,7 @@ def gather_texts(
         documents=torch.arange(len(queries), len(sequences)),
         labels=torch.from_numpy(labels),
         teacher_scores=torch.from_numpy(teacher),
+        pairs=int((labels != ABSENT).sum()),
     )
 
 

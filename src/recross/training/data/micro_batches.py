@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recross.inference.arrival import copy_to
 from recross.inference.batches import NetworkBatch
 from recross.inference.network import Network
 from recross.inference.sequences import Encoded, by_length
@@ -36,14 +37,14 @@ class MicroBatch:
     share: float
 
     def to(self, device: torch.device) -> MicroBatch:
-        """The same micro-batch on another device."""
+        """The same micro-batch on another device; a copy to a GPU is not waited for."""
         return MicroBatch(
             self.batch.to(device),
             self.tokens,
-            self.places.to(device),
-            self.labels.to(device),
-            self.teacher_scores.to(device),
-            self.first_stage_scores.to(device),
+            copy_to(self.places, device),
+            copy_to(self.labels, device),
+            copy_to(self.teacher_scores, device),
+            copy_to(self.first_stage_scores, device),
             self.share,
         )
 

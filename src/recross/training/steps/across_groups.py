@@ -25,6 +25,10 @@ class AcrossGroups(Step):
 
     texts: StepTexts
 
+    def to(self, device: torch.device) -> AcrossGroups:
+        """The same texts on a device."""
+        return AcrossGroups(self.texts.to(device))
+
     def learn(self, learner: Learner) -> Learned:
         """Encode all texts, find the gradients of their vectors, and carry them on."""
         processes = learner.processes
@@ -59,7 +63,7 @@ def encode_chunk(learner: Learner, texts: StepTexts, number: int) -> Tensor:
     """Return unit vectors of a chunk; a second call in a step draws the same dropout."""
     learner.seed_dropout(f"chunk {number}")
     _, batch = texts.chunks[number]
-    return text_encoder(learner).vectors(batch.to(learner.processes.device)).float()
+    return text_encoder(learner).vectors(batch).float()
 
 
 def text_encoder(learner: Learner) -> SingleVectorEncoder:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
+import torch
 from torch import Tensor
 
 from recross.inference.network import Network
@@ -40,6 +41,10 @@ class Learned(NamedTuple):
 
 class Step(ABC):
     """What one update of the weights learns from, in this process."""
+
+    @abstractmethod
+    def to(self, device: torch.device) -> Self:
+        """The same step with all that it reads on a device; a copy to a GPU is not waited for."""
 
     @abstractmethod
     def learn(self, learner: Learner) -> Learned:

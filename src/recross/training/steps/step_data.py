@@ -64,7 +64,7 @@ class StepData(Dataset[Step]):
         }
         self._texts = replace(texts, expected=steps * batch_size * LEAST_DOCUMENTS)
         self.hardest: dict[int, list[list[int]]] = {}
-        self._start = 0
+        self.start = 0
         self._relevant = _find_all_relevant(phases) if learns_across(network) else {}
         self._rank, self._processes = 0, 1
 
@@ -74,7 +74,7 @@ class StepData(Dataset[Step]):
 
     def start_after(self, step: int) -> None:
         """Leave out the first steps, which a training that was interrupted has done."""
-        self._start = step
+        self.start = step
 
     def teach(self, teacher: Reranker) -> None:
         """Give the groups that will be learned from, and no others, the teacher's scores."""
@@ -102,7 +102,7 @@ class StepData(Dataset[Step]):
         self.hardest = {at: [next(each) for _ in self._plan[at][1]] for at in span}
 
     def __len__(self) -> int:
-        return len(self._plan) - self._start
+        return len(self._plan) - self.start
 
     def __getitem__(self, number: int) -> Step:
         groups, network = self.groups(number), self._network
@@ -118,7 +118,7 @@ class StepData(Dataset[Step]):
 
     def groups(self, number: int) -> list[TrainingGroup]:
         """The groups of a step, all processes together."""
-        step = self._start + number
+        step = self.start + number
         groups = self._groups_or_pools(step)
         if step not in self.hardest:
             return groups

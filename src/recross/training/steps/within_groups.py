@@ -18,6 +18,10 @@ class WithinGroups(Step):
 
     micro_batches: Sequence[MicroBatch]
 
+    def to(self, device: torch.device) -> WithinGroups:
+        """The same micro-batches on a device."""
+        return WithinGroups([micro.to(device) for micro in self.micro_batches])
+
     def learn(self, learner: Learner) -> Learned:
         """Add the gradients of one micro-batch after the other."""
         device = learner.processes.device
