@@ -19,7 +19,7 @@ from recross.training.module import RankingModule
 from recross.training.optimisation import Optimisation, restore_optimiser
 from recross.training.progress import TrainingFolder
 from recross.training.recorded_losses import READ_EVERY, RecordedLosses
-from recross.training.steps.steps_ahead import AHEAD, StepsAhead
+from recross.training.steps.steps_ahead import STEPS_AHEAD, StepsAhead
 from tests.conftest import save_tiny
 from tests.rerankers import test_dual_encoder
 from tests.rerankers.test_every_network_learns import NETWORKS, overfitted
@@ -205,7 +205,7 @@ def test_steps_come_in_order_and_no_more_than_a_few_are_made_ahead():
     taken = iter(ahead)
     assert not steps.made
     assert next(taken) == (0, CPU)
-    assert settled(steps, 1 + AHEAD)
+    assert settled(steps, 1 + STEPS_AHEAD)
     assert [number for number, _ in taken] == [1, 2, 3, 4, 5]
     assert steps.made == list(range(6))
     assert not steps_are_made()
@@ -229,11 +229,11 @@ def test_no_step_is_made_in_a_pause():
     ahead = StepsAhead(steps, CPU)
     taken = iter(ahead)
     next(taken)
-    assert settled(steps, 1 + AHEAD)
+    assert settled(steps, 1 + STEPS_AHEAD)
     with ahead.paused():
         next(taken)
-        assert settled(steps, 1 + AHEAD)
-    assert settled(steps, 2 + AHEAD)
+        assert settled(steps, 1 + STEPS_AHEAD)
+    assert settled(steps, 2 + STEPS_AHEAD)
 
 
 def test_what_keeps_a_step_from_being_made_is_raised_where_it_is_taken():
@@ -250,7 +250,7 @@ def test_closing_ends_the_thread():
     next(iter(ahead))
     ahead.close()
     assert not steps_are_made()
-    assert len(steps.made) <= 1 + AHEAD
+    assert len(steps.made) <= 1 + STEPS_AHEAD
 
 
 @pytest.mark.parametrize("saved_fused", [False, True])

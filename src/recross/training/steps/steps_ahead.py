@@ -13,7 +13,7 @@ import torch
 from recross.training.steps.step import Step
 from recross.training.steps.step_data import StepData
 
-AHEAD = 2
+STEPS_AHEAD = 2
 """Steps made before they are asked for: enough that none is waited for, few to hold in memory."""
 
 
@@ -62,7 +62,7 @@ class StepsAhead:
     def _last_known(self, number: int) -> int:
         """Of a step that is asked for and the next ones, the last before negatives are awaited."""
         last = number
-        while last < min(number + AHEAD, len(self) - 1) and not self._data.awaits_refresh(
+        while last < min(number + STEPS_AHEAD, len(self) - 1) and not self._data.awaits_refresh(
             self._data.start + last + 1
         ):
             last += 1
