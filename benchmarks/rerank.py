@@ -76,9 +76,9 @@ class Watched:
         self.network = network
         self.tokenising = self.forwarding = 0.0
 
-    def encode(self, *texts: Any) -> Any:
+    def encode_texts(self, *texts: Any) -> Any:
         start = time.perf_counter()
-        found = self.network.encode(*texts)
+        found = self.network.encode_texts(*texts)
         self.tokenising += time.perf_counter() - start
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from recross.inference.layout import Groups, Layout
@@ -18,9 +19,10 @@ def attend_slowly(
     longest_key: int,
     *,
     scale: float | None = None,
-    window_size: tuple[int, int] = (-1, -1),
+    window: int | None = None,
+    dropout: float = 0.0,
 ) -> Tensor:
-    """``varlen_attn`` of torch: a window is counted from the end, where queries are fewer."""
+    """As ``varlen_attn`` of torch: a window is counted from the end, where queries are fewer."""
     assert query_offsets.dtype == key_offsets.dtype == torch.int32
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     parts = []
@@ -35,10 +37,10 @@ def attend_slowly(
         products = torch.einsum("qhd,khd->hqk", query[first:last], key[begin:end]) * scale
         places = torch.arange(count)[:, None] + length - count
         distance = torch.arange(length)[None] - places
-        before, after = window_size
-        if before >= 0:
-            products = products.masked_fill((distance < -before) | (distance > after), -torch.inf)
+        if window is not None:
+            products = products.masked_fill(distance.abs() > window, -torch.inf)
         weights = products.softmax(dim=-1) if length else products
+        weights = F.dropout(weights, dropout, dropout > 0)
         parts.append(torch.einsum("hqk,khd->qhd", weights, value[begin:end]))
     out = torch.cat(parts)
     return torch.cat([out, torch.full_like(query[len(out) :], torch.nan)])

@@ -16,6 +16,7 @@ from recross.inference.encoders.attention import (
 )
 from recross.inference.encoders.blocks import lay_out_blocks
 from recross.inference.encoders.rotary import Rotary
+from recross.inference.layout import Layout
 from tests.slow_attention import attend_slowly, layout_of
 
 HEADS, SIZE = 3, 4
@@ -164,3 +165,37 @@ def test_a_narrow_window_does_not_grow_with_the_square_of_the_length(monkeypatch
         seen.append(-1)
     short, long = seen[: seen.index(-1)], seen[seen.index(-1) + 1 : -1]
     assert sum(long) < 4.5 * sum(short)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize("window", [None, 4])
+@pytest.mark.parametrize("first", [False, True])
+def test_torchs_own_kernel_takes_these_arguments_and_gives_gradients(dropout, window, first):
+    """On tensors without values: it has none for a processor."""
+    if packed_attention.find_kernel() is None:
+        pytest.skip("this torch has no packed attention")
+    offsets = torch.empty(9, device="meta", dtype=torch.int32)
+    layout = Layout((), offsets, 16)
+    shapes = [(8 if first else 64, 4, 32), (64, 4, 32), (64, 4, 32)]
+    states = [
+        torch.empty(shape, device="meta", dtype=torch.bfloat16, requires_grad=True)
+        for shape in shapes
+    ]
+    if first:
+        out = packed_attention.attend_first_by_offsets(*states, layout, dropout=dropout)
+    else:
+        out = packed_attention.attend_by_offsets(*states, layout, window=window, dropout=dropout)
+    assert out.shape == (shapes[0][0], 4 * 32)
+    out.sum().backward()
+    assert [state.grad.shape for state in states] == shapes
+
+
+@pytest.mark.usefixtures("by_offsets")
+def test_dropout_by_offsets_is_that_of_the_weights():
+    rows = projected([(3, 40)])
+    attention = Attention(HEADS, layout_of([(3, 40)]))
+    exact = attend_all(rows, attention)
+    torch.manual_seed(0)
+    draws = torch.stack([attend_all(rows, attention._replace(dropout=0.5)) for _ in range(200)])
+    assert (draws != exact).any()
+    torch.testing.assert_close(draws.mean(0), exact, atol=1.0, rtol=0.2)

@@ -78,7 +78,9 @@ def attend_all(projected: Tensor, attention: Attention) -> Tensor:
         projected = torch.cat([turned, projected[:, 2 * width :]], dim=-1)
     if _goes_by_offsets(projected, attention):
         query, key, value = projected.view(len(projected), 3, heads, -1).unbind(1)
-        return attend_by_offsets(query, key, value, layout, scale, placement.window)
+        return attend_by_offsets(
+            *(query, key, value, layout), scale=scale, window=placement.window, dropout=dropout
+        )
     if placement.blocks is not None:
         return attend_in_blocks(projected, heads, placement.blocks, dropout, scale)
     groups = layout.groups
@@ -160,9 +162,16 @@ def attend_first(
         key, value = projected.view(len(projected), 2, heads, -1).unbind(1)
         query = queries.view(len(queries), heads, -1)
         if placement.window is None:
-            return attend_first_by_offsets(query, key, value, layout, scale)
+            return attend_first_by_offsets(
+                *(query, key, value, layout), scale=scale, dropout=dropout
+            )
         everywhere = torch.zeros_like(key).index_put((starts,), query)  # a window is counted back
-        out = attend_by_offsets(everywhere, key, value, layout, scale, placement.window)
+        out = attend_by_offsets(
+            *(everywhere, key, value, layout),
+            scale=scale,
+            window=placement.window,
+            dropout=dropout,
+        )
         return out[starts]
     if placement.blocks is not None:
         blocks = placement.blocks
@@ -212,9 +221,8 @@ def _attend_near(
 
 
 def _goes_by_offsets(states: Tensor, attention: Attention) -> bool:
-    """Whether one kernel can attend to all sequences: it adds no bias and drops nothing."""
-    is_plain = attention.placement.bias is None and attention.dropout == 0
-    return is_plain and has_kernel_for(states.device, states.dtype)
+    """Whether one kernel can attend to all sequences: it adds no bias."""
+    return attention.placement.bias is None and has_kernel_for(states.device, states.dtype)
 
 
 def _longest(groups: Groups) -> int:

@@ -6,7 +6,7 @@ torch's own for GPUs (``torch.nn.attention.varlen``, flash attention), in half p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from inspect import signature
 from typing import cast
 
@@ -28,8 +28,32 @@ def find_kernel() -> Kernel | None:
         from torch.nn.attention.varlen import varlen_attn  # not in every torch
     except ImportError:
         return None
-    kernel = cast(Kernel, varlen_attn)
-    return kernel if "window_size" in signature(varlen_attn).parameters else None
+    if "window_size" not in signature(varlen_attn).parameters:
+        return None
+    return partial(_attend, cast(Kernel, varlen_attn))
+
+
+def _attend(
+    whole: Kernel,
+    *states_and_ends: Tensor | int,
+    scale: float | None,
+    window: int | None,
+    dropout: float,
+) -> Tensor:
+    """Attend by torch's function, or by the operator beneath it, which alone can drop weights."""
+    near = -1 if window is None else window
+    if dropout == 0:
+        return whole(*states_and_ends, scale=scale, window_size=(near, near))
+    out: Tensor = torch.ops.aten._flash_attention_forward(
+        *states_and_ends,
+        dropout,
+        False,  # not causal
+        False,  # and without the weights
+        scale=scale,
+        window_size_left=near,
+        window_size_right=near,
+    )[0]
+    return out
 
 
 def has_kernel_for(device: torch.device, dtype: torch.dtype) -> bool:
@@ -42,27 +66,35 @@ def attend_by_offsets(
     key: Tensor,
     value: Tensor,
     layout: Layout,
+    *,
     scale: float | None = None,
     window: int | None = None,
+    dropout: float = 0.0,
 ) -> Tensor:
     """Attend from every token, ``(T, heads, d)`` to ``(T, heads * d)``.
 
     What stands behind the last sequence attends to nothing, and what comes out there is anything.
     """
-    near = (-1, -1) if window is None else (window, window)
     ends = (layout.offsets, layout.offsets, layout.longest, layout.longest)
-    return _attend((query, key, value), *ends, scale=scale, window_size=near)
+    return _call((query, key, value), *ends, scale=scale, window=window, dropout=dropout)
 
 
 def attend_first_by_offsets(
-    query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None = None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layout: Layout,
+    *,
+    scale: float | None = None,
+    dropout: float = 0.0,
 ) -> Tensor:
     """Attend from the first token of each sequence, ``(B, heads, d)``, to all of its tokens."""
     each = torch.arange(len(query) + 1, dtype=torch.int32, device=query.device)
-    return _attend((query, key, value), each, layout.offsets, 1, layout.longest, scale=scale)
+    ends = (each, layout.offsets, 1, layout.longest)
+    return _call((query, key, value), *ends, scale=scale, window=None, dropout=dropout)
 
 
-def _attend(states: Sequence[Tensor], *ends: Tensor | int, **settings: object) -> Tensor:
+def _call(states: Sequence[Tensor], *ends: Tensor | int, **settings: float | None) -> Tensor:
     kernel = find_kernel()
     assert kernel is not None  # asked for before: has_kernel_for
     return kernel(*(part.contiguous() for part in states), *ends, **settings).flatten(1)
