@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import faiss
+import torch
 
 from recross.errors import InputError
 from recross.inference.encoders.pooled import Vectors
@@ -21,6 +22,9 @@ from recross.retrieval.vector_index import Keep
 TRAINED_PER_LIST = 256
 """Vectors that faiss's clustering looks at for each cell; more are thrown away by it."""
 
+MOST_ON_GPU = 2048
+"""Documents of a query, and cells, that faiss searches on a GPU at most."""
+
 HALF: Any = faiss.ScalarQuantizer.QT_fp16
 """Vectors are held as the store has them, in half precision."""
 
@@ -28,13 +32,21 @@ HALF: Any = faiss.ScalarQuantizer.QT_fp16
 @dataclass(frozen=True)
 @checked
 class HNSW:
-    """A graph of ``links`` neighbours (Malkov & Yashunin 2016), searched ``search`` wide."""
+    """A graph of ``links`` neighbours (Malkov & Yashunin 2016), searched ``search`` wide.
+
+    faiss has no form of it for GPUs: it is searched by the processor on any hardware.
+    """
 
     links: Annotated[int, Ge(1)] = 32
     search: Annotated[int, Ge(1)] = 128
 
     def find(
-        self, documents: DocumentVectors, queries: Vectors, depth: int, keep: Keep
+        self,
+        documents: DocumentVectors,
+        queries: Vectors,
+        depth: int,
+        keep: Keep,
+        device: torch.device,
     ) -> list[Matches]:
         """Search the graph of the documents, which is built once for each number of links."""
 
@@ -42,15 +54,18 @@ class HNSW:
             dimension = documents.vectors.shape[1]
             return faiss.IndexHNSWSQ(dimension, HALF, self.links, faiss.METRIC_INNER_PRODUCT)
 
-        index = _open_index(keep, {"index": "HNSW", "links": self.links}, documents, build)
+        folder = _keep_index(keep, {"index": "HNSW", "links": self.links}, documents, build)
         width = faiss.SearchParametersHNSW(efSearch=self.search)  # type: ignore[attr-defined]
-        return _search(index, documents, queries, depth, width)
+        return _search(_read_index(folder), documents, queries, depth, width)
 
 
 @dataclass(frozen=True)
 @checked
 class IVF:
-    """The documents in ``lists`` cells (Sivic & Zisserman 2003), ``probes`` of them searched."""
+    """The documents in ``lists`` cells (Sivic & Zisserman 2003), ``probes`` of them searched.
+
+    A GPU searches them where faiss was built for one, for up to 2,048 documents of a query.
+    """
 
     lists: Annotated[int, Ge(1)] = 64
     probes: Annotated[int, Ge(1)] = 16
@@ -60,7 +75,12 @@ class IVF:
             raise InputError(f"probes must not exceed lists={self.lists}, got {self.probes}")
 
     def find(
-        self, documents: DocumentVectors, queries: Vectors, depth: int, keep: Keep
+        self,
+        documents: DocumentVectors,
+        queries: Vectors,
+        depth: int,
+        keep: Keep,
+        device: torch.device,
     ) -> list[Matches]:
         """Search the nearest cells of the documents, which are clustered once for each number."""
 
@@ -72,8 +92,12 @@ class IVF:
             index.train(documents.sample(TRAINED_PER_LIST * lists))
             return index
 
-        index = _open_index(keep, {"index": "IVF", "lists": self.lists}, documents, build)
-        width = faiss.SearchParametersIVF(nprobe=min(self.probes, self.lists, len(documents)))  # type: ignore[call-arg]
+        folder = _keep_index(keep, {"index": "IVF", "lists": self.lists}, documents, build)
+        probes = min(self.probes, self.lists, len(documents))
+        width = faiss.SearchParametersIVF(nprobe=probes)  # type: ignore[call-arg]
+        fits = max(probes, min(depth, len(documents))) <= MOST_ON_GPU
+        on_gpu = device.type == "cuda" and fits and hasattr(faiss, "StandardGpuResources")
+        index = _read_index_onto_gpu(folder) if on_gpu else _read_index(folder)
         return _search(index, documents, queries, depth, width)
 
 
@@ -91,10 +115,10 @@ def _search(
     return [Matches(rows, scores).select(rows >= 0) for scores, rows in zip(*nearest, strict=True)]
 
 
-def _open_index(
+def _keep_index(
     keep: Keep, settings: JsonObject, documents: DocumentVectors, build: Callable[[], faiss.Index]
-) -> faiss.Index:
-    """Read the index kept for these settings; the first time, build it and add all vectors."""
+) -> Path:
+    """Find the index kept for these settings; the first time, build it and add all vectors."""
 
     def make(folder: Path) -> JsonObject:
         index = build()
@@ -103,9 +127,23 @@ def _open_index(
         faiss.write_index(index, str(folder / "index.faiss"))
         return {"documents": len(documents)}
 
-    return _read_index(keep(settings, make))
+    return keep(settings, make)
 
 
 @cache
 def _read_index(folder: Path) -> faiss.Index:
     return faiss.read_index(str(folder / "index.faiss"))
+
+
+@cache
+def _read_index_onto_gpu(folder: Path) -> faiss.Index:
+    return copy_to_gpu(_read_index(folder))
+
+
+def copy_to_gpu(index: faiss.Index) -> faiss.Index:
+    """Copy an index to the GPU of this process; only builds of faiss for GPUs can."""
+    gpu: Any = faiss
+    copied: faiss.Index = gpu.index_cpu_to_gpu(
+        gpu.StandardGpuResources(), torch.cuda.current_device(), index
+    )
+    return copied

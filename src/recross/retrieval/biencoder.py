@@ -34,7 +34,7 @@ class BiEncoder(Retriever):
 
     ``index`` is ``Exact()``, or ``HNSW(...)`` or ``IVF(...)``, which trade recall for speed.
     Vectors and approximate indexes lie in the store, in half precision; the vectors are the same
-    for every index.
+    for every index. A GPU searches the exact index, and IVF where faiss was built for it.
     """
 
     checkpoint: str = field(metadata=READ)
@@ -58,7 +58,7 @@ class BiEncoder(Retriever):
             identity = {**settings, **self._identify_vectors(collection)}
             return Store(self.store).artefact("faiss", identity, make)
 
-        matches = self.index.find(documents, queries, depth, keep)
+        matches = self.index.find(documents, queries, depth, keep, self.hardware.device)
         return make_run("biencoder", documents.doc_ids, zip(query_ids, matches, strict=True), depth)
 
     def encode(self, texts: Sequence[str]) -> Vectors:

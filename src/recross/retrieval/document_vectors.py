@@ -34,6 +34,12 @@ DOCUMENTS_PER_CHUNK = 10_000
 ROWS_AT_ONCE = 1 << 16
 """Rows in single precision at a time while a collection is searched."""
 
+TILE = 64
+"""Documents are multiplied in multiples of this many, zeros added to the last of them.
+
+The rows of an incomplete tile are summed in another order: equal documents would differ.
+"""
+
 
 @dataclass(frozen=True)
 class DocumentVectors:

@@ -13,17 +13,12 @@ import torch.nn.functional as F
 
 from recross.inference.encoders.pooled import Vectors
 from recross.records import JsonObject
-from recross.retrieval.document_vectors import DocumentVectors
+from recross.retrieval.device_search import search_on_device
+from recross.retrieval.document_vectors import TILE, DocumentVectors
 from recross.retrieval.matches import Matches
 
 _QUERIES_AT_ONCE = 256
 """Queries multiplied with a block together: bounds the memory for their products."""
-
-TILE = 64
-"""Documents are multiplied in multiples of this many, zeros added to the last of them.
-
-The rows of an incomplete tile are summed in another order: equal documents would differ.
-"""
 
 NOTHING = Matches(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
 
@@ -37,20 +32,35 @@ class VectorIndex(Protocol):
     """A way to find the documents whose vectors are nearest to a query's."""
 
     def find(
-        self, documents: DocumentVectors, queries: Vectors, depth: int, keep: Keep
+        self,
+        documents: DocumentVectors,
+        queries: Vectors,
+        depth: int,
+        keep: Keep,
+        device: torch.device,
     ) -> list[Matches]:
-        """Return each query's best documents; ``keep`` stores an index that is made once."""
+        """Return each query's best documents, found on a device where the index can use it.
+
+        ``keep`` stores an index that is made once.
+        """
 
 
 @dataclass(frozen=True)
 class Exact:
-    """Compares every query with every document, straight from the disk."""
+    """Compares every query with every document, straight from the disk, on a GPU if given."""
 
     def find(
-        self, documents: DocumentVectors, queries: Vectors, depth: int, keep: Keep
+        self,
+        documents: DocumentVectors,
+        queries: Vectors,
+        depth: int,
+        keep: Keep,
+        device: torch.device,
     ) -> list[Matches]:
         """Return each query's best ``depth`` documents and those that tie with the last of them."""
-        return search_exactly(documents, queries, depth)
+        if device.type == "cpu":
+            return search_exactly(documents, queries, depth)
+        return search_on_device(documents, queries, depth, device)
 
 
 def search_exactly(documents: DocumentVectors, queries: Vectors, depth: int) -> list[Matches]:
