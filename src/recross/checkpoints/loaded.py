@@ -100,7 +100,7 @@ class ModelConfig(Protocol):
 class LoadedModule(Protocol):
     """A module of transformers; its parts are read by the family that knows their names."""
 
-    def __call__(self, *inputs: Tensor, **named: Tensor) -> Any:
+    def __call__(self, *inputs: Tensor, **named: Tensor | bool | None) -> Any:
         """Compute what the module computes."""
 
     def __getattr__(self, name: str) -> Any:

@@ -53,6 +53,15 @@ class PackedBatch:
     def __len__(self) -> int:
         return len(self.starts)
 
+    @property
+    def rows(self) -> Tensor:
+        """The number of the sequence that each token is of, ``(T,)``."""
+        return torch.repeat_interleave(
+            torch.arange(len(self), device=self.tokens.device),
+            self.layout.offsets.diff(),
+            output_size=len(self.tokens),
+        )
+
     def halves(self) -> tuple[PackedBatch, PackedBatch]:
         """The first and the second half of the sequences, where their groups are known."""
         lengths = [length for count, length in self.groups for _ in range(count)]
@@ -82,11 +91,7 @@ class PackedBatch:
         """
         longest = max(self.layout.longest, at_least)
         shape = (len(self), longest)
-        rows = torch.repeat_interleave(
-            torch.arange(len(self), device=self.tokens.device),
-            self.layout.offsets.diff(),
-            output_size=len(self.tokens),
-        )
+        rows = self.rows
         tokens = self.tokens.new_full(shape, filler)
         segments, mask = (self.tokens.new_zeros(shape) for _ in range(2))
         tokens[rows, self.positions] = self.tokens

@@ -87,9 +87,11 @@ class CausalNetwork(PromptNetwork):
         row = torch.arange(len(batch), device=tokens.device)
         if not self._rows_are_enough:
             with reading(self.pieces):
-                logits = self.model(input_ids=tokens, attention_mask=mask).logits
+                logits = self.model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
             return pick_rows(self.model, logits[row, last], self.pieces)
-        states = self.model.base_model(input_ids=tokens, attention_mask=mask).last_hidden_state
+        states = self.model.base_model(
+            input_ids=tokens, attention_mask=mask, use_cache=False
+        ).last_hidden_state
         state = states[row, last]
         if self.contract.read_out == "head":
             return self.model.score(state)  # type: ignore[no-any-return]

@@ -94,7 +94,7 @@ class T5Network(PromptNetwork):
     def _padded(self, forward: PaddedForward, batch: PackedBatch) -> Tensor:
         decoder_ids = self._opening.expand(len(batch), -1)
         with reading(self.pieces):
-            logits = forward.model_logits(batch, decoder_input_ids=decoder_ids)
+            logits = forward.model_logits(batch, decoder_input_ids=decoder_ids, use_cache=False)
         return pick_rows(self.model, logits[:, -1], self.pieces)
 
 

@@ -138,11 +138,11 @@ def test_documents_are_halved_where_memory_is_too_small_and_give_the_same_vector
     expected = list(encode_documents(network, documents, Hardware(tokens_per_batch=200)))
     document_vectors, tried = network.document_vectors, []
 
-    def limited(batch, encode):
+    def limited(batch, forward):
         tried.append(len(batch))
         if len(batch) > 4:
             raise RuntimeError("DefaultCPUAllocator: not enough memory")
-        return document_vectors(batch, encode)
+        return document_vectors(batch, forward)
 
     monkeypatch.setattr(network, "document_vectors", limited)
     found = list(encode_documents(network, documents, Hardware(tokens_per_batch=200)))

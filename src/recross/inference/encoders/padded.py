@@ -85,31 +85,28 @@ class PaddedForward(EncoderForward):
 
     def states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """The encoder's output at every token, ``(T, D)``."""
-        padded, mask = self._padded_states(batch)
-        states: Tensor = padded[mask.bool()]
-        return states
+        return self._padded_states(batch)[batch.rows, batch.positions]
 
     def first_states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """The encoder's output at the first token of each sequence, ``(B, D)``."""
-        padded, _ = self._padded_states(batch)
-        return padded[:, 0]
+        return self._padded_states(batch)[:, 0]
 
     def logits(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """Logits of the model's head, ``(B, labels)``; of a head on tokens those of the first."""
         logits = self.model_logits(batch)
         return logits if logits.ndim == 2 else logits[:, 0]
 
-    def model_logits(self, batch: PackedBatch, **more: Tensor) -> Tensor:
+    def model_logits(self, batch: PackedBatch, **more: Tensor | bool) -> Tensor:
         """The logits of the whole model, its head or decoder included, in their own shape."""
         with self._autocast():
             logits: Tensor = make_reader(self.model)(**pad_inputs(self.model, batch), **more).logits
         return logits
 
-    def _padded_states(self, batch: PackedBatch) -> tuple[Tensor, Tensor]:
-        inputs = pad_inputs(self.model, batch)
+    def _padded_states(self, batch: PackedBatch) -> Tensor:
         with self._autocast():
-            states: Tensor = find_backbone(self.model)(**inputs).last_hidden_state
-        return states, inputs["attention_mask"]
+            backbone = find_backbone(self.model)
+            states: Tensor = backbone(**pad_inputs(self.model, batch)).last_hidden_state
+        return states
 
     def _autocast(self) -> AbstractContextManager[object]:
         """In single precision what is around it decides: training has an autocast of its own."""

@@ -96,7 +96,7 @@ class LateInteractionNetwork(TextEncoder):
         """
         filler = self.tokenizer.mask_token_id
         tokens, _, attention_mask = queries.padded(filler, at_least=self.contract.query_length)
-        seen = torch.ones_like(attention_mask) if self.contract.attends_to_masks else attention_mask
+        seen = None if self.contract.attends_to_masks else attention_mask  # None: every token
         states = self.model.bert(input_ids=tokens, attention_mask=seen).last_hidden_state
         return F.normalize(self.model.linear(states), dim=-1)
 
