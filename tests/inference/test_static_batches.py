@@ -221,6 +221,17 @@ def test_what_cannot_be_compiled_runs_as_it_is_and_full_batches_have_one_shape(c
     assert compiled == [(4096, 256)] * 3  # captured, and two full batches
 
 
+def test_what_cannot_be_captured_is_done_anew_for_every_batch(caplog):
+    def refuse(_work):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    static = StaticBatches(count_tokens, refuse)
+    for seed in range(3):
+        batch = random_batch(seed)
+        torch.testing.assert_close(static(batch), count_tokens(batch))
+    assert caplog.text.count("cannot be captured") == 1
+
+
 def test_values_of_tokens_are_those_of_the_batch_alone():
     static = StaticBatches(lambda batch: batch.tokens * 2, EagerCapture(), per_token=True)
     batch = random_batch()

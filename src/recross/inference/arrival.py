@@ -19,6 +19,13 @@ def copy_to(values: Tensor, device: torch.device) -> Tensor:
     return values.pin_memory().to(device, non_blocking=True)
 
 
+def name_device(device: torch.device) -> torch.device:
+    """A device by its number: "cuda" is another one in every thread that works on its own."""
+    if str(device) == "cuda":
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
 def bring_back(values: Tensor) -> Callable[[], Array]:
     """Begin to copy values off their device; what is returned waits for them and gives them."""
     if values.device.type == "cpu":

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recross.inference.arrival import copy_to
+from recross.inference.arrival import copy_to, name_device
 from recross.inference.batches import NetworkBatch, PackedBatch
 from recross.inference.layout import Layout
 from recross.inference.spans import Ints
@@ -49,10 +49,11 @@ class TokenPool:
 
     def on(self, device: torch.device) -> Tensor:
         """The ids on a device, as signed numbers of their own width; copied at the first call."""
-        if device not in self._copies:
+        place = name_device(device)
+        if place not in self._copies:
             signed = np.dtype(f"i{self.ids.itemsize}")  # what every torch gathers on every device
-            self._copies[device] = copy_to(torch.from_numpy(self.ids.view(signed)), device)
-        return self._copies[device]
+            self._copies[place] = copy_to(torch.from_numpy(self.ids.view(signed)), place)
+        return self._copies[place]
 
     def gather(self, indices: Tensor) -> Tensor:
         """The ids at these places, on the device of the places."""

@@ -162,16 +162,25 @@ class StaticRun:
         _put(here.layout.offsets, batch.layout.offsets, filler=len(batch.tokens))
 
     def begin(self, forward: RunBatch, plain: RunBatch, capture: Capture) -> None:
-        """Capture the work on what was loaded; the plain form's where the other one fails."""
+        """Capture the work on what was loaded; the plain form's where the other one fails.
+
+        What cannot be captured is done anew for every batch: slower, with the same values.
+        """
+        if forward is not plain and self._captures(forward, capture, "compiled"):
+            return
+        if not self._captures(plain, capture, "captured in a graph"):
+            self.replay = lambda: plain(self.batch)
+
+    def _captures(self, forward: RunBatch, capture: Capture, how: str) -> bool:
+        """Capture the work on what was loaded, if torch can."""
         try:
             self.replay = capture(lambda: forward(self.batch))
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError as error:  # what torch's compiler raises
-            if forward is plain:
-                raise
-            logger.warning("compiling failed, so that the forward runs as it is: %s", error)
-            self.replay = capture(lambda: plain(self.batch))
+        except RuntimeError as error:
+            logger.warning("the forward cannot be %s and runs as it is: %s", how, error)
+            return False
+        return True
 
 
 class GraphCapture:
