@@ -49,7 +49,7 @@ class StepsAhead:
             self._taken.close()
 
     def _take_each(self) -> Generator[Step]:
-        beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="steps")
+        beside = ThreadPoolExecutor(1, "steps", _bind_thread, (self._device,))
         waiting: deque[Future[Step]] = deque()
         try:
             for number in range(len(self._data)):
@@ -71,3 +71,9 @@ class StepsAhead:
     def _make(self, number: int) -> Step:
         with self._free:
             return self._data[number].to(self._device)
+
+
+def _bind_thread(device: torch.device) -> None:
+    """Let the current thread use this process's GPU and no other, where there are several."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
