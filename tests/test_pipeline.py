@@ -376,7 +376,9 @@ def test_about_commands_say_what_there_is(capsys):
     assert main(["options"]) == 0
     assert "biencoder" in capsys.readouterr().out
     assert main(["doctor"]) == 0
-    assert "recommended" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "recommended" in said
+    assert "attention, fp32" in said
     assert main(["--help"]) == 0
     assert main([]) == 2
 

@@ -183,10 +183,11 @@ def _check_golden(path: Path | None) -> int:
 
 
 def _doctor(words: Sequence[str]) -> int:
+    from recross.inference.encoders.kernels import describe_kernels
     from recross.machine.diagnosis import diagnose
 
     argparse.ArgumentParser(prog="recross doctor").parse_args(words)
-    _say(diagnose())
+    _say(diagnose(kernels=describe_kernels()))
     return 0
 
 

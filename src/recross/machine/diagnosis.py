@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,7 +11,13 @@ import torch
 from recross.machine.backends import NEEDS, Backend, find_missing_packages
 from recross.machine.environment import describe_environment
 from recross.machine.hardware import Hardware
-from recross.machine.processor import bf16_is_faster, measure_bf16_time_share, time_product
+from recross.machine.known_processors import find_resembling
+from recross.machine.processor import (
+    bf16_is_faster,
+    measure_bf16_time_share,
+    read_cpu_flags,
+    time_product,
+)
 from recross.store import DEFAULT_STORE
 
 OPTIONAL = {
@@ -28,8 +35,11 @@ OPTIONAL = {
 }
 
 
-def diagnose(store: Path = DEFAULT_STORE) -> str:
-    """Processor, instruction sets, packages, store, and the hardware option that fits."""
+def diagnose(store: Path = DEFAULT_STORE, kernels: Mapping[str, str] | None = None) -> str:
+    """Processor, instruction sets, packages, store, and the hardware option that fits.
+
+    ``kernels`` says of each kernel with two forms which one this process takes.
+    """
     environment = describe_environment(Hardware())
     packages, threads = environment["packages"], environment["torch_threads"]
     lines = [
@@ -37,9 +47,12 @@ def diagnose(store: Path = DEFAULT_STORE) -> str:
         f"instruction sets  {', '.join(environment['instruction_sets']) or 'none known'}",
         f"torch             {packages['torch']}, {threads} threads,"
         f" GPUs: {', '.join(environment['gpus']) or 'none'}",
+        f"resembles         {_say_resemblance()}",
         f"recommended       hardware={_recommend(environment['gpus'])}",
         f"threads           {_judge_threads(threads)}",
         f"back-ends         {'; '.join(map(_say_backend, NEEDS))}",
+        "kernels",
+        *(f"  {name:<24} {choice}" for name, choice in (kernels or {}).items()),
         "packages",
         *(f"  {name:<24} {version or 'missing'}" for name, version in packages.items()),
         "optional packages",
@@ -59,6 +72,13 @@ def _recommend(gpus: list[str]) -> str:
     share = measure_bf16_time_share()
     measured = f"(measured: a bfloat16 product takes {share:.2f} of single precision's time)"
     return f"{'cpu_bf16' if bf16_is_faster() else 'cpu'} {measured}"
+
+
+def _say_resemblance() -> str:
+    known = find_resembling(read_cpu_flags())
+    if known is None:
+        return "no processor that was measured"
+    return f"{known.name} (against sentence-transformers, one thread: {known.expect})"
 
 
 def _judge_threads(count: int) -> str:

@@ -11,10 +11,10 @@ from recross.inference.encoders.attention import (
     Placement,
     attend_all,
     attend_first,
-    attend_one_by_one,
     group_by_group,
 )
 from recross.inference.encoders.blocks import lay_out_blocks
+from recross.inference.encoders.one_by_one import attend_one_by_one
 from recross.inference.encoders.rotary import Rotary
 from recross.inference.layout import Layout
 from tests.slow_attention import attend_slowly, layout_of

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recross.checkpoints.loaded import LoadedModule
+from recross.machine.probes import Choice, choose
 
 Activation = Literal["none", "relu", "gelu", "gelu_tanh"]
 APPLY: dict[str, Callable[[Tensor], Tensor]] = {
@@ -25,6 +26,9 @@ APPLY: dict[str, Callable[[Tensor], Tensor]] = {
 }
 _BLOCKED = {"none": ("none", ""), "relu": ("relu", ""), "gelu": ("gelu", "none")}
 _BLOCKED["gelu_tanh"] = ("gelu", "tanh")
+
+PROBED_TOKENS = 256
+"""Rows of the product that the probe of blocked weights times, of MiniLM's width."""
 
 
 class Affine(Protocol):
@@ -59,32 +63,57 @@ def freeze_affine(dtype: torch.dtype, rows: int) -> MakeAffine:
     """Copy weights once, in ``dtype`` and blocked for products of about ``rows`` tokens.
 
     The blocked form (oneDNN) is reached through operators that torch's own compiler uses; where
-    they are missing, or the processor has no instructions for them in ``dtype``, the product is an
-    ordinary one.
+    they are missing, the processor has no instructions for them in ``dtype``, or a probe finds
+    ordinary products clearly faster, the product is an ordinary one.
     """
 
     def make(layers: Sequence[nn.Linear]) -> Affine:
         weight, bias = fuse_layers(layers)
         weight = weight.detach().to(dtype)
         bias = None if bias is None else bias.detach().to(dtype)
-        if weight.device.type == "cpu" and _has_blocked_linear() and _multiplies_blocked(dtype):
-            blocked = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
-
-            def apply(states: Tensor, activation: Activation = "none") -> Tensor:
-                name, algorithm = _BLOCKED[activation]
-                out: Tensor = torch.ops.mkldnn._linear_pointwise(
-                    states, blocked, bias, name, [], algorithm
-                )
-                return out
-
-            return apply
-
-        def plain(states: Tensor, activation: Activation = "none") -> Tensor:
-            return APPLY[activation](F.linear(states, weight, bias))
-
-        return plain
+        if (
+            weight.device.type == "cpu"
+            and multiplies_blocked(dtype)
+            and choose_blocked(dtype).is_own
+        ):
+            return block_affine(weight, bias, rows)
+        return plain_affine(weight, bias)
 
     return make
+
+
+def block_affine(weight: Tensor, bias: Tensor | None, rows: int) -> Affine:
+    """A frozen layer whose weight oneDNN has blocked, with the activation in the product."""
+    blocked = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
+
+    def apply(states: Tensor, activation: Activation = "none") -> Tensor:
+        name, algorithm = _BLOCKED[activation]
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(states, blocked, bias, name, [], algorithm)
+        return out
+
+    return apply
+
+
+def plain_affine(weight: Tensor, bias: Tensor | None) -> Affine:
+    """A frozen layer by torch's ordinary product."""
+
+    def apply(states: Tensor, activation: Activation = "none") -> Tensor:
+        return APPLY[activation](F.linear(states, weight, bias))
+
+    return apply
+
+
+@cache
+def choose_blocked(dtype: torch.dtype) -> Choice:
+    """Decide once for the process whether frozen layers multiply blocked, in a type."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.inference_mode():
+        states, weight = (
+            torch.randn(rows, 384, generator=generator).to(dtype) for rows in (PROBED_TOKENS, 1536)
+        )
+        bias = weight.new_zeros(len(weight))
+        own, torchs = block_affine(weight, bias, PROBED_TOKENS), plain_affine(weight, bias)
+        return choose(lambda: own(states, "gelu"), lambda: torchs(states, "gelu"))
 
 
 def refuse_use(_states: Tensor, _activation: Activation = "none") -> Tensor:
@@ -132,6 +161,11 @@ def _weight(layer: LoadedModule) -> Tensor:
 def _norms_mixed_dtypes(device: torch.device) -> bool:
     """Whether weights in single precision may norm states in half: CUDA refuses it."""
     return device.type == "cpu"
+
+
+def multiplies_blocked(dtype: torch.dtype) -> bool:
+    """Whether there is a blocked product in a type here."""
+    return _has_blocked_linear() and _multiplies_blocked(dtype)
 
 
 def _has_blocked_linear() -> bool:

@@ -16,6 +16,7 @@ from recross.inference.encoders.blocks import (
     attend_first_in_blocks,
     attend_in_blocks,
 )
+from recross.inference.encoders.one_by_one import attend_one_by_one, choose_one_by_one
 from recross.inference.encoders.packed_attention import (
     attend_by_offsets,
     attend_first_by_offsets,
@@ -86,7 +87,8 @@ def attend_all(projected: Tensor, attention: Attention) -> Tensor:
     groups = layout.groups
     plain = projected.device.type == "cpu" and projected.dtype == torch.float32
     plain = plain and placement.bias is None and not placement.binds(_longest(groups))
-    if plain and scale is None and dropout == 0 and not projected.requires_grad:
+    plain = plain and scale is None and dropout == 0 and not projected.requires_grad
+    if plain and choose_one_by_one().is_own:
         return attend_one_by_one(projected, heads, groups)
     return group_by_group(projected, attention)
 
@@ -118,31 +120,6 @@ def group_by_group(projected: Tensor, attention: Attention) -> Tensor:
             out = F.scaled_dot_product_attention(query, key, value, bias, dropout, scale=scale)
         outputs.append(out.transpose(1, 2).reshape(count * length, -1))
     return torch.cat(outputs)  # (T, D)
-
-
-def attend_one_by_one(projected: Tensor, heads: int, groups: Groups) -> Tensor:
-    """Attend with plain products that read and write every head where it stands.
-
-    In fp32 on a processor it takes .78 of the fused kernel's time with heads of 32, .72 with 64.
-    """
-    tokens, width = len(projected), projected.shape[1] // 3
-    query, key, value = projected.view(tokens, 3, heads, -1).permute(1, 2, 0, 3)  # (H, T, D / H)
-    out = projected.new_empty(tokens, width)
-    seen = out.view(tokens, heads, -1).transpose(0, 1)
-    room = projected.new_empty(heads * _longest(groups) ** 2)
-    scale = query.shape[-1] ** -0.5
-    start = 0
-    for length in (length for count, length in groups for _ in range(count)):
-        span = slice(start, start + length)
-        weights = room[: heads * length**2].view(heads, length, length)
-        torch.baddbmm(
-            weights, query[:, span], key[:, span].transpose(1, 2), beta=0, alpha=scale, out=weights
-        )
-        weights.sub_(weights.amax(-1, keepdim=True)).exp_()
-        torch.bmm(weights, value[:, span], out=seen[:, span])
-        seen[:, span].div_(weights.sum(-1, keepdim=True))
-        start += length
-    return out
 
 
 def attend_first(
