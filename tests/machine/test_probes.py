@@ -12,7 +12,7 @@ from recross.inference.encoders.kernels import describe_kernels
 from recross.inference.encoders.one_by_one import attend_fused, attend_one_by_one
 from recross.machine import probes
 from recross.machine.known_processors import find_resembling
-from recross.machine.probes import Choice, choose
+from recross.machine.probes import KernelChoice, choose
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def clock(monkeypatch):
 )
 def test_ours_is_left_for_a_clear_gain_alone(clock, own, torchs, is_own):
     clock(0.0)
-    assert choose(own, torchs) == Choice(is_own, pytest.approx(own / torchs))
+    assert choose(own, torchs) == KernelChoice(is_own, pytest.approx(own / torchs))
 
 
 def test_load_that_comes_and_goes_decides_nothing(clock):
@@ -47,15 +47,15 @@ def test_a_gain_that_is_not_found_again_decides_nothing(monkeypatch):
     monkeypatch.delenv(probes.VARIABLE, raising=False)
     gains = iter([1.4, 0.9])
     monkeypatch.setattr(probes, "measure_gain", lambda *_: next(gains))
-    assert choose(None, None) == Choice(True, 0.9)
+    assert choose(None, None) == KernelChoice(True, 0.9)
 
 
 def test_the_environment_decides_without_a_probe(monkeypatch):
     monkeypatch.setattr(probes, "measure_gain", None)
     monkeypatch.setenv(probes.VARIABLE, "own")
-    assert choose(None, None) == Choice(True, None)
+    assert choose(None, None) == KernelChoice(True, None)
     monkeypatch.setenv(probes.VARIABLE, "torch")
-    assert choose(None, None) == Choice(False, None)
+    assert choose(None, None) == KernelChoice(False, None)
     monkeypatch.setenv(probes.VARIABLE, "mkl")
     with pytest.raises(InputError, match="RECROSS_KERNELS must be own or torch, got 'mkl'"):
         choose(None, None)
@@ -89,7 +89,7 @@ def test_both_forms_of_a_linear_layer_are_equal():
 @pytest.mark.parametrize("is_own", [True, False])
 def test_frozen_layers_take_the_chosen_form(is_own, monkeypatch):
     monkeypatch.setattr(affine, "multiplies_blocked", lambda _: True)
-    monkeypatch.setattr(affine, "choose_blocked", lambda _: Choice(is_own, 1.0))
+    monkeypatch.setattr(affine, "choose_blocked", lambda _: KernelChoice(is_own, 1.0))
     monkeypatch.setattr(affine, "block_affine", lambda *_: "blocked")
     monkeypatch.setattr(affine, "plain_affine", lambda *_: "plain")
     made = freeze_affine(torch.float32, 8)([torch.nn.Linear(4, 2)])
@@ -107,7 +107,7 @@ def test_every_kernel_with_two_forms_is_described():
         "linear layers, fp32",
         "linear layers, bf16",
     }
-    assert str(Choice(True, 0.8)) == "ours (measured: torch's takes 1.25 of its time)"
+    assert str(KernelChoice(True, 0.8)) == "ours (measured: torch's takes 1.25 of its time)"
 
 
 @pytest.mark.parametrize(

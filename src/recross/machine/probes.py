@@ -22,10 +22,10 @@ CLEAR_GAIN = 1.05
 
 ROUNDS = 7
 
-Work = Callable[[], object]
+_Work = Callable[[], object]
 
 
-class Choice(NamedTuple):
+class KernelChoice(NamedTuple):
     """What was decided, and how many times as fast as ours torch's kernel was, if measured."""
 
     is_own: bool
@@ -38,7 +38,7 @@ class Choice(NamedTuple):
         return f"{name} (measured: torch's takes {1 / self.gain:.2f} of its time)"
 
 
-def choose(own: Work, torchs: Work) -> Choice:
+def choose(own: _Work, torchs: _Work) -> KernelChoice:
     """Decide between two kernels that compute the same.
 
     Raises:
@@ -49,14 +49,14 @@ def choose(own: Work, torchs: Work) -> Choice:
             gain = measure_gain(own, torchs)
             if gain > CLEAR_GAIN:  # once may be chance
                 gain = min(gain, measure_gain(own, torchs))
-            return Choice(gain <= CLEAR_GAIN, gain)
+            return KernelChoice(gain <= CLEAR_GAIN, gain)
         case "own" | "torch" as named:
-            return Choice(named == "own", None)
+            return KernelChoice(named == "own", None)
         case other:
             raise InputError(f"{VARIABLE} must be own or torch, got {other!r}")
 
 
-def measure_gain(own: Work, torchs: Work) -> float:
+def measure_gain(own: _Work, torchs: _Work) -> float:
     """The best time of ours through the best of torch's, of rounds in which they alternate."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(ROUNDS + 1):
@@ -66,7 +66,7 @@ def measure_gain(own: Work, torchs: Work) -> float:
     return ours / theirs
 
 
-def take_time(work: Work) -> float:
+def take_time(work: _Work) -> float:
     """Seconds of one piece of work."""
     start = time.perf_counter()
     work()

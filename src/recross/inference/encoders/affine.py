@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recross.checkpoints.loaded import LoadedModule
-from recross.machine.probes import Choice, choose
+from recross.machine.probes import KernelChoice, choose
 
 Activation = Literal["none", "relu", "gelu", "gelu_tanh"]
 APPLY: dict[str, Callable[[Tensor], Tensor]] = {
@@ -104,7 +104,7 @@ def plain_affine(weight: Tensor, bias: Tensor | None) -> Affine:
 
 
 @cache
-def choose_blocked(dtype: torch.dtype) -> Choice:
+def choose_blocked(dtype: torch.dtype) -> KernelChoice:
     """Decide once for the process whether frozen layers multiply blocked, in a type."""
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode():

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recross.inference.layout import Groups
-from recross.machine.probes import Choice, choose
+from recross.machine.probes import KernelChoice, choose
 
 PROBED_GROUP, PROBED_HEADS, PROBED_WIDTH = (6, 96), 12, 384
 """What the probe attends to: sequences of common length, MiniLM's heads."""
@@ -49,7 +49,7 @@ def attend_fused(projected: Tensor, heads: int, count: int, length: int) -> Tens
 
 
 @cache
-def choose_one_by_one() -> Choice:
+def choose_one_by_one() -> KernelChoice:
     """Decide once for the process whether single precision is attended one by one."""
     count, length = PROBED_GROUP
     generator = torch.Generator().manual_seed(0)
