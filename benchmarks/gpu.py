@@ -2,9 +2,10 @@
 
     python benchmarks/gpu.py > gpu.json
 
-No argument, no network, random weights, about five minutes; one JSON object on stdout, what is
-being done on stderr. Without a GPU it says so and exits 0. For each network: scores against fp32 on
-the processor (largest difference in fp32, Kendall's tau in bf16 and fp16, mean over queries), pairs
+No argument, no network, random weights, under six minutes whatever happens; one JSON object on
+stdout, what is being done on stderr; what there was no time for is named in ``left_out``. Without a
+GPU it says so and exits 0. For each network: scores against fp32 on the processor (largest
+difference in fp32, Kendall's tau in bf16 and fp16, mean over queries), pairs
 per second end to end from kept token ids and from texts, of the forward alone, of training (AdamW,
 dropout .1); the share of the machine's own product rate at the network's width; latency of one
 query's 100 documents; the most memory that was held. Three runs begin with shapes that were never
@@ -14,7 +15,6 @@ best of three batch sizes, with cuDNN's attention off, which plans for every sha
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import sys
@@ -37,6 +37,7 @@ from gpu_workload import (
     open_reranker,
     save_checkpoint,
 )
+from one_object import one_object_on_stdout
 from scipy.stats import kendalltau
 
 from recross.collections.collection import Collection
@@ -54,6 +55,9 @@ from recross.training.losses.pointwise import Pointwise
 from recross.training.recipe import FineTuning, TrainingPlan
 from recross.training.validation import Validation
 
+LAST_SECOND = 330.0
+"""When it prints what it has and ends, whatever still runs."""
+
 GROUP = 16
 PEER_BATCHES = (32, 128, 512)
 Found = dict[str, Any]
@@ -69,8 +73,8 @@ class Extent:
     sizes: Mapping[str, Size] = field(default_factory=lambda: SIZES)
     documents: int = 20_000
     queries: int = 2_000
-    seconds: float = 330.0
-    """After so long no further network is begun."""
+    seconds: float = 285.0
+    """After so long no further part is begun."""
     pass_flops: float = 4e14
     """Operations of one timed run: about a second of an H100."""
     products: int = 65_536
@@ -96,9 +100,13 @@ class Measurement:
         per_pair = self.size.flops(np.full(1, 85.0))
         self.queries = int(np.clip(extent.pass_flops / per_pair / 100, 3, extent.queries // 3))
 
-    def run(self) -> Found:
-        """Everything of this network, in the order in which it matters."""
-        found: Found = {"pairs_per_run": 100 * self.queries}
+    def run(self, found: Found, until: float) -> list[str]:
+        """Fill in everything of this network, in the order in which it matters.
+
+        Returns the parts that would have been begun too late.
+        """
+        found["pairs_per_run"] = 100 * self.queries
+        left_out = []
         parts: list[tuple[str, Callable[[], Found]]] = [
             ("agreement", self.agreement),
             ("scoring", self.scoring),
@@ -107,6 +115,9 @@ class Measurement:
         if self.name in self.extent.peers:
             parts.append(("sentence-transformers", self.peer))
         for part, measure in parts:
+            if time.perf_counter() > until:
+                left_out.append(f"{self.name}: {part}")
+                continue
             say(f"{self.name}: {part}")
             start = time.perf_counter()
             try:
@@ -115,7 +126,7 @@ class Measurement:
                 found[part] = {"error": f"{type(error).__name__}: {error}"[:500]}
             found[part]["seconds"] = time.perf_counter() - start
         found["peak_memory_gib"] = peak_memory()
-        return found
+        return left_out
 
     def agreement(self) -> Found:
         """Scores against single precision on the processor."""
@@ -303,27 +314,37 @@ def say(what: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
 
 
-def measure(extent: Extent) -> Found:
-    """Everything of all networks, for as long as there is time."""
+def measure(extent: Extent, found: Found) -> None:
+    """Fill in everything of all networks, for as long as there is time."""
     start = time.perf_counter()
-    found: Found = {"machine": describe_environment(extent.hardware()), "networks": {}}
+    found |= {"machine": describe_environment(extent.hardware()), "driver": read_driver()}
+    found |= {"networks": {}, "left_out": []}
     collection = make_collection(extent.documents, extent.queries)
-    left_out = []
+    until = start + extent.seconds
     with tempfile.TemporaryDirectory() as folder:
         for name in extent.sizes:
-            if time.perf_counter() - start > extent.seconds:
-                left_out.append(name)
+            if time.perf_counter() > until:
+                found["left_out"].append(name)
                 continue
-            found["networks"][name] = Measurement(name, extent, collection, Path(folder)).run()
-    found |= {"left_out": left_out, "seconds": time.perf_counter() - start}
-    return found
+            own = found["networks"][name] = {}
+            measurement = Measurement(name, extent, collection, Path(folder))
+            found["left_out"] += measurement.run(own, until)
+    found["seconds"] = time.perf_counter() - start
+
+
+def read_driver() -> str | None:
+    """The card's driver, where the system says it."""
+    path = Path("/proc/driver/nvidia/version")
+    return path.read_text().splitlines()[0] if path.is_file() else None
 
 
 def main() -> None:
-    if not torch.cuda.is_available():
-        print(json.dumps({"gpu": None, "why": "no GPU: torch sees none"}))
-        return
-    print(json.dumps({"gpu": torch.cuda.get_device_name()} | measure(Extent()), indent=1))
+    with one_object_on_stdout(LAST_SECOND) as found:
+        if not torch.cuda.is_available():
+            found |= {"gpu": None, "why": "no GPU: torch sees none"}
+            return
+        found["gpu"] = torch.cuda.get_device_name()
+        measure(Extent(), found)
 
 
 if __name__ == "__main__":
