@@ -126,7 +126,10 @@ class KeptTokens:
     def tokens(self, tokenizer: Tokenizer, part: TextKind) -> TokenIds:
         """The tokens of all documents or queries; they are made the first time."""
         texts = self.collection.texts_fingerprint
-        identity = {"tokenizer": digest_tokenizer(tokenizer), "texts": texts}
+        digest = digest_tokenizer(tokenizer)
+        if (known := _made.get((self.store, texts, digest))) is not None:
+            return _open_tokens(known, part)
+        identity = {"tokenizer": digest, "texts": texts}
 
         def make(folder: Path) -> JsonObject:
             documents, queries = self.collection.documents, self.collection.queries
@@ -143,6 +146,7 @@ class KeptTokens:
             }
 
         folder = Store(self.store).artefact("token_ids", identity, make, resumable=True)
+        _made[self.store, texts, digest] = folder
         return _open_tokens(folder, part)
 
 
@@ -206,8 +210,12 @@ class KeptTexts:
 
 
 def _find(store: Path, collection: Collection) -> KeptTokens | None:
-    folder = Store(store).find("texts", _identify(collection))
-    return None if folder is None else KeptTokens(store, collection, folder)
+    key = (store, collection.texts_fingerprint, "")
+    folder = _made.get(key) or Store(store).find("texts", _identify(collection))
+    if folder is None:
+        return None
+    _made[key] = folder
+    return KeptTokens(store, collection, folder)
 
 
 def _keep(store: Path, collection: Collection) -> KeptTokens:
@@ -219,6 +227,10 @@ def _keep(store: Path, collection: Collection) -> KeptTokens:
 
     folder = Store(store).artefact("texts", _identify(collection), make)
     return KeptTokens(store, collection, folder)
+
+
+_made: dict[tuple[Path, str, str], Path] = {}
+"""Folders that this process has found: by store, texts, and tokenizer or none."""
 
 
 def _identify(collection: Collection) -> JsonObject:
