@@ -79,7 +79,10 @@ class Engine:
         """
         runner, kept = self._runner, self._kept  # both of the same weights
         scores, cost = [np.empty(0, dtype=np.float32)], Cost()
-        with progress(len(items), description, "pair", shown=show_progress) as bar:
+        with (
+            progress(len(items), description, "pair", shown=show_progress) as bar,
+            kept.writing_at_last(),
+        ):
             for portion in self._portions(items):
                 start, batches = time.perf_counter(), 0
                 bar.update(len(portion.which) - len(portion.unknown))
@@ -88,7 +91,6 @@ class Engine:
                     kept.add(portion.keys_of(rows), values)
                     batches += 1
                     bar.update(len(rows))
-                kept.write()
                 scores.append(portion.scores_in_order())
                 cost += portion.cost(batches, time.perf_counter() - start, kept.is_on)
         return np.concatenate(scores), cost

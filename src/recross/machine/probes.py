@@ -17,7 +17,7 @@ from recross.errors import InputError
 VARIABLE = "RECROSS_KERNELS"
 """Environment variable: ``own`` or ``torch`` for all kernels; unset, a probe decides each."""
 
-CLEAR_GAIN = 1.05
+CLEAR_GAIN = 1.10
 """How many times as fast torch's kernel must be to be taken."""
 
 ROUNDS = 7

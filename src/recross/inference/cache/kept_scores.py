@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -44,6 +46,14 @@ class KeptScores:
             return
         self._waiting.append((keys, scores))
         if time.perf_counter() - self._written > SECONDS_BETWEEN_WRITES:
+            self.write()
+
+    @contextmanager
+    def writing_at_last(self) -> Iterator[None]:
+        """Write what waits when the block ends, however it ends."""
+        try:
+            yield
+        finally:
             self.write()
 
     def write(self) -> None:
