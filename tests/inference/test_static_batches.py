@@ -232,6 +232,27 @@ def test_what_cannot_be_captured_is_done_anew_for_every_batch(caplog):
     assert caplog.text.count("cannot be captured") == 1
 
 
+@pytest.mark.parametrize("kind", BY_OFFSETS)
+def test_a_compiler_sees_the_whole_forward_as_one_graph(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(attention, "has_kernel_for", lambda *_: packed_attention.find_kernel())
+    model = AutoModelForSequenceClassification.from_pretrained(BY_OFFSETS[kind](tmp_path)).eval()
+    make = freeze_affine(torch.float32, 0)
+    forward = find_classifier(model).forward(model, make, first_only="mean" not in kind)
+    attentions = []
+
+    def give_no_more_than_shapes(graph, _inputs):
+        attentions.append(sum("varlen" in str(node.target) for node in graph.graph.nodes))
+        return lambda *_: [torch.zeros(3, 1)]
+
+    torch._dynamo.reset()
+    compiled = torch.compile(
+        forward.logits, dynamic=False, fullgraph=True, backend=give_no_more_than_shapes
+    )
+    with torch.inference_mode():
+        compiled(in_one_segment(random_batch(count=3)))
+    assert attentions == [len(forward.layers)]
+
+
 def test_values_of_tokens_are_those_of_the_batch_alone():
     static = StaticBatches(lambda batch: batch.tokens * 2, EagerCapture(), per_token=True)
     batch = random_batch()

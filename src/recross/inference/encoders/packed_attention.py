@@ -6,7 +6,7 @@ torch's own for GPUs (``torch.nn.attention.varlen``, flash attention), in half p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 from inspect import signature
 from typing import cast
 
@@ -21,9 +21,7 @@ Kernel = Callable[..., Tensor]
 HALVES = (torch.bfloat16, torch.float16)
 
 
-@cache
-def find_kernel() -> Kernel | None:
-    """The kernel of the installed torch; ``None`` where it has none that takes windows."""
+def _look_for_kernel() -> Kernel | None:
     try:
         from torch.nn.attention.varlen import varlen_attn  # not in every torch
     except ImportError:
@@ -54,6 +52,14 @@ def _attend(
         window_size_right=near,
     )[0]
     return out
+
+
+_KERNEL = _look_for_kernel()  # no cached function: compiling would trace it, with a warning
+
+
+def find_kernel() -> Kernel | None:
+    """The kernel of the installed torch; ``None`` where it has none that takes windows."""
+    return _KERNEL
 
 
 def has_kernel_for(device: torch.device, dtype: torch.dtype) -> bool:
