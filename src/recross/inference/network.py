@@ -145,6 +145,7 @@ class Network(nn.Module, ABC, Generic[_Batch]):
                 does not know the back-end.
         """
         self.check(session.hardware)
+        session.hardware.prepare()
         self.to(session.hardware.device)
         return self.frozen_scorer(session)
 

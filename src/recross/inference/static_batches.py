@@ -12,7 +12,8 @@ import logging
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from itertools import count
-from typing import Any, NamedTuple
+from threading import Lock
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -184,23 +185,46 @@ class StaticRun:
 
 
 class GraphCapture:
-    """Captures work in CUDA graphs, which share their memory: one runs at a time."""
+    """Captures work in CUDA graphs of one device, which share their memory: one runs at a time.
+
+    All are captured on the stream on which the work is tried before. torch keeps room for products
+    by stream: so it is never part of the graphs' memory, which can then be given back.
+    """
+
+    _only_one: ClassVar[Lock] = Lock()
+    """Of a process only one thread may capture at a time, whatever their devices."""
 
     @cached_property
     def _pool(self) -> Any:
         return torch.cuda.graph_pool_handle()
 
+    @cached_property
+    def _stream(self) -> torch.cuda.Stream:
+        return torch.cuda.Stream()  # type: ignore[no-untyped-call]
+
     def __call__(self, work: Replay) -> Replay:
         """Run the work a few times aside, capture it, and return what replays it."""
-        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
+        before = torch.cuda.current_stream()
+        with self._only_one:
+            try:
+                self._try(work, before)
+                return self._capture(work)
+            finally:  # a capture that fails would leave its own stream behind
+                torch.cuda.set_stream(before)
+
+    def _try(self, work: Replay, before: torch.cuda.Stream) -> None:
+        self._stream.wait_stream(before)
+        with torch.cuda.stream(self._stream):
             for _ in range(2):
                 work()
-        torch.cuda.current_stream().wait_stream(aside)
+        before.wait_stream(self._stream)
+
+    def _capture(self, work: Replay) -> Replay:
         graph = torch.cuda.CUDAGraph()
         # other threads may use their devices, and pin memory, in the meantime
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+        with torch.cuda.graph(
+            graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+        ):
             values = work()
 
         def replay() -> Tensor:
