@@ -232,6 +232,21 @@ def test_what_cannot_be_captured_is_done_anew_for_every_batch(caplog):
     assert caplog.text.count("cannot be captured") == 1
 
 
+@pytest.mark.parametrize("window", [None, 3])
+def test_heads_that_the_kernel_does_not_take_are_filled_up(window, monkeypatch):
+    def attend_even_heads(query, *rest, **settings):
+        assert query.shape[-1] % 8 == 0
+        return attend_slowly(query, *rest, **settings)
+
+    layout, heads, width = random_batch().layout, 3, 26
+    projected = torch.randn(int(layout.offsets[-1]), 3 * heads * width)
+    places = attention.Attention(heads, layout, placement=attention.Placement(window=window))
+    expected = attention.group_by_group(projected, places)
+    monkeypatch.setattr(attention, "has_kernel_for", lambda *_: True)
+    monkeypatch.setattr(packed_attention, "find_kernel", lambda: attend_even_heads)
+    torch.testing.assert_close(attention.attend_all(projected, places), expected)
+
+
 @pytest.mark.parametrize("kind", BY_OFFSETS)
 def test_a_compiler_sees_the_whole_forward_as_one_graph(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(attention, "has_kernel_for", lambda *_: packed_attention.find_kernel())

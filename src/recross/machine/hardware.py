@@ -34,9 +34,9 @@ class Hardware:
     number per device, ``None`` leaves it to torch.
 
     ``backend`` computes the scores of BERT-like cross-encoders: ``torch`` (the padding-free
-    forward), ``torch_compile`` (padded, compiled: for GPUs, which wait for launches),
-    ``torch_int8`` (padding-free, products in 8 bits) or ``onnx`` (ONNX Runtime, exported once into
-    the store). Training is always torch's.
+    forward), ``torch_compile`` (compiled: on a GPU in half precision that forward, elsewhere a
+    padded one), ``torch_int8`` (padding-free, products in 8 bits) or ``onnx`` (ONNX Runtime,
+    exported once into the store). Training is always torch's.
     """
 
     accelerator: Literal["cpu", "gpu"] = "cpu"

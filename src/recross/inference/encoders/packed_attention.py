@@ -11,6 +11,7 @@ from inspect import signature
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from recross.inference.layout import Layout
@@ -19,6 +20,9 @@ Kernel = Callable[..., Tensor]
 """Queries, keys, values ``(T, heads, d)``, offsets of queries and keys, longest of each."""
 
 HALVES = (torch.bfloat16, torch.float16)
+
+WIDTH_STEP = 8
+"""Heads are so many times as wide for flash attention; TinyBERT's (312 by 12) are not."""
 
 
 def _look_for_kernel() -> Kernel | None:
@@ -100,7 +104,13 @@ def attend_first_by_offsets(
     return _call((query, key, value), *ends, scale=scale, window=None, dropout=dropout)
 
 
-def _call(states: Sequence[Tensor], *ends: Tensor | int, **settings: float | None) -> Tensor:
+def _call(
+    states: Sequence[Tensor], *ends: Tensor | int, scale: float | None, **settings: float | None
+) -> Tensor:
+    """Call the kernel, with heads filled up by zeros, which change no product."""
     kernel = find_kernel()
     assert kernel is not None  # asked for before: has_kernel_for
-    return kernel(*(part.contiguous() for part in states), *ends, **settings).flatten(1)
+    width = states[0].shape[-1]
+    scale = width**-0.5 if scale is None else scale
+    filled = (F.pad(part, (0, -width % WIDTH_STEP)).contiguous() for part in states)
+    return kernel(*filled, *ends, scale=scale, **settings)[..., :width].flatten(1)
