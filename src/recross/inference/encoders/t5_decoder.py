@@ -18,7 +18,7 @@ from recross.checkpoints.loaded import LoadedModule, Model
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import norm_mean_square
 from recross.inference.encoders.attention import by_group
-from recross.inference.encoders.blocks import lay_out_blocks, works_in_blocks
+from recross.inference.encoders.blocks import Blocks, lay_out_blocks, works_in_blocks
 from recross.inference.encoders.t5 import is_gated
 
 StateRows = tuple[Tensor, Tensor | None]
@@ -48,14 +48,15 @@ def first_step(
     decoded = decoder.embed_tokens(opening).float().expand(len(batch), -1, -1)  # (B, P, D)
     decoded = F.dropout(decoded, dropout, on)
     bias = _causal_bias(decoder, len(opening))
-    read_rows = _split_states(states, batch)
+    blocks = lay_out_blocks(batch.layout) if works_in_blocks(states.device) else None
     for block in decoder.block:
         attend, read, feed = block.layer[0], block.layer[1], block.layer[2]
         normed = norm_mean_square(attend.layer_norm, decoded)
         attended = _attend_decoded(attend.SelfAttention, normed, bias, dropout)
         decoded = decoded + F.dropout(attended, dropout, on)
         normed = norm_mean_square(read.layer_norm, decoded)
-        read_states = _attend_states(read.EncDecAttention, normed, read_rows, dropout)
+        rows = _split_states(states, batch, blocks)
+        read_states = _attend_states(read.EncDecAttention, normed, rows, dropout)
         decoded = decoded + F.dropout(read_states, dropout, on)
         normed = norm_mean_square(feed.layer_norm, decoded)
         fed = _feed_forward(feed.DenseReluDense, normed, dropout)
@@ -65,12 +66,11 @@ def first_step(
     return last * config.d_model**-0.5 if getattr(config, "scale_decoder_outputs", False) else last
 
 
-def _split_states(states: Tensor, batch: PackedBatch) -> Sequence[StateRows]:
-    if works_in_blocks(states.device):
-        blocks = lay_out_blocks(batch.layout)
-        absent = [block.absent for block in blocks.blocks]
-        return list(zip(blocks.split(states), absent, strict=True))
-    return [(rows, None) for rows in by_group(states, batch.groups)]
+def _split_states(states: Tensor, batch: PackedBatch, blocks: Blocks | None) -> list[StateRows]:
+    if blocks is None:
+        return [(rows, None) for rows in by_group(states, batch.groups)]
+    absent = [block.absent for block in blocks.blocks]
+    return list(zip(blocks.split(states), absent, strict=True))
 
 
 def _attend_decoded(
