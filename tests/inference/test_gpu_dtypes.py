@@ -214,7 +214,8 @@ def test_the_sparse_first_stage_encodes_without_mixing_types(gpu, tmp_path):
     with CudaAutocast(), StrictDtypes() as strict:
         found = replace(encoder, hardware=gpu).encode(DOCUMENTS, 24).toarray()
     assert strict.watched["linear"] > 0
-    np.testing.assert_allclose(found, exact, atol=0.1)
+    np.testing.assert_allclose(found, exact, atol=0.4)  # weights are about 1
+    assert np.abs(found - exact).mean() < 0.02
 
 
 def test_late_interaction_encodes_documents_without_mixing_types(gpu, tmp_path):

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from recross.errors import InputError
+from recross.inference.session import Session
 from recross.machine import hardware
 from recross.machine.hardware import Hardware
 from recross.seeding import make_generator
@@ -61,7 +62,7 @@ def test_preparing_a_gpu_switches_cudnns_attention_off_and_a_processor_leaves_it
 def test_each_process_of_a_training_prepares_its_own(attention_of_cudnn):
     """Spawned processes begin with torch's defaults, whatever the first one has set."""
     gpu, untrained = Hardware(accelerator="gpu"), SimpleNamespace(network=nn.Linear(1, 1))
-    module = RankingModule(untrained, TrainingPlan(Listwise(), FineTuning()), gpu, None)
+    module = RankingModule(untrained, TrainingPlan(Listwise(), FineTuning()), Session(gpu), None)
     module.setup("fit")
     assert not attention_of_cudnn()
 

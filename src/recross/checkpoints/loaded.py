@@ -55,6 +55,7 @@ class Tokenizer(Protocol):
     pad_token_id: int | None
     chat_template: str | None
     backend_tokenizer: FastTokenizer
+    init_kwargs: dict[str, object]
 
     @overload
     def __call__(
@@ -63,6 +64,9 @@ class Tokenizer(Protocol):
 
     @overload
     def __call__(self, text: list[str], **options: object) -> Mapping[str, list[list[int]]]: ...
+
+    def __len__(self) -> int:
+        """Count all pieces, those that were added included."""
 
     def tokenize(self, text: str) -> list[str]:
         """Return the pieces of a text."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tokenizers.processors import TemplateProcessing
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, ByT5Tokenizer, ProphetNetTokenizer
 
 from recross.collections.collection import Collection
 from recross.errors import InputError, RunError
@@ -103,6 +103,37 @@ def test_a_file_that_was_cut_off_is_refused(tmp_path, tokenizer):
         file.truncate(4)
     with pytest.raises(RunError, match="delete the folder"):
         open_token_file(folder, facts)
+
+
+def test_offsets_of_other_texts_are_refused(tmp_path, tokenizer):
+    facts = write_token_file(tmp_path / "kept", iter(TEXTS), len(TEXTS), tokenizer, "tokenising")
+    written(tmp_path / "other", ["an owl", *TEXTS[1:]], tokenizer)
+    other = (tmp_path / "other" / token_file.OFFSETS).read_bytes()
+    (tmp_path / "kept" / token_file.OFFSETS).write_bytes(other)
+    with pytest.raises(RunError, match="delete the folder"):
+        open_token_file(tmp_path / "kept", facts)
+
+
+@pytest.mark.parametrize("name", [token_file.IDS, token_file.LENGTHS])
+def test_an_interrupted_file_that_lost_bytes_is_refused_not_filled_with_zeros(
+    tmp_path, tokenizer, monkeypatch, name
+):
+    def interrupted():
+        yield from TEXTS[:4]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(token_file, "TEXTS_PER_PART", 2)
+    with pytest.raises(KeyboardInterrupt):
+        write_token_file(tmp_path / "kept", interrupted(), len(TEXTS), tokenizer, "tokenising")
+    with (tmp_path / "kept" / name).open("r+b") as file:
+        file.truncate(4)
+    with pytest.raises(RunError, match="got 4 in"):
+        written(tmp_path / "kept", TEXTS, tokenizer)
+
+
+def test_fewer_texts_than_a_collection_says_are_refused(tmp_path, tokenizer):
+    with pytest.raises(RunError, match="as it says, 6, got 5"):
+        write_token_file(tmp_path / "kept", iter(TEXTS), 6, tokenizer, "tokenising")
 
 
 SCRIPT = """
@@ -200,6 +231,13 @@ def test_an_index_says_where_texts_stand_and_which_are_equal(tmp_path):
         index.find_rows(["d1", "x"])
 
 
+def test_an_index_of_no_texts_knows_no_id(tmp_path):
+    index = index_of(tmp_path / "index", {})
+    assert index.find_rows([]).tolist() == []
+    with pytest.raises(InputError, match="one of the collection's 0, got 'x'"):
+        index.find_rows(["x"])
+
+
 def test_ids_whose_hashes_are_equal_are_told_apart(tmp_path, monkeypatch):
     def colliding(name, seed):
         return 7 if seed == 0 and name in ("d1", "d3") else hash_id(name, seed)
@@ -225,6 +263,29 @@ def test_tokenizers_that_differ_in_what_they_add_share_tokens(tmp_path, tokenize
     same.backend_tokenizer.enable_truncation(5)
     assert digest_tokenizer(same) == digest_tokenizer(tokenizer)
     assert digest_tokenizer(cased) != digest_tokenizer(tokenizer)
+
+
+def test_slow_tokenizers_that_differ_in_lower_casing_share_nothing(tmp_path, tokenizer):
+    vocabulary = tmp_path / "vocab.txt"
+    vocabulary.write_text("\n".join(sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().get)))
+    lower, again, cased = (
+        ProphetNetTokenizer(str(vocabulary), do_lower_case=lowers) for lowers in (True, True, False)
+    )
+    assert tokenize(lower, ["A Red Cat"]) != tokenize(cased, ["A Red Cat"])
+    assert digest_tokenizer(lower) == digest_tokenizer(again)
+    assert digest_tokenizer(lower) != digest_tokenizer(cased)
+
+
+def test_a_slow_tokenizer_is_kept_as_it_tokenises(tmp_path):
+    assert rows_of(written(tmp_path / "kept", TEXTS, slow := ByT5Tokenizer())) == tokenize(
+        slow, TEXTS
+    )
+
+
+def test_a_tokenizer_that_learns_a_word_is_another(tokenizer):
+    before = digest_tokenizer(tokenizer)
+    tokenizer.add_tokens(["unheard-of"])
+    assert digest_tokenizer(tokenizer) != before
 
 
 def candidates_of(collection, depth=5):

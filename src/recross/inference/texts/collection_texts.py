@@ -28,7 +28,7 @@ from recross.store import Store, read_manifest
 
 logger = logging.getLogger(__name__)
 
-KEPT_FROM = 10_000
+KEPT_FROM = 5_000
 """Documents of the smallest collection whose tokens are kept; others are tokenised in seconds."""
 
 LEAST_SHARE = 0.1

@@ -71,8 +71,10 @@ class TextIndex:
             InputError: the collection has no text of an id.
         """
         wanted = _hash_ids(ids, self.seed, len(ids))
-        places = np.minimum(np.searchsorted(self.hashes, wanted), len(self.hashes) - 1)
-        unknown = np.flatnonzero(self.hashes[places] != wanted)
+        places = np.searchsorted(self.hashes, wanted)
+        is_known = places < len(self.hashes)
+        is_known[is_known] = self.hashes[places[is_known]] == wanted[is_known]
+        unknown = np.flatnonzero(~is_known)
         if len(unknown):
             raise InputError(
                 f"an id must be one of the collection's {len(self.hashes)}, got"

@@ -40,10 +40,15 @@ def write_token_file(
     Few parts are in memory. A part counts as written when its bytes are on the disk and
     ``written.json``, replaced after that, says so; whatever lies behind it is cut off. Returns
     entries for the manifest.
+
+    Raises:
+        RunError: there are other than ``count`` texts, or an interrupted file lost what it held.
     """
     folder.mkdir(exist_ok=True)
     kind = _choose_type(tokenizer)
     done, tokens = _find_written(folder)
+    _check_size(folder / IDS, tokens * kind.itemsize)
+    _check_size(folder / LENGTHS, done * LENGTH.itemsize)
     waiting = islice(texts, done, None)
     with (
         (folder / IDS).open("ab") as ids_file,
@@ -63,6 +68,8 @@ def write_token_file(
             write_json(folder / WRITTEN, {"texts": done, "tokens": tokens})
             bar.update(len(part))
             logger.info("%s: %d of %d texts", description, done, count)
+    if done != count:
+        raise RunError(f"a collection must hold as many texts as it says, {count}, got {done}")
     _write_offsets(folder, done)
     return {"texts": done, "tokens": tokens, "type": kind.name}
 
@@ -71,15 +78,17 @@ def open_token_file(folder: Path, facts: JsonObject) -> TokenIds:
     """Map what was written into memory; ``facts`` are the entries of the manifest.
 
     Raises:
-        RunError: a file is not as long as it was when it was finished.
+        RunError: a file is not as long as it was when it was finished, or not of these tokens.
     """
     kind: np.dtype[Any] = np.dtype(facts["type"])
     path, size = folder / IDS, facts["tokens"] * kind.itemsize
     offsets = np.load(folder / OFFSETS, mmap_mode="r")
-    if path.stat().st_size != size or len(offsets) != facts["texts"] + 1:
+    is_whole = path.stat().st_size == size and len(offsets) == facts["texts"] + 1
+    if not is_whole or offsets[-1] != facts["tokens"]:
         raise RunError(
             f"kept token ids must be as they were written, got {path.stat().st_size} bytes for"
-            f" {size} in {path}; delete the folder {folder.parent}, and they are made again"
+            f" {size} in {path} and offsets up to {offsets[-1]} for {facts['tokens']}; delete the"
+            f" folder {folder.parent}, and they are made again"
         )
     ids: TokenArray = np.memmap(path, kind, mode="r") if size else np.empty(0, kind)
     return TokenIds(ids, offsets)
@@ -96,6 +105,16 @@ def _find_written(folder: Path) -> tuple[int, int]:
         return 0, 0
     facts = json.loads((folder / WRITTEN).read_text(encoding="utf-8"))
     return facts["texts"], facts["tokens"]
+
+
+def _check_size(path: Path, size: int) -> None:
+    """Refuse a file that is shorter than what was written: cutting it would fill it with zeros."""
+    found = path.stat().st_size if path.is_file() else 0
+    if found < size:
+        raise RunError(
+            f"an interrupted file must hold what was written, {size} bytes, got {found} in {path};"
+            f" delete the folder {path.parent.parent}, and it is made again"
+        )
 
 
 def _write_offsets(folder: Path, count: int) -> None:

@@ -12,7 +12,11 @@ from recross.checkpoints.loaded import Tokenizer, find_fast_tokenizer
 DECIDING = ("normalizer", "pre_tokenizer", "model", "added_tokens")
 """Parts of a fast tokenizer that act on a text; others add special tokens, cut, fill or decode."""
 
-_known: WeakKeyDictionary[Tokenizer, str] = WeakKeyDictionary()
+PLACES = ("name_or_path", "vocab_file", "tokenizer_file", "merges_file")
+"""Where a slow tokenizer was read from; its other settings, as lower-casing, decide its tokens."""
+
+_known: WeakKeyDictionary[Tokenizer, tuple[int, str]] = WeakKeyDictionary()
+"""Names with the number of pieces they were found at: tokens may be added to a tokenizer."""
 
 
 def digest_tokenizer(tokenizer: Tokenizer) -> str:
@@ -20,14 +24,19 @@ def digest_tokenizer(tokenizer: Tokenizer) -> str:
 
     What they add to texts, or cut from them, plays no part.
     """
-    if tokenizer not in _known:
-        _known[tokenizer] = xxh3_128_hexdigest(_describe(tokenizer).encode())
-    return _known[tokenizer]
+    pieces, (known_pieces, known) = len(tokenizer), _known.get(tokenizer, (-1, ""))
+    if known_pieces == pieces:
+        return known
+    digest = xxh3_128_hexdigest(_describe(tokenizer).encode())
+    _known[tokenizer] = pieces, digest
+    return digest
 
 
 def _describe(tokenizer: Tokenizer) -> str:
     backend = find_fast_tokenizer(tokenizer)
     if backend is None:
-        return repr((type(tokenizer).__qualname__, sorted(tokenizer.get_vocab().items())))
+        settings = {k: v for k, v in tokenizer.init_kwargs.items() if k not in PLACES}
+        pieces = sorted(tokenizer.get_vocab().items())
+        return repr((type(tokenizer).__qualname__, sorted(settings.items()), pieces))
     whole = json.loads(backend.to_str())
     return json.dumps({part: whole.get(part) for part in DECIDING}, sort_keys=True)
