@@ -6,7 +6,7 @@ import pytest
 
 from recross.collections.files import BeirFolder
 from recross.evaluation.measures import evaluate
-from recross.inference.texts.collection_texts import NamedTexts
+from recross.inference.texts.texts import NamedTexts
 from recross.machine.hardware import Hardware
 from recross.rerankers.baselines import BiEncoderScore
 from recross.retrieval import document_vectors, vector_index

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Protocol, Self
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from recross.checkpoints.loaded import ModelConfig
 from recross.inference.arrival import copy_to
-from recross.inference.layout import Groups, Layout
+from recross.inference.layout import Groups, Layout, group_lengths
 
 
 class NetworkBatch(Protocol):
@@ -72,7 +71,6 @@ class PackedBatch:
         )
 
     def _cut(self, lengths: Sequence[int], sequences: slice, tokens: slice) -> PackedBatch:
-        groups = [(len(list(same)), length) for length, same in groupby(lengths)]
         begin = tokens.start
         offsets = self.layout.offsets[sequences.start :][: len(lengths) + 1] - begin
         return PackedBatch(
@@ -80,7 +78,7 @@ class PackedBatch:
             self.segments[tokens],
             self.positions[tokens],
             self.starts[sequences] - begin,
-            Layout.of(groups, offsets),
+            Layout.of(group_lengths(lengths), offsets),
         )
 
     def padded(self, filler: int, at_least: int = 0) -> tuple[Tensor, Tensor, Tensor]:

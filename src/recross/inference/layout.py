@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,11 @@ from recross.inference.arrival import copy_to
 
 Groups = Sequence[tuple[int, int]]
 """(how many sequences, their length), in the order in which they stand end to end."""
+
+
+def group_lengths(lengths: Iterable[int]) -> Groups:
+    """Lengths in their order as groups: ``3, 3, 2`` are ``(2, 3), (1, 2)``."""
+    return [(len(list(same)), length) for length, same in groupby(lengths)]
 
 
 class Layout(NamedTuple):

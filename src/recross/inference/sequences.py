@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
 from typing import Protocol, Self, TypeVar
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from recross.inference.arrival import copy_to, name_device
 from recross.inference.batches import NetworkBatch, PackedBatch
-from recross.inference.layout import Layout
+from recross.inference.layout import Layout, group_lengths
 from recross.inference.spans import Ints
 from recross.inference.texts.token_ids import TokenArray
 from recross.records import Cost
@@ -138,13 +137,12 @@ class Sequences:
         piece = torch.repeat_interleave(pieces, counts, output_size=total)  # (T,)
         shifts = begins - (counts.cumsum(0) - counts)
         segments = copy_to(torch.tensor(self.piece_segments), device)
-        groups = [(len(list(same)), length) for length, same in groupby(self.lengths.tolist())]
         return PackedBatch(
             tokens=self.pool.gather(every + shifts[piece]),
             segments=segments[piece % len(segments)],
             positions=every - offsets[piece // len(segments)],
             starts=offsets[:-1],
-            layout=Layout.of(groups, offsets),
+            layout=Layout.of(group_lengths(self.lengths.tolist()), offsets),
         )
 
 

@@ -19,7 +19,7 @@ class KnownProcessor:
 
 
 KNOWN = (
-    KnownProcessor("Xeon with AMX", "amx_bf16", "fp32 1.9x, bf16 4.4x"),
+    KnownProcessor("Xeon with AMX", "amx_bf16", "fp32 2.1x, bf16 6.7x"),
     KnownProcessor(
         "EPYC with AVX-512 and bfloat16", "avx512_bf16", "fp32 at least 2.0x, bf16 3.7x"
     ),

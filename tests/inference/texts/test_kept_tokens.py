@@ -349,6 +349,22 @@ def test_few_documents_of_many_are_tokenised_alone(tmp_path, collection):
 
 
 @pytest.mark.usefixtures("every_collection_is_kept")
+def test_another_tokenizer_tokenises_all_only_where_many_are_asked_for(
+    tmp_path, collection, tokenizer
+):
+    texts, ids = CollectionTexts(collection, tmp_path), list(collection.documents)
+    every, _ = texts.documents(ids)  # indexed, and no tokenizer has been here
+    few, _ = texts.documents(ids[:1])
+    made = tmp_path / "token_ids"
+    expected = tokenize(tokenizer, few.strings())
+    assert rows_of(few.tokens(tokenizer)) == expected
+    assert not made.exists()
+    assert len(every.tokens(tokenizer)) == len(ids)
+    assert made.exists()
+    assert rows_of(few.tokens(tokenizer)) == expected
+
+
+@pytest.mark.usefixtures("every_collection_is_kept")
 def test_equal_documents_are_one_text_and_keep_their_digests(tmp_path):
     documents = {"a": "an owl", "b": "a cat", "c": "an owl"}
     collection = Collection("c", documents, {"q": "cat"}, {}, {}, "fingerprint")

@@ -18,7 +18,7 @@ from recross.inference.items import Items
 from recross.inference.spans import Ints
 from recross.inference.texts.digests import Digests
 from recross.inference.texts.text_index import TextIndex
-from recross.inference.texts.texts import GivenTexts, NumberedTexts
+from recross.inference.texts.texts import GivenTexts, NamedTexts, NumberedTexts
 from recross.inference.texts.token_file import open_token_file, write_token_file
 from recross.inference.texts.token_ids import TokenIds
 from recross.inference.texts.tokenizer_identity import digest_tokenizer
@@ -101,8 +101,10 @@ class CollectionTexts:
         if self.store is None or not self._may_be_kept:
             return None
         is_worth = asked >= LEAST_SHARE * len(self.collection.documents)
-        kept = _find(self.store, self.collection)
-        return kept or (_keep(self.store, self.collection) if is_worth else None)
+        folder = _find(self.store, self.collection)
+        if folder is None and is_worth:
+            folder = _keep(self.store, self.collection)
+        return None if folder is None else KeptTokens(self.store, self.collection, folder, is_worth)
 
     @cached_property
     def _may_be_kept(self) -> bool:
@@ -113,23 +115,29 @@ class CollectionTexts:
 
 @dataclass(frozen=True)
 class KeptTokens:
-    """What a store keeps of one collection's texts: where each stands, and its tokens."""
+    """What a store keeps of one collection's texts: where each stands, and its tokens.
+
+    ``is_worth``: so many are asked for that all are tokenised, where a tokenizer has not been here.
+    """
 
     store: Path
     collection: Collection
     folder: Path
+    is_worth: bool
 
     def index(self, part: TextKind) -> TextIndex:
         """Where documents or queries stand."""
         return _open_index(self.folder, part)
 
-    def tokens(self, tokenizer: Tokenizer, part: TextKind) -> TokenIds:
-        """The tokens of all documents or queries; they are made the first time."""
+    def tokens(self, tokenizer: Tokenizer, part: TextKind) -> TokenIds | None:
+        """The tokens of all documents or queries, made first if that is worth it; else none."""
         texts = self.collection.texts_fingerprint
         digest = digest_tokenizer(tokenizer)
         if (known := _made.get((self.store, texts, digest))) is not None:
             return _open_tokens(known, part)
         identity = {"tokenizer": digest, "texts": texts}
+        if not self.is_worth and Store(self.store).find("token_ids", identity) is None:
+            return None
 
         def make(folder: Path) -> JsonObject:
             documents, queries = self.collection.documents, self.collection.queries
@@ -148,33 +156,6 @@ class KeptTokens:
         folder = Store(self.store).artefact("token_ids", identity, make, resumable=True)
         _made[self.store, texts, digest] = folder
         return _open_tokens(folder, part)
-
-
-@dataclass(frozen=True)
-class NamedTexts:
-    """Some texts of a collection by their ids, read where the texts themselves are asked for."""
-
-    texts: Mapping[str, str]
-    ids: Sequence[str]
-
-    def take(self, which: Ints) -> NamedTexts:
-        """These of the texts, in this order."""
-        return NamedTexts(self.texts, [self.ids[number] for number in which.tolist()])
-
-    def strings(self) -> Sequence[str]:
-        """The texts themselves."""
-        return [self.texts[name] for name in self.ids]
-
-    def tokens(self, tokenizer: Tokenizer) -> TokenIds:
-        """The tokens of each text alone, which is read and tokenised now."""
-        return GivenTexts(self.strings()).tokens(tokenizer)
-
-    def digests(self) -> Digests:
-        """A digest of each text, ``(N, 2)``."""
-        return GivenTexts(self.strings()).digests()
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 @dataclass(frozen=True)
@@ -198,8 +179,11 @@ class KeptTexts:
         return [texts[name] for name in self.ids]
 
     def tokens(self, tokenizer: Tokenizer) -> TokenIds:
-        """The tokens of each text alone, as they are kept."""
-        return self.kept.tokens(tokenizer, self.part).take(self.rows)
+        """The tokens of each text alone, as they are kept, or of these few as they are read now."""
+        kept = self.kept.tokens(tokenizer, self.part)
+        if kept is None:
+            return GivenTexts(self.strings()).tokens(tokenizer)
+        return kept.take(self.rows)
 
     def digests(self) -> Digests:
         """A digest of each text, ``(N, 2)``, as it is kept."""
@@ -209,24 +193,22 @@ class KeptTexts:
         return len(self.rows)
 
 
-def _find(store: Path, collection: Collection) -> KeptTokens | None:
+def _find(store: Path, collection: Collection) -> Path | None:
     key = (store, collection.texts_fingerprint, "")
     folder = _made.get(key) or Store(store).find("texts", _identify(collection))
-    if folder is None:
-        return None
-    _made[key] = folder
-    return KeptTokens(store, collection, folder)
+    if folder is not None:
+        _made[key] = folder
+    return folder
 
 
-def _keep(store: Path, collection: Collection) -> KeptTokens:
+def _keep(store: Path, collection: Collection) -> Path:
     def make(folder: Path) -> JsonObject:
         held = {"documents": collection.documents, "queries": collection.queries}
         return {
             part: TextIndex.write(folder / part, held[part], f"indexing {part}") for part in PARTS
         }
 
-    folder = Store(store).artefact("texts", _identify(collection), make)
-    return KeptTokens(store, collection, folder)
+    return Store(store).artefact("texts", _identify(collection), make)
 
 
 _made: dict[tuple[Path, str, str], Path] = {}

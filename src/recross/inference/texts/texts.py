@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -59,3 +59,30 @@ class GivenTexts:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+
+@dataclass(frozen=True)
+class NamedTexts:
+    """Some texts of a collection by their ids, read where the texts themselves are asked for."""
+
+    texts: Mapping[str, str]
+    ids: Sequence[str]
+
+    def take(self, which: Ints) -> NamedTexts:
+        """These of the texts, in this order."""
+        return NamedTexts(self.texts, [self.ids[number] for number in which.tolist()])
+
+    def strings(self) -> Sequence[str]:
+        """The texts themselves."""
+        return [self.texts[name] for name in self.ids]
+
+    def tokens(self, tokenizer: Tokenizer) -> TokenIds:
+        """The tokens of each text alone, which is read and tokenised now."""
+        return GivenTexts(self.strings()).tokens(tokenizer)
+
+    def digests(self) -> Digests:
+        """A digest of each text, ``(N, 2)``."""
+        return GivenTexts(self.strings()).digests()
+
+    def __len__(self) -> int:
+        return len(self.ids)
