@@ -7,8 +7,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, HFValidationError
 
 from recross.checkpoints.published import find_published
 from recross.errors import InputError
@@ -69,6 +69,31 @@ def find_revisions(checkpoints: Iterable[str]) -> dict[str, str]:
     """The hub's commit of every checkpoint that has one."""
     commits = {checkpoint: find_revision(checkpoint) for checkpoint in checkpoints}
     return {checkpoint: commit for checkpoint, commit in commits.items() if commit is not None}
+
+
+def find_file(checkpoint: str, name: str, folder: str = "") -> Path | None:
+    """Find a file of a checkpoint, which is a folder or a hub id; ``None`` where it has none.
+
+    Without a network, what is not in the hub's cache counts as not there.
+
+    Raises:
+        InputError: the hub cannot be asked, or does not know the checkpoint.
+    """
+    location = locate(checkpoint)
+    if Path(location).is_dir():
+        path = Path(location, folder, name)
+        return path if path.is_file() else None
+    revision = find_pinned_revision(checkpoint)
+    try:
+        return Path(hf_hub_download(location, name, subfolder=folder or None, revision=revision))
+    except EntryNotFoundError:
+        return None
+    except (OSError, HFValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"checkpoint must be a folder or an id that the hub knows, got {checkpoint!r}"
+            f" ({reason})"
+        ) from None
 
 
 def is_at_hand(checkpoint: str) -> bool:

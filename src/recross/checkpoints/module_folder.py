@@ -1,0 +1,189 @@
+"""Folders in sentence-transformers' layout: a chain of modules, each with what it was saved with.
+
+``modules.json`` names the modules and where each lies; a module's folder holds its ``config.json``
+and its weights, the Transformer's is often the checkpoint's own. What concerns the whole model
+(prompts, activation, similarity) is in ``config_sentence_transformers.json``. Nothing here is
+imported by name: a kind of module that is not known is an error of whoever reads the chain.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from recross.checkpoints.location import find_file, locate
+from recross.errors import InputError
+from recross.records import JsonObject
+
+MODULES = "modules.json"
+MODEL_SETTINGS = "config_sentence_transformers.json"
+TRANSFORMERS = ("Transformer", "MLMTransformer", "BERT")
+"""What the module that holds a model of transformers is or was called."""
+_TRANSFORMER_SETTINGS = tuple(
+    f"sentence_{family}_config.json"
+    for family in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+_NUMBERED = re.compile(r"(\d+)_(\w+)")
+_POOLINGS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+"""Poolings by the switches that named them once."""
+
+_UNREADABLE = (OSError, ValueError, RuntimeError, EOFError, SafetensorError, pickle.PickleError)
+"""What the readers of weights raise."""
+
+
+class ModuleEntry(NamedTuple):
+    """One module of a chain: its class without its package, its folder, and its settings."""
+
+    kind: str
+    place: str
+    """The folder within the checkpoint; empty for the checkpoint itself."""
+    settings: JsonObject
+
+
+@dataclass(frozen=True)
+class ModuleFolder:
+    """A checkpoint as a chain of modules, and what concerns all of them."""
+
+    checkpoint: str
+    parts: tuple[ModuleEntry, ...]
+    settings: JsonObject
+    """What ``config_sentence_transformers.json`` says; empty where there is none."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The modules' kinds, in their order."""
+        return tuple(part.kind for part in self.parts)
+
+    def find(self, kind: str) -> ModuleEntry | None:
+        """Find the first module of a kind."""
+        return next((part for part in self.parts if part.kind == kind), None)
+
+    def prompt(self, name: str | None) -> str | None:
+        """Find the text that this model puts before others, by its name; ``None``: there is none.
+
+        Without a ``name`` it is that of ``default_prompt_name``.
+        """
+        prompts: dict[str, str] = self.settings.get("prompts") or {}
+        return prompts.get(name or self.settings.get("default_prompt_name") or "")
+
+    def weights(self, part: ModuleEntry) -> dict[str, Tensor]:
+        """Load the weights of a module of its own folder.
+
+        Raises:
+            InputError: there are none, or they cannot be read.
+        """
+        for name in ("model.safetensors", "pytorch_model.bin"):
+            path = find_file(self.checkpoint, name, part.place)
+            if path is not None:
+                return _load_weights(path)
+        raise InputError(
+            f"checkpoint {self.checkpoint!r} must hold the weights of its {part.kind}"
+            f" in {part.place!r}, got none"
+        )
+
+
+def read_modules(checkpoint: str) -> ModuleFolder | None:
+    """Read the chain of modules that a folder or a hub id holds; ``None`` where there is none.
+
+    Before there was a ``modules.json``, numbered folders such as ``0_Transformer`` said the same.
+
+    Raises:
+        InputError: a file of the chain is no JSON, or a module has no folder within the checkpoint.
+    """
+    listed = find_file(checkpoint, MODULES)
+    named = _numbered_folders(checkpoint) if listed is None else _list_modules(checkpoint, listed)
+    if not named:
+        return None
+    parts = tuple(
+        ModuleEntry(kind, place, _settings(checkpoint, kind, place)) for kind, place in named
+    )
+    settings = find_file(checkpoint, MODEL_SETTINGS)
+    return ModuleFolder(checkpoint, parts, {} if settings is None else read_json(settings))
+
+
+def read_json(path: Path) -> JsonObject:
+    """Read a JSON object of a checkpoint.
+
+    Raises:
+        InputError: the file holds none.
+    """
+    values = _read_values(path)
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must hold a JSON object, got {type(values).__name__}")
+    return values
+
+
+def read_pooling(settings: JsonObject) -> tuple[str, ...]:
+    """Which tokens' vectors a Pooling takes: usually one mode, more are laid side by side."""
+    mode = settings.get("pooling_mode")
+    if isinstance(mode, str):
+        return (mode,)
+    if mode:
+        return tuple(map(str, mode))
+    return tuple(mode for switch, mode in _POOLINGS.items() if settings.get(switch)) or ("mean",)
+
+
+def _list_modules(checkpoint: str, path: Path) -> list[tuple[str, str]]:
+    """The kind and the folder of every module of a ``modules.json``."""
+    entries = _read_values(path)
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and {"type", "path"} <= entry.keys() for entry in entries
+    ):
+        raise InputError(f"{path} must hold a list of modules with type and path")
+    named = [(str(entry["type"]).rpartition(".")[2], str(entry["path"])) for entry in entries]
+    for _, place in named:
+        if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts:
+            raise InputError(
+                f"path of a module must lie within the checkpoint {checkpoint!r}, got {place!r}"
+            )
+    return named
+
+
+def _numbered_folders(checkpoint: str) -> list[tuple[str, str]]:
+    folder = Path(locate(checkpoint))
+    if not folder.is_dir():
+        return []
+    matches = [_NUMBERED.fullmatch(path.name) for path in folder.iterdir() if path.is_dir()]
+    numbered = sorted((int(match[1]), match[2], match[0]) for match in matches if match)
+    starts_with_model = numbered and numbered[0][1] in TRANSFORMERS
+    return [(kind, place) for _, kind, place in numbered] if starts_with_model else []
+
+
+def _settings(checkpoint: str, kind: str, place: str) -> JsonObject:
+    names = _TRANSFORMER_SETTINGS if kind in TRANSFORMERS else ("config.json",)
+    found = (find_file(checkpoint, name, place) for name in names)
+    path = next((path for path in found if path is not None), None)
+    return {} if path is None else read_json(path)
+
+
+def _read_values(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} must hold JSON in UTF-8 ({error})") from None
+
+
+def _load_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        loaded: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        return loaded
+    except _UNREADABLE as error:
+        raise InputError(f"{path} must hold weights, and cannot be read ({error})") from None
