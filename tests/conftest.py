@@ -110,8 +110,12 @@ def save_tiny(folder: Path, kind: str = "bert", labels: int = 1, **more: object)
         str(folder / "vocab.txt"), do_lower_case=True, model_max_length=64
     )
     prefixes = {"bert": "Bert", "electra": "Electra", "roberta": "Roberta"}
-    prefix = {**prefixes, "xlm-roberta": "XLMRoberta"}[kind]
-    own = {"embedding_size": 16} if kind == "electra" else {}
+    relatives = {"xlm-roberta": "XLMRoberta", "distilbert": "DistilBert", "mpnet": "MPNet"}
+    prefix = {**prefixes, **relatives}[kind]
+    own = {
+        "electra": {"embedding_size": 16},
+        "distilbert": {"dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 64},
+    }.get(kind, {})
     config = getattr(transformers, f"{prefix}Config")(
         **{
             "vocab_size": len(vocabulary),

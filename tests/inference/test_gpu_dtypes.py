@@ -11,7 +11,7 @@ from transformers import AutoConfig, BertForMaskedLM
 
 from recross.checkpoints.pretrained import load_tokenizer
 from recross.errors import InputError
-from recross.inference.encoders import affine, attention, packed_attention, t5, t5_decoder
+from recross.inference.encoders import affine, attention, packed_attention, t5_decoder
 from recross.inference.sequences import by_length
 from recross.inference.session import Session
 from recross.inference.texts.texts import GivenTexts
@@ -40,6 +40,8 @@ ALL_NETWORKS = {
     **NETWORKS,
     "electra": lambda f: CrossEncoder(str(save_tiny(f, "electra", labels=1))),
     "roberta": lambda f: CrossEncoder(str(save_tiny(f, "roberta", labels=1))),
+    "distilbert": lambda f: CrossEncoder(str(save_tiny(f, "distilbert")), max_length=32),
+    "mpnet": lambda f: CrossEncoder(str(save_tiny(f, "mpnet")), max_length=32),
     "bert-padded": lambda f: CrossEncoder(str(save_tiny(f, hidden_act="relu"))),
     "mt5": lambda f: t5_of(f, "mt5", feed_forward_proj="gated-gelu"),
     "bi-encoder-mean": lambda f: DualEncoder(save_sentences(f, "mean"), max_length=24),
@@ -97,7 +99,7 @@ def as_on_cuda(monkeypatch, by_offsets):
     if by_offsets:
         monkeypatch.setattr(attention, "has_kernel_for", lambda _, dtype: dtype in HALVES.values())
         monkeypatch.setattr(packed_attention, "find_kernel", lambda: attend_strictly)
-        for module in (t5, t5_decoder):
+        for module in (attention, t5_decoder):
             monkeypatch.setattr(module, "works_in_blocks", lambda _: True)
 
 

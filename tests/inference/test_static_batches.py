@@ -7,13 +7,14 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from recross.inference import static_batches
-from recross.inference.encoders import attention, packed_attention, t5, t5_decoder
+from recross.inference.encoders import attention, packed_attention, t5_decoder
 from recross.inference.encoders.affine import LiveAffine, freeze_affine
 from recross.inference.encoders.attention import average_sequences
 from recross.inference.encoders.families import FAMILIES, find_classifier
 from recross.inference.session import Session
 from recross.inference.static_batches import StaticBatches, find_static_form
 from recross.machine.hardware import Hardware
+from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.t5 import T5Reranker
 from tests.conftest import save_tiny, save_tiny_t5
 from tests.inference.encoders.test_bert import assert_gradients_close, random_batch
@@ -26,6 +27,7 @@ BY_OFFSETS = {
     "electra": lambda f: save_tiny(f, "electra"),
     "roberta": lambda f: save_tiny(f, "roberta"),
     "xlm-roberta": lambda f: save_tiny(f, "xlm-roberta"),
+    "distilbert": lambda f: save_tiny(f, "distilbert"),
     "modernbert": save_tiny_modernbert,
     "modernbert-mean": lambda f: save_tiny_modernbert(f, "mean"),
     "modernbert-near": lambda f: save_tiny_modernbert(f, num_hidden_layers=3),
@@ -69,7 +71,8 @@ def watch(forward):
 
 def padded_logits(model, batch):
     tokens, segments, mask = batch.padded(model.config.pad_token_id)
-    kinds = {} if model.config.model_type == "modernbert" else {"token_type_ids": 0 * segments}
+    without = ("modernbert", "distilbert")
+    kinds = {} if model.config.model_type in without else {"token_type_ids": 0 * segments}
     return model(input_ids=tokens, attention_mask=mask, **kinds).logits
 
 
@@ -137,7 +140,7 @@ def test_blocks_of_about_one_length_are_the_groups_of_equal_length(
     batch = batch_of(network)
     score = network if live else network.inference(Session(Hardware()))
     expected = score(batch)
-    for module in (t5, t5_decoder):
+    for module in (attention, t5_decoder):
         monkeypatch.setattr(module, "works_in_blocks", lambda _: True)
     torch.testing.assert_close(score(batch), expected, atol=1e-4, rtol=0)
     if live:
@@ -146,6 +149,15 @@ def test_blocks_of_about_one_length_are_the_groups_of_equal_length(
         network.zero_grad()
         score(batch).sum().backward()
         assert_gradients_close(gradients_of(network), gradients)
+
+
+def test_mpnets_bias_in_blocks_is_that_of_its_groups(tmp_path, monkeypatch):
+    network = CrossEncoder(str(save_tiny(tmp_path, "mpnet")), fresh_head=True).network
+    batch = batch_of(network)
+    with torch.inference_mode():
+        expected = network(batch)
+        monkeypatch.setattr(attention, "works_in_blocks", lambda _: True)
+        torch.testing.assert_close(network(batch), expected, atol=1e-4, rtol=0)
 
 
 def t5_of(folder, kind, contract):

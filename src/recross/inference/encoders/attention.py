@@ -5,6 +5,7 @@ A mask is needed only where a window is narrower than a sequence.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,9 @@ from recross.inference.encoders.blocks import (
     BiasedBlocks,
     attend_first_in_blocks,
     attend_in_blocks,
+    lay_out_blocks,
+    round_up,
+    works_in_blocks,
 )
 from recross.inference.encoders.one_by_one import attend_one_by_one, choose_one_by_one
 from recross.inference.encoders.packed_attention import (
@@ -46,6 +50,13 @@ class Placement(NamedTuple):
 
 
 ANYWHERE = Placement()
+
+
+def place_by_bias(compute_bias: Callable[[int], Tensor], layout: Layout) -> Placement:
+    """Place tokens by a relative bias, which ``compute_bias`` gives for a length."""
+    in_blocks = works_in_blocks(layout.offsets.device)
+    bias = compute_bias(round_up(layout.longest) if in_blocks else layout.longest)
+    return Placement(bias, blocks=lay_out_blocks(layout).with_bias(bias) if in_blocks else None)
 
 
 class Attention(NamedTuple):

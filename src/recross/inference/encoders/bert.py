@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -18,22 +18,8 @@ from torch import Tensor, nn
 
 from recross.checkpoints.loaded import LoadedModule, Model, ModelConfig
 from recross.inference.batches import PackedBatch, reads_segments
-from recross.inference.encoders.affine import Affine, MakeAffine, layer_norm, refuse_use
-from recross.inference.encoders.attention import Attention, attend_all, attend_first
-from recross.inference.encoders.encoder import Computation, Encoder, PackedForward
-
-
-class BertLayer(NamedTuple):
-    """One transformer layer; ``query`` alone is used where only first tokens are carried on."""
-
-    query: Affine
-    key_value: Affine
-    all_three: Affine
-    attention_out: Affine
-    attention_norm: nn.LayerNorm
-    up: Affine
-    down: Affine
-    out_norm: nn.LayerNorm
+from recross.inference.encoders.encoder import Computation, Encoder
+from recross.inference.encoders.post_norm import LayerModules, PostNormForward
 
 
 @dataclass(frozen=True)
@@ -67,10 +53,8 @@ class BertFamily(Encoder):
     def build_forward(self, model: Model, computation: Computation) -> BertForward:
         """The forward of a bare encoder, or of a model that holds one."""
         encoder = self.encoder(model)
-        modules = encoder.encoder.layer
-        last = len(modules) - 1 if computation.first_only else None
-        layers = [_make_layer(m, computation.make, n == last) for n, m in enumerate(modules)]
-        return BertForward(model, encoder, layers, computation)
+        modules = [_name_modules(layer) for layer in encoder.encoder.layer]
+        return BertForward(model, encoder, modules, computation)
 
     def encoder(self, model: Model) -> Model:
         """The encoder within a model with a head; a bare encoder is its own."""
@@ -78,15 +62,8 @@ class BertFamily(Encoder):
         return encoder
 
 
-class BertForward(PackedForward[BertLayer]):
+class BertForward(PostNormForward):
     """The forward of one BERT-like model."""
-
-    def __init__(
-        self, model: Model, encoder: Model, layers: Sequence[BertLayer], computation: Computation
-    ) -> None:
-        super().__init__(model, layers, computation)
-        self.encoder = encoder
-        self.heads = int(model.config.num_attention_heads)
 
     def embed(self, batch: PackedBatch, dropout: float) -> Tensor:
         """Words, positions and segments; a model of one segment has all tokens in it."""
@@ -101,23 +78,6 @@ class BertForward(PackedForward[BertLayer]):
         states: Tensor = embedded if projection is None else projection(embedded)
         return states.to(self.dtype)
 
-    def attentions(self, batch: PackedBatch, dropout: float) -> Sequence[Attention]:
-        """All alike; attention knows nothing of positions: they are embedded."""
-        return [Attention(self.heads, batch.layout, dropout)] * len(self.layers)
-
-    def through(self, layer: BertLayer, attention: Attention, states: Tensor) -> Tensor:
-        """What leaves a layer, ``(T, D)``."""
-        attended = attend_all(layer.all_three(states), attention)
-        return _after_attention(layer, attended, states, attention.dropout)
-
-    def through_at_first(
-        self, layer: BertLayer, attention: Attention, states: Tensor, starts: Tensor
-    ) -> Tensor:
-        """What leaves the last layer at first tokens, ``(B, D)``."""
-        first = states[starts]  # (B, D)
-        attended = attend_first(layer.query(first), layer.key_value(states), attention, starts)
-        return _after_attention(layer, attended, first, attention.dropout)
-
     def logits(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """Logits of the head on the first token, ``(B, labels)``."""
         first = self.first_states(batch, dropout)
@@ -130,27 +90,19 @@ class BertForward(PackedForward[BertLayer]):
         return logits
 
 
-def _make_layer(layer: LoadedModule, make: MakeAffine, is_last: bool) -> BertLayer:
+def _name_modules(layer: LoadedModule) -> LayerModules:
     attention = layer.attention.self
-    query, key, value = attention.query, attention.key, attention.value
-    return BertLayer(
-        query=make([query]) if is_last else refuse_use,
-        key_value=make([key, value]) if is_last else refuse_use,
-        all_three=refuse_use if is_last else make([query, key, value]),
-        attention_out=make([layer.attention.output.dense]),
+    return LayerModules(
+        query=attention.query,
+        key=attention.key,
+        value=attention.value,
+        attention_out=layer.attention.output.dense,
         attention_norm=layer.attention.output.LayerNorm,
-        up=make([layer.intermediate.dense]),
-        down=make([layer.output.dense]),
+        up=layer.intermediate.dense,
+        down=layer.output.dense,
         out_norm=layer.output.LayerNorm,
     )
 
 
 def _first_position(config: ModelConfig) -> int:
     return config.pad_token_id + 1 if "roberta" in config.model_type else 0
-
-
-def _after_attention(layer: BertLayer, attended: Tensor, states: Tensor, dropout: float) -> Tensor:
-    out = F.dropout(layer.attention_out(attended), dropout, dropout > 0)
-    states = layer_norm(layer.attention_norm, out + states)
-    out = F.dropout(layer.down(layer.up(states, "gelu")), dropout, dropout > 0)
-    return layer_norm(layer.out_norm, out + states)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from recross.checkpoints.loaded import Model, ModelConfig
 from recross.inference.encoders.bert import BertFamily
+from recross.inference.encoders.distilbert import DistilBertFamily
 from recross.inference.encoders.encoder import Encoder
 from recross.inference.encoders.modernbert import ModernBertFamily
+from recross.inference.encoders.mpnet import MPNetFamily
 from recross.inference.encoders.padded import PaddedFamily
 from recross.inference.encoders.t5 import T5Family
 
@@ -14,6 +16,8 @@ FAMILIES: dict[str, Encoder] = {
     "electra": BertFamily("electra"),
     "roberta": BertFamily("roberta"),
     "xlm-roberta": BertFamily("roberta"),
+    "distilbert": DistilBertFamily(),
+    "mpnet": MPNetFamily(),
     "modernbert": ModernBertFamily(),
     "t5": T5Family(),
     "mt5": T5Family(),

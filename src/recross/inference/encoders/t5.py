@@ -22,8 +22,12 @@ from recross.inference.encoders.affine import (
     norm_mean_square,
     refuse_use,
 )
-from recross.inference.encoders.attention import Attention, Placement, attend_all, attend_first
-from recross.inference.encoders.blocks import lay_out_blocks, round_up, works_in_blocks
+from recross.inference.encoders.attention import (
+    Attention,
+    attend_all,
+    attend_first,
+    place_by_bias,
+)
 from recross.inference.encoders.encoder import Computation, Encoder, PackedForward
 from recross.machine.hardware import Precision
 
@@ -86,12 +90,12 @@ class T5Forward(PackedForward[T5Layer]):
     def attentions(self, batch: PackedBatch, dropout: float) -> Sequence[Attention]:
         """One relative bias for all layers; shorter sequences use its corner."""
         attention = self.model.get_encoder().block[0].layer[0].SelfAttention
-        in_blocks = works_in_blocks(batch.tokens.device)
-        length = round_up(batch.layout.longest) if in_blocks else batch.layout.longest
-        bias: Tensor = attention.compute_bias(length, length)[0]  # (heads, L, L)
-        bias = bias.to(self.dtype)
-        blocks = lay_out_blocks(batch.layout).with_bias(bias) if in_blocks else None
-        placement = Placement(bias, blocks=blocks)
+
+        def compute_bias(length: int) -> Tensor:
+            bias: Tensor = attention.compute_bias(length, length)[0]  # (heads, L, L)
+            return bias.to(self.dtype)
+
+        placement = place_by_bias(compute_bias, batch.layout)
         heads = self.model.config.num_heads
         return [Attention(heads, batch.layout, dropout, placement, 1.0)] * len(self.layers)
 
