@@ -7,10 +7,11 @@ import pytest
 from recross.errors import InputError
 from recross.inference.cache.score_cache import turn_caches_off
 from recross.parts.identity import describe, fingerprint
-from recross.rerankers.generative.chat_server import ChatServer, EndpointError, Patience
+from recross.rerankers.generative.chat_server import ChatServer
 from recross.rerankers.generative.endpoint import BudgetError, EndpointGenerator
 from recross.rerankers.generative.kept_answers import KeptAnswer, KeptAnswers
 from recross.rerankers.generative.listwise import ListwiseReranker
+from recross.rerankers.remote.patience import EndpointError, Patience
 from recross.retrieval.bm25 import BM25
 from tests.chat_stub import ChatStub, slowly, words
 
@@ -141,7 +142,7 @@ def test_a_refusal_is_not_tried_again(serve, generator):
 def test_no_server_at_all_is_one_clear_error(serve, generator):
     stub = serve(echo)
     stub.close()
-    with pytest.raises(EndpointError, match="gave no answer after 4 tries: Connection error"):
+    with pytest.raises(EndpointError, match="gave no answer after 4 tries: .*Connection refused"):
         generator(stub).generate([ask(1)], 5)
 
 

@@ -6,22 +6,22 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
-from urllib.parse import urlsplit
 
-from recross.errors import InputError
 from recross.inference.cache.score_cache import caches_are_off
 from recross.inference.progress import progress
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import fingerprint, handed_over
 from recross.records import Cost, Json, JsonObject
-from recross.rerankers.generative.chat_server import ChatServer, EndpointError, Patience, Reply
+from recross.rerankers.generative.chat_server import ChatServer, Reply
 from recross.rerankers.generative.generators import Conversation
 from recross.rerankers.generative.kept_answers import KeptAnswer, KeptAnswers
+from recross.rerankers.remote.asking import ask_all
+from recross.rerankers.remote.json_server import check_address
+from recross.rerankers.remote.patience import EndpointError, Patience
 from recross.store import DEFAULT_STORE
 
 BYTES_PER_TOKEN = 3
@@ -99,7 +99,7 @@ class EndpointGenerator:
     """A server does not say."""
 
     def __post_init__(self) -> None:
-        _check_address(self.base_url)
+        check_address(self.base_url)
 
     @property
     def name(self) -> str:
@@ -170,39 +170,27 @@ class EndpointGenerator:
         return request if self.temperature is None else {**request, "temperature": self.temperature}
 
     def _ask_all(self, requests: Mapping[str, JsonObject]) -> dict[str, Reply]:
-        """Ask for all; at the first failure let those under way finish, and send no more."""
+        """Ask for all; what is answered before a failure is kept."""
         if not requests:
             return {}
         _ = self._server, self._budget  # made once, not by several threads
-        stop = threading.Event()
         replies: dict[str, Reply] = {}
-        with (
-            ThreadPoolExecutor(min(self.max_concurrent, len(requests))) as pool,
-            progress(len(requests), self.name, "request") as bar,
-        ):
-            pending = {
-                pool.submit(self._ask, key, request, stop): key for key, request in requests.items()
-            }
-            try:
-                for done in as_completed(pending):
-                    if reply := done.result():
-                        replies[pending[done]] = reply
-                    bar.update()
-            finally:
-                stop.set()
-                pool.shutdown(cancel_futures=True)
+        with progress(len(requests), self.name, "request") as bar:
+            for key, reply in ask_all(requests.items(), self._ask, self.max_concurrent):
+                if reply:
+                    replies[key] = reply
+                bar.update()
         return replies
 
-    def _ask(self, key: str, request: JsonObject, stop: threading.Event) -> Reply | None:
+    def _ask(
+        self, asked: tuple[str, JsonObject], stop: threading.Event
+    ) -> tuple[str, Reply | None]:
         """Ask and keep the answer; ``None`` where another request has failed meanwhile."""
-        try:
-            reply = self._ask_within_budget(request, stop)
-            if reply and self.reuse_answers:
-                self._kept.add(key, reply.answer)
-            return reply
-        except BaseException:
-            stop.set()
-            raise
+        key, request = asked
+        reply = self._ask_within_budget(request, stop)
+        if reply and self.reuse_answers:
+            self._kept.add(key, reply.answer)
+        return key, reply
 
     def _ask_within_budget(self, request: JsonObject, stop: threading.Event) -> Reply | None:
         prompt = _guess(json.dumps(request["messages"], ensure_ascii=False))
@@ -230,14 +218,3 @@ def _count_used(answer: KeptAnswer, prompt: int) -> int:
 def _guess(text: str) -> int:
     """About how many tokens a text is, rather too many than too few."""
     return len(text.encode(errors="replace")) // BYTES_PER_TOKEN + 1
-
-
-def _check_address(base_url: str) -> None:
-    address = urlsplit(base_url)
-    if address.scheme not in ("http", "https") or not address.hostname:
-        raise InputError(f"base_url must begin with http:// or https://, got {base_url!r}")
-    if address.username or address.password or address.query:
-        raise InputError(
-            "base_url must hold no user, password or query, which would be written into results;"
-            " put the key into the variable that api_key_variable names"
-        )

@@ -1,0 +1,1 @@
+"""Servers that are asked over HTTP: one connection, how long to wait, and many requests at once."""
