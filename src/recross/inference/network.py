@@ -162,7 +162,7 @@ class Network(nn.Module, ABC, Generic[_Batch]):
         if precision not in self.family.precisions:
             raise InputError(
                 f"hardware.precision must be {' or '.join(self.family.precisions)} for a"
-                f" {self.kind}, got {precision!r}: its activations exceed {precision}'s range and"
+                f" {self.kind}, got {precision!r}: what it computes exceeds {precision}'s range and"
                 " scores become NaN"
             )
         check_precision(self.contract, precision)

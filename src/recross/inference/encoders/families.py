@@ -8,7 +8,7 @@ from recross.inference.encoders.distilbert import DistilBertFamily
 from recross.inference.encoders.encoder import Encoder
 from recross.inference.encoders.modernbert import ModernBertFamily
 from recross.inference.encoders.mpnet import MPNetFamily
-from recross.inference.encoders.padded import PaddedFamily
+from recross.inference.encoders.padded import PaddedFamily, SinglePaddedFamily
 from recross.inference.encoders.t5 import T5Family
 
 FAMILIES: dict[str, Encoder] = {
@@ -25,12 +25,16 @@ FAMILIES: dict[str, Encoder] = {
 """model_type -> the family whose forward needs no padding."""
 
 PADDED = PaddedFamily()
+OTHERS: dict[str, Encoder] = {"deberta": SinglePaddedFamily()}
+"""model_type -> a family that runs padded, but not as all others do."""
 
 
 def find_encoder(config: ModelConfig) -> Encoder:
     """The family that computes the encoder of a config; without one, the model's own forward."""
     family = FAMILIES.get(config.model_type)
-    return family if family is not None and family.supports(config) else PADDED
+    if family is not None and family.supports(config):
+        return family
+    return OTHERS.get(config.model_type, PADDED)
 
 
 def find_classifier(model: Model) -> Encoder:

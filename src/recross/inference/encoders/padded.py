@@ -14,6 +14,7 @@ from recross.errors import InputError
 from recross.inference.batches import PackedBatch, find_masked_filler, reads_segments
 from recross.inference.encoders.backends.last_token import make_reader
 from recross.inference.encoders.encoder import Computation, Encoder, EncoderForward
+from recross.machine.hardware import Precision
 
 POSITION_TABLES = ("position_embeddings", "wpe", "embed_positions")
 """What embeddings of absolute positions are called."""
@@ -74,6 +75,15 @@ class PaddedFamily(Encoder):
             self.check_recompute(model)
             recompute_activations(model)
         return PaddedForward(model, computation.dtype)
+
+
+class SinglePaddedFamily(PaddedFamily):
+    """Those whose own forward fails in half precision.
+
+    DeBERTa's first version fills what is not seen with a number of single precision.
+    """
+
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
 
 
 class PaddedForward(EncoderForward):
