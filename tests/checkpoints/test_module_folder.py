@@ -11,7 +11,7 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
-from recross.checkpoints.module_folder import read_modules, read_pooling
+from recross.checkpoints.module_folder import read_modules, read_pooling, write_modules
 from recross.errors import InputError
 from tests.conftest import save_tiny
 
@@ -32,6 +32,26 @@ def test_reads_the_chain_that_sentence_transformers_saves(tmp_path: Path) -> Non
     assert dense is not None and dense.settings["out_features"] == 8
     weight = modules.weights(dense)["linear.weight"]
     assert torch.equal(weight, chain[2].linear.weight)
+
+
+def test_what_is_written_is_what_was_read(tmp_path: Path) -> None:
+    chain = [Transformer(str(save_tiny(tmp_path / "plain"))), Pooling(32, "cls"), Dense(32, 8)]
+    saved = tmp_path / "saved"
+    SentenceTransformer(modules=chain, device="cpu").save_pretrained(str(saved))
+    modules = read_modules(str(saved))
+    assert modules is not None
+    before = json.loads((saved / "modules.json").read_text())
+    write_modules(modules, saved)
+    assert json.loads((saved / "modules.json").read_text()) == before
+    assert read_modules(str(saved)) == modules
+    (saved / "modules.json").unlink()  # and without its list, as it is called today
+    for folder in ("0_Transformer", "1_Pooling", "2_Dense"):
+        (saved / folder).mkdir(exist_ok=True)
+    unlisted = read_modules(str(saved))
+    assert unlisted is not None
+    write_modules(unlisted, saved)
+    paths = [module["type"] for module in json.loads((saved / "modules.json").read_text())]
+    assert paths == [module["type"] for module in before]
 
 
 def test_a_plain_checkpoint_has_no_chain(tmp_path: Path) -> None:

@@ -33,6 +33,14 @@ _TRANSFORMER_SETTINGS = tuple(
     for family in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
 _NUMBERED = re.compile(r"(\d+)_(\w+)")
+_PATHS = {
+    "Transformer": "sentence_transformers.base.modules.transformer.Transformer",
+    "Pooling": "sentence_transformers.sentence_transformer.modules.pooling.Pooling",
+    "Dense": "sentence_transformers.base.modules.dense.Dense",
+    "LayerNorm": "sentence_transformers.sentence_transformer.modules.layer_norm.LayerNorm",
+    "Normalize": "sentence_transformers.base.modules.normalize.Normalize",
+    "LogitScore": "sentence_transformers.cross_encoder.modules.logit_score.LogitScore",
+}
 _POOLINGS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
@@ -54,6 +62,8 @@ class ModuleEntry(NamedTuple):
     place: str
     """The folder within the checkpoint; empty for the checkpoint itself."""
     settings: JsonObject
+    class_path: str = ""
+    """The class with its package, as ``modules.json`` has it; empty where no file says it."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +120,27 @@ def read_modules(checkpoint: str) -> ModuleFolder | None:
     named = _numbered_folders(checkpoint) if listed is None else _list_modules(checkpoint, listed)
     if not named:
         return None
-    parts = tuple(
-        ModuleEntry(kind, place, _settings(checkpoint, kind, place)) for kind, place in named
-    )
+    parts = tuple(_read_module(checkpoint, path, place) for path, place in named)
     settings = find_file(checkpoint, MODEL_SETTINGS)
     return ModuleFolder(checkpoint, parts, {} if settings is None else read_json(settings))
+
+
+def write_modules(chain: ModuleFolder, folder: Path) -> None:
+    """Write what lists the modules of a chain, and what concerns all of them.
+
+    A module of a folder without a list is called as today's sentence-transformers calls it.
+    """
+    entries = [
+        {
+            "idx": n,
+            "name": str(n),
+            "path": entry.place,
+            "type": entry.class_path or _PATHS[entry.kind],
+        }
+        for n, entry in enumerate(chain.parts)
+    ]
+    for name, values in ((MODULES, entries), (MODEL_SETTINGS, chain.settings)):
+        (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> JsonObject:
@@ -139,14 +165,20 @@ def read_pooling(settings: JsonObject) -> tuple[str, ...]:
     return tuple(mode for switch, mode in _POOLINGS.items() if settings.get(switch)) or ("mean",)
 
 
+def _read_module(checkpoint: str, class_path: str, place: str) -> ModuleEntry:
+    package, _, kind = class_path.rpartition(".")
+    settings = _settings(checkpoint, kind, place)
+    return ModuleEntry(kind, place, settings, class_path if package else "")
+
+
 def _list_modules(checkpoint: str, path: Path) -> list[tuple[str, str]]:
-    """The kind and the folder of every module of a ``modules.json``."""
+    """The class and the folder of every module of a ``modules.json``."""
     entries = _read_values(path)
     if not isinstance(entries, list) or not all(
         isinstance(entry, dict) and {"type", "path"} <= entry.keys() for entry in entries
     ):
         raise InputError(f"{path} must hold a list of modules with type and path")
-    named = [(str(entry["type"]).rpartition(".")[2], str(entry["path"])) for entry in entries]
+    named = [(str(entry["type"]), str(entry["path"])) for entry in entries]
     for _, place in named:
         if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts:
             raise InputError(
