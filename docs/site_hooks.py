@@ -27,6 +27,7 @@ GROUPS = {
     "hardware": "What it runs on.",
     "cache": "Where scores are kept.",
     "generator": "Who writes answers for a re-ranker: `generator@reranker.generator=NAME`.",
+    "dialect": "How a server is asked for scores: `dialect@reranker.dialect=NAME`.",
     "strategy": "Which pairs a duo model compares: `strategy@reranker.strategy=NAME`.",
     "tracking": "Where curves and records go.",
     "row": "A row of a study's table, where it differs in more than one choice.",

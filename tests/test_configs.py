@@ -20,7 +20,11 @@ from recross.rerankers.baselines import Oracle
 from recross.retrieval.random_order import RandomOrder
 
 GENERATED = "reranker.generator"
-PLACES = {"generator": GENERATED, "strategy": "reranker.strategy"}
+PLACES = {
+    "dialect": "reranker.dialect",
+    "generator": GENERATED,
+    "strategy": "reranker.strategy",
+}
 """Groups whose options are parts of a re-ranker."""
 GROUPS = [g for g in list_options() if g not in ("experiment", "row", "trained")]
 OPTIONS = [(group, name) for group in GROUPS for name in list_options()[group]]
@@ -59,6 +63,10 @@ MUST_BE_GIVEN["generator", "local"] = [
 ]
 for strategy in list_options()["strategy"]:
     MUST_BE_GIVEN["strategy", strategy] = ["reranker=duot5_base"]
+SERVED = ["reranker.base_url=http://127.0.0.1:1", "reranker.model=some/model"]
+MUST_BE_GIVEN["reranker", "served"] = SERVED
+for dialect in list_options()["dialect"]:
+    MUST_BE_GIVEN["dialect", dialect] = ["reranker=served", *SERVED]
 for taught in (
     *(
         "adr_mse",

@@ -13,6 +13,7 @@ from recross.command.cli import main
 from recross.command.composition import compose_values
 from tests.chat_stub import ChatStub
 from tests.conftest import save_tiny, save_tiny_llama, save_tiny_t5
+from tests.score_stub import ScoreStub
 from tests.test_configs import MUST_BE_GIVEN
 
 
@@ -26,8 +27,10 @@ def backbones(tmp_path_factory):
     state["linear.weight"] = torch.randn(128, 32, generator=torch.Generator().manual_seed(0))
     save_file(state, colbert / "model.safetensors", {"format": "pt"})
     server = ChatStub(lambda _: "[2] > [1]")
+    scores = ScoreStub(lambda _, document: len(document) / 100)
     yield {
         "endpoint": server.url,
+        "scores": scores.url,
         "pair": save_tiny(root / "bert", max_position_embeddings=512),
         "late": colbert,
         "t5": save_tiny_t5(root / "t5"),
@@ -36,6 +39,7 @@ def backbones(tmp_path_factory):
         "causal-head": save_tiny_llama(root / "llama-head", head=True),
     }
     server.close()
+    scores.close()
 
 
 KINDS = {"CrossEncoder": "pair", "LateInteraction": "late", "CausalReranker": "causal"}
@@ -83,6 +87,8 @@ def stub_override(node, backbones):
     """Replace a server by the stub."""
     if "base_url" in node.get("generator", {}):
         yield f"reranker.generator.base_url={backbones['endpoint']}"
+    if node["_target_"].endswith("ServedReranker"):
+        yield from (f"reranker.base_url={backbones['scores']}", "reranker.model=some/model")
 
 
 @pytest.mark.parametrize("name", list(reranker_options()))
@@ -100,6 +106,8 @@ def test_it_trains_where_it_can_and_reranks(name, backbones, beir_folder, tmp_pa
     result = json.loads((tmp_path / "s" / "cell" / "seed=0" / "result.json").read_text())
     assert result["status"] == "done"
     assert result["queries"]["scored"] == 20
+    is_served = node["_target_"].endswith("ServedReranker")
+    assert (result["backend"] == "served") == (result["precision"] is None) == is_served
     trains = any(
         word in json.dumps(node) for word in ("CrossEncoder", "T5", "Duo", "Late", "Causal")
     )

@@ -19,6 +19,7 @@ from recross.parts.fields import read_field_values
 from recross.parts.identity import describe, fingerprint
 from recross.records import JsonObject
 from recross.rerankers.composed.interpolation import Interpolation, tune_interpolation
+from recross.rerankers.form import find_form
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.retriever import retrieve_once
 from recross.runs import Run
@@ -97,8 +98,7 @@ class Experiment(Combination):
             **{part: describe(held[part]) for part in (*NAMED, "hardware")},
             "negatives": describe(self.training_data.negatives),
             "recipe": describe(self.training),
-            "precision": self.hardware.effective_precision,
-            "backend": self.hardware.backend,
+            **find_form(self.reranker, self.hardware)._asdict(),
             "reranks": self.reranker.reranks,
             "candidates": self.retriever.name_candidates(self.depth, self.reranker.reranks),
             "base_checkpoint": self.reranker.base_checkpoint,

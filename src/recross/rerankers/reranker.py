@@ -33,6 +33,8 @@ class Reranker(ABC):
 
     reranks: ClassVar[bool] = True
     """Whether the order may change: the first stage alone says that it does not."""
+    is_served: ClassVar[bool] = False
+    """Whether a server computes the scores, in a form that is not known here."""
 
     @property
     def can_be_trained(self) -> bool:

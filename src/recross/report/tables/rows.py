@@ -158,7 +158,7 @@ def _make_row(
         pairs_per_second=_compute_median([run["pairs_per_second"] for run in runs]),
         passes_per_query=_compute_per_query(runs[0], "forward_passes"),
         tokens_per_query=_compute_per_query(runs[0], "tokens"),
-        form=f"{runs[0]['backend']} {runs[0]['precision']}",
+        form=" ".join(filter(None, (runs[0]["backend"], runs[0]["precision"]))),
         gate=_find_worst_gate(runs),
         parameters=runs[0]["parameters"],
         size_mb=runs[0]["size_mb"],

@@ -36,7 +36,7 @@ class JsonServer:
 
     def __init__(self, base_url: str, api_key_variable: str | None, patience: Patience) -> None:
         self._httpx = _import_httpx()
-        self._base_url = base_url
+        self.base_url = base_url
         self._variable = api_key_variable
         self._patience = patience
         key = os.environ.get(api_key_variable, "").strip() if api_key_variable else ""
@@ -90,7 +90,7 @@ class JsonServer:
         try:
             response = self._client.request(
                 method,
-                f"{self._base_url.rstrip('/')}/{path}",
+                f"{self.base_url.rstrip('/')}/{path}",
                 content=body,
                 headers={"Content-Type": "application/json"} if body is not None else {},
             )
@@ -107,7 +107,7 @@ class JsonServer:
         except ValueError:
             said = _shorten(content.decode(errors="replace"))
             raise EndpointError(
-                f"{self._base_url} answered with something that is no JSON: {self._hide(said)!r}"
+                f"{self.base_url} answered with something that is no JSON: {self._hide(said)!r}"
             ) from None
 
     def _explained(self, refusal: Refusal, retries: int) -> EndpointError:
@@ -115,13 +115,11 @@ class JsonServer:
         if refusal.status in KEY_REFUSED and (refusal.status == KEY_REFUSED[0] or not has_key):
             problem = f"the one in {self._variable} is not accepted" if has_key else "none is set"
             return EndpointError(
-                f"{self._base_url} wants an API key, and {problem};"
+                f"{self.base_url} wants an API key, and {problem};"
                 f" api_key_variable names the variable to read it from ({self._variable})"
             )
         often = f" after {retries + 1} tries" if retries else ""
-        return EndpointError(
-            f"{self._base_url} gave no answer{often}: {self._hide(refusal.reason)}"
-        )
+        return EndpointError(f"{self.base_url} gave no answer{often}: {self._hide(refusal.reason)}")
 
     def _hide(self, text: str) -> str:
         """The text without the key, which a server may repeat."""

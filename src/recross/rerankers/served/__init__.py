@@ -1,0 +1,1 @@
+"""Re-rankers whose scores come from a server that runs the model."""
