@@ -20,6 +20,7 @@ from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.parts.identity import handed_over
 from recross.rerankers.reading import EachAlone, Reading
+from recross.rerankers.unmade import UnmadeCheckpoint
 from recross.runs import Run
 from recross.store import DEFAULT_STORE
 
@@ -102,19 +103,6 @@ class Trainable(Reranker):
 def is_trainable(reranker: Reranker) -> TypeGuard[Trainable]:
     """Whether a re-ranker has a network that can be trained; nothing is loaded to say so."""
     return reranker.can_be_trained
-
-
-class UnmadeCheckpoint(ABC):
-    """A checkpoint described by how it is made; an experiment finds it in the store or makes it."""
-
-    @property
-    @abstractmethod
-    def base_checkpoint(self) -> str:
-        """The checkpoint whose weights learn first of all."""
-
-    @abstractmethod
-    def check(self) -> None:
-        """Load what it is made from: what is missing or does not fit is told before any work."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from recross.collections.collection import CollectionSource
 from recross.errors import InputError
-from recross.rerankers.reranker import Trainable, UnmadeCheckpoint
+from recross.rerankers.reranker import Trainable
+from recross.rerankers.unmade import UnmadeCheckpoint
 from recross.retrieval.retriever import Retriever
 from recross.training.data.training_data import TrainingData
 from recross.training.losses.loss import Loss
