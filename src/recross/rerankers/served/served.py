@@ -32,7 +32,7 @@ from recross.rerankers.served.kept_chunks import Chunk, KeptChunks
 from recross.rerankers.served.score_server import Scored, ScoreServer
 from recross.runs import Run
 
-SCHEMA = 1
+KEPT_FORM = 1
 """Raised when what is asked of a server, or kept of its answers, changes."""
 
 
@@ -173,7 +173,7 @@ class ServedReranker(Reranker):
         if self.cache is None or not self.cache.enabled:
             return ""
         told = (self.model, self.dialect, self.extra_body, self.version, self.reads_together)
-        return f"served {self.name} {fingerprint(SCHEMA, *told, self.server.introduce())}"
+        return f"served {self.name} {fingerprint(KEPT_FORM, *told, self.server.introduce())}"
 
 
 def _count(chunks: Sequence[Chunk]) -> int:
