@@ -7,9 +7,9 @@ import pytest
 from recross.checkpoints.contracts import (
     BiEncoderContract,
     ClassifierContract,
-    LateInteractionContract,
     PromptContract,
 )
+from recross.checkpoints.late_contract import LateInteractionContract
 from recross.checkpoints.published import PUBLISHED, find_contract
 from recross.checkpoints.resolution import (
     look_up_contract,

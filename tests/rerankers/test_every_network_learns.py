@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from recross.checkpoints.contracts import LateInteractionContract, PromptContract
+from recross.checkpoints.contracts import PromptContract
+from recross.checkpoints.late_contract import LateInteractionContract
 from recross.collections.collection import Collection
 from recross.evaluation.measures import evaluate
 from recross.inference.session import Session

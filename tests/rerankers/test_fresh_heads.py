@@ -4,7 +4,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from recross import load_reranker
-from recross.checkpoints.contracts import LateInteractionContract, PromptContract
+from recross.checkpoints.contracts import PromptContract
+from recross.checkpoints.late_contract import LateInteractionContract
 from recross.command.cli import main
 from recross.errors import InputError
 from recross.rerankers.causal import CausalReranker

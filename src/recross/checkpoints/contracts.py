@@ -168,39 +168,6 @@ class PromptContract(Contract):
 
 @dataclass(frozen=True)
 @checked
-class LateInteractionContract(Contract):
-    """The contract of a late-interaction model (ColBERT, Khattab & Zaharia 2020).
-
-    Queries are ``[CLS] query_marker query [SEP]``, filled up to ``query_length`` tokens with
-    ``[MASK]``; documents ``[CLS] document_marker document [SEP]``, at most ``document_length``
-    tokens, without the vectors of punctuation if ``skip_punctuation``. With ``attends_to_masks`` a
-    query's own tokens see the masks that fill it up.
-    """
-
-    kind = "LateInteractionContract"
-    subject = "late interaction, such as colbertv2"
-    read_by = "LateInteraction"
-
-    query_length: Annotated[int, Ge(4)] = 32
-    document_length: Annotated[int, Ge(4)] = 180
-    query_marker: str = "[unused0]"
-    document_marker: str = "[unused1]"
-    dimension: Annotated[int, Ge(1)] = 128
-    skip_punctuation: bool = True
-    attends_to_masks: bool = False
-
-    @property
-    def summary(self) -> Summary:
-        """What is asked, how the answer is read, and how many tokens are."""
-        return Summary(
-            f"`{self.query_marker} query`, `{self.document_marker} document`",
-            f"MaxSim, {self.dimension} wide",
-            f"query {self.query_length}, document {self.document_length}",
-        )
-
-
-@dataclass(frozen=True)
-@checked
 class BiEncoderContract(Contract):
     """The contract of a bi-encoder: texts cut to ``max_length`` tokens, pooled, compared by cosine.
 

@@ -80,6 +80,9 @@ class Tokenizer(Protocol):
     def apply_chat_template(self, conversation: Sequence[JsonObject], **options: object) -> str:
         """Lay out a conversation as the model was trained on it."""
 
+    def add_tokens(self, tokens: list[str], *, special_tokens: bool = False) -> int:
+        """Let pieces be found in texts as a whole; those that are new get a number."""
+
     def save_pretrained(self, folder: Path) -> object:
         """Write the tokenizer's files into a folder."""
 

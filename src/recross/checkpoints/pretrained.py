@@ -162,12 +162,18 @@ def _load_weights(
             key_mapping=getattr(_find_class(kind, config), "names", None),
             output_loading_info=True,
         )
-    if report["missing_keys"] and fresh is None:
+    missing = sorted(name for name in report["missing_keys"] if not _is_unread(kind, name))
+    if missing and fresh is None:
         raise InputError(
-            f"checkpoint {locate(checkpoint)!r} lacks {', '.join(sorted(report['missing_keys']))};"
+            f"checkpoint {locate(checkpoint)!r} lacks {', '.join(missing)};"
             " a freshly initialised head scores at random (fresh_head=true allows it, for training)"
         )
-    return model.eval(), bool(report["missing_keys"])
+    return model.eval(), bool(missing)
+
+
+def _is_unread(kind: Kind, name: str) -> bool:
+    """Whether a weight is that of BERT's own pooler, which nothing reads of a bare encoder."""
+    return kind == "encoder" and name.startswith("pooler.")
 
 
 def _find_class(kind: Kind, config: ModelConfig) -> Any:

@@ -12,9 +12,9 @@ from recross.checkpoints.contracts import (
     BiEncoderContract,
     ClassifierContract,
     Contract,
-    LateInteractionContract,
     PromptContract,
 )
+from recross.checkpoints.late_contract import LateInteractionContract
 from recross.checkpoints.published import find_contract, find_published
 from recross.errors import InputError
 

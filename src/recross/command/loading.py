@@ -6,6 +6,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from recross.checkpoints.module_folder import read_modules
+from recross.checkpoints.multi_vector import is_multi_vector
 from recross.checkpoints.pretrained import read_family
 from recross.checkpoints.published import find_contract
 from recross.checkpoints.resolution import look_up_contract
@@ -72,8 +74,9 @@ def build_reranker_option(name: str) -> Reranker:
 
 
 def _find_kind(checkpoint: str, contract: str | None) -> type[NetworkReranker]:
-    """Which class reads a checkpoint: its contract says, and for prompts its config."""
+    """Which class reads a checkpoint: its contract or modules say, and for prompts its config."""
     known = find_contract(contract) if contract is not None else look_up_contract(checkpoint)
     if known is None:
-        return CrossEncoder
+        chain = read_modules(checkpoint) if Path(checkpoint).is_dir() else None
+        return LateInteraction if chain is not None and is_multi_vector(chain) else CrossEncoder
     return RERANKERS[known.name_reranker(lambda: read_family(checkpoint))]

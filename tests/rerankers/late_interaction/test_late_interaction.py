@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertModel
 
-from recross.checkpoints.contracts import LateInteractionContract
+from recross.checkpoints.late_contract import LateInteractionContract
 from recross.errors import InputError
 from recross.inference.texts.texts import GivenTexts
 from recross.machine.hardware import Hardware

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recross.checkpoints.contracts import LateInteractionContract
+from recross.checkpoints.late_contract import LateInteractionContract
 from recross.checkpoints.published.record import PublishedCheckpoint, ndcg
 
 CHECKPOINTS = (

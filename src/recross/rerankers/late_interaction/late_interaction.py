@@ -18,8 +18,7 @@ import numpy as np
 import torch
 
 from recross.checkpoints import pretrained
-from recross.checkpoints.contracts import LateInteractionContract
-from recross.checkpoints.resolution import resolve_contract
+from recross.checkpoints.late_contract import LateInteractionContract
 from recross.collections.collection import Collection
 from recross.inference.arrival import bring_back
 from recross.inference.network import Forward
@@ -31,6 +30,7 @@ from recross.inference.texts.texts import NumberedTexts
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.records import Cost
+from recross.rerankers.late_interaction.loading import load_network
 from recross.rerankers.late_interaction.network import LateInteractionNetwork
 from recross.rerankers.late_interaction.token_vectors import Floats, Storage, TokenVectors
 from recross.rerankers.reranker import NetworkReranker
@@ -47,8 +47,10 @@ class LateInteraction(NetworkReranker):
     """ColBERT as a re-ranker of candidates.
 
     Documents are encoded once per collection and kept in the store, in half precision or in int8
-    with one scale per token; ``vectors="none"`` encodes candidates as they come. ``fresh_head``
-    allows a checkpoint without the linear layer, to be trained, drawn from ``head_seed``.
+    with one scale per token; ``vectors="none"`` encodes candidates as they come. Checkpoints are
+    laid out as ColBERT's own, PyLate's or sentence-transformers' MultiVectorEncoder's.
+    ``fresh_head`` allows a checkpoint without the linear layer, to be trained, drawn from
+    ``head_seed``.
     """
 
     contract: str | LateInteractionContract | None = None
@@ -60,23 +62,8 @@ class LateInteraction(NetworkReranker):
 
     def load(self) -> LateInteractionNetwork:
         """Load the checkpoint's network with its contract."""
-        contract = resolve_contract(
-            self.checkpoint_place,
-            self.contract,
-            LateInteractionContract,
-            from_config=self._fresh_contract if self.fresh_head else None,
-        )
-        loaded = pretrained.load(
-            "late_interaction",
-            self.checkpoint_place,
-            families={"bert"},
-            layers=self.layers,
-            fresh=pretrained.Fresh(self.head_seed, labels=None) if self.fresh_head else None,
-            settings={"dim": contract.dimension},
-        )
-        return LateInteractionNetwork(
-            loaded.model, loaded.tokenizer, contract, loaded.head_is_fresh
-        ).eval()
+        fresh = pretrained.Fresh(self.head_seed, labels=None) if self.fresh_head else None
+        return load_network(self.checkpoint_place, self.contract, self.layers, fresh)
 
     @cached_property
     def network(self) -> LateInteractionNetwork:
@@ -121,7 +108,7 @@ class LateInteraction(NetworkReranker):
             cuts += count_cuts(np.column_stack([np.full_like(lost, queries.lost[number, 0]), lost]))
         cost = cuts + Cost(
             pairs=sum(map(len, scores.values())),
-            tokens=len(queries) * self.network.query_length,
+            tokens=int(np.maximum(queries.lengths, self.network.query_length).sum()),
             forward_passes=len(query_ids),
             batches=len(query_ids),
             total_seconds=time.perf_counter() - start,
@@ -165,9 +152,6 @@ class LateInteraction(NetworkReranker):
 
     def _texts_of(self, collection: Collection) -> CollectionTexts:
         return CollectionTexts(collection, self.store)
-
-    def _fresh_contract(self) -> LateInteractionContract:
-        return LateInteractionContract("fresh")
 
 
 def encode_documents(

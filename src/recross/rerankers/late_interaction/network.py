@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import string
 from functools import partial
 from itertools import accumulate
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recross.checkpoints.contracts import LateInteractionContract
 from recross.checkpoints.heads import in_single_precision
+from recross.checkpoints.late_contract import LateInteractionContract
+from recross.checkpoints.late_layouts import LateLayout, StanfordLayout, name_skipped
 from recross.checkpoints.loaded import Model, Tokenizer
-from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.attention import by_group
 from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import find_encoder
-from recross.inference.encoders.padded import recompute_activations
+from recross.inference.encoders.padded import find_backbone, recompute_activations
 from recross.inference.network import Forward
 from recross.inference.paired_texts import PairedBatch
 from recross.inference.preparation import Preparation
@@ -26,13 +26,15 @@ from recross.inference.sequences import Sequences
 from recross.inference.static_batches import find_static_form
 from recross.inference.text_encoder import TextEncoder
 from recross.inference.texts.texts import NumberedTexts
-from recross.inference.texts.tokenising import tokenize
-from recross.inference.tokens import Joiner, Template
 from recross.machine.hardware import Hardware
+from recross.rerankers.late_interaction.marked_texts import find_token, mark_texts
 
 
 class LateInteractionNetwork(TextEncoder):
-    """A BERT with a linear layer on every token, its tokenizer and its contract."""
+    """An encoder with linear layers on every token, its tokenizer and its contract.
+
+    The model has them as its ``linear``; it is saved in the ``layout`` that it came in.
+    """
 
     contract: LateInteractionContract
     kind = "late-interaction network"
@@ -45,6 +47,7 @@ class LateInteractionNetwork(TextEncoder):
         tokenizer: Tokenizer,
         contract: LateInteractionContract,
         head_is_fresh: bool = False,
+        layout: LateLayout = StanfordLayout(),
     ) -> None:
         super().__init__(
             *(model, tokenizer, contract, find_encoder(model.config)),
@@ -54,24 +57,32 @@ class LateInteractionNetwork(TextEncoder):
             },
             head_is_fresh=head_is_fresh,
         )
-        self._query_marker = _token(tokenizer, contract.query_marker)
-        self._document_marker = _token(tokenizer, contract.document_marker)
+        self._layout = layout
+        self._queries = mark_texts(
+            tokenizer, contract.query_marker, contract.query_prompt, contract.query_length
+        )
+        self._documents = mark_texts(
+            tokenizer, contract.document_marker, contract.document_prompt, contract.document_length
+        )
+        self._filler = _find_filler(tokenizer, contract)
         skipped = torch.zeros(model.get_input_embeddings().num_embeddings, dtype=torch.bool)
-        skipped[_punctuation(tokenizer) if contract.skip_punctuation else []] = True
+        pieces = name_skipped(tokenizer, contract)
+        skipped[[find_token(tokenizer, piece, "skiplist") for piece in pieces]] = True
         self.register_buffer("_skipped", skipped, persistent=False)
 
     @property
     def query_length(self) -> int:
-        """How many tokens every query has, with the masks that fill it up."""
-        return self.contract.query_length
+        """How many tokens every query has at least, with the masks that fill it up."""
+        filled_to = self.contract.filled_to
+        return self.contract.query_length if filled_to is None else filled_to
 
     def query_tokens(self, queries: NumberedTexts) -> Sequences:
         """Tokens of each query with its marker, cut to ``query_length``."""
-        return self._mark(queries, self._query_marker, self.contract.query_length)
+        return self._queries.encode(queries)
 
     def document_tokens(self, documents: NumberedTexts) -> Sequences:
         """Tokens of each document with its marker, cut to ``document_length``."""
-        return self._mark(documents, self._document_marker, self.contract.document_length)
+        return self._documents.encode(documents)
 
     def prepare_training(self, settings: Preparation) -> None:
         """Set dropout, freeze and add what ``settings`` say; queries have their own forward."""
@@ -90,22 +101,29 @@ class LateInteractionNetwork(TextEncoder):
     def query_vectors(
         self, queries: PackedBatch, forward: EncoderForward | None = None, dropout: float = 0.0
     ) -> Tensor:
-        """Unit vectors ``(Q, query_length, dimension)``; masks are vectors too.
+        """Vectors ``(Q, L, dimension)``; masks are vectors too, and what is no token is zero.
 
         They come from the model's own forward, where masks may be seen or not, and its own dropout.
         """
-        filler = self.tokenizer.mask_token_id
-        tokens, _, attention_mask = queries.padded(filler, at_least=self.contract.query_length)
-        seen = None if self.contract.attends_to_masks else attention_mask  # None: every token
-        states = self.model.bert(input_ids=tokens, attention_mask=seen).last_hidden_state
-        return F.normalize(self.model.linear(states), dim=-1)
+        tokens, _, mask = queries.padded(self._filler, at_least=self.query_length)
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        counted = (mask > 0) | (places < self.query_length)
+        is_full = self.contract.filled_to is None
+        seen = (None if is_full else counted.long()) if self.contract.attends_to_masks else mask
+        backbone = find_backbone(self.model)
+        states = backbone(input_ids=tokens, attention_mask=seen).last_hidden_state
+        vectors = self._project(states)
+        return vectors if is_full else vectors * counted[:, :, None]
 
     def document_vectors(
         self, documents: PackedBatch, forward: EncoderForward, dropout: float = 0.0
     ) -> Tensor:
-        """Unit vectors of every token, ``(T, dimension)``."""
-        states = forward.states(documents, dropout)
-        return F.normalize(self.model.linear(states.float()), dim=-1)
+        """Vectors of every token, ``(T, dimension)``."""
+        return self._project(forward.states(documents, dropout).float())
+
+    def save_weights(self, folder: Path) -> None:
+        """Save in the layout that the model came in."""
+        self._layout.save(self.model, self.tokenizer, self.contract, folder)
 
     def is_kept(self, tokens: Tensor) -> Tensor:
         """Which document tokens take part, ``(T,)``."""
@@ -133,19 +151,14 @@ class LateInteractionNetwork(TextEncoder):
             scores.append(similar.amax(dim=-1).sum(dim=-1))
         return torch.cat(scores)[torch.argsort(order)]
 
-    def _mark(self, texts: NumberedTexts, marker: int, limit: int) -> Sequences:
-        """``[CLS] marker text [SEP]``, at most ``limit`` tokens of each."""
-        first, last = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
-        template = Template(((first, marker), (last,)), (0, 0, 0))
-        return Joiner(self.tokenizer, template, limit).encode_each(texts)
+    def _project(self, states: Tensor) -> Tensor:
+        vectors: Tensor = self.model.linear(states)
+        return F.normalize(vectors, dim=-1) if self.contract.normalises else vectors
 
 
-def _token(tokenizer: Tokenizer, token: str) -> int:
-    number = tokenizer.get_vocab().get(token)
-    if number is None:
-        raise InputError(f"marker must be an entry of the tokenizer's vocabulary, got {token!r}")
-    return int(number)
-
-
-def _punctuation(tokenizer: Tokenizer) -> list[int]:
-    return sorted({ids[0] for ids in tokenize(tokenizer, list(string.punctuation)) if ids})
+def _find_filler(tokenizer: Tokenizer, contract: LateInteractionContract) -> int:
+    """What fills queries up: ``[MASK]``, and the end of text where a tokenizer has none."""
+    if contract.filler is not None:
+        return find_token(tokenizer, contract.filler, "filler")
+    found = (tokenizer.mask_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    return next((token for token in found if token is not None), 0)
