@@ -21,6 +21,7 @@ def attend_slowly(
     scale: float | None = None,
     window: int | None = None,
     dropout: float = 0.0,
+    causal: bool = False,
 ) -> Tensor:
     """As ``varlen_attn`` of torch: a window is counted from the end, where queries are fewer."""
     assert query_offsets.dtype == key_offsets.dtype == torch.int32
@@ -39,6 +40,8 @@ def attend_slowly(
         distance = torch.arange(length)[None] - places
         if window is not None:
             products = products.masked_fill(distance.abs() > window, -torch.inf)
+        if causal:
+            products = products.masked_fill(distance > 0, -torch.inf)
         weights = products.softmax(dim=-1) if length else products
         weights = F.dropout(weights, dropout, dropout > 0)
         parts.append(torch.einsum("hqk,khd->qhd", weights, value[begin:end]))

@@ -11,11 +11,18 @@ from transformers import AutoConfig, BertForMaskedLM
 
 from recross.checkpoints.pretrained import load_tokenizer
 from recross.errors import InputError
-from recross.inference.encoders import affine, attention, packed_attention, t5_decoder
+from recross.inference.encoders import (
+    affine,
+    attention,
+    causal_attention,
+    packed_attention,
+    t5_decoder,
+)
 from recross.inference.sequences import by_length
 from recross.inference.session import Session
 from recross.inference.texts.texts import GivenTexts
 from recross.machine.hardware import Hardware
+from recross.rerankers.causal import CausalReranker
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.dual_encoder import DualEncoder
 from recross.rerankers.late_interaction.late_interaction import encode_documents
@@ -26,10 +33,10 @@ from recross.training.losses.listwise import Listwise
 from recross.training.losses.loss import Loss
 from recross.training.losses.pointwise import AnswerLikelihood
 from recross.training.module import RankingModule
-from tests.conftest import save_tiny, save_tiny_t5
+from tests.conftest import save_tiny, save_tiny_llama, save_tiny_t5
 from tests.inference.encoders.test_modernbert import save_tiny_modernbert
 from tests.rerankers.test_dual_encoder import save_sentences
-from tests.rerankers.test_every_network_learns import NETWORKS
+from tests.rerankers.test_every_network_learns import NETWORKS, YES_NO
 from tests.strict_dtypes import CudaAutocast, StrictDtypes, attend_strictly
 from tests.training import test_resume
 from tests.training.learning import LOSSES, Learner, loss_for, step_of
@@ -47,6 +54,10 @@ ALL_NETWORKS = {
     "bi-encoder-mean": lambda f: DualEncoder(save_sentences(f, "mean"), max_length=24),
     "bi-encoder-cls": lambda f: DualEncoder(save_sentences(f, "cls"), max_length=24),
     "modernbert": lambda f: CrossEncoder(str(save_tiny_modernbert(f)), max_length=32),
+    "qwen3": lambda f: CausalReranker(str(save_tiny_llama(f, kind="Qwen3")), contract=YES_NO),
+    "causal-padded": lambda f: CausalReranker(
+        str(save_tiny_llama(f, kind="Granite")), contract=YES_NO
+    ),
 }
 EVERY_NETWORK = {
     **ALL_NETWORKS,
@@ -97,7 +108,8 @@ def gpu(request, monkeypatch):
 def as_on_cuda(monkeypatch, by_offsets):
     """Attend by offsets and in blocks, as a GPU does in half precision, or group by group."""
     if by_offsets:
-        monkeypatch.setattr(attention, "has_kernel_for", lambda _, dtype: dtype in HALVES.values())
+        for module in (attention, causal_attention):
+            monkeypatch.setattr(module, "has_kernel_for", lambda _, dtype: dtype in HALVES.values())
         monkeypatch.setattr(packed_attention, "find_kernel", lambda: attend_strictly)
         for module in (attention, t5_decoder):
             monkeypatch.setattr(module, "works_in_blocks", lambda _: True)

@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recross.inference.sequences import Sequences, TokenPool, count_cuts, token_budget
+from recross.inference.sequences import Sequences, TokenPool, by_length, count_cuts, token_budget
 from recross.records import Cost
 
 
@@ -41,3 +42,24 @@ def test_taking_sequences_keeps_their_tokens_and_what_was_cut_of_them():
     assert taken.lost.tolist() == [[4, 0], [0, 1], [0, 0]]
     counted = Cost(cut_queries=2, cut_documents=2, cut_tokens=10)
     assert count_cuts(sequences.lost) == counted
+
+
+@pytest.mark.parametrize(
+    ("rows", "shared"),
+    [
+        ([[1, 2, 3], [1, 2, 4, 5], [1, 2, 2]], 2),
+        ([[1, 2, 3], [1, 2, 3, 4]], 2),  # one token is left to each
+        ([[1, 2, 3], [1, 2, 3]], 2),
+        ([[1, 9], [1, 5, 6], [2, 5, 6]], 0),
+        ([[1, 2, 3]], 0),
+        ([[], [1, 2]], 0),
+        ([], 0),
+    ],
+)
+def test_a_common_start_is_known_to_every_batch(rows, shared):
+    sequences = Sequences.of(rows, np.zeros((len(rows), 2), dtype=np.int64))
+    assert sequences.shared == shared
+    if len(rows) > 1 and all(rows):
+        some = sequences.take(by_length(sequences.lengths)[:2]).on(torch.device("cpu"))
+        assert some.layout.shared == some.to(torch.device("cpu")).layout.shared == shared
+        assert {half.layout.shared for half in some.halves()} == {shared}

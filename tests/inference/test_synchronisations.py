@@ -21,7 +21,7 @@ from tests.synchronisations import Synchronisations
 from tests.training.learning import LOSSES, Learner, loss_for, step_of
 from tests.training.test_resume import train
 
-HIDDEN = {"bert-padded": 1, "colbert": 1, "yes-no": 2, "head": 2, "t5-padded": 2}
+HIDDEN = {"bert-padded": 1, "colbert": 1, "causal-padded": 2, "t5-padded": 2}
 """How often transformers itself looks at a mask, once a forward, where it pads."""
 
 

@@ -53,6 +53,11 @@ class PackedBatch:
         return len(self.starts)
 
     @property
+    def lasts(self) -> Tensor:
+        """Where each sequence's last token stands, ``(B,)``."""
+        return self.layout.offsets[1:].long() - 1
+
+    @property
     def rows(self) -> Tensor:
         """The number of the sequence that each token is of, ``(T,)``."""
         return torch.repeat_interleave(
@@ -78,7 +83,7 @@ class PackedBatch:
             self.segments[tokens],
             self.positions[tokens],
             self.starts[sequences] - begin,
-            Layout.of(group_lengths(lengths), offsets),
+            Layout.of(group_lengths(lengths), offsets, self.layout.shared),
         )
 
     def padded(self, filler: int, at_least: int = 0) -> tuple[Tensor, Tensor, Tensor]:

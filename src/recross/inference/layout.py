@@ -25,17 +25,19 @@ class Layout(NamedTuple):
 
     ``groups`` are of equal length; of a batch of fixed size they are not known, and ``longest`` is
     the most that a sequence may have. ``offsets`` ``(B + 1,)`` are those of ``B`` sequences, of
-    which the last ones may be empty; tokens behind the last offset belong to none.
+    which the last ones may be empty; tokens behind the last offset belong to none. The first
+    ``shared`` tokens of all sequences are alike.
     """
 
     groups: Groups
     offsets: Tensor
     longest: int
+    shared: int = 0
 
     @classmethod
-    def of(cls, groups: Groups, offsets: Tensor) -> Layout:
+    def of(cls, groups: Groups, offsets: Tensor, shared: int = 0) -> Layout:
         """That of sequences which lie on a device, longest first."""
-        return cls(groups, offsets.to(torch.int32), groups[0][1] if groups else 0)
+        return cls(groups, offsets.to(torch.int32), groups[0][1] if groups else 0, shared)
 
     def to(self, device: torch.device) -> Layout:
         """The same on another device."""

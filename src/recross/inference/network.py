@@ -22,7 +22,7 @@ from recross.checkpoints.loaded import Model, Tokenizer
 from recross.checkpoints.resolution import save_contract
 from recross.errors import InputError
 from recross.inference.batches import NetworkBatch, PackedBatch
-from recross.inference.encoders.affine import LiveAffine, MakeAffine, freeze_affine
+from recross.inference.encoders.affine import LiveAffine, MakeAffine
 from recross.inference.encoders.encoder import Encoder, EncoderForward
 from recross.inference.preparation import Preparation, merge, prepare
 from recross.inference.read_outs import ReadOut
@@ -177,8 +177,7 @@ class Network(nn.Module, ABC, Generic[_Batch]):
 
     def frozen(self, hardware: Hardware) -> EncoderForward:
         """The encoder's forward over copies of the weights as they are now."""
-        make = freeze_affine(hardware.dtype, hardware.batch_tokens)
-        return self.forward_with(make, hardware.dtype)
+        return self.family.frozen(self.model, hardware, first_only=self._first_only)
 
     def prepare_training(self, settings: Preparation) -> None:
         """Set dropout, freeze and add what ``settings`` say."""

@@ -67,7 +67,8 @@ class Sequences:
     ``begins`` and ``counts`` say where each piece begins in the pool and how many of its tokens are
     taken; tokens of piece ``p`` are of the segment ``piece_segments[p]``. So ``[CLS] query [SEP]
     document [SEP]`` has five pieces, and the pool holds every text once, however many sequences it
-    is part of. ``lost`` are the tokens that were cut from each text, the query's first.
+    is part of. ``lost`` are the tokens that were cut from each text, the query's first. The first
+    ``shared`` tokens of all sequences are known to be alike; each has more.
     """
 
     pool: TokenPool
@@ -75,13 +76,15 @@ class Sequences:
     counts: Ints  # (B, P)
     piece_segments: tuple[int, ...]  # (P,)
     lost: Ints  # (B, texts)
+    shared: int = 0
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]], lost: Ints) -> Sequences:
         """The tokens of each row as a sequence, all of one segment."""
         ids = np.fromiter((token for row in rows for token in row), np.int64)
         counts = np.fromiter(map(len, rows), np.int64).reshape(-1, 1)
-        return cls(TokenPool(ids), counts.cumsum(axis=0) - counts, counts, (0,), lost)
+        begins = counts.cumsum(axis=0) - counts
+        return cls(TokenPool(ids), begins, counts, (0,), lost, _count_shared(rows))
 
     @classmethod
     def end_to_end(cls, first: Sequences, second: Sequences) -> Sequences:
@@ -118,7 +121,12 @@ class Sequences:
         """These sequences, in this order."""
         rows = np.asarray(which, dtype=np.int64)
         return Sequences(
-            self.pool, self.begins[rows], self.counts[rows], self.piece_segments, self.lost[rows]
+            self.pool,
+            self.begins[rows],
+            self.counts[rows],
+            self.piece_segments,
+            self.lost[rows],
+            self.shared,
         )
 
     def on(self, device: torch.device) -> PackedBatch:
@@ -142,8 +150,20 @@ class Sequences:
             segments=segments[piece % len(segments)],
             positions=every - offsets[piece // len(segments)],
             starts=offsets[:-1],
-            layout=Layout.of(group_lengths(self.lengths.tolist()), offsets),
+            layout=Layout.of(group_lengths(self.lengths.tolist()), offsets, self.shared),
         )
+
+
+def _count_shared(rows: Sequence[Sequence[int]]) -> int:
+    """With how many tokens all of several rows begin, at most all but the last of the shortest."""
+    if len(rows) < 2 or (most := min(map(len, rows)) - 1) < 1:
+        return 0
+    first, last = (
+        min(rows, key=tuple),
+        max(rows, key=tuple),
+    )  # what these two share, all between them share
+    pairs = zip(first[:most], last[:most], strict=True)
+    return next((place for place, (one, other) in enumerate(pairs) if one != other), most)
 
 
 def count_cuts(lost: Ints) -> Cost:

@@ -22,8 +22,11 @@ from recross.checkpoints.loaded import Encoding, Tokenizer
 from recross.checkpoints.pretrained import Pretrained
 from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
-from recross.inference.batches import PackedBatch, find_masked_filler
-from recross.inference.encoders.families import PADDED
+from recross.inference.batches import PackedBatch
+from recross.inference.encoders.affine import LiveAffine
+from recross.inference.encoders.encoder import EncoderForward
+from recross.inference.encoders.families import PADDED, find_encoder
+from recross.inference.encoders.padded import PaddedForward
 from recross.inference.encoders.t5_decoder import read_head_rows
 from recross.inference.network import Forward
 from recross.inference.sequences import Sequences
@@ -48,7 +51,7 @@ class CausalNetwork(PromptNetwork):
     heads = ("score",)
 
     def __init__(self, loaded: Pretrained, contract: PromptContract) -> None:
-        super().__init__(loaded, contract, PADDED)
+        super().__init__(loaded, contract, find_encoder(loaded.config))
         tokenizer = loaded.tokenizer
         self._before = _ids(tokenizer, contract.prefix)
         self._after = _ids(tokenizer, contract.suffix)
@@ -60,6 +63,9 @@ class CausalNetwork(PromptNetwork):
             self._after = [*self._after, tokenizer.eos_token_id]
         self._room = contract.max_length - len(self._before) - len(self._after)
         self._rows_are_enough = contract.read_out == "head" or self._output_is_linear()
+        if not self._rows_are_enough:
+            self.family = PADDED
+            self.live = self.forward_with(LiveAffine)
 
     def encode_texts(
         self, queries: NumberedTexts, documents: NumberedTexts, items: Ints
@@ -81,31 +87,28 @@ class CausalNetwork(PromptNetwork):
 
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the answers, worst first, ``(B, C)``."""
-        # padded on the right, where no token looks
-        tokens, _, mask = batch.padded(find_masked_filler(self.model.config))
-        last = mask.sum(dim=1) - 1
-        row = torch.arange(len(batch), device=tokens.device)
+        return self._answers(self.live, batch, self.dropout)
+
+    def frozen_answers(self, session: Session) -> Forward:
+        """Return the logits of the answers in the session's precision."""
+        forward = self.frozen(session.hardware)
+        return lambda batch: self._answers(forward, batch, 0.0)
+
+    def _answers(self, forward: EncoderForward, batch: PackedBatch, dropout: float) -> Tensor:
         if not self._rows_are_enough:
-            with reading(self.pieces):
-                logits = self.model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
-            return pick_rows(self.model, logits[row, last], self.pieces)
-        states = self.model.base_model(
-            input_ids=tokens, attention_mask=mask, use_cache=False
-        ).last_hidden_state
-        state = states[row, last]
+            assert isinstance(forward, PaddedForward)  # chosen for such models
+            return self._pick(forward, batch)
+        state = forward.last_states(batch, dropout)
         if self.contract.read_out == "head":
             return self.model.score(state)  # type: ignore[no-any-return]
         return multiply_exactly(state, read_head_rows(self.model, self.pieces))
 
-    def frozen_answers(self, session: Session) -> Forward:
-        """Return the logits of the answers, under autocast to the session's precision."""
-        device, dtype = session.hardware.device.type, session.hardware.dtype
-
-        def answers(batch: PackedBatch) -> Tensor:
-            with torch.autocast(device, dtype, enabled=dtype != torch.float32):
-                return self.answers(batch)
-
-        return answers
+    def _pick(self, forward: PaddedForward, batch: PackedBatch) -> Tensor:
+        """Of all that the model says at last tokens the answers, ``(B, C)``."""
+        with reading(self.pieces):
+            logits = forward.model_logits(batch, use_cache=False)
+        row = torch.arange(len(batch), device=logits.device)
+        return pick_rows(self.model, logits[row, batch.layout.offsets.diff() - 1], self.pieces)
 
     def _fit(self, query: str, document: str, whole: Encoding) -> tuple[list[int], tuple[int, int]]:
         """Tokens that fit the room, and how many of the query and of the document were cut."""

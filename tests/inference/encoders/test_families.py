@@ -35,8 +35,8 @@ OWN = {
     | {"cls_token_id": 1, "sep_token_id": 2, "global_attn_every_n_layers": 3, "local_attention": 8},
     "deberta-v2": SIZES | {"relative_attention": True, "position_biased_input": False},
 }
-UNKNOWN = ["albert", "deberta-v2", "llama", "camembert"]
-KNOWN = ["bert", "roberta", "electra", "distilbert", "mpnet", "modernbert"]
+UNKNOWN = ["albert", "deberta-v2", "gpt_neox", "camembert"]
+KNOWN = ["bert", "roberta", "electra", "distilbert", "mpnet", "modernbert", "llama"]
 LAYERS = {"albert": 1}
 POSITIONS = {"bert": 64, "roberta": 63, "camembert": 63, "mpnet": 62, "deberta-v2": None}
 

@@ -7,7 +7,7 @@ To add a family: a file with its ``Encoder`` and its ``PackedForward``, a line i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
@@ -18,9 +18,9 @@ from torch.utils.checkpoint import checkpoint
 from recross.checkpoints.loaded import Model, ModelConfig
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders.affine import MakeAffine
+from recross.inference.encoders.affine import MakeAffine, freeze_affine
 from recross.inference.encoders.attention import Attention
-from recross.machine.hardware import Precision
+from recross.machine.hardware import Hardware, Precision
 
 Layer = TypeVar("Layer")
 
@@ -49,6 +49,10 @@ class EncoderForward(ABC):
     @abstractmethod
     def first_states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """The encoder's output at the first token of each sequence, ``(B, D)``."""
+
+    @abstractmethod
+    def last_states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
+        """The encoder's output at the last token of each sequence, ``(B, D)``."""
 
     @abstractmethod
     def logits(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
@@ -103,16 +107,30 @@ class PackedForward(EncoderForward, Generic[Layer]):
         first = self.through_at_first(self.layers[-1], last, before, batch.starts)
         return self.finish(first, dropout)
 
+    def last_states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
+        """The encoder's output at the last token of each sequence, ``(B, D)``."""
+        return self.states(batch, dropout)[batch.lasts]
+
     def _through_all(
         self, layers: Sequence[Layer], attentions: Sequence[Attention], states: Tensor
     ) -> Tensor:
-        for layer, attention in zip(layers, attentions, strict=True):
-            through = partial(self.through, layer, attention)
-            if self.recompute and torch.is_grad_enabled():
-                states = checkpoint(through, states, use_reentrant=False)
-            else:
-                states = through(states)
-        return states
+        steps = [
+            partial(self.through, layer, attention)
+            for layer, attention in zip(layers, attentions, strict=True)
+        ]
+        return pass_through(steps, states, self.recompute)
+
+
+def pass_through(
+    steps: Sequence[Callable[[Tensor], Tensor]], states: Tensor, recompute: bool
+) -> Tensor:
+    """Apply one layer after the other, keeping for the backward pass what ``recompute`` leaves."""
+    for step in steps:
+        if recompute and torch.is_grad_enabled():
+            states = checkpoint(step, states, use_reentrant=False)
+        else:
+            states = step(states)
+    return states
 
 
 class Encoder(ABC):
@@ -163,6 +181,13 @@ class Encoder(ABC):
         backward pass instead of keeping them.
         """
         return self.build_forward(model, Computation(make, dtype, first_only, recompute))
+
+    def frozen(
+        self, model: Model, hardware: Hardware, *, first_only: bool = False
+    ) -> EncoderForward:
+        """The forward for scoring, over copies of the weights as they are now."""
+        make = freeze_affine(hardware.dtype, hardware.batch_tokens)
+        return self.forward(model, make, hardware.dtype, first_only=first_only)
 
     @abstractmethod
     def build_forward(self, model: Model, computation: Computation) -> EncoderForward:

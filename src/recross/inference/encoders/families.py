@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recross.checkpoints.loaded import Model, ModelConfig
 from recross.inference.encoders.bert import BertFamily
+from recross.inference.encoders.decoder import DecoderFamily
 from recross.inference.encoders.distilbert import DistilBertFamily
 from recross.inference.encoders.encoder import Encoder
 from recross.inference.encoders.modernbert import ModernBertFamily
@@ -19,6 +20,11 @@ FAMILIES: dict[str, Encoder] = {
     "distilbert": DistilBertFamily(),
     "mpnet": MPNetFamily(),
     "modernbert": ModernBertFamily(),
+    "llama": DecoderFamily(),
+    "mistral": DecoderFamily(),
+    "qwen2": DecoderFamily(),
+    "qwen3": DecoderFamily(),
+    "gemma": DecoderFamily(),
     "t5": T5Family(),
     "mt5": T5Family(),
 }

@@ -41,19 +41,21 @@ def _attend(
     scale: float | None,
     window: int | None,
     dropout: float,
+    causal: bool = False,
 ) -> Tensor:
     """Attend by torch's function, or by the operator beneath it, which alone can drop weights."""
     near = -1 if window is None else window
+    after = 0 if causal else near
     if dropout == 0:
-        return whole(*states_and_ends, scale=scale, window_size=(near, near))
+        return whole(*states_and_ends, scale=scale, window_size=(near, after))
     out: Tensor = torch.ops.aten._flash_attention_forward(
         *states_and_ends,
         dropout,
-        False,  # not causal
-        False,  # and without the weights
+        causal,
+        False,  # without the weights
         scale=scale,
         window_size_left=near,
-        window_size_right=near,
+        window_size_right=after,
     )[0]
     return out
 
@@ -102,6 +104,24 @@ def attend_first_by_offsets(
     each = torch.arange(len(query) + 1, dtype=torch.int32, device=query.device)
     ends = (each, layout.offsets, 1, layout.longest)
     return _call((query, key, value), *ends, scale=scale, window=None, dropout=dropout)
+
+
+def attend_causally_by_offsets(
+    states: tuple[Tensor, Tensor, Tensor],
+    *ends: Tensor | int,
+    window: int | None = None,
+    dropout: float = 0.0,
+) -> Tensor:
+    """Attend from the last tokens of each sequence, ``(T, heads, d)``, to itself and those before.
+
+    Of ``states`` keys and values may have fewer heads than queries, and more tokens: ``ends`` are
+    the offsets of both and the longest of each.
+    """
+    query, *seen = states
+    each = query.shape[1] // seen[0].shape[1]
+    if each > 1:
+        seen = [part.repeat_interleave(each, dim=1) for part in seen]
+    return _call((query, *seen), *ends, scale=None, window=window, dropout=dropout, causal=True)
 
 
 def _call(

@@ -101,6 +101,13 @@ class PaddedForward(EncoderForward):
         """The encoder's output at the first token of each sequence, ``(B, D)``."""
         return self._padded_states(batch)[:, 0]
 
+    def last_states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
+        """The encoder's output at the last token of each sequence, ``(B, D)``."""
+        keeps = getattr(self.model.config, "use_cache", None) is not None
+        states = self._padded_states(batch, **({"use_cache": False} if keeps else {}))
+        row = torch.arange(len(batch), device=states.device)
+        return states[row, batch.layout.offsets.diff() - 1]
+
     def logits(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """Logits of the model's head, ``(B, labels)``; of a head on tokens those of the first."""
         logits = self.model_logits(batch)
@@ -112,10 +119,10 @@ class PaddedForward(EncoderForward):
             logits: Tensor = make_reader(self.model)(**pad_inputs(self.model, batch), **more).logits
         return logits
 
-    def _padded_states(self, batch: PackedBatch) -> Tensor:
+    def _padded_states(self, batch: PackedBatch, **more: bool) -> Tensor:
         with self._autocast():
             backbone = find_backbone(self.model)
-            states: Tensor = backbone(**pad_inputs(self.model, batch)).last_hidden_state
+            states: Tensor = backbone(**pad_inputs(self.model, batch), **more).last_hidden_state
         return states
 
     def _autocast(self) -> AbstractContextManager[object]:

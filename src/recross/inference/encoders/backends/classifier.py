@@ -10,7 +10,6 @@ from torch import Tensor
 from recross.checkpoints.loaded import Model
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders.affine import freeze_affine
 from recross.inference.encoders.backends.int8_affine import (
     DOT_PRODUCTS,
     multiplies_in_int8,
@@ -38,9 +37,7 @@ def make_classifier_forward(model: Model, session: Session) -> Forward:
 
 def _torch(model: Model, session: Session) -> Forward:
     """Without padding where the structure is known, in the model's own forward elsewhere."""
-    hardware = session.hardware
-    make = freeze_affine(hardware.dtype, hardware.batch_tokens)
-    return find_classifier(model).forward(model, make, hardware.dtype, first_only=True).logits
+    return find_classifier(model).frozen(model, session.hardware, first_only=True).logits
 
 
 def _torch_compile(model: Model, session: Session) -> Forward:
