@@ -65,6 +65,8 @@ def test_one_run_leaves_every_file_and_a_complete_record(base, tmp_path):
     measures = json.loads((folder / "measures.json").read_text())
     per_query = measures["reranked"]["per_query"]["MRR@10"]
     assert sum(per_query.values()) / len(per_query) == pytest.approx(result["measures"]["MRR@10"])
+    assert result["first_stage_ties"] == measures["first_stage"]["ties"]["mean"]
+    assert result["ties"] == measures["reranked"]["ties"]["mean"]
     candidates, reranked = (Run.read(folder / f"{n}.trec") for n in ("candidates", "reranked"))
     assert {q: sorted(candidates.doc_ids(q)) for q in candidates.rankings} == {
         q: sorted(reranked.doc_ids(q)) for q in reranked.rankings

@@ -32,6 +32,24 @@ def test_binary_measures_begin_at_the_collections_grade_and_graded_ones_do_not()
     assert found == pytest.approx(gains)
 
 
+def test_a_measure_has_the_same_value_whichever_others_are_asked_for():
+    run = Run.from_scores("toy", {"q1": {"d1": 3.0, "d2": 2.0, "d3": 1.0}})
+    qrels = {"q1": {"d2": 2, "d3": 1, "d9": 1}}
+    others = ["nDCG(gains={1:5})@10", "RR(judged_only=True)", "P(judged_only=True)@2"]
+    alone = {name: evaluate(run, qrels, [name]).mean[name] for name in ("nDCG@10", "NumRet")}
+    for other in others:  # ir_measures takes the settings of the first it computes
+        for names in ([other, *alone], [*alone, other]):
+            assert evaluate(run, qrels, names).mean.items() >= alone.items()
+    assert alone["NumRet"] == 3
+
+
+def test_what_was_not_retrieved_stands_below_what_was_in_the_ideal_of_compat():
+    run = Run.from_scores("toy", {"q1": {"d1": 2.0, "d2": 1.0}})
+    qrels = {"q1": {"d9": 1, "d2": 1}}  # the ideal of a tie follows the run: d2, then d9
+    found = evaluate(run, qrels, ["Compat(p=0.5)"]).mean["Compat(p=0.5)"]
+    assert found == pytest.approx((0 + 0.5 * 1 / 2) / (1 + 0.5))
+
+
 SCORES = st.integers(0, 3).map(float)
 RUNS = st.dictionaries(
     st.sampled_from([f"q{n}" for n in range(4)]),

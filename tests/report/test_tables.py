@@ -102,6 +102,28 @@ def test_the_markdown_table_shows_marks_intervals_and_latency():
     assert "88" in big
 
 
+def test_a_value_that_other_orders_of_ties_would_change_says_so_and_others_do_not():
+    open_ended = result("open", 0.55, p=0.001)
+    open_ended["ties"] = {"MRR@10": {"least": 0.5, "greatest": 0.6, "expected": 0.55}}
+    closed = result("closed", 0.5, p=0.001)
+    closed["ties"] = {"MRR@10": {"least": 0.49999, "greatest": 0.50001, "expected": 0.5}}
+    text = format_markdown(make_rows([open_ended, closed], {}))
+    assert "0.5500▲ [0.450, 0.650] (ties: 0.5000 to 0.6000) |" in text
+    assert text.count("ties: ") == 1
+    assert "other orders of documents with one score" in text
+    assert "Ties" not in format_markdown(make_rows([closed], {}))
+
+
+def test_the_range_of_ties_is_averaged_over_seeds_that_all_know_it():
+    seeds = [result("a", 0.5, p=0.1, seed=seed) for seed in (0, 1)]
+    seeds[0]["ties"] = {"MRR@10": {"least": 0.4, "greatest": 0.6, "expected": 0.5}}
+    (unknown,) = make_rows(seeds, {})
+    assert unknown.measures["MRR@10"].ties is None
+    seeds[1]["ties"] = {"MRR@10": {"least": 0.5, "greatest": 0.5, "expected": 0.5}}
+    (row,) = make_rows(seeds, {})
+    assert row.measures["MRR@10"].ties == pytest.approx((0.45, 0.55))
+
+
 def test_a_significant_loss_is_not_marked_as_a_gain():
     rows = {row.label: row for row in make_rows([result("worse", 0.3, p=0.001)], {})}
     assert rows["worse"].mark == "▼"

@@ -90,7 +90,13 @@ def _table(words: Sequence[str]) -> int:
 def _evaluate(words: Sequence[str]) -> int:
     from recross.collections.files import read_qrels
     from recross.evaluation.measures import evaluate
-    from recross.report.tables.comparison import format_comparison, list_pairs, write_per_query
+    from recross.evaluation.ties import find_tie_ranges
+    from recross.report.tables.comparison import (
+        format_comparison,
+        format_ties,
+        list_pairs,
+        write_per_query,
+    )
     from recross.runs import Run
 
     parser = argparse.ArgumentParser(prog="recross evaluate")
@@ -104,14 +110,17 @@ def _evaluate(words: Sequence[str]) -> int:
     )
     arguments = parser.parse_args(words)
     qrels = read_qrels(arguments.qrels)
-    evaluations = {
-        str(path): evaluate(Run.read(path), qrels, arguments.measures, arguments.relevant_from)
-        for path in arguments.runs
-    }
+    measures, relevant_from = arguments.measures, arguments.relevant_from
+    evaluations, ties = {}, {}
+    for path in arguments.runs:
+        run, name = Run.read(path), str(path)
+        evaluations[name] = evaluate(run, qrels, measures, relevant_from)
+        ties[name] = find_tie_ranges(run, qrels, evaluations[name], relevant_from)
     pairs = list_pairs(list(evaluations), arguments.all_pairs)
-    _say(format_comparison(evaluations, arguments.measures, pairs))
+    _say(format_comparison(evaluations, measures, pairs))
+    _say("\n" + format_ties(ties, measures))
     if arguments.per_query:
-        write_per_query(arguments.per_query, evaluations, arguments.measures)
+        write_per_query(arguments.per_query, evaluations, measures, ties)
     return 0
 
 

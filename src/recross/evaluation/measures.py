@@ -24,6 +24,35 @@ class Evaluation:
         return {name: sum(v.values()) / len(v) for name, v in self.per_query.items()}
 
 
+@dataclass(frozen=True)
+class MeasureForm:
+    """What a measure's name says: ``nDCG@10`` is of the family ``nDCG`` and looks at 10 ranks.
+
+    ``gains`` replace grades, those not named stay; ``is_exponential`` nDCG takes ``2^grade - 1``.
+    """
+
+    family: str
+    cutoff: int | None
+    relevant_from: int
+    gains: Mapping[int, int]
+    judged_only: bool
+    is_exponential: bool
+
+
+def read_form(name: str, relevant_from: int = 1) -> MeasureForm:
+    """The form of a measure; ``relevant_from`` counts unless the measure says it itself."""
+    measure = _parse(name, relevant_from)
+    given = measure.params
+    return MeasureForm(
+        family=str(measure.NAME),
+        cutoff=given.get("cutoff"),
+        relevant_from=given.get("rel", 1),
+        gains=given.get("gains", {}),
+        judged_only=given.get("judged_only", False),
+        is_exponential=given.get("dcg", "log2") != "log2",
+    )
+
+
 def check_measures(measures: Sequence[str]) -> None:
     """Refuse a name that ir_measures cannot parse, before any work starts."""
     for name in measures:
@@ -47,20 +76,22 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[str], relevant_from: int
     check_measures(measures)
     if not qrels:
         raise InputError("qrels must judge at least one query, got none")
-    # Scores become negated ranks: ir_measures' providers break ties in opposite directions and
-    # trec_eval compares in float32, so only a tie-free integer order means the same to all.
+    # Scores become ranks from below: ir_measures' providers break ties in opposite directions and
+    # trec_eval compares in float32, so only a tie-free integer order means the same to all. They
+    # are above zero, where Compat places what was not retrieved.
     order = {
-        query_id: {doc.doc_id: float(-rank) for rank, doc in enumerate(run.rankings[query_id])}
+        query_id: {doc.doc_id: float(len(ranking) - n) for n, doc in enumerate(ranking)}
         for query_id in qrels
-        if run.rankings.get(query_id)
+        if (ranking := run.rankings.get(query_id))
     }
     judged = {query_id: dict(judgments) for query_id, judgments in qrels.items()}
-    parsed = {name: _parse(name, relevant_from) for name in measures}
     per_query = {name: dict.fromkeys(qrels, 0.0) for name in measures}
-    for metric in ir_measures.iter_calc(list(set(parsed.values())), judged, order):
-        for name, measure in parsed.items():
-            if metric.measure == measure and metric.query_id in qrels:
-                per_query[name][metric.query_id] = float(metric.value)
+    for name, values in per_query.items():
+        # One at a time: beside one with gains, or of judged documents only, nDCG and NumRet may be
+        # computed with its settings.
+        for metric in ir_measures.iter_calc([_parse(name, relevant_from)], judged, order):
+            if metric.query_id in qrels:
+                values[metric.query_id] = float(metric.value)
     return Evaluation(per_query)
 
 

@@ -12,6 +12,7 @@ from recross.collections.collection import Collection
 from recross.evaluation.latency import Latency, measure_peak_memory_mb
 from recross.evaluation.measures import Evaluation, account, evaluate
 from recross.evaluation.significance import bootstrap_interval, compute_p_value
+from recross.evaluation.ties import TieRange, TieRanges, find_tie_ranges
 from recross.experiment.model_card import write_card
 from recross.experiment.texts import choose_texts
 from recross.machine.environment import read_command_line
@@ -56,11 +57,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Judged:
-    """The outcome's runs evaluated over one split."""
+    """The outcome's runs evaluated over one split; ``ties`` by the names of the other fields."""
 
     first_stage: Evaluation
     reranked: Evaluation
     interpolated: Evaluation | None
+    ties: Mapping[str, TieRanges]
 
     @classmethod
     def of(
@@ -68,14 +70,15 @@ class Judged:
     ) -> Judged:
         """Evaluate every run of the outcome."""
         qrels, relevant_from = collection.qrels(split), collection.relevant_grade(split)
-
-        def judge(run: Run) -> Evaluation:
-            return evaluate(run, qrels, measures, relevant_from)
-
-        mixed = outcome.interpolated
-        return cls(
-            judge(outcome.candidates), judge(outcome.reranked), judge(mixed) if mixed else None
-        )
+        runs = {"first_stage": outcome.candidates, "reranked": outcome.reranked}
+        if outcome.interpolated is not None:
+            runs["interpolated"] = outcome.interpolated
+        judged = {name: evaluate(run, qrels, measures, relevant_from) for name, run in runs.items()}
+        ties = {
+            name: find_tie_ranges(run, qrels, judged[name], relevant_from)
+            for name, run in runs.items()
+        }
+        return cls(judged["first_stage"], judged["reranked"], judged.get("interpolated"), ties)
 
 
 def write_outcome(
@@ -110,7 +113,9 @@ def make_record(
         "collection_name": collection.name,
         "measures": judged.reranked.mean,
         "intervals": _compute_intervals(judged.reranked),
+        "ties": _describe_ranges(judged.ties["reranked"].mean),
         "first_stage_measures": judged.first_stage.mean,
+        "first_stage_ties": _describe_ranges(judged.ties["first_stage"].mean),
         "p_values": _compute_p_values(judged.reranked, judged.first_stage),
         "interpolation": _describe_interpolation(outcome, judged),
         "latency_ms_per_100": _describe_latency(latency),
@@ -149,6 +154,7 @@ def write_files(
         name: {
             "mean": evaluation.mean,
             "interval_95": _compute_intervals(evaluation),
+            "ties": _describe_ties(judged.ties[name]),
             "per_query": evaluation.per_query,
         }
         for name, evaluation in evaluations.items()
@@ -194,6 +200,19 @@ def _compute_p_values(system: Evaluation, baseline: Evaluation) -> dict[str, flo
     }
 
 
+def _describe_ties(ties: TieRanges) -> JsonObject:
+    return {
+        "queries": ties.queries,
+        "mean": _describe_ranges(ties.mean),
+        "per_query": {name: _describe_ranges(values) for name, values in ties.per_query.items()},
+    }
+
+
+def _describe_ranges(ranges: Mapping[str, TieRange | None]) -> JsonObject:
+    """The least, greatest and expected value by name; nothing is known of some measures."""
+    return {name: value and value._asdict() for name, value in ranges.items()}
+
+
 def _describe_interpolation(outcome: Outcome, judged: Judged) -> JsonObject | None:
     if judged.interpolated is None or outcome.interpolation is None:
         return None
@@ -201,6 +220,7 @@ def _describe_interpolation(outcome: Outcome, judged: Judged) -> JsonObject | No
         **asdict(outcome.interpolation),
         "measures": judged.interpolated.mean,
         "intervals": _compute_intervals(judged.interpolated),
+        "ties": _describe_ranges(judged.ties["interpolated"].mean),
         "p_values": _compute_p_values(judged.interpolated, judged.first_stage),
     }
 

@@ -56,7 +56,7 @@ def test_a_single_run_has_means_and_no_comparison():
 
 
 def test_the_csv_has_a_column_for_each_run_and_a_line_for_each_query(tmp_path):
-    write_per_query(tmp_path / "deep" / "x.csv", EVALUATIONS, ["MRR@10"])
+    write_per_query(tmp_path / "deep" / "x.csv", EVALUATIONS, ["MRR@10"], {})
     lines = list(csv.DictReader((tmp_path / "deep" / "x.csv").read_text().splitlines()))
     assert len(lines) == 8
     assert lines[6] == {
@@ -86,3 +86,21 @@ def test_the_command_prints_means_and_pairs_and_writes_the_queries(tmp_path, cap
     assert float(compared[7]) < 0.001
     assert float(compared[8]) == 0.0
     assert (tmp_path / "x.csv").read_text().splitlines()[3] == "MRR@10,q2,0.5,1.0"
+
+
+def test_the_command_says_what_ties_leave_open_on_average_and_query_by_query(tmp_path, capsys):
+    (tmp_path / "test.qrels").write_text("q1 0 a 1\nq2 0 a 1\n")
+    run = Run.from_scores("toy", {"q1": {"a": 1.0, "b": 1.0}, "q2": {"a": 2.0, "b": 1.0}})
+    name = str(tmp_path / "toy.trec")
+    run.write(name)
+    words = ["evaluate", name, "--qrels", str(tmp_path / "test.qrels")]
+    words += ["--measures", "MRR@10", "Bpref", "infAP", "--per-query", str(tmp_path / "x.csv")]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "|" in line]
+    ties = [name, "1", "0.7500 to 1.0000 (0.8750)", "1.0000 to 1.0000 (1.0000)", "–"]
+    assert ties in cells
+    queries = list(csv.DictReader((tmp_path / "x.csv").read_text().splitlines()))
+    more = [f"{name} {field}" for field in ("least", "greatest", "expected")]
+    assert [queries[0][field] for field in more] == ["0.5", "1.0", "0.75"]
+    assert [queries[1][field] for field in more] == [""] * 3

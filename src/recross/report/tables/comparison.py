@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from recross.evaluation.significance import (
     count_outcomes,
     pair_differences,
 )
-from recross.report.tables.alignment import align_table
+from recross.evaluation.ties import TieRange, TieRanges
+from recross.report.tables.alignment import MISSING, align_table
 
 Pair = tuple[str, str]
 _NOTE = (
@@ -87,19 +88,45 @@ def format_comparison(
     return "\n".join([*lines, "", _NOTE]) + "\n"
 
 
+def format_ties(ties: Mapping[str, TieRanges], measures: Sequence[str]) -> str:
+    """How many queries have tied documents, and what their order could make of each measure."""
+    if not any(ranges.queries for ranges in ties.values()):
+        return "Tied queries: none.\n"
+    lines = [
+        [name, str(ranges.queries), *(_format_range(ranges.mean[m]) for m in measures)]
+        for name, ranges in ties.items()
+    ]
+    note = (
+        "Least and greatest mean over the orders that tied scores allow; in brackets the mean to be"
+        " expected where all are equally likely."
+    )
+    return "\n".join([*align_table(["run", "tied queries", *measures], lines), "", note]) + "\n"
+
+
 def write_per_query(
-    path: Path, evaluations: Mapping[str, Evaluation], measures: Iterable[str]
+    path: Path,
+    evaluations: Mapping[str, Evaluation],
+    measures: Iterable[str],
+    ties: Mapping[str, TieRanges],
 ) -> None:
-    """Write a CSV file: measure, query, and one column with the values of each run."""
+    """Write a CSV file: measure, query, and each run's values.
+
+    A run that ties documents has three columns more: the least, greatest and expected value of the
+    queries with ties.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["measure", "query_id", *evaluations])
+        tied = {name: ranges for name, ranges in ties.items() if ranges.queries}
+        more = [f"{name} {field}" for name in tied for field in TieRange._fields]
+        writer.writerow(["measure", "query_id", *evaluations, *more])
         for measure in measures:
             columns = [evaluation.per_query[measure] for evaluation in evaluations.values()]
             for query_id in dict.fromkeys(itertools.chain.from_iterable(columns)):
                 values = (column.get(query_id) for column in columns)
-                writer.writerow([measure, query_id, *values])
+                writer.writerow(
+                    [measure, query_id, *values, *_list_ranges(tied, measure, query_id)]
+                )
 
 
 def _compare(evaluations: Mapping[str, Evaluation], measure: str, pair: Pair) -> Comparison:
@@ -118,6 +145,21 @@ def _compare(evaluations: Mapping[str, Evaluation], measure: str, pair: Pair) ->
 def _format_mean(evaluation: Evaluation, measure: str) -> str:
     low, high = bootstrap_interval(list(evaluation.per_query[measure].values()))
     return f"{evaluation.mean[measure]:.4f} [{low:.4f}, {high:.4f}]"
+
+
+def _format_range(value: TieRange | None) -> str:
+    if value is None:
+        return MISSING
+    expected = MISSING if value.expected is None else f"{value.expected:.4f}"
+    return f"{value.least:.4f} to {value.greatest:.4f} ({expected})"
+
+
+def _list_ranges(
+    ties: Mapping[str, TieRanges], measure: str, query_id: str
+) -> Iterator[float | None]:
+    for ranges in ties.values():
+        of_query = ranges.per_query.get(measure, {}).get(query_id)
+        yield from of_query or (None,) * len(TieRange._fields)
 
 
 def _make_line(comparison: Comparison) -> list[str]:

@@ -21,6 +21,12 @@ NOTE = (
 )
 
 
+TIES = (
+    " Ties: the means that other orders of documents with one score would give, where they differ"
+    " in a digit shown."
+)
+
+
 def write_table(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Write ``table.md``, ``table.csv`` and ``table.tex``; returns their paths."""
     texts = {"md": format_markdown(rows), "csv": comma_separated(rows), "tex": format_latex(rows)}
@@ -38,7 +44,9 @@ def format_markdown(rows: Sequence[Row]) -> str:
     lines = align_table(
         [name for name, _ in columns], [[show(row) for _, show in columns] for row in rows]
     )
-    return "\n".join([*lines, "", NOTE, *_list_sources(rows)]) + "\n"
+    is_moved = any(value.is_moved_by_ties for row in rows for value in row.measures.values())
+    note = NOTE + TIES if is_moved else NOTE
+    return "\n".join([*lines, "", note, *_list_sources(rows)]) + "\n"
 
 
 def format_latex(rows: Sequence[Row]) -> str:
@@ -171,7 +179,10 @@ def _measure(name: str, marked: bool) -> Callable[[Row], str]:
             return MISSING
         spread = f" ± {value.sd:.4f}" if value.sd is not None else ""
         mark = row.mark if marked else ""
-        return f"{value.mean:.4f}{mark}{spread} [{value.low:.3f}, {value.high:.3f}]"
+        shown = f"{value.mean:.4f}{mark}{spread} [{value.low:.3f}, {value.high:.3f}]"
+        if value.ties is None or not value.is_moved_by_ties:
+            return shown
+        return f"{shown} (ties: {value.ties[0]:.4f} to {value.ties[1]:.4f})"
 
     return show
 
