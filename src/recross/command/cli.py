@@ -30,6 +30,7 @@ results
 about
   options    what every group offers, or one:  recross options reranker plugins=[my_package]
   contracts  what published checkpoints are asked, how they are read, and their published numbers
+  parity     whether a served model scores as one here:  recross parity reranker.base_url=URL ...
   doctor     what this machine has, and what is missing for which option
   cache      what the score cache holds; forget it; check it:  recross cache stats|clear|verify
 """
@@ -191,6 +192,14 @@ def _check_golden(path: Path | None) -> int:
     return 1 if any(verdict.verdict == "missed" for verdict in verdicts) else 0
 
 
+def _parity(words: Sequence[str]) -> int:
+    from recross.command.parity import format_probe, parse_and_probe
+
+    parity = parse_and_probe(words)
+    _say(format_probe(parity))
+    return 0 if parity.agreement.agrees else 1
+
+
 def _doctor(words: Sequence[str]) -> int:
     from recross.inference.encoders.kernels import describe_kernels
     from recross.machine.diagnosis import diagnose
@@ -234,6 +243,7 @@ _PLAIN: dict[str, Callable[[Sequence[str]], int]] = {
     "compare": _compare,
     "options": _options,
     "contracts": _contracts,
+    "parity": _parity,
     "doctor": _doctor,
     "cache": _cache,
 }

@@ -96,7 +96,7 @@ def format_golden(verdicts: Sequence[GoldenVerdict]) -> str:
     lines = [
         (
             verdict.checkpoint,
-            _shorten(verdict.golden.document),
+            shorten(verdict.golden.document),
             MISSING if verdict.measured is None else f"{verdict.measured:.4f}",
             f"{verdict.golden.score:.4f}",
             str(verdict.golden.tolerance),
@@ -110,5 +110,6 @@ def format_golden(verdicts: Sequence[GoldenVerdict]) -> str:
     return "\n".join(align_table(header, lines, words=2)) + "\n"
 
 
-def _shorten(text: str) -> str:
+def shorten(text: str) -> str:
+    """A text in one cell of a table."""
     return text if len(text) <= 30 else f"{text[:29]}…"
