@@ -30,7 +30,7 @@ PAIR_COLUMNS = ("query", "document")
 QUERIES = 5
 """Queries of the built-in pairs, with a document of their own and one of another each."""
 
-Pair = tuple[str, str]
+_Pair = tuple[str, str]
 
 
 @runtime_checkable
@@ -41,7 +41,7 @@ class ScoresPairs(Protocol):
     def name(self) -> str:
         """A short name."""
 
-    def predict(self, pairs: Sequence[Pair]) -> Scores:
+    def predict(self, pairs: Sequence[_Pair]) -> Scores:
         """Score (query, document) pairs, ``(B,)``."""
 
 
@@ -57,7 +57,7 @@ class Parity(NamedTuple):
 
     names: tuple[str, str]
     """Ours, which is local, and theirs."""
-    pairs: Sequence[Pair]
+    pairs: Sequence[_Pair]
     ours: Scores
     theirs: Scores
     agreement: Agreement
@@ -91,7 +91,7 @@ def parse_and_probe(words: Sequence[str]) -> Parity:
 
 
 def probe(
-    served: ScoresPairs, local: NetworkReranker, pairs: Sequence[Pair], tolerance: float
+    served: ScoresPairs, local: NetworkReranker, pairs: Sequence[_Pair], tolerance: float
 ) -> Parity:
     """Score the pairs with both; where they disagree, ask the local model in other ways, too."""
     ours, theirs = local.predict(pairs), served.predict(pairs)
@@ -100,7 +100,7 @@ def probe(
     return Parity((local.name, served.name), pairs, ours, theirs, agreement, candidates)
 
 
-def read_pairs(path: Path) -> list[Pair]:
+def read_pairs(path: Path) -> list[_Pair]:
     """The pairs of a CSV file.
 
     Raises:
@@ -110,7 +110,7 @@ def read_pairs(path: Path) -> list[Pair]:
     return [(line["query"], line["document"]) for _, line in lines]
 
 
-def choose_pairs() -> list[Pair]:
+def choose_pairs() -> list[_Pair]:
     """Ten pairs of the embedded collection: queries with their document, and with the next one's.
 
     Raises:
@@ -170,7 +170,7 @@ def _list_lines(candidates: Sequence[Candidate]) -> list[str]:
 
 
 def _try_others(
-    local: NetworkReranker, pairs: Sequence[Pair], theirs: Scores, tolerance: float
+    local: NetworkReranker, pairs: Sequence[_Pair], theirs: Scores, tolerance: float
 ) -> list[Candidate]:
     """How near the local model comes asked in other ways, the nearest first."""
     swapped = local.predict([(document, query) for query, document in pairs])
