@@ -13,13 +13,15 @@ from typing import Any
 class ChatStub:
     """Answers requests with ``answer(request)``: a text, or a status other than 200.
 
-    Prompt tokens are its words, generated tokens those of the answer.
+    Prompt tokens are its words, generated tokens those of the answer. Where they are asked for, it
+    tells the log-probabilities of first tokens that ``logprobs(request)`` says.
     """
 
     def __init__(self, answer: Callable[[dict[str, Any]], str | int], **more: Any) -> None:
         self.answer = answer
         self.usage = more.get("usage", True)
         self.body = more.get("body")
+        self.logprobs = more.get("logprobs")
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.lock = threading.Lock()
@@ -65,12 +67,21 @@ class ChatStub:
         if isinstance(found, int):
             return json.dumps({"error": {"message": f"no luck ({found})"}}).encode()
         message = {"role": "assistant", "content": found}
+        choice = {"index": 0, "finish_reason": "stop", "message": message}
+        if self.logprobs and request.get("logprobs"):
+            told = [
+                {"token": token, "logprob": value, "bytes": None}
+                for token, value in self.logprobs(request).items()
+            ]
+            assert len(told) <= request["top_logprobs"]
+            first = {**told[0], "top_logprobs": told} if told else None
+            choice["logprobs"] = {"content": [first] if first else []}
         value: dict[str, Any] = {
             "id": "1",
             "object": "chat.completion",
             "created": 0,
             "model": request["model"],
-            "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+            "choices": [choice],
         }
         if self.usage:
             prompt, written = words(request), len(found.split())

@@ -179,12 +179,15 @@ def save_tiny_t5(folder: Path, kind: str = "t5", **more: object) -> Path:
     return folder
 
 
-def save_tiny_llama(folder: Path, head: bool = False, kind: str = "Llama", **more: object) -> Path:
+def save_tiny_llama(
+    folder: Path, head: bool = False, kind: str = "Llama", words: str = "", **more: object
+) -> Path:
     """Save a random causal model with byte-level pieces that join blanks with words."""
     import tokenizers
     import transformers
 
     texts = [*toy_collection().documents.values(), "yes", "no", "yes no yes no", "query: document:"]
+    texts += [words] * bool(words)
     pieces = tokenizers.ByteLevelBPETokenizer()
     special = ["<pad>", "<s>", "</s>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
     pieces.train_from_iterator(texts * 3, 400, 2, show_progress=False, special_tokens=special)

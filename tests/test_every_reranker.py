@@ -35,13 +35,15 @@ def backbones(tmp_path_factory):
         "late": colbert,
         "t5": save_tiny_t5(root / "t5"),
         "t5-encoder": save_tiny_t5(root / "t5-encoder", "encoder"),
-        "causal": save_tiny_llama(root / "llama", max_position_embeddings=9000),
+        "causal": save_tiny_llama(root / "llama", words=ANSWERS, max_position_embeddings=9000),
         "causal-head": save_tiny_llama(root / "llama-head", head=True),
     }
     server.close()
     scores.close()
 
 
+ANSWERS = 9 * " true false A B C D E F G H I J K L M N O P Q R S T"
+"""What a causal model's first token may be; yes and no it has."""
 KINDS = {"CrossEncoder": "pair", "LateInteraction": "late", "CausalReranker": "causal"}
 KINDS |= {"T5Reranker": "t5", "DuoT5": "t5", "DuoBERT": "pair", "LocalGenerator": "causal"}
 
@@ -65,11 +67,9 @@ def contract_of(node):
 
 def small_overrides(node, backbones, path="reranker"):
     """Replace every checkpoint by a tiny one, naming the contract that the hub id stood for."""
-    if not isinstance(node, dict):
-        return
     kind = KINDS.get(node.get("_target_", "").rpartition(".")[2])
     if kind is not None:
-        contract = contract_of(node)
+        contract = contract_of(node) if "contract" in node else None
         if contract in ("rankt5-encoder", "rankllama"):
             kind = {"t5": "t5-encoder", "causal": "causal-head"}[kind]
         if node.get("grown_layers"):
@@ -77,10 +77,10 @@ def small_overrides(node, backbones, path="reranker"):
         yield f"{path}.checkpoint={backbones[kind]}"
         if isinstance(contract, str) and kind != "pair":
             yield f"{path}.contract={contract}"
-        if node.get("layers"):
-            yield f"{path}.layers=2"
+    yield from (f"{path}.{name}=2" for name in ("layers", "thinking_tokens") if node.get(name))
     for key, value in node.items():
-        yield from small_overrides(value, backbones, f"{path}.{key}")
+        if isinstance(value, dict):
+            yield from small_overrides(value, backbones, f"{path}.{key}")
 
 
 def stub_override(node, backbones):

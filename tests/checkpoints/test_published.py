@@ -12,9 +12,11 @@ from recross.checkpoints.published.record import OFFICIAL, PublishedNumber
 from recross.checkpoints.resolution import read_contract, save_contract
 from recross.command.catalogue import group_rerankers_by_checkpoint, list_options
 from recross.command.cli import main
+from recross.command.loading import load_reranker
 from recross.errors import InputError
 from recross.report.references import find_reference_file, read_values
 from recross.rerankers.cross_encoder import CrossEncoder
+from recross.rerankers.generative.thinking import THINKING_PROMPTS
 from tests.conftest import save_tiny
 
 PAIR = ("red cat", ["here lives a red cat", "here lives a blue dog and more words", "owl"])
@@ -132,3 +134,9 @@ def test_the_references_of_the_official_study_are_the_published_numbers_of_its_o
             if one.collection == collection
         ]
         assert (value.measure, value.value, value.candidates, value.source) in published
+
+
+def test_a_model_that_writes_is_no_network_that_scores_pairs():
+    with pytest.raises(InputError, match="'jhu-clsp/rank1-7b', which ThinkingReranker asks to"):
+        load_reranker("jhu-clsp/rank1-7b")
+    assert find_published("jhu-clsp/rank1-7b").contract.prompt in THINKING_PROMPTS

@@ -61,8 +61,9 @@ def _find_checkpoint(option: str) -> str | None:
     file = OmegaConf.load(find_config_folder() / "reranker" / f"{option}.yaml")
     values = OmegaConf.to_container(file, resolve=False)
     assert isinstance(values, dict)
-    if "checkpoint" in values:
-        return str(values["checkpoint"])
+    for place in (values, values.get("generator")):
+        if isinstance(place, dict) and "checkpoint" in place:
+            return str(place["checkpoint"])
     starts = [
         start
         for start in values.get("defaults", [])

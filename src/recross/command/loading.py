@@ -79,4 +79,10 @@ def _find_kind(checkpoint: str, contract: str | None) -> type[NetworkReranker]:
     if known is None:
         chain = read_modules(checkpoint) if Path(checkpoint).is_dir() else None
         return LateInteraction if chain is not None and is_multi_vector(chain) else CrossEncoder
-    return RERANKERS[known.name_reranker(lambda: read_family(checkpoint))]
+    kind = known.name_reranker(lambda: read_family(checkpoint))
+    if kind not in RERANKERS:
+        raise InputError(
+            f"name must be that of a network that scores pairs, got {checkpoint!r}, which {kind}"
+            " asks to write: choose it as an option (recross run reranker=...)"
+        )
+    return RERANKERS[kind]

@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 import threading
 
 import pytest
@@ -8,11 +9,13 @@ from recross.errors import InputError
 from recross.inference.cache.score_cache import turn_caches_off
 from recross.parts.identity import describe, fingerprint
 from recross.rerankers.generative.chat_server import ChatServer
-from recross.rerankers.generative.endpoint import BudgetError, EndpointGenerator
+from recross.rerankers.generative.endpoint import EndpointGenerator
 from recross.rerankers.generative.kept_answers import KeptAnswer, KeptAnswers
 from recross.rerankers.generative.listwise import ListwiseReranker
+from recross.rerankers.generative.token_budget import BudgetError
 from recross.rerankers.remote.patience import EndpointError, Patience
 from recross.retrieval.bm25 import BM25
+from recross.runs import Run
 from tests.chat_stub import ChatStub, slowly, words
 
 KEY = "sk-very-secret"
@@ -454,3 +457,32 @@ def test_a_listwise_reranker_over_http_puts_the_relevant_document_first(
     assert run.cost.malformed == 0
     assert run.name == "listwise-model"
     assert reranker.parameters is None
+
+
+def test_reasonranks_thoughts_come_over_http_and_its_marked_answer_is_read(
+    serve, generator, collection
+):
+    def think(request):
+        assert [message["role"] for message in request["messages"]] == ["system", "user"]
+        passages = re.findall(r"^\[(\d+)\] (.+)$", request["messages"][1]["content"], re.M)
+        best = next((number for number, text in passages if "red cat" in text), "1")
+        others = [f"[{number}]" for number, _ in passages if number != best]
+        order = " > ".join([f"[{best}]", *others])
+        return f"<think>[1] or [{best}]?</think>\n<answer> {order} </answer>"
+
+    stub = serve(think)
+    reranker = ListwiseReranker(
+        generator(stub), prompt="reasonrank", window=4, step=2, thinking_tokens=3072
+    )
+    candidates = BM25().retrieve(collection, ["q0", "q5"], 8)
+    worst_first = Run.from_scores(
+        "b",
+        {
+            q: {doc.doc_id: -doc.score for doc in ranking}
+            for q, ranking in candidates.rankings.items()
+        },
+    )
+    run = reranker.rerank(worst_first, collection)
+    assert run.doc_ids("q0")[0] == "d0"
+    assert run.cost.malformed == 0
+    assert stub.requests[0]["max_tokens"] == 3072 + 8 * 5

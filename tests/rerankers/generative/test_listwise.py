@@ -259,7 +259,7 @@ def test_what_is_asked_belongs_to_what_a_re_ranker_is_and_its_alias_does_not():
         ({"passes": 0}, "passes must be at least 1, got 0"),
         ({"passage_words": 0}, "passage_words must be at least 1, got 0"),
         ({"thinking_tokens": -1}, "thinking_tokens must not be negative, got -1"),
-        ({"prompt": "gpt"}, "prompt must be one of rankgpt, rankzephyr, got 'gpt'"),
+        ({"prompt": "gpt"}, "prompt must be one of rankgpt, rankzephyr, .* got 'gpt'"),
     ],
 )
 def test_wrong_arguments_are_refused(wrong, problem):

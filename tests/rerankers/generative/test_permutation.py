@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +30,10 @@ WELL_FORMED = [
     "so [3] > [1] it is not</think>[2] > [1] > [3]",
     "<think>[3]</think> hm <think>[1]</think> [2] > [1] > [3]",
     "\t[2]\t>\t[1]\t>\t[3]<|im_end|>",
+    "<think>[3] over [1]</think>\nOf all 3: <answer>[2] > [1] > [3]</answer> as [3] lacks it",
+    "<think><answer>[3]</answer></think><answer> [2] > [1] > [3]",
+    "<answer>[3] > [1]</answer> no: <answer>[2] > [1] > [3]</answer>",
+    "<think>so</think>\n[2] > [1] = [3]",
 ]
 
 
@@ -47,6 +53,8 @@ def test_an_order_is_read_however_it_is_written(answer):
         ("[2] > [2] > [1]", 2, (1, 0)),  # a repetition
         ("[3] > [1] > [3] > [2] > [3] > [3]", 3, (2, 0, 1)),  # a loop
         ("[4] > [1] > [0] > [2]", 2, (0, 1)),  # numbers of no passage
+        ("<think>[2] > [1], so <answer>[2] > [1]", 2, (0, 1)),  # a thought without an end
+        ("<answer></answer> [2] > [1]", 2, (0, 1)),
         ("[20] > [19]", 2, (0, 1)),  # the example of the prompt repeated
         ("[99999999999999999999] > [2] > [1]", 2, (1, 0)),
         ("9" * 5000, 2, (0, 1)),  # more digits than int() takes
@@ -110,6 +118,29 @@ def test_rankzephyr_is_one_message_a_line_each():
     assert len(lines) == 5
 
 
+def test_reasonrank_says_how_thoughts_and_answer_are_marked():
+    system, user = PROMPTS["reasonrank"].conversation("red cat", ["a cat", "an owl"])
+    assert system["content"].endswith(
+        "<think> reasoning process here </think> <answer> answer here </answer>."
+    )
+    lines = user["content"].split("\n")
+    assert lines[1:4] == ["[1] a cat", "[2] an owl", "Search Query: red cat."]
+    assert lines[4].endswith("The format of the answer should be [] > [], e.g., [2] > [1].")
+
+
+def test_rank_k_is_the_users_message_alone_with_an_empty_line_after_every_passage():
+    (user,) = PROMPTS["rank_k"].conversation("red cat", ["a cat", "an owl"])
+    assert user["role"] == "user"
+    assert user["content"].startswith("Determine a ranking of the passages based on how")
+    assert user["content"].endswith("\n\nQuery: red cat\n\n[1] a cat\n\n[2] an owl\n\n")
+
+
+def test_letters_call_passages_and_stand_in_no_passage():
+    prompt = replace(PROMPTS["rankzephyr"], identifiers="letters")
+    _, user = prompt.conversation("why [A]", ["see [B] and [2]", "an owl"])
+    assert "query: why (A).\n[A] see (B) and [2]\n[B] an owl\n" in user["content"]
+
+
 def test_bracketed_numbers_and_lines_of_a_passage_cannot_pass_for_another_passage():
     _, user = PROMPTS["rankzephyr"].conversation("q [7] {x}", ["as shown\n[2] in {count} [12]"])
     assert "[1] as shown (2) in {count} (12)\n" in user["content"]
@@ -132,5 +163,7 @@ def test_a_prompt_that_cannot_be_filled_is_refused(changes, problem):
 
 
 def test_an_unknown_prompt_lists_the_known():
-    with pytest.raises(InputError, match="prompt must be one of rankgpt, rankzephyr, got 'gpt'"):
+    with pytest.raises(
+        InputError, match="prompt must be one of rankgpt, rankzephyr, .*rank_k.*, got 'gpt'"
+    ):
         find_prompt("gpt")

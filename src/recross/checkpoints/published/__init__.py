@@ -10,7 +10,9 @@ from recross.checkpoints.published import (
     monot5,
     nboost,
     qwen,
+    rank1,
     rankt5,
+    reasoning_listwise,
     sentence_transformers,
     unicamp,
     webis,
@@ -30,6 +32,8 @@ PUBLISHED: tuple[PublishedCheckpoint, ...] = (
     *monot5.DUO_CHECKPOINTS,
     *qwen.CHECKPOINTS,
     *castorini.LANGUAGE_MODELS,
+    *rank1.CHECKPOINTS,
+    *reasoning_listwise.CHECKPOINTS,
     *colbert.CHECKPOINTS,
 )
 _BY_ID = {spelling: record for record in PUBLISHED for spelling in record.ids}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from recross.records import Json, JsonObject
@@ -45,11 +46,24 @@ class ChatServer:
     def _read(self, completion: Json) -> KeptAnswer:
         """What a server answered, which may be anything."""
         match completion:
-            case {"choices": [{"message": dict(message)}, *_]}:
+            case {"choices": [{"message": dict(message)} as choice, *_]}:
                 usage = completion.get("usage") or {}
                 return KeptAnswer(
                     text=message.get("content") or "",
                     prompt_tokens=usage.get("prompt_tokens"),
                     generated_tokens=usage.get("completion_tokens"),
+                    first_tokens=_list_first_tokens(choice),
                 )
         raise EndpointError(f"{self._base_url} answered with something that is no chat completion")
+
+
+def _list_first_tokens(choice: Json) -> Mapping[str, float] | None:
+    """Log-probabilities of what the first token might have been, where a server tells them."""
+    found: dict[str, float] = {}
+    match choice:
+        case {"logprobs": {"content": [{"top_logprobs": [*told]}, *_]}}:
+            for one in told:
+                token, value = str(one["token"]), float(one["logprob"])
+                found[token] = max(value, found.get(token, value))
+            return found
+    return None

@@ -11,61 +11,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
+
 from recross.inference.cache.score_cache import caches_are_off
 from recross.inference.progress import progress
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import fingerprint, handed_over
 from recross.records import Cost, Json, JsonObject
 from recross.rerankers.generative.chat_server import ChatServer, Reply
-from recross.rerankers.generative.generators import Conversation
+from recross.rerankers.generative.generators import Conversation, LabelLogits, split_begun
 from recross.rerankers.generative.kept_answers import KeptAnswer, KeptAnswers
+from recross.rerankers.generative.token_budget import TokenBudget, guess_tokens
 from recross.rerankers.remote.asking import ask_all
 from recross.rerankers.remote.json_server import check_address
 from recross.rerankers.remote.patience import EndpointError, Patience
 from recross.store import DEFAULT_STORE
 
-BYTES_PER_TOKEN = 3
-"""A guess on the safe side for English, which has about 4.5."""
+TOP_LOGPROBS = 20
+"""First tokens that a server is asked to tell of: no more are allowed by OpenAI and by vLLM."""
 
-
-class BudgetError(EndpointError):
-    """The tokens that may be spent are spent; the message names the budget and the use."""
-
-
-class TokenBudget:
-    """Tokens that may be spent, counted by all threads; those of open requests are set aside."""
-
-    def __init__(self, budget: int | None) -> None:
-        self._budget = budget
-        self._used = 0
-        self._set_aside = 0
-        self._changed = threading.Condition()
-
-    def set_aside(self, tokens: int) -> None:
-        """Set tokens aside for a request, once those under way leave room for it.
-
-        Raises:
-            BudgetError: they leave none.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: self._set_aside == 0 or self._leaves(tokens))
-            if not self._leaves(tokens):
-                raise BudgetError(
-                    f"token_budget is {self._budget:,}, {self._used:,} are used and the next"
-                    f" request may take {tokens:,}; with reuse_answers finished answers are kept,"
-                    " and the same command goes on from them"
-                )
-            self._set_aside += tokens
-
-    def settle(self, set_aside: int, used: int) -> None:
-        """Put what a request used in the place of what was set aside for it."""
-        with self._changed:
-            self._set_aside -= set_aside
-            self._used += used
-            self._changed.notify_all()
-
-    def _leaves(self, tokens: int) -> bool:
-        return self._budget is None or self._used + self._set_aside + tokens <= self._budget
+GO_ON = {"add_generation_prompt": False, "continue_final_message": True}
+"""What vLLM must be told to go on from an answer that was begun; llama.cpp does without."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +77,7 @@ class EndpointGenerator:
         return True
 
     def generate(
-        self, conversations: Sequence[Conversation], max_new_tokens: int
+        self, conversations: Sequence[Conversation], max_new_tokens: int, stop: str | None = None
     ) -> tuple[list[str], Cost]:
         """Answer each conversation; what an earlier run has paid for is not asked again.
 
@@ -119,13 +85,40 @@ class EndpointGenerator:
             EndpointError: the server gave no answer; others that it gave are kept.
             BudgetError: the next request might pass the budget.
         """
+        requests = [self._request(talk, max_new_tokens, stop) for talk in conversations]
+        answers, cost = self._answer(requests)
+        return [answer.text for answer in answers], cost
+
+    def read_labels(
+        self, conversations: Sequence[Conversation], labels: Sequence[str]
+    ) -> tuple[LabelLogits, Cost]:
+        """Log-probabilities of labels among the most probable first tokens of each answer.
+
+        A server tells of a few tokens alone: the others have none, ``-inf``.
+
+        Raises:
+            EndpointError: the server gave no answer, or no log-probabilities.
+            BudgetError: the next request might pass the budget.
+        """
+        wanted = {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
+        answers, cost = self._answer([self._request(talk, 1) | wanted for talk in conversations])
+        if any(answer.first_tokens is None for answer in answers):
+            raise EndpointError(
+                f"{self.base_url} gave no log-probabilities of first tokens, which are needed here"
+            )
+        found = [
+            [find_label(answer.first_tokens or {}, label) for label in labels] for answer in answers
+        ]
+        return np.array(found, dtype=np.float64).reshape(-1, len(labels)), cost
+
+    def _answer(self, asked: Sequence[JsonObject]) -> tuple[list[KeptAnswer], Cost]:
+        """The answer to each request, kept or fresh, and what the fresh ones cost."""
         start = time.perf_counter()
         reuses = self.reuse_answers and not caches_are_off()
         keys: list[str] = []
         answers: dict[str, KeptAnswer] = {}
         unanswered: dict[str, JsonObject] = {}
-        for conversation in conversations:
-            request = self._request(conversation, max_new_tokens)
+        for request in asked:
             keys.append(fingerprint(self.base_url, request))
             if reuses and (answer := self._kept.get(keys[-1])):
                 answers[keys[-1]] = answer
@@ -138,13 +131,13 @@ class EndpointGenerator:
             tokens=sum(answer.prompt_tokens or 0 for answer in fresh),
             forward_passes=len(fresh),
             forward_seconds=time.perf_counter() - start,
-            cache_hits=len(conversations) - len(fresh),
+            cache_hits=len(asked) - len(fresh),
             cache_misses=len(fresh) if reuses else 0,
             requests=len(fresh),
             generated_tokens=sum(answer.generated_tokens or 0 for answer in fresh),
             retries=sum(reply.retries for reply in replies.values()),
         )
-        return [answers[key].text for key in keys], cost
+        return [answers[key] for key in keys], cost
 
     @cached_property
     def _server(self) -> ChatServer:
@@ -160,14 +153,22 @@ class EndpointGenerator:
         name = fingerprint(self.base_url, self.model)
         return KeptAnswers(self.store / "answers" / f"{name}.jsonl")
 
-    def _request(self, conversation: Conversation, max_new_tokens: int) -> dict[str, Json]:
-        request = {
+    def _request(
+        self, conversation: Conversation, max_new_tokens: int, stop: str | None = None
+    ) -> dict[str, Json]:
+        body = {
+            **(GO_ON if split_begun(conversation)[1] else {}),
+            **({"include_stop_str_in_output": True} if stop else {}),
+            **self.extra_body,
+        }
+        return {
             "model": self.model,
             "messages": list(conversation),
             self.length_field: max_new_tokens,
-            "extra_body": dict(self.extra_body),
+            "extra_body": body,
+            **({} if self.temperature is None else {"temperature": self.temperature}),
+            **({"stop": [stop]} if stop else {}),
         }
-        return request if self.temperature is None else {**request, "temperature": self.temperature}
 
     def _ask_all(self, requests: Mapping[str, JsonObject]) -> dict[str, Reply]:
         """Ask for all; what is answered before a failure is kept."""
@@ -193,7 +194,7 @@ class EndpointGenerator:
         return key, reply
 
     def _ask_within_budget(self, request: JsonObject, stop: threading.Event) -> Reply | None:
-        prompt = _guess(json.dumps(request["messages"], ensure_ascii=False))
+        prompt = guess_tokens(json.dumps(request["messages"], ensure_ascii=False))
         set_aside = prompt + int(request[self.length_field])
         used = 0
         self._budget.set_aside(set_aside)
@@ -211,10 +212,13 @@ def _count_used(answer: KeptAnswer, prompt: int) -> int:
     """Tokens of a request by the server's count, or a guess where it has none."""
     written = answer.generated_tokens
     return (prompt if answer.prompt_tokens is None else answer.prompt_tokens) + (
-        _guess(answer.text) if written is None else written
+        guess_tokens(answer.text) if written is None else written
     )
 
 
-def _guess(text: str) -> int:
-    """About how many tokens a text is, rather too many than too few."""
-    return len(text.encode(errors="replace")) // BYTES_PER_TOKEN + 1
+def find_label(first_tokens: Mapping[str, float], label: str) -> float:
+    """The log-probability of a label: of the token that is it, else that is it but for blanks."""
+    if label in first_tokens:
+        return first_tokens[label]
+    alike = [value for token, value in first_tokens.items() if token.strip() == label.strip()]
+    return max(alike, default=-np.inf)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, TypedDict, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
+
 from recross.errors import InputError
 from recross.records import Cost
 
@@ -20,7 +23,11 @@ class Message(TypedDict):
 
 
 Conversation = Sequence[Message]
-"""Turns in their order, the last one the user's."""
+"""Turns in their order, the last one the user's, or the assistant's: an answer to go on from."""
+
+LabelLogits = npt.NDArray[np.float64]
+"""Of every conversation and label, ``(N, C)``: logarithms of what is proportional to their
+probabilities."""
 
 
 @runtime_checkable
@@ -39,9 +46,34 @@ class TextGenerator(Protocol):
         """Whether the model has room for a conversation and its answer, as far as can be known."""
 
     def generate(
-        self, conversations: Sequence[Conversation], max_new_tokens: int
+        self, conversations: Sequence[Conversation], max_new_tokens: int, stop: str | None = None
     ) -> tuple[list[str], Cost]:
-        """Answer each conversation, in their order, with at most ``max_new_tokens`` tokens."""
+        """Answer each conversation, in their order, with at most ``max_new_tokens`` tokens.
+
+        Nothing is written after the text ``stop``, which the answer holds.
+        """
+
+
+@runtime_checkable
+class LabelReader(TextGenerator, Protocol):
+    """Tells besides which of a few labels its answer would begin with, and writes none."""
+
+    def read_labels(
+        self, conversations: Sequence[Conversation], labels: Sequence[str]
+    ) -> tuple[LabelLogits, Cost]:
+        """How probable each label's first token is after each conversation, ``(N, C)``."""
+
+
+def begin_answer(conversation: Conversation, text: str) -> Conversation:
+    """The same with an answer that was begun, which the model goes on from."""
+    return [*conversation, Message(role="assistant", content=text)] if text else conversation
+
+
+def split_begun(conversation: Conversation) -> tuple[Conversation, str]:
+    """What is asked, and the answer that was begun, if one was."""
+    if conversation and conversation[-1]["role"] == "assistant":
+        return conversation[:-1], conversation[-1]["content"]
+    return conversation, ""
 
 
 def check_placeholders(lay_out: Callable[[], object], rule: str) -> None:

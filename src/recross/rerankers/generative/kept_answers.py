@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,11 +13,15 @@ from filelock import FileLock
 
 @dataclass(frozen=True)
 class KeptAnswer:
-    """What a model wrote, and the tokens it took; ``None`` where the server did not say."""
+    """What a model wrote, and the tokens it took; ``None`` where the server did not say.
+
+    ``first_tokens`` are log-probabilities of what its first token might have been, if asked for.
+    """
 
     text: str
     prompt_tokens: int | None
     generated_tokens: int | None
+    first_tokens: Mapping[str, float] | None = None
 
 
 class KeptAnswers:

@@ -7,11 +7,16 @@ their numbers, best first.
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from recross.errors import InputError
 from recross.rerankers.generative.generators import Conversation, Message, check_placeholders
+
+LETTERS = string.ascii_uppercase
+_IDENTIFIERS = {"numbers": re.compile(r"\[(\d+)\]"), "letters": re.compile(r"\[([A-Z])\]")}
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,8 @@ class ListwisePrompt:
     """Texts of a conversation, with ``{count}``, ``{query}``, ``{rank}`` and ``{passage}`` to fill.
 
     Opening, passages and closing are one message, a line each; with replies given, opening and
-    passages are messages of their own that the assistant has already confirmed.
+    passages are messages of their own that the assistant has already confirmed. A ``system`` that
+    is empty says nothing. ``identifiers`` are what passages are called by: 1, 2 or A, B.
     """
 
     system: str
@@ -28,6 +34,7 @@ class ListwisePrompt:
     passage: str = "[{rank}] {passage}"
     opening_reply: str = ""
     passage_reply: str = ""
+    identifiers: Literal["numbers", "letters"] = "numbers"
 
     def __post_init__(self) -> None:
         if "{rank}" not in self.passage or "{passage}" not in self.passage:
@@ -44,25 +51,25 @@ class ListwisePrompt:
 
     def conversation(self, query: str, passages: Sequence[str]) -> Conversation:
         """The conversation that ends where the model is to answer."""
-        facts = {"count": len(passages), "query": _flatten(query)}
+        facts = {"count": len(passages), "query": self._flatten(query)}
         turns = [(self.opening.format(**facts), self.opening_reply)]
-        for rank, passage in enumerate(map(_flatten, passages), start=1):
-            shown = self.passage.format(rank=rank, passage=passage)
-            turns.append((shown, self.passage_reply.format(rank=rank)))
+        for rank, passage in enumerate(map(self._flatten, passages), start=1):
+            called = rank if self.identifiers == "numbers" else LETTERS[rank - 1]
+            shown = self.passage.format(rank=called, passage=passage)
+            turns.append((shown, self.passage_reply.format(rank=called)))
         turns.append((self.closing.format(**facts), ""))
         if not self.opening_reply:
             turns = [("\n".join(text for text, _ in turns), "")]
-        messages = [Message(role="system", content=self.system)]
+        messages = [Message(role="system", content=self.system)] if self.system else []
         for text, reply in turns:
             messages.append(Message(role="user", content=text))
             if reply:
                 messages.append(Message(role="assistant", content=reply))
         return messages
 
-
-def _flatten(text: str) -> str:
-    """One line in which no bracketed number, such as a citation, can pass for a passage's."""
-    return re.sub(r"\[(\d+)\]", r"(\1)", " ".join(text.split()))
+    def _flatten(self, text: str) -> str:
+        """One line in which no bracketed identifier, such as a citation, passes for a passage's."""
+        return _IDENTIFIERS[self.identifiers].sub(r"(\1)", " ".join(text.split()))
 
 
 PROMPTS = {
@@ -92,6 +99,41 @@ PROMPTS = {
         " passages should be included and listed using identifiers, in descending order of"
         " relevance. The output format should be [] > [], e.g., [2] > [1], Answer concisely and"
         " directly and only respond with the ranking results, do not say any word or explain.",
+    ),
+    # What ReasonRank (Liu et al. 2025) was trained on, as rank_llm's reasonrank_template asks it.
+    "reasonrank": ListwisePrompt(
+        system="You are RankLLM, an intelligent assistant that can rank passages based on their"
+        " relevance to the query. Given a query and a passage list, you first thinks about the"
+        " reasoning process in the mind and then provides the answer (i.e., the reranked passage"
+        " list). The reasoning process and answer are enclosed within <think> </think> and <answer>"
+        " </answer> tags, respectively, i.e., <think> reasoning process here </think> <answer>"
+        " answer here </answer>.",
+        opening="I will provide you with {count} passages, each indicated by a numerical identifier"
+        " []. Rank the passages based on their relevance to the search query: {query}.",
+        closing="Search Query: {query}.\n"
+        "Rank the {count} passages above based on their relevance to the search query. All the"
+        " passages should be included and listed using identifiers, in descending order of"
+        " relevance. The format of the answer should be [] > [], e.g., [2] > [1].",
+    ),
+    # Rank-K (Yang et al. 2025), as in hltcoe/rank-k, rerank.py.
+    "rank_k": ListwisePrompt(
+        system="",
+        opening="Determine a ranking of the passages based on how relevant they are to the query."
+        " \nIf the query is a question, how relevant a passage is depends on how well it answers"
+        " the question. \n"
+        "If not, try analyze the intent of the query and assess how well each passage satisfy the"
+        " intent. \n"
+        "The query may have typos and passages may contain contradicting information. \n"
+        "However, we do not get into fact-checking. We just rank the passages based on they"
+        " relevancy to the query. \n\n"
+        "Sort them from the most relevant to the least. \n"
+        "Answer with the passage number using a format of `[3] > [2] > [4] = [1] > [5]`. \n"
+        "Ties are acceptable if they are equally relevant. \n"
+        "I need you to be accurate but overthinking it is unnecessary.\n"
+        "Output only the ordering without any other text.\n\n"
+        "Query: {query}\n",
+        passage="[{rank}] {passage}\n",
+        closing="",
     ),
 }
 

@@ -3,54 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import numpy as np
 import torch
-from jinja2 import TemplateError
+from torch import Tensor, nn
 
 from recross.checkpoints import pretrained
+from recross.checkpoints.heads import make_heads_exact
 from recross.checkpoints.loaded import Model
 from recross.checkpoints.location import CHECKPOINT
 from recross.errors import InputError
+from recross.inference.cache.identity import digest_weights
+from recross.inference.cache.score_cache import caches_are_off
 from recross.inference.progress import progress
-from recross.inference.runner import Runner
 from recross.inference.spans import Ints
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
-from recross.parts.identity import handed_over
+from recross.parts.identity import fingerprint, handed_over
 from recross.records import Cost
-from recross.rerankers.generative.generators import Conversation, Message
-
-GREEDY = {
-    "do_sample": False,
-    "num_beams": 1,
-    "temperature": None,
-    "top_p": None,
-    "top_k": None,
-    "repetition_penalty": 1.0,  # some checkpoints set one, which forbids what a list is made of
-}
-
-
-@dataclass(frozen=True)
-class Prompts:
-    """Prompts as tokens, each to be answered with at most ``max_new_tokens``."""
-
-    tokens: Sequence[list[int]]
-    max_new_tokens: int
-
-    @property
-    def lengths(self) -> Ints:
-        """Tokens of each prompt with its longest answer, ``(N,)``."""
-        return np.array([len(ids) + self.max_new_tokens for ids in self.tokens], dtype=np.int64)
-
-    def take(self, which: Ints) -> Prompts:
-        """These prompts, in this order."""
-        return Prompts([self.tokens[row] for row in which], self.max_new_tokens)
+from recross.rerankers.generative.chat_layout import ChatLayout
+from recross.rerankers.generative.decoding import Decoder, Prompts
+from recross.rerankers.generative.generators import Conversation, LabelLogits, split_begun
+from recross.rerankers.generative.kept_answers import KeptAnswer, KeptAnswers
+from recross.store import DEFAULT_STORE
 
 
 @dataclass(frozen=True)
@@ -59,16 +39,22 @@ class LocalGenerator:
     """A causal model by checkpoint, decoded greedily, in batches of prompts of similar length.
 
     Prompts are laid out by the tokenizer's chat template with ``chat_options`` (such as
-    ``enable_thinking: false``), or one text after the other where it has none. ``weights`` is the
-    precision in which weights are held. ``context_tokens`` bounds prompt and answer together;
-    ``None``: what the model has positions for. Weights are loaded when first needed.
+    ``enable_thinking: false``), or one text after the other where it has none or without
+    ``uses_chat_template``. ``weights`` is the precision in which weights are held.
+    ``context_tokens`` bounds prompt and answer together; ``None``: what the model has positions
+    for. With ``reuse_answers`` every batch's answers are kept in the store, by weights, precision
+    and prompt, so that a run that was interrupted goes on after them; none is read while latency is
+    measured. Weights are loaded when first needed.
     """
 
     checkpoint: str = field(metadata=CHECKPOINT)
     weights: Literal["fp32", "bf16"] = "fp32"
     context_tokens: Annotated[int, Ge(2)] | None = None
     chat_options: Mapping[str, bool | int | str] = field(default_factory=dict)
+    uses_chat_template: bool = True
+    reuse_answers: bool = field(default=False, compare=False)
     hardware: Hardware = handed_over(Hardware())
+    store: Path = handed_over(DEFAULT_STORE)
 
     @property
     def name(self) -> str:
@@ -95,37 +81,55 @@ class LocalGenerator:
         room = self.context_tokens
         if room is None:
             room = getattr(self.network.config, "max_position_embeddings", None)
-        return room is None or len(self._encode(conversation)) + max_new_tokens <= room
+        return room is None or len(self._layout.encode(conversation)) + max_new_tokens <= room
 
     def generate(
-        self, conversations: Sequence[Conversation], max_new_tokens: int
+        self, conversations: Sequence[Conversation], max_new_tokens: int, stop: str | None = None
     ) -> tuple[list[str], Cost]:
-        """Answer each conversation with its most probable tokens."""
+        """Answer each conversation with its most probable tokens, unless the answer is kept."""
         start = time.perf_counter()
-        prompts = [self._encode(conversation) for conversation in conversations]
-        sequences = Prompts(prompts, max_new_tokens)
-        tokenized = time.perf_counter()
-        answers: list[list[int]] = [[]] * len(prompts)
-        padding, batches = 0, 0
-        with progress(len(prompts), self.name, "answer") as bar:
-            for rows, texts in self._runner.run(sequences):
-                for row, answer in zip(rows, texts, strict=True):
-                    answers[row] = answer
-                sizes = [len(prompts[row]) for row in rows]
-                padding += max(sizes) * len(sizes) - sum(sizes)
-                batches += 1
-                bar.update(len(rows))
-        decode = self._loaded.tokenizer.decode
-        return [decode(answer, skip_special_tokens=True) for answer in answers], Cost(
-            tokens=sum(map(len, prompts)),
-            padding_tokens=padding,
-            forward_passes=len(prompts),
-            batches=batches,
-            tokenize_seconds=tokenized - start,
-            forward_seconds=time.perf_counter() - tokenized,
-            requests=len(prompts),
-            generated_tokens=sum(map(len, answers)),
+        prompts = [self._layout.encode(conversation) for conversation in conversations]
+        keys, answers = self._recall(prompts, max_new_tokens, stop)
+        due = [row for row, answer in enumerate(answers) if answer is None]
+        asked = Prompts([prompts[row] for row in due], max_new_tokens, stop)
+        tokenized, batches = time.perf_counter(), list[Ints]()
+        for rows, written in self._run(asked):
+            batches.append(rows)
+            for number, tokens in zip(rows, self._decoder.cut(written, stop), strict=True):
+                row = due[number]
+                answers[row] = self._finish(prompts[row], tokens, keys[row])
+        done = [answer for answer in answers if answer is not None]
+        cost = replace(
+            _count(asked, batches, start, tokenized),
+            generated_tokens=sum(done[row].generated_tokens or 0 for row in due),
+            cache_hits=len(done) - len(due),
+            cache_misses=len(due) if self.reuse_answers else 0,
         )
+        return [answer.text for answer in done], cost
+
+    def read_labels(
+        self, conversations: Sequence[Conversation], labels: Sequence[str]
+    ) -> tuple[LabelLogits, Cost]:
+        """Logits of each label's first token after each conversation, of one forward pass.
+
+        Raises:
+            InputError: two labels begin with the same token.
+        """
+        start = time.perf_counter()
+        prompts = [self._layout.encode(conversation) for conversation in conversations]
+        begun = split_begun(conversations[0])[1] if conversations else ""
+        tokens = tuple(self._layout.find_label(begun, label) for label in labels)
+        if len(set(tokens)) < len(tokens):
+            raise InputError(
+                f"labels must begin with tokens that differ, got {list(labels)} for {self.name}"
+            )
+        asked = Prompts(prompts, 1, labels=tokens)
+        tokenized, batches = time.perf_counter(), list[Ints]()
+        logits = np.zeros((len(prompts), len(labels)))
+        for rows, read in self._run(asked):
+            batches.append(rows)
+            logits[rows] = read.numpy()
+        return logits, _count(asked, batches, start, tokenized)
 
     @cached_property
     def _loaded(self) -> pretrained.Pretrained:
@@ -136,87 +140,59 @@ class LocalGenerator:
                 f"checkpoint must be a causal language model, got {self.checkpoint!r},"
                 f" which is {loaded.config.model_type}"
             )
+        make_heads_exact(loaded.model, ())
         loaded.model.to(self.hardware.device)
         return loaded
 
-    def _encode(self, conversation: Conversation) -> list[int]:
-        tokenizer = self._loaded.tokenizer
-        if not tokenizer.chat_template:
-            text = "".join(f"{message['content']}\n" for message in conversation)
-        elif self._takes_system_messages:
-            text = self._lay_out(conversation)
-        else:
-            text = self._lay_out(_fold_system(conversation))
-        ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-        # Some templates write the first token themselves, others leave it to the tokenizer.
-        first = tokenizer("a")["input_ids"][:1]
-        wants_it = first == [tokenizer.bos_token_id] and ids[:1] != first
-        return [*first, *ids] if wants_it else ids
-
     @cached_property
-    def _takes_system_messages(self) -> bool:
-        probe = [Message(role="system", content="s"), Message(role="user", content="u")]
-        try:
-            self._lay_out(probe)
-        except TemplateError:
-            return False
-        return True
-
-    def _lay_out(self, conversation: Conversation) -> str:
-        text: str = self._loaded.tokenizer.apply_chat_template(
-            list(conversation), tokenize=False, add_generation_prompt=True, **self.chat_options
+    def _layout(self) -> ChatLayout:
+        return ChatLayout(
+            self._loaded.tokenizer, self.chat_options, plain=not self.uses_chat_template
         )
-        return text
 
     @cached_property
-    def _runner(self) -> Runner[Prompts, list[list[int]]]:
-        return Runner(self.hardware, self.network, self._answering_on_one_device)
+    def _decoder(self) -> Decoder:
+        return Decoder(self.network, self._loaded.tokenizer, self.hardware)
 
-    def _answering_on_one_device(
-        self, model: Model
-    ) -> Callable[[Prompts], Callable[[], list[list[int]]]]:
-        there = model.to(self.hardware.device)
+    @cached_property
+    def _kept(self) -> KeptAnswers:
+        name = fingerprint(
+            digest_weights(cast(nn.Module, self.network)), self.weights, self.hardware.identity
+        )
+        return KeptAnswers(self.store / "answers" / f"{name}.jsonl")
 
-        def answer(batch: Prompts) -> Callable[[], list[list[int]]]:
-            answered = self._answer(there, batch)
-            return lambda: answered
-
+    def _finish(self, prompt: list[int], written: list[int], key: str) -> KeptAnswer:
+        text = self._loaded.tokenizer.decode(written, skip_special_tokens=True)
+        answer = KeptAnswer(text, len(prompt), len(written))
+        if self.reuse_answers:
+            self._kept.add(key, answer)
         return answer
 
-    def _answer(self, model: Model, batch: Prompts) -> list[list[int]]:
-        """Tokens that a batch of prompts is answered with, without the end's own."""
-        prompts, tokenizer, device = batch.tokens, self._loaded.tokenizer, self.hardware.device
-        ends = model.generation_config.eos_token_id
-        ends = set(ends if isinstance(ends, list) else [ends])
-        padding = tokenizer.pad_token_id
-        if padding is None:
-            padding = tokenizer.eos_token_id or 0
-        longest = max(map(len, prompts))
-        tokens = torch.full((len(prompts), longest), padding)  # (B, L), padded on the left
-        mask = torch.zeros_like(tokens)
-        for row, prompt in enumerate(prompts):
-            tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
-            mask[row, longest - len(prompt) :] = 1
-        dtype = self.hardware.dtype
-        mixed = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
-        with torch.inference_mode(), mixed:
-            written = model.generate(
-                input_ids=tokens.to(device),
-                attention_mask=mask.to(device),
-                max_new_tokens=batch.max_new_tokens,
-                pad_token_id=padding,
-                **GREEDY,
-            )
-        return [_until(row, ends) for row in written[:, longest:].tolist()]
+    def _recall(
+        self, prompts: Sequence[list[int]], max_new_tokens: int, stop: str | None
+    ) -> tuple[list[str], list[KeptAnswer | None]]:
+        """Keys to keep answers by, and the answers that are kept."""
+        if not self.reuse_answers:
+            return [""] * len(prompts), [None] * len(prompts)
+        keys = [fingerprint(prompt, max_new_tokens, stop) for prompt in prompts]
+        return keys, [None if caches_are_off() else self._kept.get(key) for key in keys]
+
+    def _run(self, prompts: Prompts) -> Iterator[tuple[Ints, Tensor]]:
+        with progress(len(prompts.tokens), self.name, "answer") as bar:
+            for rows, said in self._decoder.run(prompts):
+                yield rows, said
+                bar.update(len(rows))
 
 
-def _until(tokens: list[int], ends: set[int | None]) -> list[int]:
-    stop = next((number for number, token in enumerate(tokens) if token in ends), len(tokens))
-    return tokens[:stop]
-
-
-def _fold_system(conversation: Conversation) -> Conversation:
-    """The same with what the system said put before the user's first words."""
-    system = [message["content"] for message in conversation if message["role"] == "system"]
-    first, *others = (message for message in conversation if message["role"] != "system")
-    return [Message(role="user", content="\n\n".join([*system, first["content"]])), *others]
+def _count(prompts: Prompts, batches: Sequence[Ints], start: float, tokenized: float) -> Cost:
+    """What prompts cost that ran in these batches, up to now."""
+    sizes = [[len(prompts.tokens[row]) for row in rows] for rows in batches]
+    return Cost(
+        tokens=sum(map(len, prompts.tokens)),
+        padding_tokens=sum(max(of_batch) * len(of_batch) - sum(of_batch) for of_batch in sizes),
+        forward_passes=len(prompts.tokens),
+        batches=len(batches),
+        tokenize_seconds=tokenized - start,
+        forward_seconds=time.perf_counter() - tokenized,
+        requests=len(prompts.tokens),
+    )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 THOUGHTS = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 THOUGHTS_ALREADY_BEGUN = re.compile(r"\A.*</think>", re.DOTALL)
+ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.DOTALL)
 BRACKETED = re.compile(r"\[[^\[\]\d]*(\d+)[^\[\]\d]*\]")
 _NUMBER = re.compile(r"\d+")
 LONGEST_NUMBER = 9
@@ -23,10 +24,12 @@ class Permutation(NamedTuple):
 def parse(answer: str, count: int) -> Permutation:
     """Read the order of ``count`` passages, numbered from 1, out of an answer.
 
-    Thoughts are dropped. Where numbers stand in brackets only those are read, else all. Numbers of
-    no passage and repetitions are dropped; passages not named follow in their present order.
+    Thoughts are dropped; where something is marked as ``<answer>``, the last such is read alone.
+    Where numbers stand in brackets only those are read, else all. Numbers of no passage and
+    repetitions are dropped; passages not named follow in their present order.
     """
     text = drop_thoughts(unicodedata.normalize("NFKC", answer))  # ２, ② and ² are digits
+    text = (ANSWER.findall(text) or [text])[-1]
     numbers = BRACKETED.findall(text) or _NUMBER.findall(text)
     places = [int(digits) - 1 if len(digits) <= LONGEST_NUMBER else -1 for digits in numbers]
     named = list(dict.fromkeys(place for place in places if 0 <= place < count))
