@@ -1,5 +1,6 @@
 """PyLate's and MultiVectorEncoder's folders score as MultiVectorEncoder itself scores them."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -154,6 +155,15 @@ def test_any_encoder_can_be_given_a_linear_layer_to_be_trained(tmp_path, family)
     (tmp_path / "trained").mkdir()
     fresh.network.save(tmp_path / "trained")
     assert_scores_alike(tmp_path / "trained")
+
+
+def test_code_that_a_checkpoint_brings_is_not_run(tmp_path):
+    folder = save_native(tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {"AutoModel": "jinaai/xlm-roberta-flash--modeling.XLMRobertaModel"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="no code of a checkpoint is run here, got .* brings jina"):
+        _ = LateInteraction(str(folder)).network
 
 
 def test_what_is_not_computed_here_is_refused(tmp_path):

@@ -8,7 +8,8 @@ from pathlib import Path
 from recross.checkpoints import pretrained
 from recross.checkpoints.late_contract import LateInteractionContract
 from recross.checkpoints.late_layouts import ChainLayout
-from recross.checkpoints.module_folder import ModuleFolder, read_modules
+from recross.checkpoints.location import find_file
+from recross.checkpoints.module_folder import ModuleFolder, read_json, read_modules
 from recross.checkpoints.multi_vector import (
     Projection,
     draw_projection,
@@ -37,12 +38,23 @@ def load_network(
     Raises:
         InputError: there is no such checkpoint, it cannot be read here, or it has no contract.
     """
+    _refuse_own_code(checkpoint)
     chain = read_modules(checkpoint)
     if chain is not None and is_multi_vector(chain):
         return _load_chain(chain, given, layers)
     if fresh is not None and pretrained.read_family(checkpoint) != "bert":
         return _load_bare(checkpoint, given, layers, fresh)
     return _load_stanford(checkpoint, given, layers, fresh)
+
+
+def _refuse_own_code(checkpoint: str) -> None:
+    path = find_file(checkpoint, "config.json")
+    own = (read_json(path).get("auto_map") or {}).get("AutoModel") if path is not None else None
+    if own is not None:
+        raise InputError(
+            "checkpoint must be of an architecture that transformers has, for no code of a"
+            f" checkpoint is run here, got {checkpoint!r}, which brings {own}"
+        )
 
 
 def _load_chain(chain: ModuleFolder, given: Given, layers: int | None) -> LateInteractionNetwork:
