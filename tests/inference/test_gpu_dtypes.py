@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import AutoConfig, BertForMaskedLM
 
-from recross.checkpoints.pretrained import load_tokenizer
+from recross.checkpoints.source import load_tokenizer
 from recross.errors import InputError
 from recross.inference.encoders import (
     affine,

@@ -75,9 +75,11 @@ class Contract(ABC):
 class ClassifierContract(Contract):
     """The scoring contract of a cross-encoder with a classification head.
 
-    ``read_out``: ``logit`` is the single logit as it is, ``sigmoid`` its sigmoid, ``log_softmax``
-    the log-probability of the second of two classes, ``second_logit`` its logit, which orders
-    otherwise. Without ``max_query_length`` the longer text is cut first; the template is never cut.
+    ``read_out``: ``logit`` is the single logit as it is, ``sigmoid`` and ``tanh`` what these make
+    of it, ``log_softmax`` the log-probability of the second of two classes, ``second_logit`` its
+    logit, which orders otherwise. ``query_prompt`` stands before every query, and ``head`` says
+    what follows the encoder where that is no head of its own family. Without ``max_query_length``
+    the longer text is cut first; the template is never cut.
     ``documents`` is how many are read together: two that are compared are read as a margin.
     """
 
@@ -85,10 +87,12 @@ class ClassifierContract(Contract):
     subject = "a classification head"
     read_by = "CrossEncoder"
 
-    read_out: Literal["logit", "sigmoid", "log_softmax", "second_logit"] = "logit"
+    read_out: Literal["logit", "sigmoid", "tanh", "log_softmax", "second_logit"] = "logit"
     max_length: Annotated[int, Ge(8)] = 512
     max_query_length: Annotated[int, Ge(1), Below("max_length")] | None = None
     documents: Literal[1, 2] = 1
+    query_prompt: str = ""
+    head: str = ""
 
     @property
     def compares(self) -> bool:
@@ -103,7 +107,9 @@ class ClassifierContract(Contract):
     def summary(self) -> Summary:
         """What is asked, how the answer is read, and how many tokens are."""
         limits = _say_limits(self.max_length, self.max_query_length)
-        return Summary("query and document as a pair", self.read_out, limits)
+        asked = f"`{self.query_prompt}`, then " if self.query_prompt else ""
+        answer = f"{self.read_out} of {self.head}" if self.head else self.read_out
+        return Summary(f"{asked}query and document as a pair", answer, limits)
 
 
 @dataclass(frozen=True)

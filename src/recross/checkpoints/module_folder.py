@@ -125,6 +125,16 @@ def read_modules(checkpoint: str) -> ModuleFolder | None:
     return ModuleFolder(checkpoint, parts, {} if settings is None else read_json(settings))
 
 
+def make_classifier_chain() -> ModuleFolder:
+    """The chain of a classifier of transformers, which is one module in the checkpoint itself."""
+    settings: JsonObject = {
+        "transformer_task": "sequence-classification",
+        "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}},
+        "module_output_name": "scores",
+    }
+    return ModuleFolder("", (ModuleEntry("Transformer", "", settings),), {})
+
+
 def write_modules(chain: ModuleFolder, folder: Path) -> None:
     """Write what lists the modules of a chain, and what concerns all of them.
 
@@ -139,7 +149,9 @@ def write_modules(chain: ModuleFolder, folder: Path) -> None:
         }
         for n, entry in enumerate(chain.parts)
     ]
-    for name, values in ((MODULES, entries), (MODEL_SETTINGS, chain.settings)):
+    model = Path(chain.parts[0].place, _TRANSFORMER_SETTINGS[0])
+    first = chain.parts[0].settings
+    for name, values in ((MODULES, entries), (MODEL_SETTINGS, chain.settings), (model, first)):
         (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 

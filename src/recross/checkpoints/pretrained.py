@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from transformers import (
-    AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
-    AutoTokenizer,
-    PretrainedConfig,
 )
-from transformers.utils import logging as transformers_logging
 
 from recross.checkpoints.foreign import (
     LateInteractionModel,
     LinearElectraForSequenceClassification,
     has_linear_head,
-    translate_config,
 )
 from recross.checkpoints.loaded import Model, ModelConfig, Tokenizer
-from recross.checkpoints.location import find_pinned_revision, find_revision, locate
+from recross.checkpoints.location import find_revision
+from recross.checkpoints.module_folder import ModuleFolder, read_modules
+from recross.checkpoints.pooled_classifier import build_classifier, holds_head
+from recross.checkpoints.published import find_published
+from recross.checkpoints.source import (
+    ModelSource,
+    find_config,
+    find_source,
+    load_tokenizer,
+    read_component,
+)
+from recross.checkpoints.weight_names import Allowed, Names, check_names, find_wrapper
 from recross.errors import InputError
 from recross.records import JsonObject
-
-_Component = TypeVar("_Component")
 
 Kind = Literal[
     "encoder",
@@ -66,6 +70,8 @@ class Pretrained:
     """Whether weights were drawn because the checkpoint lacks them: it scores at random."""
     revision: str | None = None
     """The hub's commit that was read; ``None`` for a folder."""
+    chain: ModuleFolder | None = None
+    """The chain of modules that the checkpoint is, if it is one."""
 
     @property
     def config(self) -> ModelConfig:
@@ -79,6 +85,16 @@ class Fresh:
 
     seed: int = 0
     labels: int | None = 1
+
+
+class Wanted(NamedTuple):
+    """What a checkpoint's weights are loaded as."""
+
+    kind: Kind
+    config: ModelConfig
+    fresh: Fresh | None
+    dtype: torch.dtype
+    layers: int | None
 
 
 def load(
@@ -101,7 +117,9 @@ def load(
         InputError: there is no such checkpoint, its tokenizer is missing, its architecture is
             another, it has fewer layers, or its head would be freshly initialised.
     """
-    config = _find_config(checkpoint)
+    chain = read_modules(checkpoint)
+    source = find_source(checkpoint, chain)
+    config = find_config(source)
     if families is not None and config.model_type not in families:
         raise InputError(
             f"checkpoint must be of the architecture {' or '.join(sorted(families))},"
@@ -114,66 +132,53 @@ def load(
         config.num_labels = fresh.labels
     for name, value in (settings or {}).items():
         setattr(config, name, value)
-    model, is_fresh = _read(
-        checkpoint, "weights", lambda: _load_weights(kind, checkpoint, config, fresh, dtype)
-    )
-    return Pretrained(model, tokenizer, is_fresh, find_revision(checkpoint))
+    head = chain if kind == "sequence_classifier" and holds_head(chain) else None
+    wanted = Wanted("encoder" if head else kind, config, fresh, dtype, layers)
+    model, is_fresh = read_component(source, "weights", lambda: _load_weights(source, wanted))
+    if head is not None:
+        model = cast(Model, build_classifier(model, head).to(dtype))
+    _check_vocabulary(checkpoint, model, tokenizer)
+    return Pretrained(model.eval(), tokenizer, is_fresh, find_revision(checkpoint), chain)
 
 
-def read_family(checkpoint: str) -> str:
-    """The ``model_type`` that a checkpoint's config names."""
-    return str(_find_config(checkpoint).model_type)
-
-
-def load_tokenizer(checkpoint: str) -> Tokenizer:
-    """Load a checkpoint's tokenizer.
-
-    Raises:
-        InputError: a folder holds no tokenizer file, or it cannot be read.
-    """
-    _be_quiet()
-    location = locate(checkpoint)
-    names = ("tokenizer.json", "vocab.txt", "spiece.model", "tokenizer.model", "vocab.json")
-    folder = Path(location)
-    if folder.is_dir() and not any((folder / name).is_file() for name in names):
-        raise InputError(
-            f"checkpoint must hold a tokenizer file ({', '.join(names)}),"
-            f" got none in {checkpoint!r}"
-        )
-    tokenizer = _read(
-        checkpoint,
-        "tokenizer",
-        lambda: AutoTokenizer.from_pretrained(location, revision=find_pinned_revision(checkpoint)),
-    )
-    return cast(Tokenizer, tokenizer)
-
-
-def _load_weights(
-    kind: Kind, checkpoint: str, config: ModelConfig, fresh: Fresh | None, dtype: torch.dtype
-) -> tuple[Model, bool]:
+def _load_weights(source: ModelSource, wanted: Wanted) -> tuple[Model, bool]:
     """The model, and whether any of its weights had to be drawn."""
+    names = getattr(_find_class(wanted.kind, wanted.config), "names", None)
+    model, found = _from_pretrained(source, wanted, names)
+    wrapper = find_wrapper(found)
+    if wrapper is not None:
+        unwrapped = {f"^{re.escape(wrapper)}": ""}
+        model, found = _from_pretrained(source, wanted, unwrapped | dict(names or {}))
+    known, fresh = find_published(source.checkpoint), wanted.fresh
+    allowed = Allowed(fresh is not None, wanted.layers, known.unused_weights if known else ())
+    return model, check_names(source.location, model, found, allowed)
+
+
+def _from_pretrained(
+    source: ModelSource, wanted: Wanted, names: Mapping[str, str] | None
+) -> tuple[Model, Names]:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(fresh.seed if fresh else 0)
-        model, report = _find_class(kind, config).from_pretrained(
-            locate(checkpoint),
-            revision=find_pinned_revision(checkpoint),
-            config=config,
-            dtype=dtype,
-            key_mapping=getattr(_find_class(kind, config), "names", None),
+        torch.manual_seed(wanted.fresh.seed if wanted.fresh else 0)
+        model, report = _find_class(wanted.kind, wanted.config).from_pretrained(
+            source.location,
+            **source.where,
+            config=wanted.config,
+            dtype=wanted.dtype,
+            key_mapping=names,
             output_loading_info=True,
         )
-    missing = sorted(name for name in report["missing_keys"] if not _is_unread(kind, name))
-    if missing and fresh is None:
+    return model, Names(list(report["missing_keys"]), list(report["unexpected_keys"]))
+
+
+def _check_vocabulary(checkpoint: str, model: Model, tokenizer: Tokenizer) -> None:
+    """Refuse a tokenizer with pieces that the model has no vector for."""
+    rows = model.get_input_embeddings().num_embeddings
+    last = max(tokenizer.get_vocab().values(), default=0)
+    if last >= rows:
         raise InputError(
-            f"checkpoint {locate(checkpoint)!r} lacks {', '.join(missing)};"
-            " a freshly initialised head scores at random (fresh_head=true allows it, for training)"
+            f"checkpoint {checkpoint!r} must hold the tokenizer of its model, which knows {rows}"
+            f" pieces, got one whose last piece is {last}"
         )
-    return model.eval(), bool(missing)
-
-
-def _is_unread(kind: Kind, name: str) -> bool:
-    """Whether a weight is that of BERT's own pooler, which nothing reads of a bare encoder."""
-    return kind == "encoder" and name.startswith("pooler.")
 
 
 def _find_class(kind: Kind, config: ModelConfig) -> Any:
@@ -182,42 +187,9 @@ def _find_class(kind: Kind, config: ModelConfig) -> Any:
     return MODELS[kind]
 
 
-def _find_config(checkpoint: str) -> ModelConfig:
-    _be_quiet()
-    return _read(checkpoint, "config", lambda: _read_config(checkpoint))
-
-
-def _read_config(checkpoint: str) -> ModelConfig:
-    """A config as transformers knows it; other people's are translated."""
-    location, revision = locate(checkpoint), find_pinned_revision(checkpoint)
-    values, _ = PretrainedConfig.get_config_dict(location, revision=revision)
-    known = translate_config(values) or AutoConfig.from_pretrained(location, revision=revision)
-    return cast(ModelConfig, known)
-
-
-def _read(checkpoint: str, component: str, read: Callable[[], _Component]) -> _Component:
-    try:
-        return read()
-    except InputError:
-        raise
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
-        revision = find_pinned_revision(checkpoint)
-        pinned = f" at its pinned revision {revision}" if revision is not None else ""
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"checkpoint must be a hub id or a folder with config, weights and tokenizer, got"
-            f" {checkpoint!r}, whose {component}{pinned} cannot be read ({reason})"
-        ) from None
-
-
 def _cut(config: ModelConfig, layers: int) -> None:
     if layers > config.num_hidden_layers:
         raise InputError(
             f"layers must not exceed the checkpoint's {config.num_hidden_layers}, got {layers}"
         )
     config.num_hidden_layers = layers
-
-
-def _be_quiet() -> None:
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -8,9 +8,9 @@ from typing import Any
 
 from recross.checkpoints.module_folder import read_modules
 from recross.checkpoints.multi_vector import is_multi_vector
-from recross.checkpoints.pretrained import read_family
 from recross.checkpoints.published import find_contract
 from recross.checkpoints.resolution import look_up_contract
+from recross.checkpoints.source import read_family
 from recross.command.building import build
 from recross.command.catalogue import list_options
 from recross.command.composition import compose_values

@@ -38,6 +38,11 @@ def squash_only(logits: Tensor) -> Tensor:
     return torch.sigmoid(logits.squeeze(-1))
 
 
+def bend_only(logits: Tensor) -> Tensor:
+    """The hyperbolic tangent of the only logit."""
+    return torch.tanh(logits.squeeze(-1))
+
+
 def take_log_probability(logits: Tensor) -> Tensor:
     """The log-probability of the last answer among the answers."""
     return F.log_softmax(logits, dim=-1)[..., -1]
@@ -59,6 +64,7 @@ def take_lead(logits: Tensor) -> Tensor:
 READ_OUTS: Mapping[str, ReadOut] = {
     "logit": ReadOut(take_only, take_lead),
     "sigmoid": ReadOut(squash_only, take_lead),
+    "tanh": ReadOut(bend_only, take_lead),
     "log_softmax": ReadOut(take_log_probability, take_lead),
     "second_logit": ReadOut(take_second, take_second),
     "expected_value": ReadOut(expect_value, expect_value),

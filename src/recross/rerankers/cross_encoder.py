@@ -6,15 +6,18 @@ BERT-like encoder, a score from the first token; or duoBERT's, with two document
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 from torch import Tensor
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import ClassifierContract
 from recross.checkpoints.loaded import ModelConfig
+from recross.checkpoints.module_folder import ModuleFolder, make_classifier_chain, write_modules
+from recross.checkpoints.pooled_classifier import describe_head, find_chain
 from recross.checkpoints.pretrained import Pretrained
 from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
@@ -26,12 +29,20 @@ from recross.inference.read_outs import READ_OUTS
 from recross.inference.sequences import Sequences
 from recross.inference.session import Session
 from recross.inference.spans import Ints
-from recross.inference.texts.texts import NumberedTexts
+from recross.inference.texts.texts import GivenTexts, NumberedTexts
 from recross.inference.tokens import Joiner, pair_template, triple_template
 from recross.parts.bounds import Ge, checked
+from recross.records import JsonObject
 from recross.rerankers.reranker import NetworkReranker
 
-IDENTITY = "torch.nn.modules.linear.Identity"
+ActivatedLogit = Literal["logit", "sigmoid", "tanh"]
+"""What is made of a head's only logit."""
+ACTIVATION_PATHS: Mapping[str, str] = {
+    "logit": "torch.nn.modules.linear.Identity",
+    "sigmoid": "torch.nn.modules.activation.Sigmoid",
+    "tanh": "torch.nn.modules.activation.Tanh",
+}
+"""Read-outs by what sentence-transformers calls them."""
 
 
 class PairNetwork(PairScorer):
@@ -39,7 +50,7 @@ class PairNetwork(PairScorer):
 
     contract: ClassifierContract
     kind = "classifier"
-    heads = ("classifier", "pooler")
+    heads = ("classifier", "pooler", "head.")
     backends = True
 
     def __init__(self, loaded: Pretrained, contract: ClassifierContract) -> None:
@@ -58,6 +69,9 @@ class PairNetwork(PairScorer):
         self, queries: NumberedTexts, documents: NumberedTexts, items: Ints
     ) -> Sequences:
         """Turn items of (query number, document number or numbers) into token sequences."""
+        if self.contract.query_prompt:
+            asked = queries.strings()
+            queries = GivenTexts([self.contract.query_prompt + text for text in asked])
         return self._joiner.join(queries, documents, items)
 
     def answers(self, batch: PackedBatch) -> Tensor:
@@ -76,8 +90,14 @@ class PairNetwork(PairScorer):
 
     def save_weights(self, folder: Path) -> None:
         """Save in Hugging Face layout; sentence-transformers reads the same scores from it."""
-        self.model.config.sentence_transformers = {"activation_fn": IDENTITY}
+        activation = ACTIVATION_PATHS.get(self.contract.read_out, ACTIVATION_PATHS["logit"])
+        self.model.config.sentence_transformers = {"activation_fn": activation}
         super().save_weights(folder)
+        if self.contract.compares:
+            return  # which sentence-transformers does not know
+        chain = find_chain(self.model) or make_classifier_chain()
+        says = {**chain.settings, **_say_model(self.contract, activation)}
+        write_modules(replace(chain, settings=says), folder)
 
 
 @dataclass(frozen=True)
@@ -114,6 +134,9 @@ class CrossEncoder(NetworkReranker):
             max_query_length=self.max_query_length,
             from_config=lambda: _contract_of(self.checkpoint_place, loaded),
         )
+        chain = find_chain(loaded.model)
+        if chain is not None:
+            contract = replace(contract, head=describe_head(chain))
         return PairNetwork(loaded, contract).eval()
 
     def trained(self, folder: Path) -> Self:
@@ -139,25 +162,52 @@ def _fit(contract: ClassifierContract, loaded: Pretrained) -> ClassifierContract
     return contract.with_limits(max_length=min(contract.max_length, positions))
 
 
+def _say_model(contract: ClassifierContract, activation: str) -> JsonObject:
+    """What concerns the whole model, as sentence-transformers keeps it."""
+    prompt = {"query": contract.query_prompt} if contract.query_prompt else {}
+    return {
+        "model_type": "CrossEncoder",
+        "activation_fn": activation,
+        "prompts": prompt,
+        "default_prompt_name": "query" if prompt else None,
+    }
+
+
 def _contract_of(checkpoint: str, loaded: Pretrained) -> ClassifierContract:
-    """Read a config as sentence-transformers does: one label is a sigmoid unless it says else."""
-    config = loaded.config
+    """Read a checkpoint's files as sentence-transformers does: a sigmoid unless they say else."""
+    config, chain = loaded.config, loaded.chain
     if config.num_labels != 1:
         raise InputError(
             f"checkpoint {checkpoint!r} has {config.num_labels} labels and no published contract;"
             " name one with contract="
         )
+    prompt = chain.prompt(None) if chain is not None else None
+    return ClassifierContract(
+        "checkpoint",
+        _read_activation(chain, config),
+        _find_limit(loaded),
+        query_prompt=prompt or "",
+    )
+
+
+def _find_limit(loaded: Pretrained) -> int:
+    """How many tokens a checkpoint's own files allow, and its positions."""
+    settings = loaded.chain.parts[0].settings if loaded.chain is not None else {}
+    of_texts = settings.get("processing_kwargs", {}).get("text", {}).get("max_length")
+    stated = of_texts or settings.get("max_seq_length") or loaded.tokenizer.model_max_length
     positions = find_classifier(loaded.model).positions(loaded.model)
-    limit = min(loaded.tokenizer.model_max_length, positions or ClassifierContract.max_length)
-    return ClassifierContract("checkpoint", _stored_activation(config), limit)
+    return int(min(stated, positions or ClassifierContract.max_length))
 
 
-def _stored_activation(config: ModelConfig) -> Literal["logit", "sigmoid"]:
+def _read_activation(chain: ModuleFolder | None, config: ModelConfig) -> ActivatedLogit:
     settings = config.to_dict()
-    stored = (settings.get("sentence_transformers") or {}).get("activation_fn")
+    stored = chain.settings.get("activation_fn") if chain is not None else None
+    stored = stored or (settings.get("sentence_transformers") or {}).get("activation_fn")
     stored = stored or settings.get("sbert_ce_default_activation_function")
-    if stored is None or stored.endswith("Sigmoid"):
+    if stored is None:
         return "sigmoid"
-    if stored.endswith("Identity"):
-        return "logit"
-    raise InputError(f"activation_fn must be Identity or Sigmoid, got {stored!r}; name a contract")
+    for read_out, path in ACTIVATION_PATHS.items():
+        if stored.rpartition(".")[2] == path.rpartition(".")[2]:
+            return cast(ActivatedLogit, read_out)
+    names = [path.rpartition(".")[2] for path in ACTIVATION_PATHS.values()]
+    raise InputError(f"activation_fn must be {', '.join(names)}, got {stored!r}; name a contract")

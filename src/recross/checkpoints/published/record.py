@@ -56,7 +56,9 @@ class PublishedCheckpoint:
 
     ``ids`` are all spellings of its id, the last one today's. ``revision`` is the commit that is
     loaded; ``None``: it is not pinned, because no commit is known here, and the hub's newest is
-    loaded. ``licence`` is as its card says; ``None``: not known here.
+    loaded. ``licence`` is as its card says; ``None``: not known here. ``tokenizer`` is the id of
+    the checkpoint that holds its tokenizer, where that is another one. ``unused_weights`` are
+    regular expressions of names of weights that its score does not need.
     """
 
     ids: tuple[str, ...]
@@ -66,6 +68,8 @@ class PublishedCheckpoint:
     licence: str | None
     numbers: tuple[PublishedNumber, ...] = ()
     golden: tuple[GoldenScore, ...] = ()
+    tokenizer: str | None = None
+    unused_weights: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

@@ -27,7 +27,7 @@ class BertFamily(Encoder):
     """BERT-like encoders; ``attribute`` is where a model with a head holds its encoder."""
 
     attribute: str
-    attends_by_offsets: ClassVar[bool] = True
+    attends_by_offsets = True
     classifiers: ClassVar[tuple[str, ...]] = ("ForSequenceClassification",)
 
     def supports(self, config: ModelConfig) -> bool:

@@ -17,7 +17,7 @@ from recross.inference.encoders.post_norm import LayerModules, PostNormForward
 class DistilBertFamily(Encoder):
     """DistilBERT with GELU."""
 
-    attends_by_offsets: ClassVar[bool] = True
+    attends_by_offsets = True
     classifiers: ClassVar[tuple[str, ...]] = ("ForSequenceClassification",)
 
     def supports(self, config: ModelConfig) -> bool:

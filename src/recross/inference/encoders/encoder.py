@@ -136,11 +136,11 @@ def pass_through(
 class Encoder(ABC):
     """A family of encoders whose forward pass can be computed here."""
 
-    packs: ClassVar[bool] = True
+    packs: bool = True
     """Whether its forward does without padding, over linear layers as one likes."""
-    attends_by_offsets: ClassVar[bool] = False
+    attends_by_offsets: bool = False
     """Whether its attention needs nothing but where sequences begin and end."""
-    precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "bf16", "fp16")
+    precisions: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
     """Those in which its activations stay in range."""
     classifiers: ClassVar[tuple[str, ...]]
     """How the names of classes end whose logits its forward computes."""

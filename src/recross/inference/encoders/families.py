@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from recross.checkpoints.loaded import Model, ModelConfig
+from recross.checkpoints.pooled_classifier import PooledClassifier
 from recross.inference.encoders.bert import BertFamily
 from recross.inference.encoders.decoder import DecoderFamily
 from recross.inference.encoders.distilbert import DistilBertFamily
 from recross.inference.encoders.encoder import Encoder
+from recross.inference.encoders.headed import HeadedFamily
 from recross.inference.encoders.modernbert import ModernBertFamily
 from recross.inference.encoders.mpnet import MPNetFamily
 from recross.inference.encoders.padded import PaddedFamily, SinglePaddedFamily
@@ -46,4 +48,6 @@ def find_encoder(config: ModelConfig) -> Encoder:
 def find_classifier(model: Model) -> Encoder:
     """The family that computes a classifier's logits, its head included."""
     family = find_encoder(model.config)
+    if isinstance(model, PooledClassifier):
+        return HeadedFamily(family)
     return family if type(model).__name__.endswith(family.classifiers) else PADDED

@@ -43,7 +43,7 @@ class ModernBertLayer(NamedTuple):
 class ModernBertFamily(Encoder):
     """ModernBERT with GELU and rotary positions that are not scaled."""
 
-    attends_by_offsets: ClassVar[bool] = True
+    attends_by_offsets = True
     classifiers: ClassVar[tuple[str, ...]] = ("ForSequenceClassification",)
 
     def supports(self, config: ModelConfig) -> bool:

@@ -23,7 +23,7 @@ POSITION_TABLES = ("position_embeddings", "wpe", "embed_positions")
 class PaddedFamily(Encoder):
     """Encoders whose structure is not known here; names and numbers are found in the model."""
 
-    packs: ClassVar[bool] = False
+    packs = False
     classifiers: ClassVar[tuple[str, ...]] = ("",)
 
     def supports(self, config: ModelConfig) -> bool:
@@ -83,7 +83,7 @@ class SinglePaddedFamily(PaddedFamily):
     DeBERTa's first version fills what is not seen with a number of single precision.
     """
 
-    precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
+    precisions: tuple[Precision, ...] = ("fp32",)
 
 
 class PaddedForward(EncoderForward):

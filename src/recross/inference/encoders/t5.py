@@ -53,7 +53,7 @@ class T5Family(Encoder):
     """Encoders of T5 and mT5, with a decoder, with a head on tokens, or bare."""
 
     # trained in bfloat16; its activations leave the range of fp16 (transformers #4586)
-    precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "bf16")
+    precisions: tuple[Precision, ...] = ("fp32", "bf16")
     classifiers: ClassVar[tuple[str, ...]] = ("ForTokenClassification",)
 
     def supports(self, config: ModelConfig) -> bool:

@@ -19,6 +19,7 @@ from recross.checkpoints.multi_vector import (
 )
 from recross.checkpoints.pretrained import Fresh, Pretrained
 from recross.checkpoints.resolution import CONTRACT_FILE, resolve_contract
+from recross.checkpoints.source import read_family
 from recross.errors import InputError
 from recross.inference.encoders.families import find_encoder
 from recross.rerankers.late_interaction.network import LateInteractionNetwork
@@ -42,7 +43,7 @@ def load_network(
     chain = read_modules(checkpoint)
     if chain is not None and is_multi_vector(chain):
         return _load_chain(chain, given, layers)
-    if fresh is not None and pretrained.read_family(checkpoint) != "bert":
+    if fresh is not None and read_family(checkpoint) != "bert":
         return _load_bare(checkpoint, given, layers, fresh)
     return _load_stanford(checkpoint, given, layers, fresh)
 
@@ -81,7 +82,7 @@ def _load_bare(
     checkpoint: str, given: Given, layers: int | None, fresh: Fresh
 ) -> LateInteractionNetwork:
     """An encoder of any family, and one linear layer that is drawn."""
-    encoder = pretrained.load("encoder", checkpoint, layers=layers)
+    encoder = pretrained.load("encoder", checkpoint, layers=layers, fresh=fresh)
     unmarked = LateInteractionContract("fresh", query_marker="", document_marker="")
     contract = resolve_contract(
         checkpoint, given, LateInteractionContract, from_config=lambda: unmarked

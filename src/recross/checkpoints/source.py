@@ -1,0 +1,111 @@
+"""Where the parts of a checkpoint in Hugging Face layout are read: config, tokenizer, weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, cast
+
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig
+from transformers.utils import logging as transformers_logging
+
+from recross.checkpoints.foreign import translate_config
+from recross.checkpoints.loaded import ModelConfig, Tokenizer
+from recross.checkpoints.location import find_pinned_revision, locate
+from recross.checkpoints.module_folder import TRANSFORMERS, ModuleFolder, read_modules
+from recross.checkpoints.published import find_published
+from recross.errors import InputError
+
+_Component = TypeVar("_Component")
+
+
+class ModelSource(NamedTuple):
+    """Where the files of a model of transformers are: of a chain, in its first module's folder."""
+
+    checkpoint: str
+    location: str
+    folder: str
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """The folder within the location, and the commit, as transformers asks for them."""
+        revision = find_pinned_revision(self.checkpoint)
+        return {"subfolder": self.folder, "revision": revision}
+
+
+def read_family(checkpoint: str) -> str:
+    """The ``model_type`` that a checkpoint's config names."""
+    return str(find_config(find_source(checkpoint, read_modules(checkpoint))).model_type)
+
+
+def load_tokenizer(checkpoint: str) -> Tokenizer:
+    """Load a checkpoint's tokenizer, or that of another one which its record names.
+
+    Raises:
+        InputError: a folder holds no tokenizer file, or it cannot be read.
+    """
+    _be_quiet()
+    known = find_published(checkpoint)
+    if known is not None and known.tokenizer is not None:
+        return load_tokenizer(known.tokenizer)
+    source = find_source(checkpoint, read_modules(checkpoint))
+    names = ("tokenizer.json", "vocab.txt", "spiece.model", "tokenizer.model", "vocab.json")
+    folder = Path(source.location, source.folder)
+    if folder.is_dir() and not any((folder / name).is_file() for name in names):
+        raise InputError(
+            f"checkpoint must hold a tokenizer file ({', '.join(names)}),"
+            f" got none in {checkpoint!r}"
+        )
+    tokenizer = read_component(
+        source,
+        "tokenizer",
+        lambda: AutoTokenizer.from_pretrained(source.location, **source.where),
+    )
+    return cast(Tokenizer, tokenizer)
+
+
+def find_source(checkpoint: str, chain: ModuleFolder | None) -> ModelSource:
+    """Find where the model of a checkpoint lies, which may be a chain of modules."""
+    holds_model = chain is not None and chain.parts[0].kind in TRANSFORMERS
+    folder = chain.parts[0].place if chain is not None and holds_model else ""
+    return ModelSource(checkpoint, locate(checkpoint), folder)
+
+
+def find_config(source: ModelSource) -> ModelConfig:
+    """Read the config of a source.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    _be_quiet()
+    return read_component(source, "config", lambda: _read_config(source))
+
+
+def _read_config(source: ModelSource) -> ModelConfig:
+    """A config as transformers knows it; other people's are translated."""
+    values, _ = PretrainedConfig.get_config_dict(source.location, **source.where)
+    known = translate_config(values) or AutoConfig.from_pretrained(source.location, **source.where)
+    return cast(ModelConfig, known)
+
+
+def read_component(
+    source: ModelSource, component: str, read: Callable[[], _Component]
+) -> _Component:
+    """Read one component of a source, or say in one error why it cannot be read."""
+    try:
+        return read()
+    except InputError:
+        raise
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        revision = source.where["revision"]
+        pinned = f" at its pinned revision {revision}" if revision is not None else ""
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"checkpoint must be a hub id or a folder with config, weights and tokenizer, got"
+            f" {source.checkpoint!r}, whose {component}{pinned} cannot be read ({reason})"
+        ) from None
+
+
+def _be_quiet() -> None:
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
