@@ -188,6 +188,7 @@ def save_tiny_llama(
 
     texts = [*toy_collection().documents.values(), "yes", "no", "yes no yes no", "query: document:"]
     texts += [words] * bool(words)
+    texts += ["Yes", "Yes"]
     pieces = tokenizers.ByteLevelBPETokenizer()
     special = ["<pad>", "<s>", "</s>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
     pieces.train_from_iterator(texts * 3, 400, 2, show_progress=False, special_tokens=special)

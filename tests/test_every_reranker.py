@@ -70,7 +70,7 @@ def small_overrides(node, backbones, path="reranker"):
     kind = KINDS.get(node.get("_target_", "").rpartition(".")[2])
     if kind is not None:
         contract = contract_of(node) if "contract" in node else None
-        if contract in ("rankt5-encoder", "rankllama"):
+        if contract in ("rankt5-encoder", "rankllama", "qwen3-reranker-seq-cls"):
             kind = {"t5": "t5-encoder", "causal": "causal-head"}[kind]
         if node.get("grown_layers"):
             kind = "pair"

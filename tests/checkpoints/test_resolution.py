@@ -84,7 +84,7 @@ def test_limits_that_are_given_override_the_contracts_own():
             None,
             PromptContract,
             False,
-            "be that of a prompt, such as monot5, got None for 'no/body'",
+            "be given for 'no/body', beside which none .*: monot5, .*zerank.* or your own Prompt",
         ),
         (
             "duot5",

@@ -24,8 +24,10 @@ PAIRS = mixed_pairs(20)
 QWEN3, RANKLLAMA = find_contract("qwen3-reranker"), find_contract("rankllama")
 
 
-def body(contract, query, document):
-    return contract.template.format(query=query, document=document)
+def write(contract, query, document):
+    return contract.template.format(
+        query=query, document=document, instruction=contract.instruction
+    )
 
 
 def test_yes_and_no_are_read_as_generate_gives_them_one_by_one(tiny_llama):
@@ -33,10 +35,9 @@ def test_yes_and_no_are_read_as_generate_gives_them_one_by_one(tiny_llama):
     tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
     expected = []
     for query, document in PAIRS:
-        parts = (QWEN3.prefix, body(QWEN3, query, document), QWEN3.suffix)
-        ids = [tokenizer(part, add_special_tokens=False)["input_ids"] for part in parts]
+        ids = tokenizer(write(QWEN3, query, document), add_special_tokens=False)["input_ids"]
         out = model.generate(
-            torch.tensor([[*ids[0], *ids[1], *ids[2]]]),
+            torch.tensor([ids]),
             max_new_tokens=1,
             do_sample=False,
             output_scores=True,
@@ -55,7 +56,7 @@ def test_a_linear_head_is_read_at_the_last_token(tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     expected = []
     for query, document in PAIRS:
-        ids = tokenizer("<s>" + body(RANKLLAMA, query, document), add_special_tokens=False)
+        ids = tokenizer("<s>" + write(RANKLLAMA, query, document), add_special_tokens=False)
         with torch.no_grad():
             expected.append(float(model(torch.tensor([ids["input_ids"]])).logits[0, 0]))
     assert np.std(expected) > 0.01
@@ -151,7 +152,7 @@ def test_the_option_for_any_model_reads_the_contract_stored_beside_it(tmp_path):
 
     stored = PromptContract("own", "{query} {document}", "head", max_length=64)
     folder = save_tiny_llama(tmp_path / "own", head=True)
-    with pytest.raises(InputError, match="that of a prompt, such as monot5, got None"):
+    with pytest.raises(InputError, match="contract must be given for .* qwen3-reranker, "):
         network(folder)
     save_contract(stored, folder)
     assert network(folder).contract == stored

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
+from recross.checkpoints.answer_pieces import check_pieces
+from recross.checkpoints.templates import check_slots, list_slots
 from recross.errors import InputError
 from recross.machine.hardware import Precision
-from recross.parts.bounds import Below, Ge, checked
+from recross.parts.bounds import Below, Ge, Gt, checked
 
 ANY: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 T5_FAMILIES = frozenset({"t5", "mt5", "umt5"})
@@ -117,14 +119,24 @@ class ClassifierContract(Contract):
 class PromptContract(Contract):
     """The scoring contract of a generative network that is read instead of asked to generate.
 
-    ``template`` is the prompt, ``{query}`` and ``{document}`` (or ``{document0} {document1}``)
-    its texts; the documents are cut, the template never. ``pieces`` are the tokens whose logits
-    are read at the first step, after the tokens of ``opening`` where the answers begin alike.
+    ``template`` is the prompt with the slots ``{query}`` and ``{document}`` (or ``{document0}
+    {document1}``) in any order, braces of its own doubled; documents are cut, then the query, which
+    has at most ``max_query_length`` tokens, the rest never. ``prefix`` and ``suffix`` are fixed
+    text around a causal model's prompt; ``framed``, it has the special tokens that its tokenizer
+    puts around any text. At a joint ``{}`` its tokenising begins anew, for checkpoints that
+    tokenise their prompts in parts.
+
+    ``instruction`` fills the slot ``{instruction}``; where it is another prompt that has one,
+    ``instructed`` is the template when there is an instruction.
+
+    ``pieces`` are the tokens whose logits are read at the first step, by their names or numbers in
+    the vocabulary, after the tokens of ``opening`` where the answers begin alike.
     ``read_out``: ``log_softmax`` is the log-probability of the last piece among the pieces,
-    ``logit`` the logit of the only piece, ``expected_value`` the mean of the pieces' numbers
-    0, 1, ... under their softmax, ``head`` a linear head (no pieces): on the first token of an
-    encoder, on the last of a decoder. ``prefix`` and ``suffix`` are fixed text around a causal
-    model's prompt.
+    ``margin`` the last of two pieces' logits minus the first, ``logit`` the logit of the only
+    piece, ``sigmoid`` that of the margin or of the only logit, ``expected_value`` the mean of the
+    pieces' numbers 0, 1, ... under their softmax, ``head`` a linear head (no pieces): on the first
+    token of an encoder, on the last of a decoder. Logits are divided by the ``temperature`` first;
+    scores, not what is learnt from, are ``rounded`` to bf16 where their authors round them.
     """
 
     kind = "PromptContract"
@@ -132,27 +144,49 @@ class PromptContract(Contract):
     read_by = "CausalReranker"
 
     template: str
-    read_out: Literal["log_softmax", "logit", "expected_value", "head"]
-    pieces: tuple[str, ...] = ()
+    read_out: Literal["log_softmax", "margin", "logit", "sigmoid", "expected_value", "head"]
+    pieces: tuple[str | int, ...] = ()
     opening: tuple[str, ...] = ()
     add_eos: bool = True
     max_length: Annotated[int, Ge(8)] = 512
     max_query_length: Annotated[int, Ge(1), Below("max_length")] | None = None
     prefix: str = ""
     suffix: str = ""
+    framed: bool = False
+    instruction: str | None = None
+    instructed: str | None = None
+    temperature: Annotated[float, Gt(0)] = 1.0
+    rounded: bool = False
 
     def __post_init__(self) -> None:
-        least, most = {"head": (0, 0), "logit": (1, 1)}.get(self.read_out, (2, None))
-        if len(self.pieces) < least or (most is not None and len(self.pieces) > most):
+        check_pieces(self.read_out, self.pieces)
+        for template in filter(None, (self.template, self.instructed)):
+            check_slots(template)
+        if (self.instruction is None) and "instruction" in list_slots(self.template):
+            raise InputError(f"instruction must be given for the slot of {self.name!r}, got none")
+        if self.instruction is not None and "instruction" not in list_slots(self.asked_template):
             raise InputError(
-                f"pieces must be {least}{' or more' if most is None else ''} for the read-out"
-                f" {self.read_out!r}, got {list(self.pieces)}"
+                f"instruction must be null for the contract {self.name!r}, whose prompt has no"
+                f" place for it, got {self.instruction!r}"
             )
+
+    @property
+    def asked_template(self) -> str:
+        """The template that is asked: the instructed one where there is an instruction."""
+        return (self.instruction is not None and self.instructed) or self.template
 
     @property
     def compares(self) -> bool:
         """Whether two documents are read together."""
-        return "{document1}" in self.template
+        return "document1" in list_slots(self.template)
+
+    def with_instruction(self, instruction: str | None) -> PromptContract:
+        """Return the same contract with this instruction, or as it is for ``None``.
+
+        Raises:
+            InputError: its prompt has no place for an instruction.
+        """
+        return self if instruction is None else replace(self, instruction=instruction)
 
     def name_reranker(self, family: Callable[[], str]) -> str:
         """Name the class that reads it, which is another for T5."""
@@ -163,11 +197,14 @@ class PromptContract(Contract):
     @property
     def summary(self) -> Summary:
         """What is asked, how the answer is read, and how many tokens are."""
-        pieces = " ".join(f"`{piece}`" for piece in self.pieces)
+        named = (f"#{piece}" if isinstance(piece, int) else piece for piece in self.pieces)
+        pieces = " ".join(f"`{piece}`" for piece in named)
         after = f" after `{' '.join(self.opening)}`" if self.opening else ""
+        divided = f" / {self.temperature:g}" if self.temperature != 1 else ""
+        rounded = " in bf16" if self.rounded else ""
         return Summary(
-            f"`{self.prefix}{self.template}{self.suffix}`",
-            f"{self.read_out} {pieces}{after}".strip(),
+            f"`{self.prefix}{self.template.replace('{}', '')}{self.suffix}`",
+            f"{self.read_out} {pieces}{after}{divided}{rounded}".strip(),
             _say_limits(self.max_length, self.max_query_length),
         )
 

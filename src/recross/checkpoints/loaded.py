@@ -36,6 +36,12 @@ class FastTokenizer(Protocol):
     def to_str(self) -> str:
         """Return all that it is, as JSON."""
 
+    def from_str(self, json: str) -> FastTokenizer:
+        """Make another one of all that it is."""
+
+    def token_to_id(self, token: str) -> int | None:
+        """Return the number of a piece; ``None`` where there is none."""
+
 
 def find_fast_tokenizer(tokenizer: Tokenizer) -> FastTokenizer | None:
     """The tokenizer in Rust beneath one of transformers; ``None`` where all is Python."""

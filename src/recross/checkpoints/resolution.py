@@ -15,7 +15,7 @@ from recross.checkpoints.contracts import (
     PromptContract,
 )
 from recross.checkpoints.late_contract import LateInteractionContract
-from recross.checkpoints.published import find_contract, find_published
+from recross.checkpoints.published import find_contract, find_published, list_contracts
 from recross.errors import InputError
 
 CONTRACT_FILE = "recross_contract.json"
@@ -36,7 +36,7 @@ def resolve_contract(
     compares: bool = False,
     max_length: int | None = None,
     max_query_length: int | None = None,
-    from_config: Callable[[], C] | None = None,
+    from_config: Callable[[], C | None] | None = None,
 ) -> C:
     """Find the contract of one kind that a checkpoint scores by.
 
@@ -51,10 +51,15 @@ def resolve_contract(
     contract = contract or look_up_contract(checkpoint)
     if contract is None and from_config is not None:
         contract = from_config()
-    if not isinstance(contract, kind):
-        name = contract.name if contract is not None else None
+    if contract is None:
+        names = (one.name for one in list_contracts() if isinstance(one, kind))
         raise InputError(
-            f"contract must be that of {kind.subject}, got {name!r} for {checkpoint!r}"
+            f"contract must be given for {checkpoint!r}, beside which none is stored and for which"
+            f" none is published: {', '.join(names)}, or your own {kind.kind}"
+        )
+    if not isinstance(contract, kind):
+        raise InputError(
+            f"contract must be that of {kind.subject}, got {contract.name!r} for {checkpoint!r}"
         )
     if contract.compares != compares:
         wanted = "two documents, such as duot5" if compares else "one document"

@@ -33,11 +33,6 @@ def take_second(logits: Tensor) -> Tensor:
     return logits[..., 1]
 
 
-def squash_only(logits: Tensor) -> Tensor:
-    """The sigmoid of the only logit."""
-    return torch.sigmoid(logits.squeeze(-1))
-
-
 def bend_only(logits: Tensor) -> Tensor:
     """The hyperbolic tangent of the only logit."""
     return torch.tanh(logits.squeeze(-1))
@@ -61,9 +56,15 @@ def take_lead(logits: Tensor) -> Tensor:
     return take_only(logits) if logits.shape[-1] == 1 else take_log_probability(logits)
 
 
+def squash_lead(logits: Tensor) -> Tensor:
+    """The sigmoid of the lead of the second of two answers, or of the only logit."""
+    return torch.sigmoid(take_lead(logits))
+
+
 READ_OUTS: Mapping[str, ReadOut] = {
     "logit": ReadOut(take_only, take_lead),
-    "sigmoid": ReadOut(squash_only, take_lead),
+    "margin": ReadOut(take_lead, take_lead),
+    "sigmoid": ReadOut(squash_lead, take_lead),
     "tanh": ReadOut(bend_only, take_lead),
     "log_softmax": ReadOut(take_log_probability, take_lead),
     "second_logit": ReadOut(take_second, take_second),
@@ -71,3 +72,20 @@ READ_OUTS: Mapping[str, ReadOut] = {
     "head": ReadOut(take_only, take_only),
 }
 """Read-outs by the names that contracts give them."""
+
+
+def divide(read_out: ReadOut, temperature: float, rounded: bool) -> ReadOut:
+    """The same read-out of logits divided by a temperature, its score rounded to bf16 or not."""
+    if temperature == 1 and not rounded:
+        return read_out
+
+    def read(logits: Tensor) -> Tensor:
+        return read_out.score(logits / temperature)
+
+    def read_rounded(logits: Tensor) -> Tensor:
+        return read(logits).bfloat16().float()
+
+    def learn(logits: Tensor) -> Tensor:
+        return read_out.learn(logits / temperature)
+
+    return ReadOut(read_rounded if rounded else read, learn)

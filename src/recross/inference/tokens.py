@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from string import Formatter
 from typing import NamedTuple
 
 import numpy as np
 
 from recross.checkpoints.loaded import Tokenizer
+from recross.checkpoints.templates import split_template
 from recross.errors import InputError
 from recross.inference.sequences import Sequences, TokenPool
 from recross.inference.spans import Ints
 from recross.inference.texts.texts import GivenTexts, NumberedTexts
 from recross.inference.texts.token_ids import TokenIds
-from recross.inference.texts.tokenising import tokenize
+from recross.inference.texts.tokenising import tokenize, tokenize_fixed
 
 Item = tuple[int, ...]
 """What is scored once: the number of a query, then of the document or documents read with it."""
@@ -173,19 +173,19 @@ def prompt_template(tokenizer: Tokenizer, prompt: str, end: Sequence[int] = ()) 
         InputError: the prompt does not begin with its query, or the tokenizer joins pieces across
             blanks, so that texts cannot be tokenised apart.
     """
-    parsed = list(Formatter().parse(prompt))
-    slots = [name for _, name, _, _ in parsed if name is not None]
+    parts = list(split_template(prompt))
+    slots = [part.slot for part in parts if part.slot is not None]
     if not slots or slots[0] != "query" or not all(s.startswith("document") for s in slots[1:]):
         raise InputError(
             "prompt must hold {query} and then {document} or {document0} {document1},"
             f" got {prompt!r}"
         )
-    fixed = [text for text, _, _, _ in parsed]
+    fixed = [part.fixed for part in parts]
     fixed += [""] * (len(slots) + 1 - len(fixed))
-    literals = tokenize(tokenizer, fixed)
+    literals = tokenize_fixed(tokenizer, fixed)
     words = dict(zip(slots, WORDS, strict=False))
     apart = chain(*chain(*zip(literals, tokenize(tokenizer, list(words.values())), strict=False)))
-    whole = tokenize(tokenizer, [prompt.format(**words)])[0]
+    whole = tokenize_fixed(tokenizer, [prompt.format(**words)])[0]
     if [*apart, *literals[-1]] != whole:
         raise InputError(
             f"prompt must be one that its tokenizer splits at blanks, got {prompt!r}"

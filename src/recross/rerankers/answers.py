@@ -11,7 +11,7 @@ from recross.checkpoints.pretrained import Pretrained
 from recross.errors import InputError
 from recross.inference.encoders.encoder import Encoder
 from recross.inference.network import PairScorer
-from recross.inference.read_outs import READ_OUTS
+from recross.inference.read_outs import READ_OUTS, divide
 
 
 class PromptNetwork(PairScorer):
@@ -37,7 +37,8 @@ class PromptNetwork(PairScorer):
             first_only=first_only,
             head_is_fresh=loaded.head_is_fresh,
         )
-        self.read_out = READ_OUTS[contract.read_out]
+        read_out = READ_OUTS[contract.read_out]
+        self.read_out = divide(read_out, contract.temperature, contract.rounded)
         pieces = [find_piece(loaded.tokenizer, piece) for piece in contract.pieces]
         self.register_buffer("pieces", torch.tensor(pieces, dtype=torch.long), persistent=False)
 
@@ -47,12 +48,19 @@ class PromptNetwork(PairScorer):
         return len(self.pieces) if len(self.pieces) > 1 else 0
 
 
-def find_piece(tokenizer: Tokenizer, piece: str) -> int:
+def find_piece(tokenizer: Tokenizer, piece: str | int) -> int:
     """The number of a vocabulary entry.
 
     Raises:
         InputError: the vocabulary has no such entry, so that an answer would be several tokens.
     """
+    if isinstance(piece, int):
+        if not 0 <= piece < len(tokenizer):
+            raise InputError(
+                f"pieces must be numbers from 0 to {len(tokenizer) - 1} of the tokenizer's"
+                f" vocabulary, got {piece}"
+            )
+        return piece
     number = tokenizer.get_vocab().get(piece)
     if number is None:
         raise InputError(

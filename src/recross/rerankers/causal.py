@@ -6,19 +6,16 @@ Yes/no models (Qwen3-Reranker, Zhang et al. 2025) by the logits of their answers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.contracts import PromptContract
 from recross.checkpoints.heads import OutputLayer, multiply_exactly, pick_rows, reading
-from recross.checkpoints.loaded import Encoding, Tokenizer
 from recross.checkpoints.pretrained import Pretrained
 from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
@@ -29,6 +26,7 @@ from recross.inference.encoders.families import PADDED, find_encoder
 from recross.inference.encoders.padded import PaddedForward
 from recross.inference.encoders.t5_decoder import read_head_rows
 from recross.inference.network import Forward
+from recross.inference.prompts import Prompter
 from recross.inference.sequences import Sequences
 from recross.inference.session import Session
 from recross.inference.spans import Ints
@@ -41,27 +39,14 @@ PROBE_TOKENS = 5
 
 
 class CausalNetwork(PromptNetwork):
-    """A causal model with its tokenizer and contract.
-
-    Prompts are tokenised whole, since most vocabularies join blanks with the words after them;
-    where one is too long, tokens are taken from the end of its document, then of its query.
-    """
+    """A causal model with its tokenizer and contract, read at the last token of its prompt."""
 
     kind = "causal network"
     heads = ("score",)
 
     def __init__(self, loaded: Pretrained, contract: PromptContract) -> None:
         super().__init__(loaded, contract, find_encoder(loaded.config))
-        tokenizer = loaded.tokenizer
-        self._before = _ids(tokenizer, contract.prefix)
-        self._after = _ids(tokenizer, contract.suffix)
-        if contract.add_eos:
-            if tokenizer.eos_token_id is None:
-                raise InputError(
-                    "add_eos needs a tokenizer with an end of sequence, got one without"
-                )
-            self._after = [*self._after, tokenizer.eos_token_id]
-        self._room = contract.max_length - len(self._before) - len(self._after)
+        self._prompter = Prompter(loaded.tokenizer, contract)
         self._rows_are_enough = contract.read_out == "head" or self._output_is_linear()
         if not self._rows_are_enough:
             self.family = PADDED
@@ -71,19 +56,7 @@ class CausalNetwork(PromptNetwork):
         self, queries: NumberedTexts, documents: NumberedTexts, items: Ints
     ) -> Sequences:
         """Turn items of (query number, document number) into token sequences."""
-        asked, read = queries.strings(), documents.strings()
-        texts = [(asked[query], read[document]) for query, document in items.tolist()]
-        bodies = [self.contract.template.format(query=q, document=d) for q, d in texts]
-        backend = self.tokenizer.backend_tokenizer
-        backend.no_truncation()
-        backend.no_padding()
-        rows: list[list[int]] = []
-        lost = np.zeros((len(items), 2), dtype=np.int64)
-        encoded = backend.encode_batch(bodies, add_special_tokens=False)
-        for number, ((query, document), whole) in enumerate(zip(texts, encoded, strict=True)):
-            kept, lost[number] = self._fit(query, document, whole)
-            rows.append([*self._before, *kept, *self._after])
-        return Sequences.of(rows, lost)
+        return self._prompter.encode(queries, documents, items)
 
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the answers, worst first, ``(B, C)``."""
@@ -110,24 +83,6 @@ class CausalNetwork(PromptNetwork):
         row = torch.arange(len(batch), device=logits.device)
         return pick_rows(self.model, logits[row, batch.layout.offsets.diff() - 1], self.pieces)
 
-    def _fit(self, query: str, document: str, whole: Encoding) -> tuple[list[int], tuple[int, int]]:
-        """Tokens that fit the room, and how many of the query and of the document were cut."""
-        ids = whole.ids
-        over = len(ids) - self._room
-        if over <= 0:
-            return ids, (0, 0)
-        fixed = self.contract.template.split("{query}")
-        query_start = len(fixed[0])
-        document_start = query_start + len(query) + len(fixed[1].partition("{document}")[0])
-        from_document = _within(whole.offsets, document_start, document_start + len(document))
-        from_query = _within(whole.offsets, query_start, query_start + len(query))
-        gone = from_document[max(len(from_document) - over, 0) :]
-        left = over - len(gone)
-        gone_too = from_query[max(len(from_query) - left, 0) :] if left else []
-        dropped = {*gone, *gone_too}
-        kept = [token for position, token in enumerate(ids) if position not in dropped]
-        return kept, (len(gone_too), len(gone))
-
     @torch.no_grad()
     def _output_is_linear(self) -> bool:
         """Whether the logits are the last state times the output rows, and nothing else."""
@@ -150,6 +105,7 @@ class CausalNetwork(PromptNetwork):
 class CausalReranker(NetworkReranker):
     """A causal language model by checkpoint, with the contract stored, published, named or given.
 
+    ``instruction`` tells it what is wanted, where its prompt has a place for that.
     ``weights`` is the precision in which weights are held: bf16 halves the memory of a model that
     is not to be trained. ``fresh_head`` allows a checkpoint without the linear head that a contract
     reads, to be trained, drawn from ``head_seed``.
@@ -160,13 +116,14 @@ class CausalReranker(NetworkReranker):
     weights: Literal["fp32", "bf16"] = "fp32"
     fresh_head: bool = False
     head_seed: int = 0
+    instruction: str | None = None
     _: KW_ONLY
 
     def load(self) -> CausalNetwork:
         """Load the checkpoint's network with its contract."""
         contract = resolve_contract(
             self.checkpoint_place, self.contract, PromptContract, max_length=self.max_length
-        )
+        ).with_instruction(self.instruction)
         loaded = pretrained.load(
             "sequence_classifier" if contract.read_out == "head" else "causal_lm",
             self.checkpoint_place,
@@ -183,19 +140,10 @@ class CausalReranker(NetworkReranker):
     def trained(self, folder: Path) -> CausalReranker:
         """The same re-ranker with the weights and the contract of a folder."""
         return replace(
-            self, checkpoint=str(folder), alias=self.name, contract=None, fresh_head=False
+            self,
+            checkpoint=str(folder),
+            alias=self.name,
+            contract=None,
+            instruction=None,
+            fresh_head=False,
         )
-
-
-def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
-    return ids
-
-
-def _within(offsets: Sequence[tuple[int, int]], start: int, stop: int) -> list[int]:
-    """Positions of tokens that lie wholly within a span of characters, blanks before it aside."""
-    return [
-        position
-        for position, (first, last) in enumerate(offsets)
-        if last > start and last <= stop and first >= start - 1
-    ]

@@ -213,7 +213,7 @@ def test_a_checkpoint_without_the_linear_layer_is_refused_unless_it_is_to_be_tra
 
 
 def test_what_a_checkpoint_cannot_serve_is_refused(tmp_path, colbert):
-    with pytest.raises(InputError, match="such as colbertv2, got None"):
+    with pytest.raises(InputError, match="contract must be given for .*: colbertv2, or your own"):
         _ = LateInteraction(str(colbert)).network
     with pytest.raises(InputError, match="architecture bert, got .* which is electra"):
         folder = save_tiny(tmp_path / "electra", "electra")

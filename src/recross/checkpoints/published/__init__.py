@@ -7,6 +7,8 @@ from recross.checkpoints.published import (
     bge,
     castorini,
     colbert,
+    contextual,
+    mixedbread,
     monot5,
     nboost,
     qwen,
@@ -16,6 +18,7 @@ from recross.checkpoints.published import (
     sentence_transformers,
     unicamp,
     webis,
+    zeroentropy,
 )
 from recross.checkpoints.published.record import PublishedCheckpoint
 from recross.errors import InputError
@@ -31,15 +34,22 @@ PUBLISHED: tuple[PublishedCheckpoint, ...] = (
     *rankt5.CHECKPOINTS,
     *monot5.DUO_CHECKPOINTS,
     *qwen.CHECKPOINTS,
+    *mixedbread.CHECKPOINTS,
+    *zeroentropy.CHECKPOINTS,
+    *contextual.CHECKPOINTS,
+    *bge.GEMMA,
     *castorini.LANGUAGE_MODELS,
     *rank1.CHECKPOINTS,
     *reasoning_listwise.CHECKPOINTS,
     *colbert.CHECKPOINTS,
 )
+NAMED_ONLY: tuple[Contract, ...] = (*rankt5.CONTRACTS, *monot5.CONTRACTS, *zeroentropy.CONTRACTS)
+"""Contracts that no published checkpoint scores by unless they are named."""
+
 _BY_ID = {spelling: record for record in PUBLISHED for spelling in record.ids}
 _BY_NAME: dict[str, Contract] = {
     **{record.contract.name: record.contract for record in PUBLISHED},
-    **{contract.name: contract for contract in (*rankt5.CONTRACTS, *monot5.CONTRACTS)},
+    **{contract.name: contract for contract in NAMED_ONLY},
     **{  # a contract was once called as its checkpoint was
         spelling.rpartition("/")[2]: record.contract
         for record in PUBLISHED
@@ -51,6 +61,11 @@ _BY_NAME: dict[str, Contract] = {
 def find_published(checkpoint: str) -> PublishedCheckpoint | None:
     """Find what is known of a hub id, in any of its spellings."""
     return _BY_ID.get(checkpoint)
+
+
+def list_contracts() -> list[Contract]:
+    """Every contract that has a name, once."""
+    return list({contract.name: contract for contract in _BY_NAME.values()}.values())
 
 
 def find_contract(name: str) -> Contract:

@@ -1,8 +1,8 @@
-"""BAAI's bge-reranker: XLM-R with one logit (revisions: of the cards' main branch)."""
+"""BAAI's bge-reranker: XLM-R with one logit (revisions: of the cards' main branch), and Gemma."""
 
 from __future__ import annotations
 
-from recross.checkpoints.contracts import ClassifierContract
+from recross.checkpoints.contracts import ClassifierContract, PromptContract
 from recross.checkpoints.published.record import GoldenScore, PublishedCheckpoint
 
 _CARD = "model card, in fp16"
@@ -33,5 +33,26 @@ CHECKPOINTS = (
             GoldenScore("what is panda?", "hi", -8.1875, 0.05, _CARD),
             GoldenScore("what is panda?", _PANDA, 5.26171875, 0.05, _CARD),
         ),
+    ),
+)
+GEMMA = (
+    PublishedCheckpoint(
+        ("BAAI/bge-reranker-v2-gemma",),
+        PromptContract(
+            "bge-reranker-v2-gemma",
+            # query, document and question are tokenised apart
+            "<bos>{}A: {query}{}\n{}B: {document}{}\n{}Given a query A and a passage B, determine"
+            " whether the passage contains an answer to the query by providing a prediction of"
+            " either 'Yes' or 'No'.",
+            "logit",
+            ("Yes",),
+            add_eos=False,
+            max_length=1024,
+            max_query_length=768,  # three quarters
+            source="https://github.com/FlagOpen/FlagEmbedding,"
+            " inference/reranker/decoder_only/base.py",
+        ),
+        revision=None,
+        licence=None,
     ),
 )

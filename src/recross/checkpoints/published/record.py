@@ -15,6 +15,9 @@ DL20 = "trec_dl_2020"
 OFFICIAL = "official top 1000"
 ANSERINI = "Anserini's BM25 top 1000"
 LIGHTNING_IR = "lightning-ir, docs/models/reranking.csv"
+NANO_MSMARCO = "nano_msmarco"
+RCP_NDCG = "cohere-ai/rcp-ndcg, experiments/paper_values.json"
+RCP_POOLS = "pools of 150 of several first stages"
 PYGAGGLE = "https://github.com/castorini/pygaggle"
 
 

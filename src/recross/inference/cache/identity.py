@@ -14,7 +14,7 @@ from recross.inference.network import Network
 from recross.machine.hardware import Hardware
 from recross.parts.identity import describe
 
-SCHEMA = 6
+SCHEMA = 7
 """Raised when the engine or a forward changes a score."""
 
 

@@ -15,7 +15,8 @@ from multiprocessing import get_context, parent_process
 
 import numpy.typing as npt
 
-from recross.checkpoints.loaded import Tokenizer, find_fast_tokenizer
+from recross.checkpoints.loaded import Tokenizer
+from recross.inference.texts.control_tokens import find_text_tokenizer
 from recross.inference.texts.token_ids import TokenIds
 from recross.machine.processor import count_usable_cores
 
@@ -32,18 +33,27 @@ _held: dict[str, Tokenizer] = {}  # of a process that tokenises: what it was sta
 
 
 def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text alone, uncut, without special tokens."""
+    """Token ids of each text alone, uncut, without special tokens, whose strings are text."""
     if not texts:
         return []
-    backend = find_fast_tokenizer(tokenizer)
-    if backend is None:
-        encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)
-        slow: list[list[int]] = encoded["input_ids"]
-        return slow
-    backend.no_truncation()
-    backend.no_padding()
-    encodings = backend.encode_batch_fast(list(texts), add_special_tokens=False)
-    return [encoding.ids for encoding in encodings]
+    fast = find_text_tokenizer(tokenizer)
+    if fast is not None:
+        return fast.encode_texts(texts)
+    encoded = tokenizer(
+        list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False
+    )
+    slow: list[list[int]] = encoded["input_ids"]
+    return slow
+
+
+def tokenize_fixed(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of texts that a template is made of: its special tokens are such."""
+    fast = find_text_tokenizer(tokenizer)
+    if fast is not None:
+        return [encoding.ids for encoding in fast.encode([fast.write_fixed(t) for t in texts])]
+    encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)
+    slow: list[list[int]] = encoded["input_ids"]
+    return slow
 
 
 def tokenize_part(tokenizer: Tokenizer, texts: Sequence[str], kind: npt.DTypeLike) -> TokenIds:

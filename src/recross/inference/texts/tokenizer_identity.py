@@ -15,6 +15,12 @@ DECIDING = ("normalizer", "pre_tokenizer", "model", "added_tokens")
 PLACES = ("name_or_path", "vocab_file", "tokenizer_file", "merges_file")
 """Where a slow tokenizer was read from; its other settings, as lower-casing, decide its tokens."""
 
+READING = 2
+"""How texts are tokenised; raised where the same tokenizer gives other tokens than it did.
+
+1: the strings of control tokens were these tokens also in texts. 2: there they are text.
+"""
+
 _known: WeakKeyDictionary[Tokenizer, tuple[int, str]] = WeakKeyDictionary()
 """Names with the number of pieces they were found at: tokens may be added to a tokenizer."""
 
@@ -37,6 +43,7 @@ def _describe(tokenizer: Tokenizer) -> str:
     if backend is None:
         settings = {k: v for k, v in tokenizer.init_kwargs.items() if k not in PLACES}
         pieces = sorted(tokenizer.get_vocab().items())
-        return repr((type(tokenizer).__qualname__, sorted(settings.items()), pieces))
+        return repr((READING, type(tokenizer).__qualname__, sorted(settings.items()), pieces))
     whole = json.loads(backend.to_str())
-    return json.dumps({part: whole.get(part) for part in DECIDING}, sort_keys=True)
+    parts = {part: whole.get(part) for part in DECIDING}
+    return json.dumps(parts | {"reading": READING}, sort_keys=True)
