@@ -108,6 +108,7 @@ def test_it_trains_where_it_can_and_reranks(name, backbones, beir_folder, tmp_pa
     assert result["queries"]["scored"] == 20
     is_served = node["_target_"].endswith("ServedReranker")
     assert (result["backend"] == "served") == (result["precision"] is None) == is_served
+    assert bool(result["servers"]) == is_served
     trains = any(
         word in json.dumps(node) for word in ("CrossEncoder", "T5", "Duo", "Late", "Causal")
     )

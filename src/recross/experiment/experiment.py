@@ -105,6 +105,7 @@ class Experiment(Combination):
             "revisions": find_revisions(
                 network.base_checkpoint for network in self.reranker.networks()
             ),
+            "servers": self.reranker.introduce_servers(),
             "fingerprint": self.fingerprint,
         }
 

@@ -19,6 +19,7 @@ from recross.inference.network import Network
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.parts.identity import handed_over
+from recross.records import JsonObject
 from recross.rerankers.reading import EachAlone, Reading
 from recross.rerankers.unmade import UnmadeCheckpoint
 from recross.runs import Run
@@ -62,6 +63,12 @@ class Reranker(ABC):
         """The checkpoint whose weights are scored with or learn, or those of all parts."""
         bases = dict.fromkeys(base for part in self.parts if (base := part.base_checkpoint))
         return " and ".join(bases) or None
+
+    def introduce_servers(self) -> JsonObject:
+        """What the servers of all parts say of themselves, by the model that they serve."""
+        return {
+            model: said for part in self.parts for model, said in part.introduce_servers().items()
+        }
 
     def networks(self) -> Iterator[NetworkReranker]:
         """Yield the re-rankers with a network that this one is or is made of."""

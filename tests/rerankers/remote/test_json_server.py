@@ -5,7 +5,9 @@ from email.utils import formatdate
 
 import pytest
 
-from recross.rerankers.remote.json_server import read_reason, read_wait
+from recross.errors import InputError
+from recross.rerankers.remote.json_server import JsonServer, read_reason, read_wait
+from recross.rerankers.remote.patience import Patience
 
 
 @pytest.mark.parametrize(
@@ -30,3 +32,11 @@ def test_a_wait_may_be_a_number_of_seconds_or_a_date():
     assert read_wait("7") == 7
     assert read_wait(None) == read_wait("") == read_wait("soon") == 0
     assert 20 <= read_wait(formatdate(time.time() + 30, usegmt=True)) <= 31
+
+
+@pytest.mark.parametrize("key", ["sk-sec\nret", "sk-secr\u00e9t", "sk\tsecret"])
+def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(monkeypatch, key):
+    monkeypatch.setenv("SOME_KEY", key)
+    with pytest.raises(InputError, match="SOME_KEY must hold an API key of one line") as caught:
+        JsonServer("http://127.0.0.1:1", "SOME_KEY", Patience())
+    assert "sec" not in str(caught.value)

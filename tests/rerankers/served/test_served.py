@@ -263,6 +263,26 @@ def test_scores_of_another_revision_or_version_of_the_server_are_others(
         assert served(stub, dialect).rerank(candidates, collection).cost.requests == 3
 
 
+@pytest.mark.parametrize(
+    "said", [[], "1.7", 7, None, {"data": [3]}, Failure(200, b"<html>"), Failure(404, b"")]
+)
+@pytest.mark.parametrize("dialect", [VllmScore(), TeiRerank()], ids=["vllm", "tei"])
+def test_a_server_that_says_nothing_of_itself_in_a_known_form_says_nothing(
+    serve, served, candidates, collection, dialect, said
+):
+    stub = serve(says=dict.fromkeys(("/info", "/version", "/v1/models"), said))
+    assert served(stub, dialect).rerank(candidates, collection).cost.requests == 3
+    assert served(stub, dialect).rerank(candidates, collection).cost.requests == 0
+
+
+def test_what_a_server_says_of_itself_is_told(serve, served):
+    tei = {"model_id": "m", "model_sha": "abc", "model_dtype": "float16", "version": "1.7.1"}
+    stub = serve(says={"/info": {**tei, "max_batch_tokens": 16384}})
+    asking = served(stub, TeiRerank())
+    assert asking.introduce_servers() == {"some/model": tei}
+    assert Cascade({"one": Stage(asking, 5)}).introduce_servers() == {"some/model": tei}
+
+
 def test_documents_that_are_read_together_are_kept_as_they_were_asked(
     serve, served, candidates, collection
 ):

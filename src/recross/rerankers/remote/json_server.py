@@ -7,6 +7,7 @@ import os
 import threading
 import time
 import weakref
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from types import ModuleType
 from typing import NamedTuple
@@ -39,7 +40,7 @@ class JsonServer:
         self.base_url = base_url
         self._variable = api_key_variable
         self._patience = patience
-        key = os.environ.get(api_key_variable, "").strip() if api_key_variable else ""
+        key = _read_key(api_key_variable) if api_key_variable else ""
         self._client = self._httpx.Client(
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=patience.timeout_seconds,
@@ -57,36 +58,42 @@ class JsonServer:
         """
         body = json.dumps(request).encode()  # in ASCII: half a surrogate pair passes
         reply = self._ask("POST", path, body, stop)
-        if isinstance(reply.answer, Refusal):
-            raise self._explained(reply.answer, reply.retries)
-        return reply
+        match reply.answer:
+            case Refusal() as refusal:
+                raise self._explained(refusal, reply.retries)
+            case content:
+                return JsonReply(self._parse(content), reply.retries)
 
     def look_up(self, path: str) -> Json | None:
-        """What the server says under a path; ``None`` where it has nothing there.
+        """What the server says under a path; ``None`` where it has no JSON there.
 
         Raises:
-            EndpointError: it failed more than ``max_retries`` times, or gave no JSON.
+            EndpointError: it failed more than ``max_retries`` times.
         """
         reply = self._ask("GET", path, None, threading.Event())
-        if not isinstance(reply.answer, Refusal):
-            return reply.answer
-        if reply.answer.may_pass:
-            raise self._explained(reply.answer, reply.retries)
+        match reply.answer:
+            case Refusal(may_pass=True) as refusal:
+                raise self._explained(refusal, reply.retries)
+            case Refusal():
+                return None
+            case bytes(content):
+                with suppress(ValueError):
+                    return json.loads(content)
         return None
 
-    def _ask(self, method: str, path: str, body: bytes | None, stop: threading.Event) -> JsonReply:
+    def _ask(self, method: str, path: str, body: bytes | None, stop: threading.Event) -> _Tried:
         """Ask until there is an answer or a refusal that is not worth another try."""
         tries = 0
         while True:
             tries += 1
             answer = self._try(method, path, body)
-            lasts = not isinstance(answer, Refusal) or not answer.may_pass
-            if lasts or tries > self._patience.max_retries:
-                return JsonReply(answer, tries - 1)
-            if stop.wait(self._patience.wait_seconds(tries, answer.asked_for)):
-                return JsonReply(answer, tries - 1)
+            if not isinstance(answer, Refusal) or not answer.may_pass:
+                return _Tried(answer, tries - 1)
+            wait = self._patience.wait_seconds(tries, answer.asked_for)
+            if tries > self._patience.max_retries or stop.wait(wait):
+                return _Tried(answer, tries - 1)
 
-    def _try(self, method: str, path: str, body: bytes | None) -> Json | Refusal:
+    def _try(self, method: str, path: str, body: bytes | None) -> bytes | Refusal:
         try:
             response = self._client.request(
                 method,
@@ -94,10 +101,10 @@ class JsonServer:
                 content=body,
                 headers={"Content-Type": "application/json"} if body is not None else {},
             )
-        except self._httpx.TransportError as error:
+        except self._httpx.RequestError as error:
             return Refusal(str(error) or type(error).__name__, None, 0.0)
         if response.is_success:
-            return self._parse(response.content)
+            return bytes(response.content)
         said = f"{response.status_code} {read_reason(response.content)}".strip()
         return Refusal(said, response.status_code, read_wait(response.headers.get("retry-after")))
 
@@ -140,6 +147,11 @@ class Refusal(NamedTuple):
         return self.status is None or self.status >= 500 or self.status in WORTH_ANOTHER_TRY
 
 
+class _Tried(NamedTuple):
+    answer: bytes | Refusal
+    retries: int
+
+
 def check_address(base_url: str) -> None:
     """Refuse what is no address, and what would write a secret into results.
 
@@ -154,6 +166,13 @@ def check_address(base_url: str) -> None:
             "base_url must hold no user, password or query, which would be written into results;"
             " put the key into the variable that api_key_variable names"
         )
+
+
+def _read_key(variable: str) -> str:
+    key = os.environ.get(variable, "").strip()
+    if not key.isascii() or not key.isprintable():  # an error about a header would show it
+        raise InputError(f"{variable} must hold an API key of one line in ASCII")
+    return key
 
 
 def read_reason(content: bytes) -> str:

@@ -34,15 +34,15 @@ class ScoreServer:
         self._named: str | None = None
 
     def introduce(self) -> JsonObject:
-        """What the server says of itself that changes scores.
+        """What the server says of itself that changes scores; nothing, if in another form.
 
         Raises:
-            EndpointError: there is no such server, or it says it in another form.
+            EndpointError: there is no such server.
         """
         try:
             return self._dialect.introduce(self._server.look_up)
-        except (LookupError, TypeError, AttributeError) as error:
-            raise self._misread(f"what it says of itself lacks {error}") from None
+        except (LookupError, TypeError, AttributeError):
+            return {}
 
     def score(self, asked: Asked, stop: threading.Event) -> Scored:
         """Score the documents; ``stop`` ends the waiting between two tries.

@@ -85,6 +85,10 @@ class ServedReranker(Reranker):
         """The model, as the server calls it."""
         return self.model
 
+    def introduce_servers(self) -> JsonObject:
+        """What the server says of itself, once asked: checkpoint, revision, version."""
+        return {self.model: self._introduction}
+
     def score(self, query: str, documents: Sequence[str]) -> Scores:
         """Score one query's documents, ``(N,)``; higher is more relevant."""
         return self.predict([(query, document) for document in documents])
@@ -120,20 +124,20 @@ class ServedReranker(Reranker):
             unknown += chunks
         pairs, asked = sum(map(len, candidates.rankings.values())), _count(unknown)
         self._budget.spend(requests=len(unknown), pairs=asked)
-        spent = Cost()
+        spent, asking = Cost(), time.perf_counter()
         with progress(asked, self.name, "pair") as bar, store.writing_at_last():
             for chunk, scored in self._ask_all(unknown, collection, kept):
                 found = zip(chunk.doc_ids, scored.scores.tolist(), strict=True)
                 scores[chunk.query_id] |= dict(found)
                 spent += Cost(requests=1, tokens=scored.tokens, retries=scored.retries)
                 bar.update(len(chunk.doc_ids))
-        seconds = time.perf_counter() - start
+        finished = time.perf_counter()
         cost = replace(
             spent,
             pairs=pairs,
             forward_passes=asked,
-            forward_seconds=seconds,
-            total_seconds=seconds,
+            forward_seconds=finished - asking,
+            total_seconds=finished - start,
             cache_hits=pairs - asked,
             cache_misses=asked if kept.is_on else 0,
         )
@@ -164,6 +168,10 @@ class ServedReranker(Reranker):
         return ScoreServer(connection, self.dialect, self.model, self.extra_body)
 
     @cached_property
+    def _introduction(self) -> JsonObject:
+        return self.server.introduce()
+
+    @cached_property
     def _budget(self) -> RunBudget:
         return RunBudget(self.request_budget, self.pair_budget)
 
@@ -173,7 +181,7 @@ class ServedReranker(Reranker):
         if self.cache is None or not self.cache.enabled:
             return ""
         told = (self.model, self.dialect, self.extra_body, self.version, self.reads_together)
-        return f"served {self.name} {fingerprint(KEPT_FORM, *told, self.server.introduce())}"
+        return f"served {self.name} {fingerprint(KEPT_FORM, *told, self._introduction)}"
 
 
 def _count(chunks: Sequence[Chunk]) -> int:
