@@ -51,6 +51,7 @@ MUST_BE_GIVEN = {
     ("reranker", "t5"): ["reranker.checkpoint=some/model", "reranker.contract=monot5"],
     ("reranker", "listwise_llm"): ["reranker.generator.checkpoint=some/model"],
     ("reranker", "thinking_llm"): ["reranker.generator.checkpoint=some/model"],
+    ("reranker", "first_token_llm"): ["reranker.generator.checkpoint=some/model"],
 }
 for file in ("triples", "text_triples", "scored_triples", "teacher_run", "jsonl"):
     MUST_BE_GIVEN["training_data", file] = ["training_data.path=some.file"]

@@ -8,6 +8,7 @@ from recross.checkpoints.published import (
     castorini,
     colbert,
     contextual,
+    first,
     mixedbread,
     monot5,
     nboost,
@@ -40,6 +41,7 @@ PUBLISHED: tuple[PublishedCheckpoint, ...] = (
     *bge.GEMMA,
     *castorini.LANGUAGE_MODELS,
     *rank1.CHECKPOINTS,
+    *first.CHECKPOINTS,
     *reasoning_listwise.CHECKPOINTS,
     *colbert.CHECKPOINTS,
 )

@@ -13,9 +13,9 @@ from recross.collections.collection import Collection
 from recross.inference.items import Scores
 from recross.parts.bounds import Ge, UpTo, checked
 from recross.records import Cost
-from recross.rerankers.generative.generators import TextGenerator, cut_to_fit
+from recross.rerankers.generative.generators import Conversation, TextGenerator, cut_to_fit
 from recross.rerankers.generative.listwise_prompts import ListwisePrompt, find_prompt
-from recross.rerankers.generative.permutation import parse
+from recross.rerankers.generative.permutation import Permutation, parse
 from recross.rerankers.generative.prompted import PromptedReranker
 from recross.runs import Run
 
@@ -136,11 +136,15 @@ class ListwiseReranker(PromptedReranker):
             )
             conversations.append(conversation)
             cost += cuts
-        answers, spent = self.generator.generate(conversations, self.answer_tokens)
-        malformed = 0
-        for (query_id, (start, stop)), answer in zip(due.items(), answers, strict=True):
+        found, spent = self._ask(conversations, [stop - start for start, stop in due.values()])
+        for (query_id, (start, stop)), permutation in zip(due.items(), found, strict=True):
             given = orders[query_id][start:stop]
-            permutation = parse(answer, len(given))
             orders[query_id][start:stop] = [given[place] for place in permutation.order]
-            malformed += permutation.malformed
-        return cost + spent + Cost(malformed=malformed)
+        return cost + spent + Cost(malformed=sum(one.malformed for one in found))
+
+    def _ask(
+        self, conversations: Sequence[Conversation], counts: Sequence[int]
+    ) -> tuple[list[Permutation], Cost]:
+        """Orders of windows of so many documents, as the model writes them."""
+        answers, spent = self.generator.generate(conversations, self.answer_tokens)
+        return [parse(answer, n) for answer, n in zip(answers, counts, strict=True)], spent

@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recross.errors import InputError
-from recross.rerankers.generative.generators import Conversation, Message, check_placeholders
+from recross.rerankers.generative.generators import (
+    Conversation,
+    Message,
+    begin_answer,
+    check_placeholders,
+)
 
 LETTERS = string.ascii_uppercase
 _IDENTIFIERS = {"numbers": re.compile(r"\[(\d+)\]"), "letters": re.compile(r"\[([A-Z])\]")}
@@ -26,6 +31,7 @@ class ListwisePrompt:
     Opening, passages and closing are one message, a line each; with replies given, opening and
     passages are messages of their own that the assistant has already confirmed. A ``system`` that
     is empty says nothing. ``identifiers`` are what passages are called by: 1, 2 or A, B.
+    ``begun`` is the beginning of the answer, from which the model goes on.
     """
 
     system: str
@@ -35,6 +41,7 @@ class ListwisePrompt:
     opening_reply: str = ""
     passage_reply: str = ""
     identifiers: Literal["numbers", "letters"] = "numbers"
+    begun: str = ""
 
     def __post_init__(self) -> None:
         if "{rank}" not in self.passage or "{passage}" not in self.passage:
@@ -65,7 +72,7 @@ class ListwisePrompt:
             messages.append(Message(role="user", content=text))
             if reply:
                 messages.append(Message(role="assistant", content=reply))
-        return messages
+        return begin_answer(messages, self.begun)
 
     def _flatten(self, text: str) -> str:
         """One line in which no bracketed identifier, such as a citation, passes for a passage's."""
@@ -99,6 +106,20 @@ PROMPTS = {
         " passages should be included and listed using identifiers, in descending order of"
         " relevance. The output format should be [] > [], e.g., [2] > [1], Answer concisely and"
         " directly and only respond with the ranking results, do not say any word or explain.",
+    ),
+    # FIRST (Gangi Reddy et al. 2024), as rank_llm's rank_zephyr_alpha_template asks it.
+    "first": ListwisePrompt(
+        system="You are RankLLM, an intelligent assistant that can rank passages based on their"
+        " relevancy to the query",
+        opening="I will provide you with {count} passages, each indicated by an alphabetical"
+        " identifier []. Rank the passages based on their relevance to the search query: {query}.",
+        closing="Search Query: {query}.\n"
+        "Rank the {count} passages above based on their relevance to the search query. All the"
+        " passages should be included and listed using identifiers, in descending order of"
+        " relevance. The output format should be [] > [], e.g., [B] > [A], Answer concisely and"
+        " directly and only respond with the ranking results, do not say any word or explain.",
+        identifiers="letters",
+        begun="[",
     ),
     # What ReasonRank (Liu et al. 2025) was trained on, as rank_llm's reasonrank_template asks it.
     "reasonrank": ListwisePrompt(
