@@ -92,7 +92,7 @@ def encoding(texts: list[str], rounds: int) -> Measured:
         hardware = Hardware(precision=precision, threads=1)
         if hardware.effective_precision == precision:
             ours = BiEncoder(EMBEDDED, max_length=MAX_LENGTH, hardware=hardware)
-            variants[f"packed {precision}"] = lambda ours=ours: ours.encode(texts)
+            variants[f"packed {precision}"] = lambda ours=ours: ours.encode(texts, "document")
     return compared("encoding", len(texts), variants, rounds)
 
 

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from recross.checkpoints.contracts import (
-    BiEncoderContract,
     ClassifierContract,
     PromptContract,
 )
+from recross.checkpoints.first_stage_contracts import BiEncoderContract
 from recross.checkpoints.generating import GeneratingContract
 from recross.checkpoints.late_contract import LateInteractionContract
 from recross.checkpoints.published import PUBLISHED, find_contract

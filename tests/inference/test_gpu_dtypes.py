@@ -214,9 +214,9 @@ def test_the_strict_processor_refuses_what_cuda_refuses_and_nothing_of_one_type(
 
 def test_the_first_stage_encodes_without_mixing_types(gpu, tmp_path):
     encoder = BiEncoder(save_sentences(tmp_path, "mean"), max_length=24)
-    exact = encoder.encode(DOCUMENTS)
+    exact = encoder.encode(DOCUMENTS, "document")
     with CudaAutocast(), StrictDtypes() as strict:
-        found = replace(encoder, hardware=gpu).encode(DOCUMENTS)
+        found = replace(encoder, hardware=gpu).encode(DOCUMENTS, "document")
     assert strict.watched["layer_norm"] > 0
     assert (exact * found).sum(axis=1).min() > 0.99
 

@@ -79,8 +79,8 @@ def test_every_network_learns_in_half_precision(kind, tmp_path):
 
 def test_the_first_stage_encodes_on_a_gpu(gpu, tmp_path):
     encoder = BiEncoder(save_sentences(tmp_path, "mean"), max_length=24)
-    exact = encoder.encode(DOCUMENTS)
-    vectors = replace(encoder, hardware=gpu).encode(DOCUMENTS)
+    exact = encoder.encode(DOCUMENTS, "document")
+    vectors = replace(encoder, hardware=gpu).encode(DOCUMENTS, "document")
     assert (exact * vectors).sum(axis=1).min() > 0.99
 
 

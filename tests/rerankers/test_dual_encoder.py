@@ -6,7 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+from sentence_transformers.sentence_transformer.modules import (
+    Dense,
+    Normalize,
+    Pooling,
+    Transformer,
+)
 
 from recross.command.loading import load_reranker
 from recross.errors import InputError
@@ -69,8 +74,33 @@ def test_the_trained_folder_is_read_by_the_first_stage_and_by_name(checkpoint, t
     assert reranker.trained(folder).predict(PAIRS).tolist() == expected.tolist()
     assert load_reranker(folder, max_length=24).predict(PAIRS).tolist() == expected.tolist()
     first = BiEncoder(str(folder), max_length=24)
-    queries, documents = (first.encode([pair[n] for pair in PAIRS]) for n in (0, 1))
+    queries = first.encode([query for query, _ in PAIRS], "query")
+    documents = first.encode([document for _, document in PAIRS], "document")
     assert (queries * documents).sum(axis=1).tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_what_is_saved_is_read_by_the_library_with_the_same_vectors(tmp_path, similarity):
+    transformer = Transformer(str(save_tiny(tmp_path / "bert")), max_seq_length=24)
+    modules = [transformer, Pooling(32, "cls"), Dense(32, 12), Normalize()]
+    more = {"prompts": {"query": "red ", "document": "here lives "}, "truncate_dim": 7}
+    start = SentenceTransformer(modules=modules[: 3 if similarity == "dot" else 4], **more)
+    start.similarity_fn_name = similarity
+    start.max_seq_length = 24
+    start.save(str(tmp_path / "start"))
+    reranker = DualEncoder(str(tmp_path / "start"))
+    assert reranker.network.scale == {"cosine": 20.0, "dot": 1.0}[similarity]
+    assert any("projections" in name for name, _ in reranker.network.named_parameters())
+    (tmp_path / "saved").mkdir()
+    reranker.network.save(tmp_path / "saved")
+    peer = SentenceTransformer(str(tmp_path / "saved"), device="cpu")
+    assert peer.max_seq_length == 24
+    queries, documents = map(list, zip(*PAIRS, strict=True))
+    vectors = peer.encode_query(queries), peer.encode_document(documents)
+    expected = peer.similarity_pairwise(*vectors).tolist()
+    assert reranker.predict(PAIRS).tolist() == pytest.approx(expected, abs=1e-4)
+    start_vectors = start.encode_query(queries), start.encode_document(documents)
+    assert start.similarity_pairwise(*start_vectors).tolist() == pytest.approx(expected, abs=1e-4)
 
 
 def test_it_counts_what_it_cut(checkpoint):

@@ -6,13 +6,15 @@ import pytest
 
 from recross.collections.files import BeirFolder
 from recross.evaluation.measures import evaluate
+from recross.inference.encoders.pooled import EncodedTexts
 from recross.inference.texts.texts import NamedTexts
 from recross.machine.hardware import Hardware
+from recross.records import Cost
 from recross.rerankers.baselines import BiEncoderScore
 from recross.retrieval import document_vectors, vector_index
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.document_vectors import DocumentVectors
-from recross.retrieval.vector_index import compute_cosines, search_exactly
+from recross.retrieval.vector_index import compute_products, search_exactly
 from recross.store import Store
 
 EMBEDDED = "embedded:all-minilm-l6-v2"
@@ -38,7 +40,8 @@ class Encoder:
             if self.dies_at in own:
                 raise KeyboardInterrupt
             self.seen += own
-            yield rows, np.stack([vector(text) for text in own])
+            lengths, lost = np.array([(len(text), text.endswith("2")) for text in own]).T
+            yield EncodedTexts(rows, np.stack([vector(text) for text in own]), lengths, lost)
 
 
 @pytest.fixture
@@ -82,6 +85,8 @@ def test_an_interrupted_encoding_goes_on_at_its_last_finished_chunk(
     assert sorted(second.seen) == sorted(list(documents.values())[5 * lost :])
     whole = stored(tmp_path / "other", documents, Encoder())
     assert (np.asarray(found.vectors) == np.asarray(whole.vectors)).all()
+    tokens = sum(map(len, documents.values()))  # texts 2, 12 and 22 lose one
+    assert found.cuts == whole.cuts == Cost(tokens=tokens, cut_documents=3, cut_tokens=3)
 
 
 def test_bytes_behind_the_last_finished_chunk_are_not_trusted(tmp_path, documents):
@@ -157,7 +162,7 @@ def test_equal_documents_have_equal_cosines_wherever_they_stand(queries):
         documents = rng.normal(size=(size, 384)).astype(np.float32)
         documents[[0, size // 2, size - 1]] = one
         found.append(
-            compute_cosines(asked.astype(np.float32), documents)[:, [0, size // 2, size - 1]]
+            compute_products(asked.astype(np.float32), documents)[:, [0, size // 2, size - 1]]
         )
     together = np.concatenate(found, axis=1)
     assert (together == together[:, :1]).all()

@@ -316,3 +316,22 @@ BM25_NAME = "BM25 k1=0.9 b=0.4"
 )
 def test_a_retriever_says_what_its_candidates_are_called(retriever, name, searches):
     assert (retriever.candidates, retriever.searches_collection) == (name, searches)
+
+
+def test_what_a_first_stage_cut_is_counted_and_kept_with_its_run(tmp_path, collection):
+    short = BiEncoder(EMBEDDED, max_length=8, query_prompt="red cat ", store=tmp_path)
+    store, query_ids = Store(tmp_path), ["q0", "q1"]
+    long = ReciprocalRankFusion({"short": short, "bm25": BM25(store=tmp_path)})
+    for retriever in (short, long):
+        for _ in range(2):  # made, then read
+            cost = retrieve_once(retriever, collection, query_ids, 5, store).cost
+            # [CLS] here lives a red cat [SEP], then and more words as often as number % 5 says
+            assert (cost.cut_documents, cost.cut_queries) == (76, 0)
+            assert cost.cut_tokens == sum(3 * (n % 5) - 1 for n in range(96) if n % 5)
+            assert cost.tokens == 20 * 7 + 76 * 8 + 2 * 6
+    assert (
+        FirstStage()
+        .rerank(retrieve_once(short, collection, query_ids, 5, store), collection)
+        .cost.tokens
+        == 0
+    )

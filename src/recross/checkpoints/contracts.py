@@ -209,28 +209,6 @@ class PromptContract(Contract):
         )
 
 
-@dataclass(frozen=True)
-@checked
-class BiEncoderContract(Contract):
-    """The contract of a bi-encoder: texts cut to ``max_length`` tokens, pooled, compared by cosine.
-
-    ``pooling``: the mean of all tokens' vectors, or that of the first one.
-    """
-
-    kind = "BiEncoderContract"
-    subject = "a bi-encoder"
-    read_by = "DualEncoder"
-
-    pooling: Literal["mean", "cls"] = "mean"
-    max_length: Annotated[int, Ge(8)] = 256
-
-    @property
-    def summary(self) -> Summary:
-        """What is asked, how the answer is read, and how many tokens are."""
-        limits = str(self.max_length)
-        return Summary("query and document apart", f"cosine, {self.pooling} pooling", limits)
-
-
 def check_precision(contract: Contract, precision: Precision) -> None:
     """Refuse a precision in which a checkpoint's scores are known to break.
 

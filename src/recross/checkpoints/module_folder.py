@@ -41,7 +41,7 @@ _PATHS = {
     "Normalize": "sentence_transformers.base.modules.normalize.Normalize",
     "LogitScore": "sentence_transformers.cross_encoder.modules.logit_score.LogitScore",
 }
-_POOLINGS = {
+POOLING_SWITCHES = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
     "pooling_mode_mean_tokens": "mean",
@@ -174,7 +174,8 @@ def read_pooling(settings: JsonObject) -> tuple[str, ...]:
         return (mode,)
     if mode:
         return tuple(map(str, mode))
-    return tuple(mode for switch, mode in _POOLINGS.items() if settings.get(switch)) or ("mean",)
+    switched = (mode for switch, mode in POOLING_SWITCHES.items() if settings.get(switch))
+    return tuple(switched) or ("mean",)
 
 
 def _read_module(checkpoint: str, class_path: str, place: str) -> ModuleEntry:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from recross.checkpoints.contracts import (
-    BiEncoderContract,
     ClassifierContract,
     Contract,
     PromptContract,
 )
+from recross.checkpoints.first_stage_contracts import BiEncoderContract
 from recross.checkpoints.late_contract import LateInteractionContract
 from recross.checkpoints.published import find_contract, find_published, list_contracts
 from recross.errors import InputError

@@ -129,6 +129,7 @@ def make_record(
         "quality_gate": outcome.quality_gate,
         "queries": account(outcome.reranked, collection.qrels(split), query_ids, names["depth"]),
         "truncation": _describe_truncation(cost),
+        "first_stage_truncation": _describe_truncation(outcome.candidates.cost),
         "cache": {"hits": cost.cache_hits, "misses": cost.cache_misses},
         "cost": asdict(cost),
         "seconds": outcome.seconds,

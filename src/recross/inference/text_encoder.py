@@ -40,13 +40,13 @@ class TextEncoder(Network[PairedBatch]):
     def query_vectors(
         self, queries: PackedBatch, forward: EncoderForward, dropout: float = 0.0
     ) -> Tensor:
-        """Unit vectors of queries, one ``(Q, D)`` or several ``(Q, query_length, D)``."""
+        """Vectors of queries, one ``(Q, D)`` or several ``(Q, query_length, D)``."""
 
     @abstractmethod
     def document_vectors(
         self, documents: PackedBatch, forward: EncoderForward, dropout: float = 0.0
     ) -> Tensor:
-        """Unit vectors of documents, one each ``(N, D)``, or one for every token ``(T, D)``."""
+        """Vectors of documents, one each ``(N, D)``, or one for every token ``(T, D)``."""
 
     @abstractmethod
     def similarities(self, queries: Tensor, documents: Tensor, batch: PairedBatch) -> Tensor:
@@ -79,42 +79,30 @@ class TextEncoder(Network[PairedBatch]):
 
 
 class SingleVectorEncoder(TextEncoder):
-    """Turns queries and documents alike into one unit vector each; scores are their cosines."""
-
-    @abstractmethod
-    def text_tokens(self, texts: NumberedTexts) -> Sequences:
-        """Turn each text into a token sequence of its own."""
+    """Turns queries and documents into one vector each; scores are products of these."""
 
     @abstractmethod
     def text_vectors(
         self, texts: PackedBatch, forward: EncoderForward, dropout: float = 0.0
     ) -> Tensor:
-        """Unit vectors of texts, ``(B, D)``."""
+        """Vectors of texts, ``(B, D)``."""
 
     def vectors(self, texts: PackedBatch) -> Tensor:
-        """Unit vectors to train on, ``(B, D)``."""
+        """Vectors to train on, ``(B, D)``."""
         return self.text_vectors(texts, self.live, self.dropout)
-
-    def query_tokens(self, queries: NumberedTexts) -> Sequences:
-        """Turn each query into a token sequence of its own."""
-        return self.text_tokens(queries)
-
-    def document_tokens(self, documents: NumberedTexts) -> Sequences:
-        """Turn each document into a token sequence of its own."""
-        return self.text_tokens(documents)
 
     def query_vectors(
         self, queries: PackedBatch, forward: EncoderForward, dropout: float = 0.0
     ) -> Tensor:
-        """Unit vectors of queries, ``(Q, D)``."""
+        """Vectors of queries, ``(Q, D)``."""
         return self.text_vectors(queries, forward, dropout)
 
     def document_vectors(
         self, documents: PackedBatch, forward: EncoderForward, dropout: float = 0.0
     ) -> Tensor:
-        """Unit vectors of documents, ``(N, D)``."""
+        """Vectors of documents, ``(N, D)``."""
         return self.text_vectors(documents, forward, dropout)
 
     def similarities(self, queries: Tensor, documents: Tensor, batch: PairedBatch) -> Tensor:
-        """Cosines of a batch's pairs, ``(B,)``."""
+        """Products of a batch's pairs, ``(B,)``."""
         return (queries[batch.query_rows] * documents[batch.document_rows]).sum(dim=1)

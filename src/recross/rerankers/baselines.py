@@ -13,7 +13,7 @@ from recross.inference.encoders.pooled import Vectors
 from recross.records import Cost
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.biencoder import BiEncoder
-from recross.retrieval.vector_index import compute_cosines
+from recross.retrieval.vector_index import compute_products
 from recross.runs import Run
 
 
@@ -24,8 +24,8 @@ class FirstStage(Reranker):
     reranks: ClassVar[bool] = False
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
-        """Return the candidates in the order they came in."""
-        return candidates
+        """Return the candidates in the order they came in; it costs nothing."""
+        return replace(candidates, cost=Cost())
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Oracle(Reranker):
 
 @dataclass(frozen=True)
 class BiEncoderScore(Reranker):
-    """The bi-encoder's cosine as a re-ranker: the baseline every cross-encoder must beat.
+    """The bi-encoder's similarity as a re-ranker: the baseline every cross-encoder must beat.
 
     It reads the collection's ``stored`` vectors, made first if there are none, as the first stage
     does; or encodes the candidates' documents anew at every call, which for one run over a large
@@ -75,12 +75,14 @@ class BiEncoderScore(Reranker):
         start = time.perf_counter()
         vectors_of = self._vectors(candidates, collection)
         query_ids = list(candidates.rankings)
-        queries = self.encoder.encode([collection.queries[query_id] for query_id in query_ids])
+        queries = self.encoder.encode(
+            [collection.queries[query_id] for query_id in query_ids], "query"
+        )
         scores = {}
         for query_id, query in zip(query_ids, queries, strict=True):
             doc_ids = candidates.doc_ids(query_id)
-            (cosines,) = compute_cosines(query[None], vectors_of(doc_ids))  # (N,)
-            scores[query_id] = dict(zip(doc_ids, cosines.tolist(), strict=True))
+            (products,) = compute_products(query[None], vectors_of(doc_ids))  # (N,)
+            scores[query_id] = dict(zip(doc_ids, products.tolist(), strict=True))
         pairs = sum(map(len, candidates.rankings.values()))
         run = Run.from_scores("biencoder", scores)
         return replace(run, cost=Cost(pairs=pairs, total_seconds=time.perf_counter() - start))
@@ -93,5 +95,5 @@ class BiEncoderScore(Reranker):
             return self.encoder.document_vectors(collection).of
         every = [candidates.doc_ids(query_id) for query_id in candidates.rankings]
         rows = {doc_id: row for row, doc_id in enumerate(dict.fromkeys(chain(*every)))}
-        vectors = self.encoder.encode([collection.documents[doc_id] for doc_id in rows])
+        vectors = self.encoder.encode([collection.documents[doc_id] for doc_id in rows], "document")
         return lambda doc_ids: vectors[[rows[doc_id] for doc_id in doc_ids]]

@@ -1,4 +1,4 @@
-"""The bi-encoder as a network to be trained: query and document encoded apart, compared by cosine.
+"""The bi-encoder as a network to be trained: query and document encoded apart, then multiplied.
 
 Sentence-BERT's form (Reimers & Gurevych 2019). What is trained is read back by the first stage.
 """
@@ -7,70 +7,69 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from recross.checkpoints.contracts import BiEncoderContract
-from recross.checkpoints.resolution import resolve_contract
+from recross.checkpoints.first_stage_contracts import BiEncoderContract
+from recross.checkpoints.sentence_layout import read_bi_encoder, with_choices
+from recross.checkpoints.sentence_saving import save_sentence_layout
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import find_encoder
-from recross.inference.encoders.pooled import compute_unit_vectors
+from recross.inference.encoders.pooled import compute_vectors
 from recross.inference.preparation import Preparation
+from recross.inference.prompted import PromptedTokens
 from recross.inference.sequences import Sequences
 from recross.inference.text_encoder import SingleVectorEncoder
 from recross.inference.texts.texts import NumberedTexts
-from recross.inference.tokens import Joiner, text_template
 from recross.parts.bounds import Ge, Gt, checked
 from recross.rerankers.reranker import NetworkReranker
-from recross.retrieval.sentence_encoder import (
-    SentenceModel,
-    find_pooling,
-    get_transformer,
-    read_model,
-)
+from recross.retrieval.sentence_modules import SentenceModules, load_modules
+
+SCALES = {"cosine": 20.0, "dot": 1.0}
+"""What training multiplies similarities by: cosines as sentence-transformers does."""
 
 
 class DualEncoderNetwork(SingleVectorEncoder):
-    """A sentence-transformers model, its contract, and how training uses it.
+    """An encoder, what projects its vectors, its contract, and how training uses it.
 
-    Training scores are cosines times ``scale``. With ``in_batch_negatives`` a step's queries learn
-    from all of its documents.
+    Training scores are similarities times ``scale``. With ``in_batch_negatives`` a step's queries
+    learn from all of its documents.
     """
 
     contract: BiEncoderContract
     kind = "bi-encoder"
 
-    def __init__(
-        self,
-        sentences: SentenceModel,
-        contract: BiEncoderContract,
-        scale: float,
-        in_batch_negatives: bool,
-    ) -> None:
-        model, tokenizer = get_transformer(sentences)
+    def __init__(self, modules: SentenceModules, scale: float, in_batch_negatives: bool) -> None:
+        encoder, projections, entries, contract = modules
         super().__init__(
-            *(model, tokenizer, contract, find_encoder(model.config)),
+            *(encoder.model, encoder.tokenizer, contract, find_encoder(encoder.config)),
             limits={"max_length": contract.max_length},
-            first_only=contract.pooling == "cls",
+            first_only=contract.poolings == ("cls",),
         )
-        self._layout = (sentences,)  # not a module of this one: its weights are the model's
+        self.projections = nn.ModuleList(projections)
+        self._entries = entries
         self.scale = scale
         self.in_batch_negatives = in_batch_negatives
-        self._texts = Joiner(self.tokenizer, text_template(self.tokenizer), contract.max_length)
 
-    def text_tokens(self, texts: NumberedTexts) -> Sequences:
-        """Turn each text into a token sequence of its own, cut to ``max_length``."""
-        return self._texts.encode_each(texts)
+    def query_tokens(self, queries: NumberedTexts) -> Sequences:
+        """Turn each query into a token sequence of its own, after its prompt."""
+        return self._encode(queries, self.contract.query_prompt)
+
+    def document_tokens(self, documents: NumberedTexts) -> Sequences:
+        """Turn each document into a token sequence of its own, after its prompt."""
+        return self._encode(documents, self.contract.document_prompt)
+
+    def _encode(self, texts: NumberedTexts, prompt: str) -> Sequences:
+        return PromptedTokens(self.tokenizer, prompt, self.contract.max_length).encode(texts)
 
     def text_vectors(
         self, texts: PackedBatch, forward: EncoderForward, dropout: float = 0.0
     ) -> Tensor:
-        """Unit vectors of texts, ``(B, D)``, pooled as the contract says."""
-        return compute_unit_vectors(forward, self.contract.pooling, texts, dropout)
+        """Vectors of texts, ``(B, D)``, as the contract says."""
+        return compute_vectors(forward, self.contract, list(self.projections), texts, dropout)
 
     def prepare_training(self, settings: Preparation) -> None:
         """Set dropout, freeze and add what ``settings`` say."""
@@ -79,25 +78,32 @@ class DualEncoderNetwork(SingleVectorEncoder):
             self.model.pooler.requires_grad_(False)
 
     def save_weights(self, folder: Path) -> None:
-        """Save in sentence-transformers' layout, as the first stage reads it."""
-        (sentences,) = self._layout
-        sentences.max_seq_length = self.limits["max_length"]
-        sentences.save_pretrained(str(folder), create_model_card=False)
+        """Save in sentence-transformers' layout, as that library and the first stage read it."""
+        super().save_weights(folder)
+        width = self.model.config.get_text_config().hidden_size
+        projections = zip(self._entries, self.projections, strict=True)
+        save_sentence_layout(folder, self.contract, width, list(projections))
 
 
 @dataclass(frozen=True)
 @checked
 class DualEncoder(NetworkReranker):
-    """A bi-encoder to be trained, and a re-ranker by its cosine.
+    """A bi-encoder to be trained, and a re-ranker by its similarity.
 
-    The checkpoint is in sentence-transformers' layout: a BERT-like encoder with mean or first-token
-    pooling. A query learns from its own group and, with ``in_batch_negatives``, from every other
-    document of the step that is not judged relevant to it (Karpukhin et al. 2020); cosines are
-    multiplied by ``scale`` in training. Give the trained folder to ``BiEncoder`` to search with it.
+    The checkpoint is in sentence-transformers' layout, an encoder with a pooling and perhaps
+    projections, or an encoder alone. A query learns from its own group and, with
+    ``in_batch_negatives``, from every other document of the step that is not judged relevant to it
+    (Karpukhin et al. 2020); similarities are multiplied by ``scale`` in training (``None``: cosines
+    by 20, products of vectors with lengths of their own by 1). Give the trained folder to
+    ``BiEncoder`` to search with it. ``None`` leaves limit, prompts and similarity as the checkpoint
+    or what is published for it says.
     """
 
-    max_length: Annotated[int, Ge(8)] = 256
-    scale: Annotated[float, Gt(0)] = 20.0
+    max_length: Annotated[int, Ge(8)] | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    similarity: Literal["cosine", "dot"] | None = None
+    scale: Annotated[float, Gt(0)] | None = None
     in_batch_negatives: bool = True
     _: KW_ONLY
 
@@ -107,21 +113,21 @@ class DualEncoder(NetworkReranker):
         Raises:
             InputError: the checkpoint is of another kind, or ``max_length`` exceeds its positions.
         """
-        sentences = read_model(self.checkpoint_place, torch.device("cpu"), self.max_length)
-        pooling = find_pooling(sentences)
-        if pooling is None:
-            raise InputError(
-                "checkpoint must be a BERT-like encoder with mean or first-token pooling,"
-                f" got {self.checkpoint_place!r}"
-            )
-        contract = resolve_contract(
-            self.checkpoint_place,
-            BiEncoderContract("bi-encoder", pooling),  # the checkpoint's own modules say it all
-            BiEncoderContract,
+        contract = with_choices(
+            read_bi_encoder(self.checkpoint_place),
             max_length=self.max_length,
+            query_prompt=self.query_prompt,
+            document_prompt=self.document_prompt,
+            similarity=self.similarity,
         )
-        network = DualEncoderNetwork(sentences, contract, self.scale, self.in_batch_negatives)
-        return network.eval()
+        modules = load_modules(self.checkpoint_place, contract)
+        if modules is None:
+            raise InputError(
+                "checkpoint must be an encoder with a pooling and perhaps projections and a"
+                f" normalisation, got {self.checkpoint_place!r}"
+            )
+        scale = SCALES[contract.similarity] if self.scale is None else self.scale
+        return DualEncoderNetwork(modules, scale, self.in_batch_negatives).eval()
 
     def trained(self, folder: Path) -> DualEncoder:
         """The same re-ranker with the weights of a folder."""

@@ -1,23 +1,27 @@
-"""A bi-encoder (Reimers & Gurevych 2019): queries and documents encoded apart, cosine compares."""
+"""A bi-encoder (Reimers & Gurevych 2019): queries and documents encoded apart, then multiplied."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 
+from recross.checkpoints.first_stage_contracts import BiEncoderContract
+from recross.checkpoints.location import CHECKPOINT
+from recross.checkpoints.sentence_layout import read_bi_encoder, with_choices
 from recross.collections.collection import Collection
 from recross.inference.encoders.pooled import Vectors
 from recross.inference.texts.collection_texts import CollectionTexts
 from recross.inference.texts.texts import GivenTexts, NumberedTexts
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
-from recross.parts.identity import READ, handed_over
-from recross.records import JsonObject
+from recross.parts.identity import handed_over
+from recross.records import Cost, JsonObject
+from recross.retrieval.cuts import count_query_cuts
 from recross.retrieval.document_vectors import DocumentVectors
 from recross.retrieval.matches import make_run
 from recross.retrieval.retriever import Retriever
@@ -26,20 +30,30 @@ from recross.retrieval.vector_index import Exact, Make, VectorIndex
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store
 
+Side = Literal["query", "document"]
+
 
 @dataclass(frozen=True)
 @checked
 class BiEncoder(Retriever):
-    """Dense retrieval with a sentence-transformers checkpoint.
+    """Dense retrieval with a checkpoint in sentence-transformers' layout, or a bare encoder.
 
     ``index`` is ``Exact()``, or ``HNSW(...)`` or ``IVF(...)``, which trade recall for speed.
     Vectors and approximate indexes lie in the store, in half precision; the vectors are the same
     for every index. A GPU searches the exact index, and IVF where faiss was built for it.
+
+    ``None`` leaves what the checkpoint says, or what is published for it: its limit in tokens, the
+    prompts before queries and documents, the similarity (products of vectors of length 1, or of
+    vectors as they are), and how many of the vectors' numbers are kept.
     """
 
-    checkpoint: str = field(metadata=READ)
+    checkpoint: str = field(metadata=CHECKPOINT)
     index: VectorIndex = field(default=Exact())
-    max_length: Annotated[int, Ge(1)] = 256
+    max_length: Annotated[int, Ge(1)] | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    similarity: Literal["cosine", "dot"] | None = None
+    truncate_dim: Annotated[int, Ge(1)] | None = None
     store: Path = handed_over(DEFAULT_STORE)
     hardware: Hardware = handed_over(Hardware())
 
@@ -52,27 +66,34 @@ class BiEncoder(Retriever):
         """Search the whole collection for all queries at once."""
         documents = self.document_vectors(collection)
         texts, numbers = self._texts_of(collection).queries(query_ids)
-        queries = self._encode(texts)[numbers]
+        encoded, cuts = self._encode(texts, "query")
+        queries = encoded[numbers]
 
         def keep(settings: JsonObject, make: Make) -> Path:
             identity = {**settings, **self._identify_vectors(collection)}
             return Store(self.store).artefact("faiss", identity, make)
 
         matches = self.index.find(documents, queries, depth, keep, self.hardware.device)
-        return make_run("biencoder", documents.doc_ids, zip(query_ids, matches, strict=True), depth)
+        found = zip(query_ids, matches, strict=True)
+        run = make_run("biencoder", documents.doc_ids, found, depth)
+        return replace(run, cost=documents.cuts + cuts)
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors in single precision, ``(N, D)``."""
-        return self._encode(GivenTexts(texts))
+    def encode(self, texts: Sequence[str], side: Side) -> Vectors:
+        """Vectors of queries or of documents in single precision, ``(N, D)``."""
+        return self._encode(GivenTexts(texts), side)[0]
 
-    def _encode(self, texts: NumberedTexts) -> Vectors:
-        batches = list(self._encoder.encode(texts))
+    def _encode(self, texts: NumberedTexts, side: Side) -> tuple[Vectors, Cost]:
+        """Vectors in the order of the texts, and how much was cut of them as queries."""
+        encoder = self._encoder
+        batches = list(encoder.encode(texts, encoder.prompt(side)))
         if not batches:
-            return np.empty((0, 0), dtype=np.float32)
-        vectors = np.empty((len(texts), batches[0][1].shape[1]), dtype=np.float32)
-        for rows, encoded in batches:
-            vectors[rows] = encoded
-        return vectors
+            return np.empty((0, 0), dtype=np.float32), Cost()
+        vectors = np.empty((len(texts), batches[0].vectors.shape[1]), dtype=np.float32)
+        cuts = Cost()
+        for numbers, encoded, lengths, lost in batches:
+            vectors[numbers] = encoded
+            cuts += count_query_cuts(lengths, lost)
+        return vectors, cuts
 
     @property
     def parameters(self) -> int:
@@ -88,7 +109,8 @@ class BiEncoder(Retriever):
         def make(folder: Path) -> JsonObject:
             doc_ids = list(collection.documents)
             texts = self._texts_of(collection).all_documents()
-            return DocumentVectors.write(folder, texts, doc_ids, self._encoder.encode)
+            encode = partial(self._encoder.encode, prompt=self._encoder.prompt("document"))
+            return DocumentVectors.write(folder, texts, doc_ids, encode)
 
         identity = self._identify_vectors(collection)
         return _open(Store(self.store).artefact("vectors", identity, make, resumable=True))
@@ -98,11 +120,29 @@ class BiEncoder(Retriever):
 
     @property
     def _encoder(self) -> SentenceEncoder:
-        return load_encoder(self.checkpoint, self.max_length, self.hardware)
+        return load_encoder(self.checkpoint, self._contract, self.hardware)
+
+    @cached_property
+    def _contract(self) -> BiEncoderContract:
+        return with_choices(
+            read_bi_encoder(self.checkpoint),
+            max_length=self.max_length,
+            query_prompt=self.query_prompt,
+            document_prompt=self.document_prompt,
+            similarity=self.similarity,
+            truncate_dim=self.truncate_dim,
+        )
 
     def _identify_vectors(self, collection: Collection) -> JsonObject:
-        encoder = BiEncoder(self.checkpoint, max_length=self.max_length, hardware=self.hardware)
-        return {"encoder": encoder, "collection": collection.texts_fingerprint, "storage": "fp16"}
+        """What documents' vectors depend on: how queries begin is none of it."""
+        encoder = BiEncoder(self.checkpoint, hardware=self.hardware)
+        contract = replace(self._contract, name="", query_prompt="", source="")
+        return {
+            "encoder": encoder,
+            "contract": contract,
+            "collection": collection.texts_fingerprint,
+            "storage": "fp16",
+        }
 
 
 @cache

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -14,17 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recross.inference.encoders.pooled import Vectors
+from recross.inference.encoders.pooled import EncodedTexts, Vectors
 from recross.inference.progress import Bar, progress
-from recross.inference.spans import Ints
 from recross.inference.texts.texts import NumberedTexts
-from recross.records import JsonObject
+from recross.records import Cost, JsonObject
+from recross.retrieval.cuts import count_document_cuts, describe_cuts, read_cuts
 from recross.store import read_manifest, write_json
 
 logger = logging.getLogger(__name__)
 
-EncodeTexts = Callable[[NumberedTexts], Iterator[tuple[Ints, Vectors]]]
-"""Yields numbers of texts and their vectors, batch by batch."""
+EncodeTexts = Callable[[NumberedTexts], Iterator[EncodedTexts]]
+"""Yields numbers of texts, their vectors and what they lost, batch by batch."""
 
 VECTORS, DOC_IDS, WRITTEN = "vectors.bin", "doc_ids.json", "written.json"
 
@@ -43,10 +43,11 @@ The rows of an incomplete tile are summed in another order: equal documents woul
 
 @dataclass(frozen=True)
 class DocumentVectors:
-    """Vectors ``(N, D)`` in the order of ``doc_ids``."""
+    """Vectors ``(N, D)`` in the order of ``doc_ids``; ``cuts`` is how much of the texts was cut."""
 
     vectors: npt.NDArray[np.float16]
     doc_ids: Sequence[str]
+    cuts: Cost = field(default=Cost(), compare=False)
 
     @classmethod
     def write(
@@ -58,7 +59,7 @@ class DocumentVectors:
         ``written.json``, replaced after that, says so; whatever lies behind it is cut off. Returns
         entries for the manifest.
         """
-        done, dimension = _written(folder)
+        done, dimension, cuts = _written(folder)
         with (
             (folder / VECTORS).open("ab") as file,
             progress(len(documents), "encoding", "document", done) as bar,
@@ -66,15 +67,16 @@ class DocumentVectors:
             file.truncate(done * dimension * np.float16().itemsize)
             while done < len(documents):
                 chunk = np.arange(done, min(done + DOCUMENTS_PER_CHUNK, len(documents)))
-                vectors = _in_order(len(chunk), encode(documents.take(chunk)), bar)
+                vectors, own = _in_order(len(chunk), encode(documents.take(chunk)), bar)
                 file.write(vectors.data)
                 file.flush()
                 os.fsync(file.fileno())
-                done, dimension = done + len(chunk), vectors.shape[1]
-                write_json(folder / WRITTEN, {"documents": done, "dimension": dimension})
+                done, dimension, cuts = done + len(chunk), vectors.shape[1], cuts + own
+                facts = {"documents": done, "dimension": dimension, **describe_cuts(cuts)}
+                write_json(folder / WRITTEN, facts)
                 logger.info("bi-encoder: %d of %d documents encoded", done, len(documents))
         write_json(folder / DOC_IDS, list(doc_ids))
-        return {"documents": done, "dimension": dimension}
+        return {"documents": done, "dimension": dimension, **describe_cuts(cuts)}
 
     @classmethod
     def open(cls, folder: Path) -> DocumentVectors:
@@ -83,7 +85,8 @@ class DocumentVectors:
         shape = (facts["documents"], facts["dimension"])
         # "c": torch wants memory it could write to; the file itself stays as it is
         vectors = np.memmap(folder / VECTORS, dtype=np.float16, mode="c", shape=shape)
-        return cls(vectors, json.loads((folder / DOC_IDS).read_text(encoding="utf-8")))
+        doc_ids = json.loads((folder / DOC_IDS).read_text(encoding="utf-8"))
+        return cls(vectors, doc_ids, read_cuts(facts))
 
     def of(self, doc_ids: Sequence[str]) -> Vectors:
         """These documents' vectors, in this order, in single precision ``(n, D)``."""
@@ -112,21 +115,23 @@ def _single(vectors: npt.NDArray[np.float16]) -> Vectors:
     return single
 
 
-def _written(folder: Path) -> tuple[int, int]:
-    """How many documents an interrupted encoding has finished, and of which dimension."""
+def _written(folder: Path) -> tuple[int, int, Cost]:
+    """How many documents an interrupted encoding has finished, of which dimension, and cut."""
     if not (folder / WRITTEN).is_file():
-        return 0, 0
+        return 0, 0, Cost()
     facts = json.loads((folder / WRITTEN).read_text(encoding="utf-8"))
-    return facts["documents"], facts["dimension"]
+    return facts["documents"], facts["dimension"], read_cuts(facts)
 
 
 def _in_order(
-    count: int, batches: Iterator[tuple[Ints, Vectors]], bar: Bar
-) -> npt.NDArray[np.float16]:
-    vectors = np.empty((0, 0), dtype=np.float16)
-    for rows, encoded in batches:
+    count: int, batches: Iterator[EncodedTexts], bar: Bar
+) -> tuple[npt.NDArray[np.float16], Cost]:
+    """The vectors of a chunk in the order of its texts, and how much was cut of them."""
+    vectors, cuts = np.empty((0, 0), dtype=np.float16), Cost()
+    for numbers, encoded, lengths, lost in batches:
         if not vectors.size:
             vectors = np.empty((count, encoded.shape[1]), dtype=np.float16)
-        vectors[rows] = encoded
-        bar.update(len(rows))
-    return vectors
+        vectors[numbers] = encoded
+        cuts += count_document_cuts(lengths, lost)
+        bar.update(len(numbers))
+    return vectors, cuts

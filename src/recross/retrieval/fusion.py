@@ -9,6 +9,7 @@ from typing import Annotated
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.parts.bounds import Ge, checked
+from recross.records import Cost
 from recross.retrieval.retriever import Retriever
 from recross.runs import Run
 
@@ -60,4 +61,5 @@ def fuse(runs: Sequence[Run], k: int = 60) -> Run:
             fused = scores.setdefault(query_id, {})
             for rank, doc in enumerate(ranking, start=1):
                 fused[doc.doc_id] = fused.get(doc.doc_id, 0.0) + 1 / (k + rank)
-    return Run.from_scores("+".join(run.name for run in runs), scores)
+    cost = sum((run.cost for run in runs), Cost())
+    return Run.from_scores("+".join(run.name for run in runs), scores, cost)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from recross.collections.collection import Collection
 from recross.records import JsonObject
+from recross.retrieval.cuts import describe_cuts, read_cuts
 from recross.runs import Run
-from recross.store import Store
+from recross.store import Store, read_manifest
 
 
 class Retriever(ABC):
@@ -57,9 +59,10 @@ def retrieve_once(
     def make(folder: Path) -> JsonObject:
         run = retriever.retrieve(collection, query_ids, depth)
         run.write(folder / "run.trec")
-        return {"name": run.name, "lines": sum(map(len, run.rankings.values()))}
+        lines = sum(map(len, run.rankings.values()))
+        return {"name": run.name, "lines": lines, **describe_cuts(run.cost)}
 
     folder = store.artefact("runs", identity, make)
     path = folder / "run.trec"
     run = Run.read(path) if path.stat().st_size else Run("empty", {})
-    return run.restrict(query_ids)
+    return replace(run.restrict(query_ids), cost=read_cuts(read_manifest(folder)))

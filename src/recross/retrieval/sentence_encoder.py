@@ -1,138 +1,152 @@
-"""Encoders in sentence-transformers' layout (Reimers & Gurevych 2019); that library's only home."""
+"""Bi-encoders from their checkpoints: computed here, or else by sentence-transformers.
+
+This is the only home of that library (Reimers & Gurevych 2019).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
-import torch
 
-from recross.checkpoints.loaded import LoadedModule, Model, Tokenizer
-from recross.checkpoints.location import locate
-from recross.errors import InputError
-from recross.inference.encoders.families import find_encoder
-from recross.inference.encoders.pooled import PooledEncoder, Pooling, Vectors
+from recross.checkpoints.first_stage_contracts import BiEncoderContract
+from recross.checkpoints.loaded import LoadedModule, Tokenizer, find_fast_tokenizer
+from recross.checkpoints.location import find_pinned_revision, locate
+from recross.checkpoints.module_folder import read_modules
+from recross.checkpoints.sentence_layout import WITHOUT_END, find_transformer
+from recross.checkpoints.text_encoders import load_text_encoder
+from recross.inference.encoders.pooled import EncodedTexts, PooledEncoder
+from recross.inference.prompted import PromptedTokens
 from recross.inference.spans import Ints
 from recross.inference.texts.texts import NumberedTexts
 from recross.machine.hardware import Hardware
+from recross.retrieval.sentence_modules import is_whole, load_modules
 
 TEXTS_AT_ONCE = 1_024
 """Texts given to sentence-transformers together, which sorts them by length itself."""
 
 
 class SentenceModel(LoadedModule, Protocol):
-    """A SentenceTransformer: modules in a row, of which the first holds a model of transformers."""
+    """A SentenceTransformer: modules in a row, of which the first may hold a network."""
 
-    default_prompt_name: str | None
-    max_seq_length: int
+    max_seq_length: int | None
+    tokenizer: Tokenizer | None
 
     def __getitem__(self, number: int) -> LoadedModule:
         """Return a module by its place."""
 
-    def __iter__(self) -> Iterator[LoadedModule]:
-        """Go through the modules."""
+
+class Network(Protocol):
+    """What turns texts into vectors."""
+
+    def encode(self, texts: NumberedTexts, prompt: str) -> Iterator[EncodedTexts]:
+        """Yield texts that follow a prompt, batch by batch."""
+
+    @property
+    def parameters(self) -> int:
+        """The number of parameters."""
 
 
 @dataclass(frozen=True)
 class SentenceEncoder:
-    """Texts to unit vectors: through ``packed`` or, without it, sentence-transformers in fp32."""
+    """Texts to vectors, by a network and the contract that it is read by."""
 
-    model: SentenceModel
-    packed: PooledEncoder | None
+    contract: BiEncoderContract
+    network: Network
     hardware: Hardware
 
-    def encode(self, texts: NumberedTexts) -> Iterator[tuple[Ints, Vectors]]:
+    def encode(self, texts: NumberedTexts, prompt: str) -> Iterator[EncodedTexts]:
         """Yield numbers of texts and their vectors ``(B, D)``, batch by batch."""
         self.hardware.prepare()
-        if self.packed is None:
-            yield from self._padded(texts.strings())
-        else:
-            yield from self.packed.encode(texts)
+        yield from self.network.encode(texts, prompt)
 
-    def _padded(self, texts: Sequence[str]) -> Iterator[tuple[Ints, Vectors]]:
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            batch = list(texts[start : start + TEXTS_AT_ONCE])
-            vectors = self.model.encode(
-                batch, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
-            )
-            yield np.arange(start, start + len(batch)), vectors.astype(np.float32, copy=False)
+    def prompt(self, side: Literal["query", "document"]) -> str:
+        """What stands before the texts of one side."""
+        contract = self.contract
+        return contract.query_prompt if side == "query" else contract.document_prompt
 
     @property
     def parameters(self) -> int:
         """The number of parameters of the encoder."""
+        return self.network.parameters
+
+
+@dataclass(frozen=True)
+class LibraryEncoder:
+    """Any other chain, computed by sentence-transformers itself in fp32."""
+
+    model: SentenceModel
+    contract: BiEncoderContract
+
+    def encode(self, texts: NumberedTexts, prompt: str) -> Iterator[EncodedTexts]:
+        """Yield texts that follow a prompt, as many at a time as the library sorts by length."""
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            numbers = np.arange(start, min(start + TEXTS_AT_ONCE, len(texts)))
+            some = texts.take(numbers)
+            vectors = self.model.encode(
+                list(some.strings()),
+                prompt=prompt,
+                normalize_embeddings=self.contract.similarity == "cosine",
+                truncate_dim=self.contract.truncate_dim,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+            )
+            vectors = vectors.astype(np.float32, copy=False)
+            yield EncodedTexts(numbers, vectors, *self._count(some, prompt))
+
+    def _count(self, texts: NumberedTexts, prompt: str) -> tuple[Ints, Ints]:
+        """How many tokens of each text are read and lost; zeros for tokenizers of another kind."""
+        tokenizer = self.model.tokenizer
+        if tokenizer is None or find_fast_tokenizer(tokenizer) is None:
+            nothing = np.zeros(len(texts), dtype=np.int64)
+            return nothing, nothing
+        sequences = PromptedTokens(tokenizer, prompt, self.contract.max_length).encode(texts)
+        return sequences.lengths, sequences.lost[:, 0]
+
+    @property
+    def parameters(self) -> int:
+        """The number of parameters of all modules."""
         return sum(parameter.numel() for parameter in self.model.parameters())
 
 
 @cache
-def load_encoder(checkpoint: str, max_length: int, hardware: Hardware) -> SentenceEncoder:
-    """Load a checkpoint; texts are cut to ``max_length`` tokens.
+def load_encoder(
+    checkpoint: str, contract: BiEncoderContract, hardware: Hardware
+) -> SentenceEncoder:
+    """Load a checkpoint to encode texts as a contract says.
 
     Raises:
-        InputError: ``max_length`` exceeds the encoder's positions.
+        InputError: the limit exceeds the encoder's positions, or weights are missing.
     """
-    model = read_model(checkpoint, hardware.device, max_length)
-    pooling = find_pooling(model)
-    if pooling is None:
-        return SentenceEncoder(model, None, hardware)
-    encoder = PooledEncoder(*get_transformer(model), pooling, max_length, hardware)
-    return SentenceEncoder(model, encoder, hardware)
+    modules = load_modules(checkpoint, contract)
+    if modules is None:
+        model = _load_by_library(checkpoint, contract, hardware)
+        return SentenceEncoder(contract, LibraryEncoder(model, contract), hardware)
+    encoder, projections, _, contract = modules
+    network = PooledEncoder(encoder.model, encoder.tokenizer, contract, hardware, projections)
+    return SentenceEncoder(contract, network, hardware)
 
 
-def read_model(checkpoint: str, device: torch.device, max_length: int) -> SentenceModel:
-    """Read a SentenceTransformer of one's own, not one that others share.
-
-    Raises:
-        InputError: ``max_length`` exceeds the encoder's positions.
-    """
+def _load_by_library(
+    checkpoint: str, contract: BiEncoderContract, hardware: Hardware
+) -> SentenceModel:
+    """Read a SentenceTransformer, whose encoder gets weights that are known to be all there."""
     from sentence_transformers import SentenceTransformer  # seconds to import
 
-    loaded = SentenceTransformer(locate(checkpoint), device=str(device))
-    model = cast(SentenceModel, loaded)
-    model.max_seq_length = max_length
-    if find_pooling(model) is not None:
-        network, _ = get_transformer(model)
-        positions = find_encoder(network.config).positions(network)
-        if positions is not None and max_length > positions:
-            raise InputError(
-                f"max_length must not exceed the {positions} positions of {checkpoint!r},"
-                f" got {max_length}"
-            )
-        network.float()  # weights saved in half precision, too
-    return model
-
-
-def get_transformer(model: SentenceModel) -> tuple[Model, Tokenizer]:
-    """The encoder of a plain SentenceTransformer, and its tokenizer."""
-    return model[0].auto_model, model[0].tokenizer
-
-
-def find_pooling(model: SentenceModel) -> Pooling | None:
-    """The pooling of a SentenceTransformer that ``PooledEncoder`` computes, or None.
-
-    It is one of a BERT-like encoder, a mean or first-token pooling and perhaps a normalisation,
-    without prompts, adapters or other additions.
-    """
-    kinds = [type(module).__name__ for module in model]
-    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
-        return None
-    transformer, pooling = model[0], _pooling(model[1])
-    network = transformer.auto_model
-    is_plain = (
-        find_encoder(network.config).packs
-        and type(network).__name__.endswith("Model")
-        and not getattr(network, "_hf_peft_config_loaded", False)
-        and not getattr(transformer, "do_lower_case", False)
-        and model.default_prompt_name is None
-        and getattr(model, "truncate_dim", None) is None
+    loaded = SentenceTransformer(
+        locate(checkpoint),
+        device=str(hardware.device),
+        revision=find_pinned_revision(checkpoint),
     )
-    return cast(Pooling, pooling) if is_plain and pooling in ("mean", "cls") else None
-
-
-def _pooling(module: LoadedModule) -> str:
-    """The mode of a Pooling module, whose settings the library once kept as booleans."""
-    if hasattr(module, "pooling_mode"):
-        return str(module.pooling_mode)
-    return str(module.get_pooling_mode_str())
+    model = cast(SentenceModel, loaded)
+    if contract.max_length < WITHOUT_END:
+        model.max_seq_length = contract.max_length
+    modules = read_modules(checkpoint)
+    transformer = None if modules is None else find_transformer(modules)
+    if transformer is not None and is_whole(checkpoint, transformer.place):
+        verified = load_text_encoder(checkpoint, transformer.place).model
+        cast(Any, model)[0].model = verified.to(hardware.device)
+    return model

@@ -68,22 +68,22 @@ def search_exactly(documents: DocumentVectors, queries: Vectors, depth: int) -> 
     best = [NOTHING] * len(queries)
     for start, block in documents.blocks():
         for first in range(0, len(queries), _QUERIES_AT_ONCE):
-            products = compute_cosines(queries[first : first + _QUERIES_AT_ONCE], block)
+            products = compute_products(queries[first : first + _QUERIES_AT_ONCE], block)
             for number, scores in enumerate(products, first):
                 best[number] = _add_block(best[number], start, scores, depth)
     return best
 
 
-def compute_cosines(queries: Vectors, documents: Vectors) -> Vectors:
-    """Products of unit vectors ``(Q, N)``; equal documents have equal ones, to the last bit."""
+def compute_products(queries: Vectors, documents: Vectors) -> Vectors:
+    """Products of vectors ``(Q, N)``; equal documents have equal ones, to the last bit."""
     query_vectors, document_vectors = torch.from_numpy(queries), torch.from_numpy(documents)
     whole = len(document_vectors) // TILE * TILE
     last = F.pad(document_vectors[whole:], (0, 0, 0, -len(document_vectors) % TILE))
     products = torch.cat(
         [query_vectors @ document_vectors[:whole].T, query_vectors @ last.T], dim=1
     )
-    cosines: Vectors = products[:, : len(document_vectors)].numpy()
-    return cosines
+    found: Vectors = products[:, : len(document_vectors)].numpy()
+    return found
 
 
 def _add_block(best: Matches, start: int, scores: Vectors, depth: int) -> Matches:

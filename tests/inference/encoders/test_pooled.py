@@ -6,17 +6,18 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import (
-    Dense,
     Normalize,
     Pooling,
     Transformer,
 )
 
+from recross.checkpoints.sentence_layout import read_bi_encoder, with_choices
 from recross.errors import InputError
 from recross.inference.encoders import pooled
+from recross.inference.encoders.pooled import PooledEncoder
 from recross.machine.hardware import Hardware
 from recross.retrieval.biencoder import BiEncoder
-from recross.retrieval.sentence_encoder import find_pooling, load_encoder
+from recross.retrieval.sentence_encoder import load_encoder
 from tests.conftest import save_tiny
 
 TEXTS = [
@@ -45,6 +46,15 @@ def checkpoints(tmp_path_factory):
     return made
 
 
+def vectors(encoder, texts):
+    return encoder.encode(texts, "document")
+
+
+def load(folder, **chosen):
+    contract = with_choices(read_bi_encoder(str(folder)), **chosen)
+    return load_encoder(str(folder), contract, Hardware())
+
+
 def theirs(folder, texts, max_length):
     peer = SentenceTransformer(str(folder), device="cpu")
     peer.max_seq_length = max_length
@@ -57,15 +67,15 @@ def theirs(folder, texts, max_length):
 def test_vectors_are_those_of_sentence_transformers(checkpoints, kind, pooling, max_length):
     folder = checkpoints(kind, pooling)
     encoder = BiEncoder(str(folder), max_length=max_length)
-    assert load_encoder(str(folder), max_length, Hardware()).packed.pooling == pooling
-    found = encoder.encode(TEXTS)
+    assert isinstance(load(folder, max_length=max_length).network, PooledEncoder)
+    found = encoder.encode(TEXTS, "document")
     assert np.abs(found - theirs(folder, TEXTS, max_length)).max() < 1e-5
     assert np.linalg.norm(found, axis=1) == pytest.approx(1, abs=1e-5)
 
 
 def test_texts_are_cut_at_max_length(checkpoints):
     folder = str(checkpoints())
-    short, whole = (BiEncoder(folder, max_length=size).encode(TEXTS) for size in (8, 40))
+    short, whole = (vectors(BiEncoder(folder, max_length=size), TEXTS) for size in (8, 40))
     changed = np.abs(short - whole).max(axis=1) > 1e-3
     assert changed.tolist() == [False, False, False, True, False, True]
 
@@ -73,9 +83,11 @@ def test_texts_are_cut_at_max_length(checkpoints):
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_a_vector_does_not_depend_on_its_batch(checkpoints, pooling):
     folder = str(checkpoints("bert", pooling))
-    together = BiEncoder(folder, max_length=40).encode(TEXTS)
-    alone = np.concatenate([BiEncoder(folder, max_length=40).encode([text]) for text in TEXTS])
-    small = BiEncoder(folder, max_length=40, hardware=Hardware(tokens_per_batch=8)).encode(TEXTS)
+    together = vectors(BiEncoder(folder, max_length=40), TEXTS)
+    alone = np.concatenate([vectors(BiEncoder(folder, max_length=40), [text]) for text in TEXTS])
+    small = BiEncoder(folder, max_length=40, hardware=Hardware(tokens_per_batch=8)).encode(
+        TEXTS, "document"
+    )
     assert np.abs(together - alone).max() < 1e-6
     assert np.abs(together - small).max() < 1e-6
     assert (together[0] == together[4]).all()
@@ -84,46 +96,26 @@ def test_a_vector_does_not_depend_on_its_batch(checkpoints, pooling):
 @pytest.mark.parametrize("kind, positions", [("bert", 80), ("roberta", 79)])
 def test_a_limit_beyond_the_encoders_positions_is_refused(checkpoints, kind, positions):
     folder = str(checkpoints(kind))
-    assert len(BiEncoder(folder, max_length=positions).encode(["bee " * 100])) == 1
+    assert len(vectors(BiEncoder(folder, max_length=positions), ["bee " * 100])) == 1
     with pytest.raises(InputError, match=f"must not exceed the {positions} positions of .*, got"):
-        BiEncoder(folder, max_length=positions + 1).encode(["bee"])
+        vectors(BiEncoder(folder, max_length=positions + 1), ["bee"])
 
 
 def test_no_texts_give_no_vectors(checkpoints):
-    assert len(BiEncoder(str(checkpoints()), max_length=40).encode([])) == 0
+    assert len(vectors(BiEncoder(str(checkpoints()), max_length=40), [])) == 0
 
 
 def test_a_normalisation_in_the_checkpoint_changes_nothing(checkpoints):
     normalised = checkpoints("bert", "mean", Normalize())
-    encoder = load_encoder(str(normalised), 40, Hardware())
-    assert encoder.packed is not None
-    plain = BiEncoder(str(checkpoints()), max_length=40).encode(TEXTS)
-    found = BiEncoder(str(normalised), max_length=40).encode(TEXTS)
+    plain = vectors(BiEncoder(str(checkpoints()), max_length=40), TEXTS)
+    found = vectors(BiEncoder(str(normalised), max_length=40), TEXTS)
     assert np.abs(found - plain).max() < 1e-6
-
-
-@pytest.mark.parametrize("pooling, more", [("max", 0), ("mean", 1)])
-def test_what_is_not_known_goes_through_sentence_transformers(checkpoints, pooling, more):
-    folder = checkpoints("bert", pooling, *[Dense(32, 8)] * more)
-    assert load_encoder(str(folder), 40, Hardware()).packed is None
-    found = BiEncoder(str(folder), max_length=40).encode(TEXTS)
-    assert np.abs(found - theirs(folder, TEXTS, 40)).max() < 1e-6
-
-
-def test_prompts_and_cut_dimensions_are_left_to_sentence_transformers(checkpoints):
-    model = SentenceTransformer(str(checkpoints()), device="cpu")
-    assert find_pooling(model) == "mean"
-    model.truncate_dim = 8
-    assert find_pooling(model) is None
-    model.truncate_dim = None
-    model.prompts, model.default_prompt_name = {"query": "here "}, "query"
-    assert find_pooling(model) is None
 
 
 def test_weights_in_half_precision_are_computed_in_single(checkpoints, tmp_path):
     model = SentenceTransformer(str(checkpoints()), device="cpu").half()
     model.save(str(tmp_path / "half"))
-    found = BiEncoder(str(tmp_path / "half"), max_length=40).encode(TEXTS)
+    found = vectors(BiEncoder(str(tmp_path / "half"), max_length=40), TEXTS)
     model.float().max_seq_length = 40
     expected = model.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
     assert np.abs(found - expected).max() < 1e-5
@@ -132,9 +124,9 @@ def test_weights_in_half_precision_are_computed_in_single(checkpoints, tmp_path)
 def test_bf16_moves_vectors_by_little_and_by_something(checkpoints, monkeypatch):
     monkeypatch.setattr(Hardware, "_multiplies_in_bf16", lambda _: True)
     folder = str(checkpoints())
-    exact = BiEncoder(folder, max_length=40).encode(TEXTS)
+    exact = vectors(BiEncoder(folder, max_length=40), TEXTS)
     hardware = Hardware(precision="bf16")
-    half = BiEncoder(folder, max_length=40, hardware=hardware).encode(TEXTS)
+    half = vectors(BiEncoder(folder, max_length=40, hardware=hardware), TEXTS)
     cosines = (exact * half).sum(axis=1)
     assert cosines.min() > 0.995
     assert np.abs(exact - half).max() > 1e-5
@@ -143,7 +135,9 @@ def test_bf16_moves_vectors_by_little_and_by_something(checkpoints, monkeypatch)
 def test_the_number_of_threads_is_that_of_the_hardware(checkpoints):
     before = torch.get_num_threads()
     try:
-        BiEncoder(str(checkpoints()), max_length=40, hardware=Hardware(threads=2)).encode(["bee"])
+        BiEncoder(str(checkpoints()), max_length=40, hardware=Hardware(threads=2)).encode(
+            ["bee"], "document"
+        )
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
@@ -163,19 +157,19 @@ def test_a_batch_that_does_not_fit_in_memory_is_halved_and_gives_the_same_vector
     checkpoints, monkeypatch, error
 ):
     folder = str(checkpoints())
-    expected = BiEncoder(folder, max_length=40).encode(TEXTS)
-    unit_vectors, tried = pooled.compute_unit_vectors, []
+    expected = vectors(BiEncoder(folder, max_length=40), TEXTS)
+    compute, tried = pooled.compute_vectors, []
 
-    def limited(forward, pooling, batch):
+    def limited(forward, contract, projections, batch):
         tried.append(len(batch))
         if len(batch) > 2:
             raise error
-        return unit_vectors(forward, pooling, batch)
+        return compute(forward, contract, projections, batch)
 
-    monkeypatch.setattr(pooled, "compute_unit_vectors", limited)
+    monkeypatch.setattr(pooled, "compute_vectors", limited)
     load_encoder.cache_clear()  # the runner remembers what did not fit
     small = BiEncoder(folder, max_length=40)
-    np.testing.assert_allclose(small.encode(TEXTS), expected, atol=1e-6)
+    np.testing.assert_allclose(small.encode(TEXTS, "document"), expected, atol=1e-6)
     assert tried == [6, 3, 2, 1, 3, 2, 1]
 
 
@@ -183,9 +177,9 @@ def test_devices_share_the_encoding_of_a_collection(checkpoints, monkeypatch):
     folder = str(checkpoints())
     texts = [f"{text} {number}" for number in range(8) for text in TEXTS]
     one = Hardware(threads=1, tokens_per_batch=100)
-    expected = BiEncoder(folder, max_length=40, hardware=one).encode(texts)
-    unit_vectors, threads, together = (
-        pooled.compute_unit_vectors,
+    expected = vectors(BiEncoder(folder, max_length=40, hardware=one), texts)
+    compute, threads, together = (
+        pooled.compute_vectors,
         set(),
         threading.Barrier(2, timeout=120),
     )
@@ -194,10 +188,10 @@ def test_devices_share_the_encoding_of_a_collection(checkpoints, monkeypatch):
         with suppress(threading.BrokenBarrierError):  # the last batch may be alone
             together.wait(timeout=120 if len(threads) < 2 else 0.1)
         threads.add(threading.get_ident())
-        return unit_vectors(*given)
+        return compute(*given)
 
-    monkeypatch.setattr(pooled, "compute_unit_vectors", meeting)
+    monkeypatch.setattr(pooled, "compute_vectors", meeting)
     two = Hardware(threads=1, tokens_per_batch=100, devices=2)
-    found = BiEncoder(folder, max_length=40, hardware=two).encode(texts)
+    found = vectors(BiEncoder(folder, max_length=40, hardware=two), texts)
     np.testing.assert_array_equal(found, expected)
     assert len(threads) == 2

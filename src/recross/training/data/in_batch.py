@@ -59,7 +59,7 @@ class StepTexts:
         return sum(len(which) for which, _ in self.chunks)
 
     def scores(self, vectors: Tensor, scale: float) -> Tensor:
-        """Cosines of queries and documents times ``scale``, ``(Q, N)``, from all texts' vectors."""
+        """Similarities of queries and documents times ``scale``, ``(Q, N)``, of all vectors."""
         with in_single_precision(vectors.device):
             products: Tensor = scale * vectors[self.queries] @ vectors[self.documents].T
         return products
@@ -84,8 +84,8 @@ def gather_texts(
     asked, query_numbers = texts.queries(list(queries))
     read, document_numbers = texts.documents(list(documents))
     sequences = Sequences.end_to_end(
-        network.text_tokens(asked).take(query_numbers),
-        network.text_tokens(read).take(document_numbers),
+        network.query_tokens(asked).take(query_numbers),
+        network.document_tokens(read).take(document_numbers),
     )
     limit = max(min(budget, int(sequences.lengths.sum()) // least_chunks), 1)
     chunks = [

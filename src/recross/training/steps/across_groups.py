@@ -60,7 +60,7 @@ def encode_all(learner: Learner, texts: StepTexts, chunks: range) -> Tensor:
 
 
 def encode_chunk(learner: Learner, texts: StepTexts, number: int) -> Tensor:
-    """Return unit vectors of a chunk; a second call in a step draws the same dropout."""
+    """Return vectors of a chunk; a second call in a step draws the same dropout."""
     learner.seed_dropout(f"chunk {number}")
     _, batch = texts.chunks[number]
     return text_encoder(learner).vectors(batch).float()

@@ -1,0 +1,34 @@
+"""How much of the texts a first stage has cut: counted where they are encoded, kept with them."""
+
+from __future__ import annotations
+
+from recross.inference.spans import Ints
+from recross.records import Cost, JsonObject
+
+_KEPT = ("tokens", "cut_documents", "cut_tokens", "cut_queries")
+
+
+def count_document_cuts(lengths: Ints, lost: Ints) -> Cost:
+    """Count documents that lost tokens, and tokens that were read and lost, ``(B,)`` each."""
+    return Cost(
+        tokens=int(lengths.sum()),
+        cut_documents=int((lost > 0).sum()),
+        cut_tokens=int(lost.sum()),
+    )
+
+
+def count_query_cuts(lengths: Ints, lost: Ints) -> Cost:
+    """Count queries that lost tokens, and tokens that were read and lost, ``(B,)`` each."""
+    return Cost(
+        tokens=int(lengths.sum()), cut_queries=int((lost > 0).sum()), cut_tokens=int(lost.sum())
+    )
+
+
+def describe_cuts(cuts: Cost) -> JsonObject:
+    """What was counted, as a manifest keeps it."""
+    return {name: getattr(cuts, name) for name in _KEPT}
+
+
+def read_cuts(facts: JsonObject) -> Cost:
+    """What a manifest says was counted; nothing in those written before anything was."""
+    return Cost(**{name: int(facts.get(name, 0)) for name in _KEPT})
