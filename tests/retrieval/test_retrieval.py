@@ -329,9 +329,3 @@ def test_what_a_first_stage_cut_is_counted_and_kept_with_its_run(tmp_path, colle
             assert (cost.cut_documents, cost.cut_queries) == (76, 0)
             assert cost.cut_tokens == sum(3 * (n % 5) - 1 for n in range(96) if n % 5)
             assert cost.tokens == 20 * 7 + 76 * 8 + 2 * 6
-    assert (
-        FirstStage()
-        .rerank(retrieve_once(short, collection, query_ids, 5, store), collection)
-        .cost.tokens
-        == 0
-    )

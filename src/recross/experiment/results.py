@@ -106,7 +106,8 @@ def make_record(
     split: str,
 ) -> JsonObject:
     """The flat record; ``names`` says which parts were combined."""
-    cost, latency = outcome.reranked.cost, outcome.latency
+    cost = outcome.reranked.cost if names["reranks"] else Cost()
+    latency = outcome.latency
     query_ids = collection.query_ids(split)
     return {
         **names,

@@ -24,8 +24,8 @@ class FirstStage(Reranker):
     reranks: ClassVar[bool] = False
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
-        """Return the candidates in the order they came in; it costs nothing."""
-        return replace(candidates, cost=Cost())
+        """Return the candidates in the order they came in."""
+        return candidates
 
 
 @dataclass(frozen=True)
