@@ -20,9 +20,9 @@ from recross.checkpoints.module_folder import (
     read_modules,
     read_pooling,
 )
-from recross.checkpoints.pretrained import load_tokenizer
 from recross.checkpoints.published import find_published
 from recross.checkpoints.resolution import CONTRACT_FILE, read_contract
+from recross.checkpoints.source import load_tokenizer
 from recross.errors import InputError
 from recross.records import JsonObject
 
@@ -130,9 +130,7 @@ def _find_limit(modules: ModuleFolder, record: BiEncoderContract | None) -> int:
         return int(limit)
     if record is not None:
         return record.max_length
-    place = str(Path(locate(modules.checkpoint), transformer.place))
-    is_apart = transformer.place and Path(place).is_dir()
-    tokenizer = load_tokenizer(place if is_apart else modules.checkpoint)
+    tokenizer = load_tokenizer(modules.checkpoint)
     config = _read_config(modules.checkpoint, transformer.place)
     return find_tokenizer_limit(tokenizer, config)
 

@@ -12,12 +12,12 @@ from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 
+from recross.checkpoints import pretrained
 from recross.checkpoints.first_stage_contracts import BiEncoderContract
 from recross.checkpoints.loaded import LoadedModule, Tokenizer, find_fast_tokenizer
 from recross.checkpoints.location import find_pinned_revision, locate
 from recross.checkpoints.module_folder import read_modules
 from recross.checkpoints.sentence_layout import WITHOUT_END, find_transformer
-from recross.checkpoints.text_encoders import load_text_encoder
 from recross.inference.encoders.pooled import EncodedTexts, PooledEncoder
 from recross.inference.prompted import PromptedTokens
 from recross.inference.spans import Ints
@@ -147,6 +147,6 @@ def _load_by_library(
     modules = read_modules(checkpoint)
     transformer = None if modules is None else find_transformer(modules)
     if transformer is not None and is_whole(checkpoint, transformer.place):
-        verified = load_text_encoder(checkpoint, transformer.place).model
+        verified = pretrained.load("encoder", checkpoint).model
         cast(Any, model)[0].model = verified.to(hardware.device)
     return model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple, cast
 
 from torch import nn
@@ -15,11 +14,10 @@ from recross.checkpoints.chain_modules import (
 )
 from recross.checkpoints.first_stage_contracts import BiEncoderContract
 from recross.checkpoints.loaded import Model, Tokenizer, find_fast_tokenizer
-from recross.checkpoints.location import find_file, locate
+from recross.checkpoints.location import find_file
 from recross.checkpoints.module_folder import ModuleEntry, ModuleFolder, read_json, read_modules
-from recross.checkpoints.pretrained import Pretrained
+from recross.checkpoints.pretrained import Pretrained, load
 from recross.checkpoints.sentence_layout import find_transformer, read_bi_encoder
-from recross.checkpoints.text_encoders import load_text_encoder
 from recross.errors import InputError
 from recross.inference.encoders.families import find_encoder
 from recross.records import JsonObject
@@ -59,7 +57,7 @@ def load_modules(checkpoint: str, contract: BiEncoderContract) -> SentenceModule
     place = "" if transformer is None else transformer.place
     if parts is None or not _is_plain(checkpoint, place, transformer, modules, contract):
         return None
-    encoder = load_text_encoder(checkpoint, place)
+    encoder = load("encoder", checkpoint)
     lowers = transformer is not None and transformer.settings.get("do_lower_case")
     if lowers and not _lowers(encoder.tokenizer):
         return None
@@ -111,8 +109,7 @@ def is_whole(checkpoint: str, place: str) -> bool:
     config = find_file(checkpoint, "config.json", place)
     if config is None or read_json(config).get("is_encoder_decoder"):
         return False
-    is_at_hand = not place or Path(locate(checkpoint)).is_dir()
-    return is_at_hand and find_file(checkpoint, "adapter_config.json", place) is None
+    return find_file(checkpoint, "adapter_config.json", place) is None
 
 
 def _reads_text(settings: JsonObject) -> bool:
