@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recross.checkpoints.loaded import Tokenizer, find_fast_tokenizer
 from recross.inference.sequences import Sequences
-from recross.inference.spans import Ints
-from recross.inference.texts.digests import Digests
-from recross.inference.texts.texts import GivenTexts, NumberedTexts
-from recross.inference.texts.token_ids import TokenIds
+from recross.inference.texts.prompted_texts import PromptedTexts
+from recross.inference.texts.texts import NumberedTexts
 from recross.inference.texts.tokenising import tokenize
 from recross.inference.tokens import Joiner, Template, text_template
-
-
-@dataclass(frozen=True)
-class PromptedTexts:
-    """Other texts, each after the same prompt."""
-
-    prompt: str
-    texts: NumberedTexts
-
-    def take(self, which: Ints) -> PromptedTexts:
-        """These of the texts, in this order."""
-        return PromptedTexts(self.prompt, self.texts.take(which))
-
-    def strings(self) -> Sequence[str]:
-        """The texts themselves, the prompt before each."""
-        return [self.prompt + text for text in self.texts.strings()]
-
-    def tokens(self, tokenizer: Tokenizer) -> TokenIds:
-        """The tokens of each prompt and text together, which are tokenised now."""
-        return GivenTexts(self.strings()).tokens(tokenizer)
-
-    def digests(self) -> Digests:
-        """A digest of each prompt and text together, ``(N, 2)``."""
-        return GivenTexts(self.strings()).digests()
-
-    def __len__(self) -> int:
-        return len(self.texts)
 
 
 @dataclass(frozen=True)

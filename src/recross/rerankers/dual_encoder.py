@@ -28,7 +28,7 @@ from recross.parts.bounds import Ge, Gt, checked
 from recross.rerankers.reranker import NetworkReranker
 from recross.retrieval.sentence_modules import SentenceModules, load_modules
 
-SCALES = {"cosine": 20.0, "dot": 1.0}
+TRAINING_SCALES = {"cosine": 20.0, "dot": 1.0}
 """What training multiplies similarities by: cosines as sentence-transformers does."""
 
 
@@ -126,7 +126,7 @@ class DualEncoder(NetworkReranker):
                 "checkpoint must be an encoder with a pooling and perhaps projections and a"
                 f" normalisation, got {self.checkpoint_place!r}"
             )
-        scale = SCALES[contract.similarity] if self.scale is None else self.scale
+        scale = TRAINING_SCALES[contract.similarity] if self.scale is None else self.scale
         return DualEncoderNetwork(modules, scale, self.in_batch_negatives).eval()
 
     def trained(self, folder: Path) -> DualEncoder:

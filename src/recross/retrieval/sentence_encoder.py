@@ -39,7 +39,7 @@ class SentenceModel(LoadedModule, Protocol):
         """Return a module by its place."""
 
 
-class Network(Protocol):
+class TextVectors(Protocol):
     """What turns texts into vectors."""
 
     def encode(self, texts: NumberedTexts, prompt: str) -> Iterator[EncodedTexts]:
@@ -55,7 +55,7 @@ class SentenceEncoder:
     """Texts to vectors, by a network and the contract that it is read by."""
 
     contract: BiEncoderContract
-    network: Network
+    network: TextVectors
     hardware: Hardware
 
     def encode(self, texts: NumberedTexts, prompt: str) -> Iterator[EncodedTexts]:
