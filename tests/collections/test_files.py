@@ -25,6 +25,22 @@ def test_a_collection_written_as_beir_reads_back_equal(beir_folder, collection):
     assert loaded.split_qrels == collection.split_qrels
 
 
+def test_instructions_of_queries_are_read_from_their_lines_or_a_file_of_their_own(beir_folder):
+    before = BeirFolder(beir_folder).load()
+    assert before.instructions == {}
+    with (beir_folder / "queries.jsonl").open("a") as file:
+        file.write('{"_id": "new", "text": "red owl", "instruction": "find animals"}\n')
+    assert BeirFolder(beir_folder).load().instructions == {"new": "find animals"}
+    (beir_folder / "instructions.tsv").write_text("q0\tfind {colours}\nnew\tfind owls\n")
+    loaded = BeirFolder(beir_folder).load()
+    assert loaded.instructions == {"q0": "find {colours}", "new": "find owls"}
+    (beir_folder / "instructions.tsv").write_text("q0\tfind pets\n")
+    assert BeirFolder(beir_folder).load().fingerprint != loaded.fingerprint
+    (beir_folder / "instructions.tsv").write_text("nobody\tfind pets\n")
+    with pytest.raises(InputError, match="must name known queries, got 'nobody'"):
+        BeirFolder(beir_folder).load()
+
+
 def test_the_fingerprint_follows_the_content(beir_folder):
     before = BeirFolder(beir_folder).load().fingerprint
     with (beir_folder / "corpus.jsonl").open("a") as file:

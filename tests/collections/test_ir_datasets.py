@@ -1,5 +1,7 @@
 """A dataset of real ir_datasets classes over local files stands for the ones on the network."""
 
+from typing import NamedTuple
+
 import ir_datasets
 import pytest
 
@@ -27,6 +29,26 @@ def test_queries_and_judgments_come_from_the_dataset(registered):
     assert loaded.query_ids("test") == ("q1", "q2")
     assert loaded.qrels("test") == {"q1": {"d1": 1, "d2": 2}}
     assert loaded.relevant("test", "q1") == {"d2"}
+
+
+def test_instructions_are_read_where_queries_have_them(registered, monkeypatch):
+    class Told(NamedTuple):
+        query_id: str
+        text: str
+        instruction: str
+
+        def default_text(self):
+            return self.text
+
+    assert IrDatasets({"test": registered}).load().instructions == {}
+    dataset = ir_datasets.load(registered)
+    queries = [Told("q1", "a query", "find it"), Told("q2", "another", "leave it")]
+    handler = type(dataset.queries_handler())
+    monkeypatch.setattr(handler, "queries_cls", lambda _: Told)
+    monkeypatch.setattr(handler, "queries_iter", lambda _: iter(queries))
+    found = IrDatasets({"test": registered}).load()
+    assert found.instructions == {"q1": "find it", "q2": "leave it"}
+    assert found.queries == {"q1": "a query", "q2": "another"}
 
 
 def test_documents_are_read_when_asked_for_and_not_before(registered):

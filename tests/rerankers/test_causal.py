@@ -15,8 +15,10 @@ from recross.checkpoints.resolution import save_contract
 from recross.command.building import build
 from recross.command.composition import compose_values
 from recross.errors import InputError
+from recross.inference.cache.score_cache import ScoreCache
 from recross.machine.hardware import Hardware
 from recross.rerankers.causal import CausalReranker
+from recross.runs import Run
 from tests.conftest import save_tiny_llama
 from tests.rerankers.test_cross_encoder import mixed_pairs
 
@@ -156,3 +158,46 @@ def test_the_option_for_any_model_reads_the_contract_stored_beside_it(tmp_path):
         network(folder)
     save_contract(stored, folder)
     assert network(folder).contract == stored
+
+
+def told_collection(collection):
+    told = {"q0": "find animals", "q5": "find colours", "q10": "find animals"}
+    return replace(collection, instructions=told)
+
+
+def test_queries_are_asked_with_their_own_instructions_and_the_others_with_the_contracts(
+    tiny_llama, collection, tmp_path
+):
+    documents = ["d1", "d2", "d3"]
+    candidates = Run.from_scores(
+        "c", {q: dict.fromkeys(documents, 0.0) for q in ("q0", "q5", "q15", "q10")}
+    )
+    found = CausalReranker(
+        str(tiny_llama), contract="qwen3-reranker", cache=ScoreCache(tmp_path / "scores")
+    ).rerank(candidates, told_collection(collection))
+    assert list(found.rankings) == list(candidates.rankings)
+    assert found.cost.pairs == found.cost.forward_passes == 12
+    scores = {}
+    for query_id, ranking in found.rankings.items():
+        instruction = told_collection(collection).instructions.get(query_id)
+        alone = CausalReranker(
+            str(tiny_llama), contract="qwen3-reranker", instruction=instruction
+        ).score(collection.queries[query_id], [collection.documents[d] for d in documents])
+        scores[query_id] = {doc.doc_id: doc.score for doc in ranking}
+        assert [scores[query_id][d] for d in documents] == pytest.approx(alone.tolist(), abs=1e-5)
+    plain = CausalReranker(
+        str(tiny_llama), contract="qwen3-reranker", cache=ScoreCache(tmp_path / "scores")
+    ).rerank(candidates, collection)
+    assert plain.cost.cache_hits == 3  # of q15 alone, which was asked with the same prompt
+    assert {doc.doc_id: doc.score for doc in plain.rankings["q0"]} != scores["q0"]
+
+
+def test_a_model_that_is_told_nothing_reads_a_collection_with_instructions(tmp_path, collection):
+    folder = save_tiny_llama(tmp_path, head=True)
+    candidates = Run.from_scores("c", {"q0": {"d1": 0.0, "d2": 0.0}})
+    reranker = CausalReranker(str(folder), contract="rankllama")
+    assert reranker.rerank(candidates, told_collection(collection)) == reranker.rerank(
+        candidates, collection
+    )
+    with pytest.raises(InputError, match="instruction must be null for the contract 'rankllama'"):
+        _ = replace(reranker, instruction="be kind").network

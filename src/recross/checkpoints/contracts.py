@@ -176,16 +176,17 @@ class PromptContract(Contract):
         return (self.instruction is not None and self.instructed) or self.template
 
     @property
+    def takes_instruction(self) -> bool:
+        """Whether a prompt of it has a place for an instruction."""
+        return "instruction" in list_slots(self.instructed or self.template)
+
+    @property
     def compares(self) -> bool:
         """Whether two documents are read together."""
         return "document1" in list_slots(self.template)
 
     def with_instruction(self, instruction: str | None) -> PromptContract:
-        """Return the same contract with this instruction, or as it is for ``None``.
-
-        Raises:
-            InputError: its prompt has no place for an instruction.
-        """
+        """Return the same contract with this instruction, or as it is for ``None``."""
         return self if instruction is None else replace(self, instruction=instruction)
 
     def name_reranker(self, family: Callable[[], str]) -> str:

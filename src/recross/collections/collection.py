@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 from recross.errors import InputError
@@ -30,7 +30,7 @@ class Collection:
     and as positive in training, of all splits or by split, where it is 1 for those not named (2 in
     the TREC Deep Learning tracks, whose systems learn from judgments of grade 1). Two collections
     with one ``fingerprint`` hold the same texts and judgments, of one ``texts_fingerprint`` the
-    texts alone.
+    texts alone. ``instructions`` say of some queries what is wanted, to re-rankers that are told.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Collection:
     fingerprint: str
     relevant_from: int | Mapping[str, int] = 1
     texts: str | None = None
+    instructions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if isinstance(self.relevant_from, int):

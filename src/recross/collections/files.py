@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recross.collections.collection import Collection
@@ -20,7 +20,9 @@ class BeirFolder:
     """A folder in BEIR layout: ``corpus.jsonl``, ``queries.jsonl``, ``qrels/<split>.tsv``.
 
     A document's text is its title, a blank, its text; empty parts are left out. ``relevant_from``
-    is the smallest grade that counts as relevant, of all splits or by split.
+    is the smallest grade that counts as relevant, of all splits or by split. What is wanted of some
+    queries stands as ``instruction`` in their lines, or as ``id<TAB>instruction`` in
+    ``instructions.tsv``.
     """
 
     folder: Path
@@ -38,14 +40,17 @@ class BeirFolder:
         judgment_files = sorted((self.folder / "qrels").glob("*.tsv"))
         if not judgment_files:
             raise InputError(f"{self.folder / 'qrels'} must hold at least one .tsv file, got none")
-        return _collection(
+        instructions = [self.folder / "instructions.tsv"]
+        told = [path for path in instructions if path.is_file()]
+        found = _collection(
             self.folder.name,
             dict(_documents(corpus)),
             dict(_documents(topics)),
             {path.stem: read_qrels(path) for path in judgment_files},
-            hash_files(corpus, topics, *judgment_files),
+            hash_files(corpus, topics, *judgment_files, *told),
             self.relevant_from,
         )
+        return replace(found, instructions=read_instructions(topics, told, found.queries))
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,26 @@ def read_qrels(path: Path) -> Qrels:
     if not qrels:
         raise InputError(f"qrels file must hold at least one judgment, got none in {str(path)!r}")
     return qrels
+
+
+def read_instructions(
+    topics: Path, told: Sequence[Path], queries: Mapping[str, str]
+) -> dict[str, str]:
+    """Read what is wanted of queries, from their own lines and from files of instructions.
+
+    Raises:
+        InputError: a line is malformed, or names an unknown query.
+    """
+    found = {}
+    for location, line in _lines(topics):
+        if line[0] == "{" and (text := json.loads(line).get("instruction")):
+            found[_json_text(line, location)[0]] = str(text)
+    for path in told:
+        for query_id, text in _documents(path):
+            if query_id not in queries:
+                raise InputError(f"{path} must name known queries, got {query_id!r}")
+            found[query_id] = text
+    return found
 
 
 def write_beir(folder: Path, collection: Collection) -> None:

@@ -89,10 +89,12 @@ class IrDatasets:
         datasets = {split: _load_dataset(dataset_id) for split, dataset_id in self.splits.items()}
         first = next(iter(datasets.values()))
         queries: dict[str, str] = {}
+        instructions: dict[str, str] = {}
         split_queries, split_qrels = {}, {}
         for split, dataset in datasets.items():
             queries_of_split, qrels = _read(dataset)
             queries |= queries_of_split
+            instructions |= _read_instructions(dataset)
             split_queries[split], split_qrels[split] = tuple(queries_of_split), qrels
         return Collection(
             name=self.name or next(iter(self.splits.values())),
@@ -102,6 +104,7 @@ class IrDatasets:
             split_qrels=split_qrels,
             fingerprint=fingerprint(self, ir_datasets.__version__),
             relevant_from=self.relevant_from,
+            instructions=instructions,
         )
 
 
@@ -170,6 +173,14 @@ def _read(dataset: ir_datasets.Dataset) -> tuple[dict[str, str], Qrels]:
         for judgment in dataset.qrels_iter():
             qrels.setdefault(judgment.query_id, {})[judgment.doc_id] = int(judgment.relevance)
     return queries, qrels
+
+
+def _read_instructions(dataset: ir_datasets.Dataset) -> dict[str, str]:
+    """What is wanted of each query, in datasets whose queries say so."""
+    if "instruction" not in dataset.queries_cls()._fields:
+        return {}
+    with _explain_missing_files(dataset):
+        return {query.query_id: query.instruction for query in dataset.queries_iter()}
 
 
 @contextmanager

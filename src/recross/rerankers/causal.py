@@ -6,6 +6,8 @@ Yes/no models (Qwen3-Reranker, Zhang et al. 2025) by the logits of their answers
 
 from __future__ import annotations
 
+from collections import ChainMap
+from copy import copy
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,6 +20,7 @@ from recross.checkpoints.contracts import PromptContract
 from recross.checkpoints.heads import OutputLayer, multiply_exactly, pick_rows, reading
 from recross.checkpoints.pretrained import Pretrained
 from recross.checkpoints.resolution import resolve_contract
+from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import LiveAffine
@@ -25,6 +28,7 @@ from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import PADDED, find_encoder
 from recross.inference.encoders.padded import PaddedForward
 from recross.inference.encoders.t5_decoder import read_head_rows
+from recross.inference.engine import Engine
 from recross.inference.network import Forward
 from recross.inference.prompts import Prompter
 from recross.inference.sequences import Sequences
@@ -32,8 +36,10 @@ from recross.inference.session import Session
 from recross.inference.spans import Ints
 from recross.inference.texts.texts import NumberedTexts
 from recross.parts.bounds import Ge, checked
+from recross.records import Cost
 from recross.rerankers.answers import PromptNetwork
 from recross.rerankers.reranker import NetworkReranker
+from recross.runs import Run
 
 PROBE_TOKENS = 5
 
@@ -57,6 +63,13 @@ class CausalNetwork(PromptNetwork):
     ) -> Sequences:
         """Turn items of (query number, document number) into token sequences."""
         return self._prompter.encode(queries, documents, items)
+
+    def with_instruction(self, instruction: str) -> CausalNetwork:
+        """The same network, of the same weights, that is told something else."""
+        told = copy(self)
+        told.contract = self.contract.with_instruction(instruction)
+        told._prompter = Prompter(self.tokenizer, told.contract)
+        return told
 
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the answers, worst first, ``(B, C)``."""
@@ -105,7 +118,8 @@ class CausalNetwork(PromptNetwork):
 class CausalReranker(NetworkReranker):
     """A causal language model by checkpoint, with the contract stored, published, named or given.
 
-    ``instruction`` tells it what is wanted, where its prompt has a place for that.
+    ``instruction`` tells it what is wanted, where its prompt has a place for that; queries of a
+    collection may have their own.
     ``weights`` is the precision in which weights are held: bf16 halves the memory of a model that
     is not to be trained. ``fresh_head`` allows a checkpoint without the linear head that a contract
     reads, to be trained, drawn from ``head_seed``.
@@ -136,6 +150,27 @@ class CausalReranker(NetworkReranker):
                 f" which is {loaded.config.model_type}"
             )
         return CausalNetwork(loaded, contract).eval()
+
+    def rerank_with(self, engine: Engine, candidates: Run, collection: Collection) -> Run:
+        """Re-rank through an engine; queries with an instruction of their own are asked with it."""
+        network, told = engine.network, collection.instructions
+        assert isinstance(network, CausalNetwork)
+        if not network.contract.takes_instruction or not told.keys() & candidates.rankings.keys():
+            return super().rerank_with(engine, candidates, collection)
+        groups: dict[str | None, list[str]] = {}
+        for query_id in candidates.rankings:
+            groups.setdefault(told.get(query_id), []).append(query_id)
+        parts = []
+        for instruction, query_ids in groups.items():
+            asked = network if instruction is None else network.with_instruction(instruction)
+            part = candidates.restrict(query_ids)
+            parts.append(super().rerank_with(Engine(asked, engine.session), part, collection))
+        rankings = ChainMap(*(dict(part.rankings) for part in parts))
+        return Run(
+            self.name,
+            {query_id: rankings[query_id] for query_id in candidates.rankings},
+            sum((part.cost for part in parts), start=Cost()),
+        )
 
     def trained(self, folder: Path) -> CausalReranker:
         """The same re-ranker with the weights and the contract of a folder."""
