@@ -2,7 +2,9 @@
 
 import csv
 import math
+from itertools import combinations
 
+import numpy as np
 import pytest
 
 from recross.checkpoints.contracts import PromptContract
@@ -120,36 +122,38 @@ def test_exchanged_texts_are_found(serve, tiny):
 
 OWN = PromptContract(
     "own",
-    "query: {query} document: {document}",
+    "<|im_start|>{instruction} query: {query} document: {document}<|im_end|>",
     "log_softmax",
     ("no", "yes"),
     add_eos=False,
     max_length=256,
-    prefix="<|im_start|>",
-    suffix="<|im_end|>",
+    instruction="find",
 )
-
-
-def frame(contract):
-    return (contract.template, contract.prefix, contract.suffix, contract.add_eos)
 
 
 def test_other_templates_keep_the_read_out_and_are_tried_once(llama):
     local = CausalReranker(str(llama), contract=OWN)
-    others = dict(list_other_templates(local))
-    contracts = [other.contract for other in others.values()]
-    assert frame(OWN) not in map(frame, contracts)
-    assert len(set(map(frame, contracts))) == len(contracts) >= 6
+    others = {asked: other.contract for asked, other in list_other_templates(local)}
+    contracts = list(others.values())
+    assert OWN not in contracts
+    assert all(one != other for one, other in combinations(contracts, 2))
     assert {(c.pieces, c.read_out, c.max_length) for c in contracts} == {
         (OWN.pieces, OWN.read_out, 256)
     }
-    assert others["no template at all"].contract.template == "{query}{document}"
-    monot5 = others["template of monot5"].contract
-    assert monot5.template == find_contract("monot5").template
+    assert others["no template at all"].template == "{query}{document}"
+    texts = "{instruction} query: {query} document: {document}"
+    assert others["its template without what stands before the texts"].template == (
+        f"{texts}<|im_end|>"
+    )
+    assert others["its template without what stands after the texts"].template == (
+        f"<|im_start|>{texts}"
+    )
+    assert others["its template with an empty instruction"].instruction == ""
+    assert others["template of monot5"].template == find_contract("monot5").template
 
 
 @pytest.mark.parametrize(
-    "asked", ["template of monot5", "its template without what stands after it"]
+    "asked", ["template of monot5", "its template without what stands after the texts"]
 )
 def test_the_template_that_the_server_has_is_named_first(serve, llama, asked):
     local = CausalReranker(str(llama), contract=OWN)
@@ -160,6 +164,18 @@ def test_the_template_that_the_server_has_is_named_first(serve, llama, asked):
     best, second = found.candidates[:2]
     assert (best.asked, best.agreement.formula) == (asked, "exp(ours)")
     assert not second.agreement.agrees
+
+
+def test_a_way_of_asking_under_which_all_pairs_score_alike_is_left_out(serve, tiny):
+    class OfQueryOnly(CrossEncoder):
+        """Reads the length of the query; of exchanged pairs that of nothing."""
+
+        def predict(self, pairs):
+            return np.array([len(query) if len(query) < 12 else 1.0 for query, _ in pairs])
+
+    stub = serve(lambda _, document: -len(document))
+    served = ServedReranker(stub.url, "some/model", TeiRerank())
+    assert probe(served, OfQueryOnly(str(tiny)), PAIRS, 0.01).candidates == []
 
 
 def test_pairs_come_from_a_file_that_has_both_columns(pairs_file, tmp_path):

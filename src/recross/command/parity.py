@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from recross.checkpoints.contracts import PromptContract
 from recross.checkpoints.published import PUBLISHED
+from recross.checkpoints.templates import SLOTS, TemplatePart, escape_braces, split_template
 from recross.command.building import build
 from recross.command.composition import compose_values
 from recross.command.golden import shorten
@@ -173,43 +176,67 @@ def _try_others(
     local: NetworkReranker, pairs: Sequence[_Pair], theirs: Scores, tolerance: float
 ) -> list[Candidate]:
     """How near the local model comes asked in other ways, the nearest first."""
-    swapped = local.predict([(document, query) for query, document in pairs])
-    tried = [("document and query exchanged", swapped)]
-    for asked, other in list_other_templates(local):
-        try:
-            tried.append((asked, other.predict(pairs)))
-        except InputError:  # a template that its tokenizer cannot lay out, or has no room for
-            continue
-    candidates = [
-        Candidate(asked, compare_scores(ours, theirs, tolerance)) for asked, ours in tried
-    ]
+    exchanged = [(document, query) for query, document in pairs]
+    others = [("document and query exchanged", local, exchanged)]
+    templates = ((asked, other, pairs) for asked, other in list_other_templates(local))
+    candidates = []
+    for asked, other, read in chain(others, templates):
+        # a template that the tokenizer cannot lay out, or under which all pairs score alike
+        with suppress(InputError):
+            agreement = compare_scores(other.predict(read), theirs, tolerance)
+            candidates.append(Candidate(asked, agreement))
     return sorted(candidates, key=lambda one: (not one.agreement.agrees, -one.agreement.tau))
 
 
 def list_other_templates(local: NetworkReranker) -> Iterator[tuple[str, NetworkReranker]]:
-    """The local model asked by templates that its class reads, its own read-out kept."""
+    """The local model asked in the ways of other prompts, its own read-out kept."""
     own = local.network.contract
     if not isinstance(own, PromptContract) or not isinstance(local, T5Reranker | CausalReranker):
         return
-    bare = "{query}{document}"
-    others = {
-        "no template at all": replace(own, template=bare, prefix="", suffix=""),
-        "its template without what stands around it": replace(own, prefix="", suffix=""),
-        "its template without what stands before it": replace(own, prefix=""),
-        "its template without what stands after it": replace(own, suffix=""),
-    }
+    seen = [own]
+    for asked, contract in _list_other_prompts(own):
+        if contract not in seen:
+            seen.append(contract)
+            yield asked, replace(local, contract=contract, alias=asked)
+
+
+def _list_other_prompts(own: PromptContract) -> Iterator[tuple[str, PromptContract]]:
+    parts = list(split_template(own.asked_template))
+    slots = [number for number, part in enumerate(parts) if part.slot in SLOTS]
+    until_last = parts[: slots[-1] + 1]
+    from_first = [parts[slots[0]]._replace(fixed=""), *parts[slots[0] + 1 :]]
+    none = "{query}{document}"
+    bare = replace(own, instruction=None, instructed=None, template=none, prefix="", suffix="")
+    yield "no template at all", bare
+    cut = replace(own, instructed=None, template=_write_template(from_first), prefix="")
+    yield "its template without what stands before the texts", cut
+    cut = replace(own, instructed=None, template=_write_template(until_last), suffix="")
+    yield "its template without what stands after the texts", cut
+    if own.instruction:
+        yield "its template with an empty instruction", own.with_instruction("")
     for known in dict.fromkeys(record.contract for record in PUBLISHED):
         if isinstance(known, PromptContract) and known.compares == own.compares:
-            others[f"template of {known.name}"] = replace(
-                own,
-                template=known.template,
-                prefix=known.prefix,
-                suffix=known.suffix,
-                add_eos=known.add_eos,
-            )
-    seen = {(own.template, own.prefix, own.suffix, own.add_eos)}
-    for asked, contract in others.items():
-        frame_of = (contract.template, contract.prefix, contract.suffix, contract.add_eos)
-        if frame_of not in seen:
-            seen.add(frame_of)
-            yield asked, replace(local, contract=contract, alias=asked)
+            yield f"template of {known.name}", _read_by(own, known)
+
+
+def _read_by(own: PromptContract, other: PromptContract) -> PromptContract:
+    """What another contract asks, read and limited as our own says."""
+    return replace(
+        other,
+        name=own.name,
+        source=own.source,
+        precisions=own.precisions,
+        read_out=own.read_out,
+        pieces=own.pieces,
+        opening=own.opening,
+        max_length=own.max_length,
+        max_query_length=own.max_query_length,
+        temperature=own.temperature,
+        rounded=own.rounded,
+    )
+
+
+def _write_template(parts: Sequence[TemplatePart]) -> str:
+    return "".join(
+        escape_braces(fixed) + (f"{{{slot}}}" if slot is not None else "") for fixed, slot in parts
+    )
