@@ -2,50 +2,26 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from recross.checkpoints.contracts import Contract
-from recross.checkpoints.published import (
-    bge,
-    castorini,
-    colbert,
-    contextual,
-    first,
-    mixedbread,
-    monot5,
-    nboost,
-    qwen,
-    rank1,
-    rankt5,
-    reasoning_listwise,
-    sentence_transformers,
-    unicamp,
-    webis,
-    zeroentropy,
-)
 from recross.checkpoints.published.record import PublishedCheckpoint
 from recross.errors import InputError
 
-PUBLISHED: tuple[PublishedCheckpoint, ...] = (
-    *sentence_transformers.CHECKPOINTS,
-    *bge.CHECKPOINTS,
-    *webis.CHECKPOINTS,
-    *castorini.CHECKPOINTS,
-    *nboost.CHECKPOINTS,
-    *monot5.MONO_CHECKPOINTS,
-    *unicamp.CHECKPOINTS,
-    *rankt5.CHECKPOINTS,
-    *monot5.DUO_CHECKPOINTS,
-    *qwen.CHECKPOINTS,
-    *mixedbread.CHECKPOINTS,
-    *zeroentropy.CHECKPOINTS,
-    *contextual.CHECKPOINTS,
-    *bge.GEMMA,
-    *castorini.LANGUAGE_MODELS,
-    *rank1.CHECKPOINTS,
-    *first.CHECKPOINTS,
-    *reasoning_listwise.CHECKPOINTS,
-    *colbert.CHECKPOINTS,
+_FAMILIES = [
+    import_module(f"{__name__}.{found.name}")
+    for found in iter_modules(__path__)
+    if found.name != "record"
+]
+"""A file beside this one is a family: its ``CHECKPOINTS``, and ``CONTRACTS`` that have none."""
+
+PUBLISHED: tuple[PublishedCheckpoint, ...] = tuple(
+    record for family in _FAMILIES for record in family.CHECKPOINTS
 )
-NAMED_ONLY: tuple[Contract, ...] = (*rankt5.CONTRACTS, *monot5.CONTRACTS, *zeroentropy.CONTRACTS)
+NAMED_ONLY: tuple[Contract, ...] = tuple(
+    contract for family in _FAMILIES for contract in getattr(family, "CONTRACTS", ())
+)
 """Contracts that no published checkpoint scores by unless they are named."""
 
 _BY_ID = {spelling: record for record in PUBLISHED for spelling in record.ids}

@@ -34,8 +34,6 @@ CHECKPOINTS = (
         revision=None,
         licence=None,
     ),
-)
-LANGUAGE_MODELS = (
     PublishedCheckpoint(
         ("castorini/rankllama-v1-7b-lora-passage",),
         PromptContract(

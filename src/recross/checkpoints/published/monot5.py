@@ -98,7 +98,7 @@ def _make_mono(name: str) -> PublishedCheckpoint:
     )
 
 
-MONO_CHECKPOINTS = (
+_MONO = (
     *(
         _make_mono(f"{size}-msmarco{steps}")
         for size in ("small", "base", "large", "3b")
@@ -107,9 +107,11 @@ MONO_CHECKPOINTS = (
     _make_mono("base-med-msmarco"),
     _make_mono("3b-med-msmarco"),
 )
-DUO_CHECKPOINTS = tuple(
+_COMPARING = tuple(
     PublishedCheckpoint(
         (f"castorini/duot5-{name}",), DUOT5, revision=None, licence=None, numbers=numbers
     )
     for name, numbers in _DUO_NUMBERS.items()
 )
+
+CHECKPOINTS = (*_MONO, *_COMPARING)
