@@ -13,9 +13,15 @@ _PANDA = (
 
 
 def _bge(
-    name: str, revision: str, licence: str, golden: tuple[GoldenScore, ...] = ()
+    name: str,
+    revision: str,
+    licence: str,
+    golden: tuple[GoldenScore, ...] = (),
+    max_length: int = 512,
 ) -> PublishedCheckpoint:
-    contract = ClassifierContract(name, source=f"https://huggingface.co/BAAI/{name}")
+    contract = ClassifierContract(
+        name, max_length=max_length, source=f"https://huggingface.co/BAAI/{name}"
+    )
     return PublishedCheckpoint(
         (f"BAAI/{name}",), contract, revision=revision, licence=licence, golden=golden
     )
@@ -33,6 +39,7 @@ CHECKPOINTS = (
             GoldenScore("what is panda?", "hi", -8.1875, 0.05, _CARD),
             GoldenScore("what is panda?", _PANDA, 5.26171875, 0.05, _CARD),
         ),
+        max_length=8_192,
     ),
 )
 GEMMA = (
