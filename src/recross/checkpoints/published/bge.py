@@ -41,8 +41,6 @@ CHECKPOINTS = (
         ),
         max_length=8_192,
     ),
-)
-GEMMA = (
     PublishedCheckpoint(
         ("BAAI/bge-reranker-v2-gemma",),
         PromptContract(
