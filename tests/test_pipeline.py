@@ -8,6 +8,8 @@ import time
 import pytest
 import yaml
 
+from recross.collections.collection import Collection
+from recross.collections.files import write_beir
 from recross.command.cli import main
 from recross.runs import Run
 from tests.conftest import save_tiny
@@ -246,6 +248,29 @@ def test_retrieve_then_rerank_then_evaluate(tmp_path, capsys, beir_folder):
     assert "MRR@10" in printed
     assert "1.0000 [1.0000, 1.0000]" in printed
     assert "p (randomisation)" in printed
+
+
+def test_queries_that_are_documents_find_themselves_unless_identical_ids_are_ignored(
+    tmp_path, caplog
+):
+    claims = {"zoo": "zoos keep animals safe", "zoo-con": "zoos keep animals in cages"}
+    queries = {"zoo": claims["zoo"]}
+    judged = {"test": {"zoo": {"zoo-con": 1}}}
+    write_beir(tmp_path, Collection("toy", claims, queries, {"test": ("zoo",)}, judged, "toy"))
+    words = ["collection=files", f"collection.folder={tmp_path}", f"output={tmp_path / 'out'}"]
+    fixed = ["retriever=bm25", "reranker=none", "latency_queries=0", "measures=[RR]", "study=s"]
+    found = []
+    for name, ignored in (("with", "false"), ("without", "true")):
+        switch = [f"collection.ignore_identical_ids={ignored}", f"name={name}"]
+        assert main(["run", *words, *fixed, *switch]) == 0
+        result = result_of(folder_of(tmp_path, name))
+        found.append((result["measures"]["RR"], result["left_out"]))
+    assert found == [(0.5, 0), (1.0, 1)]
+    assert "1 queries are documents themselves" in caplog.text
+    assert main(["retrieve", *words, "retriever=bm25"]) == 0
+    again = ["reranker=none", f"candidates={tmp_path / 'out' / 'retrieved.trec'}"]
+    assert main(["rerank", *words, "collection.ignore_identical_ids=true", *again]) == 0
+    assert Run.read(tmp_path / "out" / "reranked.trec").doc_ids("zoo") == ["zoo-con"]
 
 
 def test_train_stops_at_the_checkpoint(base, tmp_path):

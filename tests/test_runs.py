@@ -21,6 +21,14 @@ def test_scores_that_differ_only_in_double_precision_are_ties():
     assert count_tied_queries(run) == 1
 
 
+def test_what_is_left_out_is_counted_and_nothing_else_changes():
+    run = Run.from_scores("toy", {"q1": {"a": 2.0, "b": 1.0}, "q2": {"a": 1.0}, "q3": {"a": 1.0}})
+    found = run.without({"q1": frozenset("ax"), "q2": frozenset("a"), "q9": frozenset("a")})
+    assert [found.doc_ids(q) for q in ("q1", "q2", "q3")] == [["b"], [], ["a"]]
+    assert found.without({"q3": frozenset("a")}).cut(5).left_out == 3
+    assert list(found.rankings) == ["q1", "q2", "q3"]
+
+
 def test_a_run_file_is_read_back_as_it_was_written(tmp_path):
     run = Run.from_scores("a run", {"q2": {"d1": 0.1, "d2": 1 / 3}, "q1": {"d3": -5.5}})
     run.write(tmp_path / "run.trec")

@@ -21,6 +21,10 @@ Qrels = Mapping[str, DocumentRelevance]
 """Judgments of a split: query_id -> doc_id -> relevance."""
 
 
+Excluded = Mapping[str, frozenset[str]]
+"""Documents that no ranking of a query may hold: query_id -> doc_ids."""
+
+
 class ScoredDoc(NamedTuple):
     """One document of a ranking, with the score that placed it there."""
 

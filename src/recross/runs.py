@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from recross.errors import InputError
-from recross.records import Cost, ScoredDoc
+from recross.records import Cost, Excluded, ScoredDoc
 
 TAIL_STEP = 1 / 1024
 LOWEST_ABOVE_TAIL = -1e38
@@ -24,11 +24,13 @@ class Run:
     One type serves before and after re-ranking: what a retriever returns and what a
     reranker returns differ only in their scores. Scores are held in single precision, the
     precision in which trec_eval compares, so that every reader of a run file sees one order.
+    ``left_out`` counts the documents that were taken out because they are excluded.
     """
 
     name: str
     rankings: Mapping[str, tuple[ScoredDoc, ...]]
     cost: Cost = field(default=Cost(), compare=False)
+    left_out: int = field(default=0, compare=False)
 
     @classmethod
     def from_scores(
@@ -95,6 +97,18 @@ class Run:
     def restrict(self, query_ids: Iterable[str]) -> Run:
         """Keep these queries, in this order; a query the run does not know gets no documents."""
         return replace(self, rankings={q: self.rankings.get(q, ()) for q in query_ids})
+
+    def without(self, excluded: Excluded) -> Run:
+        """Leave out of each query's ranking what is excluded for it."""
+        rankings = {
+            query_id: tuple(doc for doc in ranking if doc.doc_id not in barred)
+            for query_id, ranking in self.rankings.items()
+            if (barred := excluded.get(query_id))
+        }
+        gone = sum(len(self.rankings[q]) - len(ranking) for q, ranking in rankings.items())
+        if not gone:
+            return self
+        return replace(self, rankings={**self.rankings, **rankings}, left_out=self.left_out + gone)
 
     def with_tail(self, candidates: Run) -> Run:
         """Add below each ranking the candidates that it lacks, in the order they have there.

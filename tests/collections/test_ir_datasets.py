@@ -51,6 +51,13 @@ def test_instructions_are_read_where_queries_have_them(registered, monkeypatch):
     assert found.queries == {"q1": "a query", "q2": "another"}
 
 
+def test_ignoring_identical_ids_excludes_them_and_keeps_the_texts_what_they_are(registered):
+    whole = IrDatasets({"test": registered}).load()
+    without = IrDatasets({"test": registered}, ignore_identical_ids=True).load()
+    assert (whole.excluded, without.excluded) == ({}, {"q1": {"q1"}, "q2": {"q2"}})
+    assert without.texts_fingerprint == whole.texts_fingerprint
+
+
 def test_documents_are_read_when_asked_for_and_not_before(registered):
     documents = IrDatasets({"test": registered}).load().documents
     assert isinstance(documents, DocstoreDocuments)

@@ -276,6 +276,24 @@ def test_a_split_without_positives_mines_nothing(store):
 def test_known_positives_are_those_that_the_collection_holds():
     collection = asked(TEXTS, {"q": ["p", "a", "elsewhere"], "r": ["elsewhere"]})
     assert find_known_positives(collection, "train") == {"q": ("a", "p")}
+    without = collection.excluding({"q": frozenset({"a"})})
+    assert find_known_positives(without, "train") == {"q": ("p",)}
+
+
+def test_excluded_documents_are_no_negatives(store):
+    documents = {f"d{n}": f"text {n}" for n in range(8)}
+    whole = asked(documents, {"q": ["d0"]})
+    mined = RankWindow(SOURCE, 3).mine(
+        whole.excluding({"q": frozenset({"d1", "d2"})}), "train", store
+    )
+    drawn = RankWindow(SOURCE, 8).mine(whole, "train", store).pool.list_allowed("q", "d0")
+    left = (
+        RankWindow(SOURCE, 8)
+        .mine(whole.excluding({"q": frozenset({"d1", "d2"})}), "train", store)
+        .pool.list_allowed("q", "d0")
+    )
+    assert set(drawn) - set(left) == {"d1", "d2"}
+    assert not {"d1", "d2"} & set(mined.pool.list_allowed("q", "d0"))
 
 
 @pytest.mark.parametrize(

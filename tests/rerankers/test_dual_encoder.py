@@ -236,6 +236,19 @@ def test_relevant_documents_of_other_groups_and_their_copies_are_no_negatives(ch
     assert step.pairs == 4 + 4 + 6
 
 
+def test_what_is_excluded_for_a_query_is_no_negative_of_it_in_a_step(checkpoint):
+    collection = toy_collection()
+    q1, q2 = collection.query_ids("train")[:2]
+    collection = collection.excluding({q1: frozenset({"d5", "not here"})})
+    groups = [
+        TrainingGroup(q1, ("d1", "d2"), (1.0, 0.0)),
+        TrainingGroup(q2, ("d5", "d6"), (1.0, 0.0)),
+    ]
+    network = DualEncoder(checkpoint, max_length=24).network
+    step = gather_texts(groups, CollectionTexts(collection), network, 10**6, relevant={})
+    assert step.labels.tolist() == [[1.0, 0.0, ABSENT, 0.0], [0.0, 0.0, 1.0, 0.0]]
+
+
 def test_it_learns_to_retrieve(tmp_path):
     checkpoint = save_sentences(tmp_path, "mean")
     collection = toy_collection()

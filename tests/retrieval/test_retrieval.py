@@ -241,6 +241,37 @@ def test_a_retriever_is_asked_once_for_the_same_queries(tmp_path, collection):
     assert runs[0].rankings == runs[2].rankings
 
 
+class Alphabet(RandomOrder):
+    """Every document, in the order of the collection."""
+
+    def retrieve(self, collection, query_ids, depth):
+        ranked = {doc_id: -float(n) for n, doc_id in enumerate(list(collection.documents)[:depth])}
+        return Run.from_scores("alphabet", dict.fromkeys(query_ids, ranked))
+
+
+def test_excluded_documents_are_left_out_and_the_depth_is_filled(tmp_path):
+    queries = {"q1": "one", "q2": "two"}
+    judged = {"test": {"q1": {"a": 1}}}
+    whole = Collection("toy", dict.fromkeys("abcdef", "x"), queries, {"test": ()}, judged, "toy")
+    collection = whole.excluding({"q1": frozenset("adz"), "q2": frozenset("f")})
+    for _ in range(2):  # made, and read from the store
+        found = retrieve_once(Alphabet(), collection, ["q1", "q2"], 3, Store(tmp_path))
+        assert [found.doc_ids(q) for q in ("q1", "q2")] == [["b", "c", "e"], ["a", "b", "c"]]
+        assert found.left_out == 3
+    assert retrieve_once(Alphabet(), whole, ["q1"], 3, Store(tmp_path)).left_out == 0
+
+
+def test_an_excluded_document_takes_no_rank_in_a_fusion():
+    queries = {"q1": "one"}
+    whole = Collection("toy", dict.fromkeys("abc", "x"), queries, {"test": ()}, {"test": {}}, "toy")
+    fusion = ReciprocalRankFusion({"one": Alphabet(), "other": Alphabet()}, k=60)
+    found = fusion.retrieve(whole.excluding({"q1": frozenset("a")}), ["q1"], 2)
+    assert (
+        found.rankings["q1"]
+        == Run.from_scores("", {"q1": {"b": 2 / 61, "c": 2 / 62}}).rankings["q1"]
+    )
+
+
 def test_a_run_made_in_another_precision_is_another_run(tmp_path, collection, monkeypatch):
     monkeypatch.setattr(Hardware, "_multiplies_in_bf16", lambda _: True)
     asked = []

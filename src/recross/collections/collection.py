@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 from recross.errors import InputError
-from recross.records import Qrels, relevant_documents
+from recross.parts.identity import fingerprint
+from recross.records import Excluded, Qrels, relevant_documents
 
 _PerSplit = TypeVar("_PerSplit")
 
@@ -31,6 +32,8 @@ class Collection:
     the TREC Deep Learning tracks, whose systems learn from judgments of grade 1). Two collections
     with one ``fingerprint`` hold the same texts and judgments, of one ``texts_fingerprint`` the
     texts alone. ``instructions`` say of some queries what is wanted, to re-rankers that are told.
+    ``excluded`` documents are left out of what is retrieved, re-ranked and learned from for their
+    query.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Collection:
     relevant_from: int | Mapping[str, int] = 1
     texts: str | None = None
     instructions: Mapping[str, str] = field(default_factory=dict)
+    excluded: Excluded = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if isinstance(self.relevant_from, int):
@@ -77,6 +81,24 @@ class Collection:
     def relevant(self, split: str, query_id: str) -> frozenset[str]:
         """Relevant documents of one query."""
         return relevant_documents(self.qrels(split).get(query_id, {}), self.relevant_grade(split))
+
+    def excluding(self, excluded: Excluded) -> Collection:
+        """The same texts and judgments, with these documents excluded for their queries.
+
+        Raises:
+            InputError: a query is unknown; a document may be.
+        """
+        if unknown := sorted(excluded.keys() - self.queries.keys()):
+            raise InputError(
+                f"excluded documents must be those of queries of {self.name!r}, got {unknown[0]!r}"
+                f" ({len(unknown)} unknown of {len(excluded)})"
+            )
+        return replace(
+            self,
+            excluded=excluded,
+            fingerprint=f"{self.fingerprint}, excluded {fingerprint(excluded)}",
+            texts=self.texts_fingerprint,
+        )
 
     def with_texts(self, texts: Texts) -> Collection:
         """The same collection, which looks a text up among these first."""

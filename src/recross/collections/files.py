@@ -8,10 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recross.collections.collection import Collection
+from recross.collections.exclusion import (
+    exclude,
+    read_excluded,
+    read_excluded_in_queries,
+    unite,
+)
+from recross.collections.lines import read_lines
 from recross.errors import InputError
 from recross.parts.bounds import checked
 from recross.records import Json, Qrels
 from recross.store import hash_files
+
+EXCLUDED = "excluded.tsv"
 
 
 @dataclass(frozen=True)
@@ -22,11 +31,13 @@ class BeirFolder:
     A document's text is its title, a blank, its text; empty parts are left out. ``relevant_from``
     is the smallest grade that counts as relevant, of all splits or by split. What is wanted of some
     queries stands as ``instruction`` in their lines, or as ``id<TAB>instruction`` in
-    ``instructions.tsv``.
+    ``instructions.tsv``. Excluded are the documents that ``excluded.tsv`` names where the folder
+    has it, or a query's ``excluded_ids``, and, with ``ignore_identical_ids``, that of its own id.
     """
 
     folder: Path
     relevant_from: int | dict[str, int] = 1
+    ignore_identical_ids: bool = False
 
     def load(self) -> Collection:
         """Read the folder.
@@ -50,7 +61,11 @@ class BeirFolder:
             hash_files(corpus, topics, *judgment_files, *told),
             self.relevant_from,
         )
-        return replace(found, instructions=read_instructions(topics, told, found.queries))
+        found = replace(found, instructions=read_instructions(topics, told, found.queries))
+        named = self.folder / EXCLUDED
+        excluded = read_excluded(named) if named.is_file() else {}
+        excluded = unite(excluded, read_excluded_in_queries(topics))
+        return exclude(found, excluded, self.ignore_identical_ids)
 
 
 @dataclass(frozen=True)
@@ -59,6 +74,9 @@ class TrecFiles:
     """Separate files: texts as ``id<TAB>text`` or JSON lines, TREC qrels by split.
 
     ``relevant_from`` is the smallest grade that counts as relevant, of all splits or by split.
+    Excluded are the documents that the file ``excluded`` names (``query<TAB>document``, or JSON
+    lines with ``excluded_ids``), or the queries' own JSON lines, and, with
+    ``ignore_identical_ids``, the document of the query's own id.
     """
 
     documents: Path
@@ -66,6 +84,8 @@ class TrecFiles:
     qrels: dict[str, Path]
     name: str = "files"
     relevant_from: int | dict[str, int] = 1
+    excluded: Path | None = None
+    ignore_identical_ids: bool = False
 
     def load(self) -> Collection:
         """Read the files.
@@ -73,7 +93,7 @@ class TrecFiles:
         Raises:
             InputError: a file is missing, empty or malformed, or a judgment names an unknown query.
         """
-        return _collection(
+        collection = _collection(
             self.name,
             dict(_documents(self.documents)),
             dict(_documents(self.queries)),
@@ -81,6 +101,9 @@ class TrecFiles:
             hash_files(self.documents, self.queries, *self.qrels.values()),
             self.relevant_from,
         )
+        excluded = read_excluded(self.excluded) if self.excluded else {}
+        excluded = unite(excluded, read_excluded_in_queries(self.queries))
+        return exclude(collection, excluded, self.ignore_identical_ids)
 
 
 def read_qrels(path: Path) -> Qrels:
@@ -90,7 +113,7 @@ def read_qrels(path: Path) -> Qrels:
         InputError: the file is missing or holds no judgment, or a line is malformed.
     """
     qrels: dict[str, dict[str, int]] = {}
-    for location, line in _lines(path):
+    for location, line in read_lines(path):
         columns = line.split()
         if columns[-1] in ("score", "relevance"):  # BEIR's header
             continue
@@ -116,7 +139,7 @@ def read_instructions(
         InputError: a line is malformed, or names an unknown query.
     """
     found = {}
-    for location, line in _lines(topics):
+    for location, line in read_lines(topics):
         if line[0] == "{" and (text := json.loads(line).get("instruction")):
             found[_json_text(line, location)[0]] = str(text)
     for path in told:
@@ -138,6 +161,12 @@ def write_beir(folder: Path, collection: Collection) -> None:
         ]
         text = "query-id\tcorpus-id\tscore\n" + "".join(rows)
         (folder / "qrels" / f"{split}.tsv").write_text(text, encoding="utf-8")
+    if collection.excluded:
+        pairs = [
+            (q, doc_id) for q, barred in collection.excluded.items() for doc_id in sorted(barred)
+        ]
+        text = "query-id\tcorpus-id\n" + "".join(f"{q}\t{doc_id}\n" for q, doc_id in pairs)
+        (folder / EXCLUDED).write_text(text, encoding="utf-8")
 
 
 def _write_jsonl(path: Path, texts: Mapping[str, str]) -> None:
@@ -173,7 +202,7 @@ def _collection(
 
 def _documents(path: Path) -> Iterator[tuple[str, str]]:
     seen: set[str] = set()
-    for location, line in _lines(path):
+    for location, line in read_lines(path):
         identifier, text = (
             _json_text(line, location) if line[0] == "{" else _tsv_text(line, location)
         )
@@ -202,12 +231,3 @@ def _tsv_text(line: str, location: str) -> tuple[str, str]:
     if not tab:
         raise InputError(f"{location}: expected identifier, tab, text, got {line[:40]!r}")
     return identifier, text
-
-
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    if not path.is_file():
-        raise InputError(f"file must exist, got {str(path)!r}")
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield f"{path}:{number}", line.rstrip("\n")

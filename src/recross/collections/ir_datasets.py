@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +19,7 @@ from ir_datasets.indices import Docstore
 from ir_datasets.util import HashVerificationError
 
 from recross.collections.collection import Collection
+from recross.collections.exclusion import exclude_identical_ids
 from recross.errors import InputError
 from recross.parts.bounds import Filled, checked
 from recross.parts.identity import fingerprint
@@ -73,12 +74,14 @@ class DocstoreDocuments(Mapping[str, str]):
 class IrDatasets:
     """One dataset id per split, all over the same documents.
 
-    ``relevant_from`` is the smallest grade that counts as relevant, of all splits or by split.
+    ``relevant_from`` is the smallest grade that counts as relevant, of all splits or by split. With
+    ``ignore_identical_ids`` the document of a query's own id is excluded for it.
     """
 
     splits: Annotated[dict[str, str], Filled("name at least one dataset")]
     relevant_from: int | dict[str, int] = 1
     name: str | None = field(default=None, compare=False)
+    ignore_identical_ids: bool = False
 
     def load(self) -> Collection:
         """Look the datasets up; queries and judgments are read, documents stay on disk.
@@ -96,16 +99,21 @@ class IrDatasets:
             queries |= queries_of_split
             instructions |= _read_instructions(dataset)
             split_queries[split], split_qrels[split] = tuple(queries_of_split), qrels
-        return Collection(
+        collection = Collection(
             name=self.name or next(iter(self.splits.values())),
             documents=DocstoreDocuments(first),
             queries=queries,
             split_queries=split_queries,
             split_qrels=split_qrels,
-            fingerprint=fingerprint(self, ir_datasets.__version__),
+            fingerprint=fingerprint(
+                replace(self, ignore_identical_ids=False), ir_datasets.__version__
+            ),
             relevant_from=self.relevant_from,
             instructions=instructions,
         )
+        if not self.ignore_identical_ids:
+            return collection
+        return collection.excluding(exclude_identical_ids(queries))
 
 
 def read_document_pairs(dataset_id: str) -> Iterator[tuple[str, str, str]]:

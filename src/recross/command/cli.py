@@ -89,39 +89,9 @@ def _table(words: Sequence[str]) -> int:
 
 
 def _evaluate(words: Sequence[str]) -> int:
-    from recross.collections.files import read_qrels
-    from recross.evaluation.measures import evaluate
-    from recross.evaluation.ties import find_tie_ranges
-    from recross.report.tables.comparison import (
-        format_comparison,
-        format_ties,
-        list_pairs,
-        write_per_query,
-    )
-    from recross.runs import Run
+    from recross.command.evaluating import evaluate_run_files
 
-    parser = argparse.ArgumentParser(prog="recross evaluate")
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
-    parser.add_argument("--qrels", type=Path, required=True, help="TREC qrels, or BEIR's tsv")
-    parser.add_argument("--measures", nargs="+", default=["MRR@10", "nDCG@10", "R@100"])
-    parser.add_argument("--relevant-from", type=int, default=1, help="smallest relevant grade")
-    parser.add_argument("--all-pairs", action="store_true", help="not only against the first run")
-    parser.add_argument(
-        "--per-query", type=Path, metavar="FILE", help="CSV of every query's values"
-    )
-    arguments = parser.parse_args(words)
-    qrels = read_qrels(arguments.qrels)
-    measures, relevant_from = arguments.measures, arguments.relevant_from
-    evaluations, ties = {}, {}
-    for path in arguments.runs:
-        run, name = Run.read(path), str(path)
-        evaluations[name] = evaluate(run, qrels, measures, relevant_from)
-        ties[name] = find_tie_ranges(run, qrels, evaluations[name], relevant_from)
-    pairs = list_pairs(list(evaluations), arguments.all_pairs)
-    _say(format_comparison(evaluations, measures, pairs))
-    _say("\n" + format_ties(ties, measures))
-    if arguments.per_query:
-        write_per_query(arguments.per_query, evaluations, measures, ties)
+    _say(evaluate_run_files(words))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.retrieval.run_file import restrict_candidates
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store
+
+logger = logging.getLogger(__name__)
 
 
 class Command(Protocol):
@@ -148,6 +151,8 @@ class Reranking(RunFileCommand):
     def make_run(self) -> Run:
         """The best ``depth`` candidates of every known query, in the re-ranker's order.
 
+        Documents that the collection excludes for a query are no candidates.
+
         Raises:
             InputError: a network has a head that was never trained, or no query is the
                 collection's.
@@ -160,4 +165,7 @@ class Reranking(RunFileCommand):
             first = next(iter(run.rankings))
             raise InputError(f"candidates must rank queries of the collection, got {first!r}")
         candidates = restrict_candidates(run, collection, known, str(self.candidates))
-        return self.reranker.rerank(candidates.cut(self.depth), collection)
+        allowed = candidates.without(collection.excluded)
+        if allowed.left_out:
+            logger.info("%d documents left out that are excluded", allowed.left_out)
+        return self.reranker.rerank(allowed.cut(self.depth), collection)

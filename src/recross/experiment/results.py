@@ -129,6 +129,7 @@ def make_record(
         "training": dict(outcome.training),
         "quality_gate": outcome.quality_gate,
         "queries": account(outcome.reranked, collection.qrels(split), query_ids, names["depth"]),
+        "left_out": outcome.candidates.left_out,
         "truncation": _describe_truncation(cost),
         "first_stage_truncation": _describe_truncation(outcome.candidates.cost),
         "cache": {"hits": cost.cache_hits, "misses": cost.cache_misses},

@@ -17,10 +17,18 @@ GUARDS = ("relevant", "copy_of_relevant")
 
 
 def find_known_positives(collection: Collection, split: str) -> dict[str, tuple[str, ...]]:
-    """The relevant documents of each query of a split that the collection holds, sorted."""
+    """The relevant documents of each query of a split that the collection holds, sorted.
+
+    Excluded ones are none.
+    """
     positives = {
         query_id: tuple(
-            sorted(d for d in collection.relevant(split, query_id) if d in collection.documents)
+            sorted(
+                doc_id
+                for doc_id in collection.relevant(split, query_id)
+                if doc_id in collection.documents
+                and doc_id not in collection.excluded.get(query_id, ())
+            )
         )
         for query_id in collection.query_ids(split)
     }

@@ -10,7 +10,7 @@ from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.parts.bounds import Ge, checked
 from recross.records import Cost
-from recross.retrieval.retriever import Retriever
+from recross.retrieval.retriever import Retriever, retrieve_allowed
 from recross.runs import Run
 
 
@@ -45,9 +45,12 @@ class ReciprocalRankFusion(Retriever):
         return sum(known) if known else None
 
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
-        """Fuse the retrievers' best ``depth`` documents and keep the best ``depth``."""
+        """Fuse the retrievers' best ``depth`` documents and keep the best ``depth``.
+
+        Excluded documents take no rank from others: they are left out before.
+        """
         runs = [
-            retriever.retrieve(collection, query_ids, depth)
+            retrieve_allowed(retriever, collection, query_ids, depth)
             for retriever in self.retrievers.values()
         ]
         return fuse(runs, self.k).cut(depth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +13,8 @@ from recross.records import JsonObject
 from recross.retrieval.cuts import describe_cuts, read_cuts
 from recross.runs import Run
 from recross.store import Store, read_manifest
+
+logger = logging.getLogger(__name__)
 
 
 class Retriever(ABC):
@@ -45,19 +48,38 @@ class Retriever(ABC):
         return None
 
 
+def retrieve_allowed(
+    retriever: Retriever, collection: Collection, query_ids: Sequence[str], depth: int
+) -> Run:
+    """The best ``depth`` documents of each query that are not excluded for it."""
+    deeper = find_search_depth(collection, query_ids, depth)
+    run = retriever.retrieve(collection, query_ids, deeper)
+    return run.without(collection.excluded).cut(depth)
+
+
+def find_search_depth(collection: Collection, query_ids: Sequence[str], depth: int) -> int:
+    """How deep to search so that ``depth`` documents are left without the excluded ones."""
+    excluded = collection.excluded
+    return depth + max((len(excluded.get(query_id, ())) for query_id in query_ids), default=0)
+
+
 def retrieve_once(
     retriever: Retriever, collection: Collection, query_ids: Sequence[str], depth: int, store: Store
 ) -> Run:
-    """Retrieve, or read the run that the same retriever made for the same queries before."""
+    """The best ``depth`` documents of each query that are not excluded for it.
+
+    They are retrieved, or read from the run that the same retriever made for the same queries.
+    """
+    deeper = find_search_depth(collection, query_ids, depth)
     identity = {
         "retriever": retriever,
         "collection": collection.texts_fingerprint,
         "query_ids": list(query_ids),
-        "depth": depth,
+        "depth": deeper,
     }
 
     def make(folder: Path) -> JsonObject:
-        run = retriever.retrieve(collection, query_ids, depth)
+        run = retriever.retrieve(collection, query_ids, deeper)
         run.write(folder / "run.trec")
         lines = sum(map(len, run.rankings.values()))
         return {"name": run.name, "lines": lines, **describe_cuts(run.cost)}
@@ -65,4 +87,8 @@ def retrieve_once(
     folder = store.artefact("runs", identity, make)
     path = folder / "run.trec"
     run = Run.read(path) if path.stat().st_size else Run("empty", {})
-    return replace(run.restrict(query_ids), cost=read_cuts(read_manifest(folder)))
+    run = replace(run.restrict(query_ids), cost=read_cuts(read_manifest(folder)))
+    run = run.without(collection.excluded).cut(depth)
+    if run.left_out:
+        logger.info("%d documents left out that are excluded for their query", run.left_out)
+    return run

@@ -76,8 +76,8 @@ def gather_texts(
 ) -> StepTexts:
     """Gather the texts of a step's groups; each query is offered all of its documents.
 
-    What is ``relevant`` to a query, in the step or by its judgments, and copies of it, are no
-    negatives of it.
+    What is ``relevant`` to a query, in the step or by its judgments, what is excluded for it, and
+    copies of these, are no negatives of it.
     """
     queries = {group.query_id: None for group in groups}
     documents = {doc_id: None for group in groups for doc_id in group.doc_ids}
@@ -101,6 +101,7 @@ def gather_texts(
     copies = [fold_text(collection.documents[doc_id]) for doc_id in documents]
     for number, group in enumerate(groups):
         known = in_step[group.query_id] | relevant.get(group.query_id, set())
+        known |= collection.excluded.get(group.query_id, frozenset()) & documents.keys()
         barred = {fold_text(collection.documents[doc_id]) for doc_id in known}
         labels[number, [text in barred for text in copies]] = ABSENT
         columns = [column[doc_id] for doc_id in group.doc_ids]

@@ -1,0 +1,107 @@
+"""Documents that are excluded for a query: named in files, or the query itself."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from recross.collections.collection import Collection
+from recross.collections.lines import read_lines
+from recross.errors import InputError
+from recross.records import Excluded, Json
+
+logger = logging.getLogger(__name__)
+
+
+def exclude_identical_ids(query_ids: Iterable[str]) -> Excluded:
+    """Exclude for each query the document of its own id, as BEIR evaluates ArguAna."""
+    return {query_id: frozenset((query_id,)) for query_id in query_ids}
+
+
+def read_excluded(path: Path) -> Excluded:
+    """Read a file of excluded documents.
+
+    A line is query, tab, document, or a JSON object with ``_id`` and, where something is excluded,
+    ``excluded_ids``, as in the queries of BRIGHT.
+
+    Raises:
+        InputError: the file is missing, or a line is malformed.
+    """
+    excluded: dict[str, set[str]] = {}
+    for location, line in read_lines(path):
+        query_id, doc_ids = (
+            _read_object(line, location) if line[0] == "{" else _read_pair(line, location)
+        )
+        if doc_ids:
+            excluded.setdefault(query_id, set()).update(doc_ids)
+    excluded.pop("query-id", None)  # a header line, as BEIR's
+    return {query_id: frozenset(doc_ids) for query_id, doc_ids in excluded.items()}
+
+
+def read_excluded_in_queries(path: Path) -> Excluded:
+    """What a file of queries excludes: those in JSON lines can say it, tab-separated ones not."""
+    is_json = all(line[0] == "{" for _, line in read_lines(path))
+    return read_excluded(path) if is_json else {}
+
+
+def unite(*parts: Excluded) -> Excluded:
+    """Exclude what any of these exclude."""
+    united: dict[str, frozenset[str]] = {}
+    for part in parts:
+        for query_id, doc_ids in part.items():
+            united[query_id] = united.get(query_id, frozenset()) | doc_ids
+    return united
+
+
+def exclude(collection: Collection, excluded: Excluded, ignore_identical_ids: bool) -> Collection:
+    """The collection with these documents excluded and, where asked for, each query's own."""
+    if ignore_identical_ids:
+        excluded = unite(excluded, exclude_identical_ids(collection.queries))
+    else:
+        _warn_of_queries_in(collection, excluded)
+    return collection.excluding(excluded) if excluded else collection
+
+
+def _warn_of_queries_in(collection: Collection, excluded: Excluded) -> None:
+    """Say it where queries would be found themselves: same id, and the text in the document's."""
+    documents = collection.documents
+    found = [
+        query_id
+        for query_id, text in collection.queries.items()
+        if text
+        and query_id in documents
+        and text in documents[query_id]
+        and query_id not in excluded.get(query_id, ())
+    ]
+    if found:
+        logger.warning(
+            "%s: %d queries are documents themselves, with the same id and text, such as %r;"
+            " collection.ignore_identical_ids=true leaves each out of its own ranking",
+            *(collection.name, len(found), found[0]),
+        )
+
+
+def _read_object(line: str, location: str) -> tuple[str, list[str]]:
+    try:
+        record: Mapping[str, Json] = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{location}: expected a JSON object ({error})") from None
+    identifier = record.get("_id", record.get("id", record.get("query_id")))
+    if identifier is None:
+        raise InputError(f"{location}: expected an '_id', got the keys {', '.join(record)}")
+    match record.get("excluded_ids"):
+        case None:
+            return str(identifier), []
+        case list() as doc_ids:
+            return str(identifier), [str(doc_id) for doc_id in doc_ids]
+        case other:
+            raise InputError(f"{location}: excluded_ids must be a list of ids, got {other!r}")
+
+
+def _read_pair(line: str, location: str) -> tuple[str, list[str]]:
+    columns = line.split("\t")
+    if len(columns) != 2:
+        raise InputError(f"{location}: expected query, tab, document, got {line[:40]!r}")
+    return columns[0], [columns[1].strip()]
