@@ -52,6 +52,7 @@ MUST_BE_GIVEN = {
     ("reranker", "listwise_llm"): ["reranker.generator.checkpoint=some/model"],
     ("reranker", "thinking_llm"): ["reranker.generator.checkpoint=some/model"],
     ("reranker", "first_token_llm"): ["reranker.generator.checkpoint=some/model"],
+    ("reranker", "setwise_llm"): ["reranker.generator.checkpoint=some/model"],
 }
 for file in ("triples", "text_triples", "scored_triples", "teacher_run", "jsonl"):
     MUST_BE_GIVEN["training_data", file] = ["training_data.path=some.file"]
@@ -65,6 +66,11 @@ MUST_BE_GIVEN["generator", "local"] = [
 ]
 for strategy in list_options()["strategy"]:
     MUST_BE_GIVEN["strategy", strategy] = ["reranker=duot5_base"]
+for strategy in ("heap_sort", "bubble_sort"):
+    MUST_BE_GIVEN["strategy", strategy] = [
+        "reranker=setwise_llm",
+        f"{GENERATED}.checkpoint=some/model",
+    ]
 SERVED = ["reranker.base_url=http://127.0.0.1:1", "reranker.model=some/model"]
 MUST_BE_GIVEN["reranker", "served"] = SERVED
 for dialect in list_options()["dialect"]:

@@ -28,13 +28,19 @@ def parse(answer: str, count: int) -> Permutation:
     Where numbers stand in brackets only those are read, else all. Numbers of no passage and
     repetitions are dropped; passages not named follow in their present order.
     """
-    text = drop_thoughts(unicodedata.normalize("NFKC", answer))  # ２, ② and ² are digits
-    text = (ANSWER.findall(text) or [text])[-1]
+    text = read_marked(unicodedata.normalize("NFKC", answer))  # ２, ② and ² are digits
     numbers = BRACKETED.findall(text) or _NUMBER.findall(text)
     places = [int(digits) - 1 if len(digits) <= LONGEST_NUMBER else -1 for digits in numbers]
     named = list(dict.fromkeys(place for place in places if 0 <= place < count))
     missing = sorted(set(range(count)) - set(named))
     return Permutation((*named, *missing), malformed=len(places) != len(named) or bool(missing))
+
+
+def read_marked(answer: str) -> str:
+    """What a model says after thinking aloud; of that what it marks as ``<answer>``, if it does."""
+    text = drop_thoughts(answer)
+    marked: list[str] = ANSWER.findall(text)
+    return marked[-1] if marked else text
 
 
 def drop_thoughts(answer: str) -> str:
