@@ -8,7 +8,7 @@ from mkdocs.structure.files import File, Files
 
 from recross.command.catalogue import (
     find_config_folder,
-    group_rerankers_by_checkpoint,
+    group_options_by_checkpoint,
     list_options,
     read_summary,
 )
@@ -74,7 +74,7 @@ def contracts_page() -> str:
         "What published checkpoints are asked, how their answer is read, and what others measured."
     )
     return (
-        f"# Published checkpoints\n\n{intro}\n\n{format_contracts(group_rerankers_by_checkpoint())}"
+        f"# Published checkpoints\n\n{intro}\n\n{format_contracts(group_options_by_checkpoint())}"
     )
 
 

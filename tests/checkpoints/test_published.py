@@ -7,10 +7,15 @@ import torch
 import transformers
 
 from recross.checkpoints.contracts import ClassifierContract, PromptContract, check_precision
+from recross.checkpoints.first_stage_contracts import BiEncoderContract
 from recross.checkpoints.published import PUBLISHED, find_contract, find_published
 from recross.checkpoints.published.record import OFFICIAL, PublishedNumber
 from recross.checkpoints.resolution import read_contract, save_contract
-from recross.command.catalogue import group_rerankers_by_checkpoint, list_options
+from recross.command.catalogue import (
+    group_options_by_checkpoint,
+    group_rerankers_by_checkpoint,
+    list_options,
+)
 from recross.command.cli import main
 from recross.command.loading import load_reranker
 from recross.errors import InputError
@@ -19,6 +24,8 @@ from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.generative.thinking import THINKING_PROMPTS
 from tests.conftest import save_tiny
 
+REPRESENT = "Represent this sentence for searching relevant passages"
+INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
 PAIR = ("red cat", ["here lives a red cat", "here lives a blue dog and more words", "owl"])
 
 
@@ -116,10 +123,41 @@ def test_the_command_prints_every_checkpoint_with_its_option_and_numbers(capsys)
 
 
 def test_the_papers_checkpoints_have_options():
-    offered = group_rerankers_by_checkpoint()
+    offered = group_options_by_checkpoint()
     for record in PUBLISHED:
         is_first_version = record.id.startswith("cross-encoder/ms-marco-TinyBERT-L")
         assert not record.numbers or record.id in offered or is_first_version, record.id
+
+
+@pytest.mark.parametrize(
+    "checkpoint, query, document",
+    [
+        ("intfloat/e5-base-v2", "query: ", "passage: "),
+        ("intfloat/multilingual-e5-small", "query: ", "passage: "),
+        ("BAAI/bge-small-en-v1.5", f"{REPRESENT}: ", ""),
+        ("Snowflake/snowflake-arctic-embed-m-v1.5", f"{REPRESENT}: ", ""),
+        ("Snowflake/snowflake-arctic-embed-l-v2.0", "query: ", ""),
+        ("nomic-ai/nomic-embed-text-v1.5", "search_query: ", "search_document: "),
+        ("Qwen/Qwen3-Embedding-0.6B", f"Instruct: {INSTRUCTION}\nQuery:", ""),
+        ("intfloat/multilingual-e5-large-instruct", f"Instruct: {INSTRUCTION}\nQuery: ", ""),
+        ("google/embeddinggemma-300m", "task: search result | query: ", "title: none | text: "),
+        ("BAAI/bge-m3", "", ""),
+    ],
+)
+def test_a_bi_encoder_is_asked_in_the_words_it_was_trained_with(checkpoint, query, document):
+    contract = find_published(checkpoint).contract
+    assert (contract.query_prompt, contract.document_prompt) == (query, document)
+
+
+def test_every_bi_encoder_has_an_option_and_those_called_dot_keep_their_lengths():
+    offered = group_options_by_checkpoint(("retriever",))
+    records = [r for r in PUBLISHED if isinstance(r.contract, BiEncoderContract)]
+    assert [record.id for record in records if record.id not in offered] == []
+    dot = {
+        record.id.rpartition("/")[2] for record in records if record.contract.similarity == "dot"
+    }
+    named = {name.rpartition("/")[2] for name in offered if "-dot-" in name}
+    assert dot == named | {"msmarco-distilbert-base-tas-b", "contriever", "contriever-msmarco"}
 
 
 def test_the_references_of_the_official_study_are_the_published_numbers_of_its_options():

@@ -9,7 +9,7 @@ from recross.inference.prompted import PromptedTokens, ends_a_piece
 from recross.inference.texts.texts import GivenTexts
 from tests.conftest import save_tiny, save_tiny_llama
 
-TEXTS = ["red cat", " a red cat", "", ", owl", "[SEP] x", "caf\u00e9 \u0301owl", "white " * 40]
+TEXTS = ["red cat", " a red cat", "", ", owl", "caf\u00e9 \u0301owl", "white " * 40]
 
 
 def expected_ids(tokenizer, prompt, limit):

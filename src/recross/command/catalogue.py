@@ -46,19 +46,27 @@ def read_summary(group: str, name: str, extra_folders: Sequence[Path] = ()) -> s
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
-@cache
 def group_rerankers_by_checkpoint() -> dict[str, list[str]]:
     """Every checkpoint that a re-ranker option loads, with the names of these options."""
+    return group_options_by_checkpoint(("reranker",))
+
+
+@cache
+def group_options_by_checkpoint(
+    groups: tuple[str, ...] = ("reranker", "retriever"),
+) -> dict[str, list[str]]:
+    """Every checkpoint that options of some groups load, with the names of these options."""
     grouped: dict[str, list[str]] = {}
-    for name in list_options()["reranker"]:
-        if (checkpoint := _find_checkpoint(name)) is not None:
-            grouped.setdefault(checkpoint, []).append(name)
+    for group in groups:
+        for name in list_options()[group]:
+            if (checkpoint := _find_checkpoint(group, name)) is not None:
+                grouped.setdefault(checkpoint, []).append(name)
     return grouped
 
 
-def _find_checkpoint(option: str) -> str | None:
-    """The checkpoint that a re-ranker option states, or the option whose difference it holds."""
-    file = OmegaConf.load(find_config_folder() / "reranker" / f"{option}.yaml")
+def _find_checkpoint(group: str, option: str) -> str | None:
+    """The checkpoint that an option states, or the option whose difference it holds."""
+    file = OmegaConf.load(find_config_folder() / group / f"{option}.yaml")
     values = OmegaConf.to_container(file, resolve=False)
     assert isinstance(values, dict)
     for place in (values, values.get("generator")):
@@ -69,4 +77,4 @@ def _find_checkpoint(option: str) -> str | None:
         for start in values.get("defaults", [])
         if isinstance(start, str) and start != "_self_"
     ]
-    return _find_checkpoint(starts[0]) if starts else None
+    return _find_checkpoint(group, starts[0]) if starts else None

@@ -134,7 +134,7 @@ def _options(words: Sequence[str]) -> int:
 
 
 def _contracts(words: Sequence[str]) -> int:
-    from recross.command.catalogue import group_rerankers_by_checkpoint
+    from recross.command.catalogue import group_options_by_checkpoint
     from recross.report.tables.contracts_table import format_contracts
 
     parser = argparse.ArgumentParser(prog="recross contracts")
@@ -145,7 +145,7 @@ def _contracts(words: Sequence[str]) -> int:
     arguments = parser.parse_args(words)
     if arguments.check or arguments.golden:
         return _check_golden(arguments.golden)
-    _say(format_contracts(group_rerankers_by_checkpoint()))
+    _say(format_contracts(group_options_by_checkpoint()))
     return 0
 
 

@@ -6,6 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Annotated
 
 from recross.checkpoints.contracts import Contract
+from recross.checkpoints.first_stage_contracts import BiEncoderContract, Similarity
 from recross.errors import InputError
 from recross.parts.bounds import Ge, Le, checked
 
@@ -13,6 +14,7 @@ MSMARCO = "msmarco"
 DL19 = "trec_dl_2019"
 DL20 = "trec_dl_2020"
 OFFICIAL = "official top 1000"
+WHOLE = "full collection"
 ANSERINI = "Anserini's BM25 top 1000"
 LIGHTNING_IR = "lightning-ir, docs/models/reranking.csv"
 NANO_MSMARCO = "nano_msmarco"
@@ -91,3 +93,28 @@ def ndcg(dl19: float, dl20: float) -> tuple[PublishedNumber, ...]:
         PublishedNumber("nDCG@10", dl19, DL19, OFFICIAL, LIGHTNING_IR),
         PublishedNumber("nDCG@10", dl20, DL20, OFFICIAL, LIGHTNING_IR),
     )
+
+
+def describe_embedder(
+    checkpoint: str,
+    revision: str | None = None,
+    licence: str | None = None,
+    *,
+    pooling: str = "mean",
+    max_length: int = 512,
+    prompts: tuple[str, str] = ("", ""),
+    similarity: Similarity = "cosine",
+) -> PublishedCheckpoint:
+    """Describe a bi-encoder, whose contract is called as it is.
+
+    ``prompts`` come before queries and before documents.
+    """
+    contract = BiEncoderContract(
+        checkpoint.rpartition("/")[2].lower(),
+        pooling,
+        max_length,
+        *prompts,
+        similarity=similarity,
+        source=f"https://huggingface.co/{checkpoint}",
+    )
+    return PublishedCheckpoint((checkpoint,), contract, revision=revision, licence=licence)
