@@ -57,6 +57,7 @@ def test_what_is_given_comes_first_then_the_file_then_the_record_then_the_config
         ).name
 
     save_contract(OWN, tmp_path)
+    assert resolved("intfloat/e5-base-v2") == "config"  # a bi-encoder, here only a backbone
     assert resolved(str(tmp_path), ClassifierContract("value")) == "value"
     assert resolved(str(tmp_path), "monobert") == "monobert"
     assert resolved(str(tmp_path)) == "own"

@@ -37,6 +37,29 @@ def save_family(folder: Path, family: str) -> Path:
     """Save a random encoder of a family, with the tokenizer of its kind."""
     if family == "qwen3":
         return save_tiny_llama(folder, kind="Qwen3", head_dim=8)
+    if family == "gemma3":
+        folder = save_tiny_llama(folder)
+        vocabulary = len(transformers.AutoTokenizer.from_pretrained(folder))
+        (folder / "model.safetensors").unlink()
+        gemma = transformers.Gemma3TextConfig(
+            vocab_size=vocabulary,
+            hidden_size=32,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=8,
+            intermediate_size=64,
+            sliding_window=6,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+            use_bidirectional_attention=True,
+            initializer_range=0.4,
+            pad_token_id=0,
+            bos_token_id=1,
+            eos_token_id=2,
+        )
+        torch.manual_seed(2)
+        transformers.AutoModel.from_config(gemma).save_pretrained(folder)
+        return folder
     if family == "modernbert":
         return save_tiny_modernbert(folder)
     if family in ("bert", "electra", "roberta", "xlm-roberta"):
@@ -47,6 +70,14 @@ def save_family(folder: Path, family: str) -> Path:
     config = {
         "distilbert": lambda: transformers.DistilBertConfig(
             dim=32, n_layers=2, n_heads=4, hidden_dim=64, initializer_range=0.4, **sizes
+        ),
+        "nomic_bert": lambda: transformers.NomicBertConfig(
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=64,
+            initializer_range=0.4,
+            **sizes,
         ),
         "mpnet": lambda: transformers.MPNetConfig(
             hidden_size=32,
@@ -109,6 +140,8 @@ def encoder(tmp_path: Path) -> Path:
         ("mpnet", "mean"),
         ("modernbert", "cls"),
         ("qwen3", "lasttoken"),
+        ("gemma3", "mean"),
+        ("nomic_bert", "mean"),
     ],
 )
 def test_every_family_gives_the_librarys_vectors_after_prompts(

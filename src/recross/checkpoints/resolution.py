@@ -49,6 +49,8 @@ def resolve_contract(
     """
     contract = find_contract(given) if isinstance(given, str) else given
     contract = contract or look_up_contract(checkpoint)
+    if isinstance(contract, BiEncoderContract) and from_config is not None:
+        contract = None  # an encoder of texts, which may become a re-ranker of any kind
     if contract is None and from_config is not None:
         contract = from_config()
     if contract is None:
