@@ -2,13 +2,11 @@
 
 import csv
 import math
-from itertools import combinations
 
 import numpy as np
 import pytest
 
 from recross.checkpoints.contracts import PromptContract
-from recross.checkpoints.published import find_contract
 from recross.command.cli import main
 from recross.command.parity import choose_pairs, list_other_templates, probe, read_pairs
 from recross.errors import InputError
@@ -129,27 +127,6 @@ OWN = PromptContract(
     max_length=256,
     instruction="find",
 )
-
-
-def test_other_templates_keep_the_read_out_and_are_tried_once(llama):
-    local = CausalReranker(str(llama), contract=OWN)
-    others = {asked: other.contract for asked, other in list_other_templates(local)}
-    contracts = list(others.values())
-    assert OWN not in contracts
-    assert all(one != other for one, other in combinations(contracts, 2))
-    assert {(c.pieces, c.read_out, c.max_length) for c in contracts} == {
-        (OWN.pieces, OWN.read_out, 256)
-    }
-    assert others["no template at all"].template == "{query}{document}"
-    texts = "{instruction} query: {query} document: {document}"
-    assert others["its template without what stands before the texts"].template == (
-        f"{texts}<|im_end|>"
-    )
-    assert others["its template without what stands after the texts"].template == (
-        f"<|im_start|>{texts}"
-    )
-    assert others["its template with an empty instruction"].instruction == ""
-    assert others["template of monot5"].template == find_contract("monot5").template
 
 
 @pytest.mark.parametrize(

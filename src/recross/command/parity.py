@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from recross.checkpoints.contracts import PromptContract
-from recross.checkpoints.published import PUBLISHED
-from recross.checkpoints.templates import SLOTS, TemplatePart, escape_braces, split_template
+from recross.checkpoints.other_prompts import list_other_prompts
 from recross.command.building import build
 from recross.command.composition import compose_values
 from recross.command.golden import shorten
@@ -193,50 +192,5 @@ def list_other_templates(local: NetworkReranker) -> Iterator[tuple[str, NetworkR
     own = local.network.contract
     if not isinstance(own, PromptContract) or not isinstance(local, T5Reranker | CausalReranker):
         return
-    seen = [own]
-    for asked, contract in _list_other_prompts(own):
-        if contract not in seen:
-            seen.append(contract)
-            yield asked, replace(local, contract=contract, alias=asked)
-
-
-def _list_other_prompts(own: PromptContract) -> Iterator[tuple[str, PromptContract]]:
-    parts = list(split_template(own.asked_template))
-    slots = [number for number, part in enumerate(parts) if part.slot in SLOTS]
-    until_last = parts[: slots[-1] + 1]
-    from_first = [parts[slots[0]]._replace(fixed=""), *parts[slots[0] + 1 :]]
-    none = "{query}{document}"
-    bare = replace(own, instruction=None, instructed=None, template=none, prefix="", suffix="")
-    yield "no template at all", bare
-    cut = replace(own, instructed=None, template=_write_template(from_first), prefix="")
-    yield "its template without what stands before the texts", cut
-    cut = replace(own, instructed=None, template=_write_template(until_last), suffix="")
-    yield "its template without what stands after the texts", cut
-    if own.instruction:
-        yield "its template with an empty instruction", own.with_instruction("")
-    for known in dict.fromkeys(record.contract for record in PUBLISHED):
-        if isinstance(known, PromptContract) and known.compares == own.compares:
-            yield f"template of {known.name}", _read_by(own, known)
-
-
-def _read_by(own: PromptContract, other: PromptContract) -> PromptContract:
-    """What another contract asks, read and limited as our own says."""
-    return replace(
-        other,
-        name=own.name,
-        source=own.source,
-        precisions=own.precisions,
-        read_out=own.read_out,
-        pieces=own.pieces,
-        opening=own.opening,
-        max_length=own.max_length,
-        max_query_length=own.max_query_length,
-        temperature=own.temperature,
-        rounded=own.rounded,
-    )
-
-
-def _write_template(parts: Sequence[TemplatePart]) -> str:
-    return "".join(
-        escape_braces(fixed) + (f"{{{slot}}}" if slot is not None else "") for fixed, slot in parts
-    )
+    for asked, contract in list_other_prompts(own):
+        yield asked, replace(local, contract=contract, alias=asked)
