@@ -9,7 +9,7 @@ from recross.checkpoints.contracts import PromptContract
 from recross.checkpoints.published import PUBLISHED
 from recross.checkpoints.templates import SLOTS, TemplatePart, escape_braces, split_template
 
-TEXTS = tuple(slot for slot in SLOTS if slot != "instruction")
+_TEXT_SLOTS = tuple(slot for slot in SLOTS if slot != "instruction")
 
 
 def list_other_prompts(own: PromptContract) -> Iterator[tuple[str, PromptContract]]:
@@ -29,7 +29,7 @@ def _list_all(own: PromptContract) -> Iterator[tuple[str, PromptContract]]:
     slots = [number for number, part in enumerate(parts) if part.slot in SLOTS]
     until_last = parts[: slots[-1] + 1]
     from_first = [parts[slots[0]]._replace(fixed=""), *parts[slots[0] + 1 :]]
-    none = "".join(f"{{{part.slot}}}" for part in parts if part.slot in TEXTS)
+    none = "".join(f"{{{part.slot}}}" for part in parts if part.slot in _TEXT_SLOTS)
     bare = replace(own, instruction=None, instructed=None, template=none, prefix="", suffix="")
     yield "no template at all", bare
     cut = replace(own, instructed=None, template=_write_template(from_first), prefix="")
