@@ -1,5 +1,7 @@
 """Loading: every kind of model is the one that Hugging Face makes of the same folder."""
 
+import json
+
 import pytest
 import torch
 import transformers
@@ -14,7 +16,7 @@ from recross.checkpoints.pretrained import load
 from recross.errors import InputError
 from recross.parts.identity import describe
 from recross.rerankers.cross_encoder import CrossEncoder
-from tests.conftest import save_tiny
+from tests.conftest import save_tiny, save_tiny_llama
 
 
 def test_a_masked_language_model_gives_the_logits_of_hugging_face(tmp_path):
@@ -77,3 +79,22 @@ def test_what_is_not_pinned_is_the_newest_and_its_commit_is_told(hub, tmp_path):
     assert find_revision(folder) is None
     assert find_revision("a/folder/that/is/gone") is None
     assert find_revisions(["no/body", folder, "some/body"]) == {"no/body": NEWEST}
+
+
+@pytest.mark.parametrize("asked", ["flash_attention_2", "eager", None])
+@pytest.mark.parametrize("kind", ["llama", "bert-padded"])
+def test_a_config_that_asks_for_another_attention_gets_torchs_own(kind, asked, tmp_path):
+    if kind == "llama":
+        folder = save_tiny_llama(tmp_path, head=True)
+    else:
+        folder = save_tiny(tmp_path, hidden_act="relu")
+    expected = transformers.AutoModelForSequenceClassification.from_pretrained(
+        folder, dtype=torch.float32
+    )
+    path = folder / "config.json"
+    names = ("attn_implementation", "_attn_implementation")
+    path.write_text(json.dumps(json.loads(path.read_text()) | dict.fromkeys(names, asked)))
+    model = load("sequence_classifier", str(folder)).model
+    assert model.config._attn_implementation == "sdpa"
+    tokens = torch.arange(5, 15)[None]
+    assert torch.equal(model(input_ids=tokens).logits, expected.eval()(input_ids=tokens).logits)

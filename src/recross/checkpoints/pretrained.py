@@ -157,6 +157,8 @@ def _load_weights(source: ModelSource, wanted: Wanted) -> tuple[Model, bool]:
 def _from_pretrained(
     source: ModelSource, wanted: Wanted, names: Mapping[str, str] | None
 ) -> tuple[Model, Names]:
+    """Read weights; attention is torch's own, whatever a config asks for or is installed here."""
+    wanted.config._attn_implementation = "eager"  # which every model knows
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(wanted.fresh.seed if wanted.fresh else 0)
         model, report = _find_class(wanted.kind, wanted.config).from_pretrained(
@@ -167,6 +169,8 @@ def _from_pretrained(
             key_mapping=names,
             output_loading_info=True,
         )
+    if model._supports_sdpa:
+        model.set_attn_implementation("sdpa")
     return model, Names(list(report["missing_keys"]), list(report["unexpected_keys"]))
 
 

@@ -19,7 +19,7 @@ from recross.parts.fields import read_field_values
 from recross.parts.identity import describe, fingerprint
 from recross.records import JsonObject
 from recross.rerankers.composed.interpolation import Interpolation, tune_interpolation
-from recross.rerankers.form import find_form
+from recross.rerankers.form import find_attentions, find_form
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.retriever import retrieve_once
 from recross.runs import Run
@@ -78,6 +78,7 @@ class Experiment(Combination):
             parameters=(reranker if reranker.reranks else self.retriever).parameters,
             seconds=time.perf_counter() - start,
             quality_gate=quality_gate,
+            attention=find_attentions(reranker),
         )
         result = write_outcome(
             self.folder, self.names, outcome, collection, self.test_split, self.measures

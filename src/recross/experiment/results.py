@@ -40,6 +40,7 @@ class Outcome:
     parameters: int | None
     seconds: float
     quality_gate: JsonObject | None = None
+    attention: Sequence[str] = ()
 
     @cached_property
     def interpolated(self) -> Run | None:
@@ -124,6 +125,7 @@ def make_record(
         "pairs_per_second": latency.pairs_per_second if latency else None,
         "tokens_per_second": latency.tokens_per_second if latency else None,
         "parameters": outcome.parameters,
+        "attention": list(outcome.attention),
         "size_mb": outcome.parameters * 4 / 1e6 if outcome.parameters else None,
         "peak_memory_mb": measure_peak_memory_mb(),
         "training": dict(outcome.training),

@@ -24,12 +24,13 @@ from recross.errors import InputError
 from recross.inference.batches import NetworkBatch, PackedBatch
 from recross.inference.encoders.affine import LiveAffine, MakeAffine
 from recross.inference.encoders.encoder import Encoder, EncoderForward
+from recross.inference.encoders.families import PADDED
 from recross.inference.preparation import Preparation, merge, prepare
 from recross.inference.read_outs import ReadOut
 from recross.inference.sequences import Encoded
 from recross.inference.session import Session
 from recross.inference.spans import Ints
-from recross.inference.static_batches import find_static_form
+from recross.inference.static_batches import find_static_form, suits_static_batches
 from recross.inference.texts.texts import GivenTexts, NumberedTexts
 from recross.inference.tokens import Item
 from recross.machine.hardware import Hardware
@@ -148,6 +149,14 @@ class Network(nn.Module, ABC, Generic[_Batch]):
         session.hardware.prepare()
         self.to(session.hardware.device)
         return self.frozen_scorer(session)
+
+    def name_attention(self, hardware: Hardware) -> str:
+        """Say which attention computes its scores on hardware, for the record of a run."""
+        if hardware.backend == "onnx":
+            return "padded, of the exported graph"
+        static = suits_static_batches(self.family, hardware)
+        compiles = hardware.backend == "torch_compile" and self.backends and not static
+        return (PADDED if compiles else self.family).name_attention(self.model, hardware)
 
     def check(self, hardware: Hardware) -> None:
         """Refuse what would not compute these scores, before any work.

@@ -15,6 +15,12 @@ class Form(NamedTuple):
     precision: str | None
 
 
+def find_attentions(reranker: Reranker) -> list[str]:
+    """Which attention computes the scores of each network that a re-ranker is made of."""
+    networks = reranker.networks()
+    return list(dict.fromkeys(part.network.name_attention(part.hardware) for part in networks))
+
+
 SERVED = Form("served", None)
 
 

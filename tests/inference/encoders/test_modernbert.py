@@ -150,6 +150,7 @@ def test_it_is_trained_and_scores(beir_folder, tmp_path):
     assert main(words) == 0
     done = json.loads((tmp_path / "scratch" / "cell" / "seed=0" / "result.json").read_text())
     assert (done["status"], done["training"]["steps"]) == ("done", 2)
+    assert done["attention"] == ["without padding, by groups of equal length"]
 
 
 def test_as_a_bi_encoder_it_gives_the_vectors_of_sentence_transformers(tmp_path):

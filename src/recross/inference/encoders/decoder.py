@@ -25,11 +25,14 @@ from recross.inference.encoders.causal_attention import (
     attend_back_from_last,
 )
 from recross.inference.encoders.encoder import (
+    BY_GROUPS,
+    BY_OFFSETS,
     Computation,
     Encoder,
     EncoderForward,
     pass_through,
 )
+from recross.inference.encoders.packed_attention import has_kernel_for
 from recross.inference.encoders.rotary import Rotary, rotate
 from recross.inference.encoders.shared_start import RestsBatch
 from recross.machine.hardware import Hardware
@@ -96,6 +99,11 @@ class DecoderFamily(Encoder):
         """The forward for scoring, over the weights where they are if their type is the one."""
         dtype = _choose_dtype(model, hardware.dtype)
         return self.forward(model, hold_affine(dtype), dtype)
+
+    def name_attention(self, model: Model, hardware: Hardware) -> str:
+        """Say which attention computes a model's states on hardware, for the record of a run."""
+        dtype = _choose_dtype(model, hardware.dtype)
+        return BY_OFFSETS if has_kernel_for(hardware.device, dtype) else BY_GROUPS
 
     def build_forward(self, model: Model, computation: Computation) -> DecoderForward:
         """The forward of a bare decoder, or of a model that holds one."""

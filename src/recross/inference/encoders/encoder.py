@@ -20,9 +20,14 @@ from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import MakeAffine, freeze_affine
 from recross.inference.encoders.attention import Attention
+from recross.inference.encoders.packed_attention import has_kernel_for
 from recross.machine.hardware import Hardware, Precision
 
 Layer = TypeVar("Layer")
+
+BY_GROUPS, BY_OFFSETS = "without padding, by groups of equal length", "without padding, by offsets"
+"""How the attention of a padding-free forward goes, in the record of a run."""
+IN_BLOCKS = "in blocks of about one length"
 
 
 class Computation(NamedTuple):
@@ -192,6 +197,11 @@ class Encoder(ABC):
     @abstractmethod
     def build_forward(self, model: Model, computation: Computation) -> EncoderForward:
         """The forward of a model of this family, computed as is said."""
+
+    def name_attention(self, model: Model, hardware: Hardware) -> str:
+        """Say which attention computes a model's states on hardware, for the record of a run."""
+        by_offsets = self.attends_by_offsets and has_kernel_for(hardware.device, hardware.dtype)
+        return BY_OFFSETS if by_offsets else BY_GROUPS
 
     def check_positions(self, model: Model, name: str, tokens: int) -> None:
         """Refuse a limit, called ``name``, that a sequence cannot have.

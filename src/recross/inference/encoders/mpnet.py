@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from recross.checkpoints.loaded import LoadedModule, Model, ModelConfig
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.attention import Attention, place_by_bias
-from recross.inference.encoders.encoder import Computation, Encoder
+from recross.inference.encoders.blocks import works_in_blocks
+from recross.inference.encoders.encoder import BY_GROUPS, IN_BLOCKS, Computation, Encoder
 from recross.inference.encoders.post_norm import LayerModules, PostNormForward
+from recross.machine.hardware import Hardware
 
 FIRST_POSITION = 2
 """Behind that of padding, which is 1 whatever a config says (transformers)."""
@@ -37,6 +39,10 @@ class MPNetFamily(Encoder):
     def dropouts(self, config: ModelConfig) -> tuple[str, ...]:
         """Dropout of hidden states and of attention weights."""
         return ("hidden_dropout_prob", "attention_probs_dropout_prob")
+
+    def name_attention(self, model: Model, hardware: Hardware) -> str:
+        """Say which attention computes a model's states: with a bias, none goes by offsets."""
+        return IN_BLOCKS if works_in_blocks(hardware.device) else BY_GROUPS
 
     def build_forward(self, model: Model, computation: Computation) -> MPNetForward:
         """The forward of a bare encoder, or of a model that holds one."""

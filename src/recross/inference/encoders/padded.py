@@ -14,7 +14,7 @@ from recross.errors import InputError
 from recross.inference.batches import PackedBatch, find_masked_filler, reads_segments
 from recross.inference.encoders.backends.last_token import make_reader
 from recross.inference.encoders.encoder import Computation, Encoder, EncoderForward
-from recross.machine.hardware import Precision
+from recross.machine.hardware import Hardware, Precision
 
 POSITION_TABLES = ("position_embeddings", "wpe", "embed_positions")
 """What embeddings of absolute positions are called."""
@@ -68,6 +68,10 @@ class PaddedFamily(Encoder):
         """All settings that are called so."""
         settings = config.get_text_config().to_dict()
         return tuple(n for n, v in settings.items() if "dropout" in n and isinstance(v, float))
+
+    def name_attention(self, model: Model, hardware: Hardware) -> str:
+        """Say which of transformers' own attentions computes a model's states."""
+        return f"padded, transformers' {model.config._attn_implementation}"
 
     def build_forward(self, model: Model, computation: Computation) -> PaddedForward:
         """The model's own forward, with its own linear layers, under autocast to the type."""

@@ -28,8 +28,15 @@ from recross.inference.encoders.attention import (
     attend_first,
     place_by_bias,
 )
-from recross.inference.encoders.encoder import Computation, Encoder, PackedForward
-from recross.machine.hardware import Precision
+from recross.inference.encoders.blocks import works_in_blocks
+from recross.inference.encoders.encoder import (
+    BY_GROUPS,
+    IN_BLOCKS,
+    Computation,
+    Encoder,
+    PackedForward,
+)
+from recross.machine.hardware import Hardware, Precision
 
 ACTIVATIONS: dict[str, Activation] = {"relu": "relu", "gelu_new": "gelu_tanh", "gelu": "gelu"}
 
@@ -70,6 +77,10 @@ class T5Family(Encoder):
     def dropouts(self, config: ModelConfig) -> tuple[str, ...]:
         """The one dropout that there is."""
         return ("dropout_rate",)
+
+    def name_attention(self, model: Model, hardware: Hardware) -> str:
+        """Say which attention computes a model's states: with a bias, none goes by offsets."""
+        return IN_BLOCKS if works_in_blocks(hardware.device) else BY_GROUPS
 
     def build_forward(self, model: Model, computation: Computation) -> T5Forward:
         """The forward of the encoder within a model."""
