@@ -13,6 +13,7 @@ from recross.errors import InputError
 from recross.machine.hardware import Precision
 from recross.parts.bounds import Below, Ge, Gt, checked
 
+PromptReadOut = Literal["log_softmax", "margin", "logit", "sigmoid", "expected_value", "head"]
 ANY: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 T5_FAMILIES = frozenset({"t5", "mt5", "umt5"})
 """The ``model_type`` of checkpoints whose prompts T5 re-rankers read; others are causal models."""
@@ -123,8 +124,8 @@ class PromptContract(Contract):
     {document1}``) in any order, braces of its own doubled; documents are cut, then the query, which
     has at most ``max_query_length`` tokens, the rest never. ``prefix`` and ``suffix`` are fixed
     text around a causal model's prompt; ``framed``, it has the special tokens that its tokenizer
-    puts around any text. At a joint ``{}`` its tokenising begins anew, for checkpoints that
-    tokenise their prompts in parts.
+    puts around any text; ``stripped``, its texts lose the blanks around them. At a joint ``{}``
+    tokenising begins anew, for checkpoints that tokenise their prompts in parts.
 
     ``instruction`` fills the slot ``{instruction}``; where it is another prompt that has one,
     ``instructed`` is the template when there is an instruction.
@@ -144,7 +145,7 @@ class PromptContract(Contract):
     read_by = "CausalReranker"
 
     template: str
-    read_out: Literal["log_softmax", "margin", "logit", "sigmoid", "expected_value", "head"]
+    read_out: PromptReadOut
     pieces: tuple[str | int, ...] = ()
     opening: tuple[str, ...] = ()
     add_eos: bool = True
@@ -153,6 +154,7 @@ class PromptContract(Contract):
     prefix: str = ""
     suffix: str = ""
     framed: bool = False
+    stripped: bool = False
     instruction: str | None = None
     instructed: str | None = None
     temperature: Annotated[float, Gt(0)] = 1.0
@@ -172,7 +174,7 @@ class PromptContract(Contract):
 
     @property
     def asked_template(self) -> str:
-        """The template that is asked: the instructed one where there is an instruction."""
+        """The template that is asked."""
         return (self.instruction is not None and self.instructed) or self.template
 
     @property

@@ -56,8 +56,8 @@ class Prompter:
 
     def encode(self, queries: NumberedTexts, documents: NumberedTexts, items: Ints) -> Sequences:
         """Turn items of (query number, document number) into token sequences."""
-        asked = [clear_text(text) for text in queries.strings()]
-        read = [clear_text(text) for text in documents.strings()]
+        asked = self._prepare(queries.strings())
+        read = self._prepare(documents.strings())
         prompts = [self._write(asked[query], read[document]) for query, document in items.tolist()]
         rows: list[list[int]] = []
         lost = np.zeros((len(items), 2), dtype=np.int64)
@@ -67,6 +67,11 @@ class Prompter:
             kept, lost[number] = self._fit(prompt, whole)
             rows.append([*self._begin, *kept, *self._end])
         return Sequences.of(rows, lost)
+
+    def _prepare(self, texts: Sequence[str]) -> list[str]:
+        if self.contract.stripped:
+            texts = [text.strip() for text in texts]
+        return [clear_text(text) for text in texts]
 
     @cached_property
     def _begin(self) -> Sequence[int]:

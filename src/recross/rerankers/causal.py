@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from recross.checkpoints import pretrained
+from recross.checkpoints.chat_layout import read_chat_contract
+from recross.checkpoints.chat_saving import can_be_laid_out, save_chat_layout
 from recross.checkpoints.contracts import PromptContract
 from recross.checkpoints.heads import OutputLayer, multiply_exactly, pick_rows, reading
 from recross.checkpoints.pretrained import Pretrained
@@ -70,6 +72,15 @@ class CausalNetwork(PromptNetwork):
         told.contract = self.contract.with_instruction(instruction)
         told._prompter = Prompter(self.tokenizer, told.contract)
         return told
+
+    def save_weights(self, folder: Path) -> None:
+        """Save in Hugging Face layout; sentence-transformers reads the same scores from it.
+
+        It knows no temperature, no rounding, and no prompts that are tokenised in parts.
+        """
+        super().save_weights(folder)
+        if can_be_laid_out(self.contract):
+            save_chat_layout(folder, self.contract, self.tokenizer, self.pieces.tolist())
 
     def answers(self, batch: PackedBatch) -> Tensor:
         """Logits of the answers, worst first, ``(B, C)``."""
@@ -136,7 +147,11 @@ class CausalReranker(NetworkReranker):
     def load(self) -> CausalNetwork:
         """Load the checkpoint's network with its contract."""
         contract = resolve_contract(
-            self.checkpoint_place, self.contract, PromptContract, max_length=self.max_length
+            self.checkpoint_place,
+            self.contract,
+            PromptContract,
+            max_length=self.max_length,
+            from_config=lambda: read_chat_contract(self.checkpoint_place),
         ).with_instruction(self.instruction)
         loaded = pretrained.load(
             "sequence_classifier" if contract.read_out == "head" else "causal_lm",
