@@ -7,7 +7,7 @@ import torch
 import transformers
 
 from recross.checkpoints.contracts import ClassifierContract, PromptContract, check_precision
-from recross.checkpoints.first_stage_contracts import BiEncoderContract
+from recross.checkpoints.first_stage_contracts import BiEncoderContract, SparseContract
 from recross.checkpoints.published import PUBLISHED, find_contract, find_published
 from recross.checkpoints.published.record import OFFICIAL, PublishedNumber
 from recross.checkpoints.resolution import read_contract, save_contract
@@ -147,6 +147,12 @@ def test_the_papers_checkpoints_have_options():
 def test_a_bi_encoder_is_asked_in_the_words_it_was_trained_with(checkpoint, query, document):
     contract = find_published(checkpoint).contract
     assert (contract.query_prompt, contract.document_prompt) == (query, document)
+
+
+def test_every_sparse_encoder_has_an_option():
+    sparse = [r.id for r in PUBLISHED if isinstance(r.contract, SparseContract)]
+    assert len(sparse) == 4
+    assert set(sparse) <= group_options_by_checkpoint(("retriever",)).keys()
 
 
 def test_every_bi_encoder_has_an_option_and_those_called_dot_keep_their_lengths():

@@ -8,7 +8,7 @@ from recross.checkpoints.contracts import (
     ClassifierContract,
     PromptContract,
 )
-from recross.checkpoints.first_stage_contracts import BiEncoderContract
+from recross.checkpoints.first_stage_contracts import BiEncoderContract, SparseContract
 from recross.checkpoints.generating import GeneratingContract
 from recross.checkpoints.late_contract import LateInteractionContract
 from recross.checkpoints.published import PUBLISHED, find_contract
@@ -27,6 +27,7 @@ KINDS = (
     PromptContract("own", "{query} {document}", "log_softmax", ("no", "yes"), max_query_length=9),
     LateInteractionContract("own", skip_punctuation=False),
     BiEncoderContract("own", "cls"),
+    SparseContract("own", "sum", max_query_length=9),
 )
 
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import AutoConfig, BertForMaskedLM
 
+from recross.checkpoints.first_stage_contracts import SparseContract
 from recross.checkpoints.source import load_tokenizer
 from recross.errors import InputError
 from recross.inference.encoders import (
@@ -28,7 +29,7 @@ from recross.rerankers.dual_encoder import DualEncoder
 from recross.rerankers.late_interaction.late_interaction import encode_documents
 from recross.rerankers.t5 import T5Reranker
 from recross.retrieval.biencoder import BiEncoder
-from recross.retrieval.splade import SparseEncoder
+from recross.retrieval.sparse_encoder import SparseEncoder
 from recross.training.losses.listwise import Listwise
 from recross.training.losses.loss import Loss
 from recross.training.losses.pointwise import AnswerLikelihood
@@ -223,10 +224,12 @@ def test_the_first_stage_encodes_without_mixing_types(gpu, tmp_path):
 
 def test_the_sparse_first_stage_encodes_without_mixing_types(gpu, tmp_path):
     model = BertForMaskedLM(AutoConfig.from_pretrained(save_tiny(tmp_path))).eval()
-    encoder = SparseEncoder(model, load_tokenizer(str(tmp_path)), Hardware())
-    exact = encoder.encode(DOCUMENTS, 24).toarray()
+    encoder = SparseEncoder(
+        *(model, load_tokenizer(str(tmp_path)), SparseContract("x"), Hardware())
+    )
+    exact = encoder.encode(DOCUMENTS, 24).weights.toarray()
     with CudaAutocast(), StrictDtypes() as strict:
-        found = replace(encoder, hardware=gpu).encode(DOCUMENTS, 24).toarray()
+        found = replace(encoder, hardware=gpu).encode(DOCUMENTS, 24).weights.toarray()
     assert strict.watched["linear"] > 0
     np.testing.assert_allclose(found, exact, atol=0.4)  # weights are about 1
     assert np.abs(found - exact).mean() < 0.02

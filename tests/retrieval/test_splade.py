@@ -10,7 +10,8 @@ import transformers
 from recross.errors import InputError
 from recross.machine.hardware import Hardware
 from recross.retrieval import splade
-from recross.retrieval.splade import SPLADE, SparseEncoder, load_sparse_encoder
+from recross.retrieval.sparse_encoder import SparseEncoder
+from recross.retrieval.splade import SPLADE
 from recross.runs import Run
 from tests.conftest import save_tiny
 
@@ -41,27 +42,6 @@ def make_retriever(masked_lm, store, **more):
     return SPLADE(masked_lm, max_length=64, max_query_length=64, store=store, **more)
 
 
-def test_weights_are_the_highest_over_a_texts_own_tokens(masked_lm):
-    found = load_sparse_encoder(masked_lm, Hardware(tokens_per_batch=32)).encode(TEXTS, 64)
-    expected = np.stack([weigh_slowly(masked_lm, text) for text in TEXTS])
-    assert found.toarray() == pytest.approx(expected, abs=1e-5)
-    assert (expected == 0).any() and (expected > 0).any()
-    assert (found[[0]].toarray() == found[[3]].toarray()).all()
-
-
-def test_vectors_are_those_of_sentence_transformers(masked_lm):
-    from sentence_transformers import SparseEncoder as Peer
-    from sentence_transformers.sparse_encoder import modules
-
-    peer = Peer(
-        modules=[modules.MLMTransformer(masked_lm), modules.SpladePooling("max")], device="cpu"
-    )
-    peer.max_seq_length = 8
-    expected = peer.encode(TEXTS, convert_to_sparse_tensor=False).numpy()
-    found = load_sparse_encoder(masked_lm, Hardware()).encode(TEXTS, 8)
-    assert found.toarray() == pytest.approx(expected, abs=1e-5)
-
-
 def test_scores_are_products_of_all_weights(masked_lm, tmp_path, collection):
     run = make_retriever(masked_lm, tmp_path).retrieve(collection, ["q0", "q5"], 96)
     texts = dict(list(collection.documents.items())[::13])
@@ -78,6 +58,11 @@ def test_query_and_document_are_cut_to_their_own_length(masked_lm, tmp_path, col
     query = weigh_slowly(masked_lm, collection.queries["q0"], 3)
     document = weigh_slowly(masked_lm, collection.documents["d4"], 7)
     assert dict(run.rankings["q0"])["d4"] == pytest.approx(query @ document, rel=1e-4)
+    assert (run.cost.cut_documents, run.cost.cut_queries) == (
+        76,
+        1,
+    )
+    assert run.cost.cut_tokens == sum(3 * (n % 5) for n in range(96)) + 1
 
 
 def test_documents_that_tie_at_the_depth_fall_by_their_id(masked_lm, tmp_path, collection):
@@ -140,11 +125,11 @@ def watch_texts(patch, dies_at=None):
     """Collect the texts that are encoded; at one of them the power is lost."""
     encoded, encode = [], SparseEncoder.encode
 
-    def watched(self, texts, max_length):
+    def watched(self, texts, *more):
         if dies_at in texts:
             raise KeyboardInterrupt
         encoded.extend(texts)
-        return encode(self, texts, max_length)
+        return encode(self, texts, *more)
 
     patch.setattr(SparseEncoder, "encode", watched)
     return encoded

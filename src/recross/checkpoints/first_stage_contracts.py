@@ -65,3 +65,33 @@ class BiEncoderContract(Contract):
         )
         asked = " and ".join(sides) + " apart"
         return Summary(asked, f"{self.similarity}, {self.pooling} pooling", str(self.max_length))
+
+
+@dataclass(frozen=True)
+@checked
+class SparseContract(Contract):
+    """The contract of a sparse encoder (SPLADE, Formal et al. 2021): weights of all terms.
+
+    A term's weight is ``log(1 + relu(logit))`` (``log1p_relu``: the logarithm of one more than
+    that), the highest over a text's tokens (``max``) or all together (``sum``), special ones
+    included. Texts follow their prompts; ``max_query_length`` is that of queries, where it is
+    another. Of a text's terms those of the highest weights are kept, ``max_terms`` of them.
+    """
+
+    kind = "SparseContract"
+    subject = "a sparse encoder"
+    read_by = "SPLADE"
+
+    pooling: Literal["max", "sum"] = "max"
+    activation: Literal["relu", "log1p_relu"] = "relu"
+    max_length: Annotated[int, Ge(1)] = 256
+    max_query_length: Annotated[int, Ge(1)] | None = None
+    query_prompt: str = ""
+    document_prompt: str = ""
+    max_terms: Annotated[int, Ge(1)] | None = None
+
+    @property
+    def summary(self) -> Summary:
+        """What is asked, how the answer is read, and how many tokens are."""
+        read = f"dot, {self.pooling} of {self.activation}"
+        return Summary("query and document apart", read, str(self.max_length))

@@ -13,7 +13,7 @@ from recross.checkpoints.contracts import (
     Contract,
     PromptContract,
 )
-from recross.checkpoints.first_stage_contracts import BiEncoderContract
+from recross.checkpoints.first_stage_contracts import BiEncoderContract, SparseContract
 from recross.checkpoints.late_contract import LateInteractionContract
 from recross.checkpoints.published import find_contract, find_published, list_contracts
 from recross.errors import InputError
@@ -21,7 +21,13 @@ from recross.errors import InputError
 CONTRACT_FILE = "recross_contract.json"
 KINDS: dict[str, Callable[..., Contract]] = {
     kind.kind: kind
-    for kind in (ClassifierContract, PromptContract, LateInteractionContract, BiEncoderContract)
+    for kind in (
+        ClassifierContract,
+        PromptContract,
+        LateInteractionContract,
+        BiEncoderContract,
+        SparseContract,
+    )
 }
 """Kinds of contracts by what the file beside the weights calls them."""
 
@@ -49,7 +55,7 @@ def resolve_contract(
     """
     contract = find_contract(given) if isinstance(given, str) else given
     contract = contract or look_up_contract(checkpoint)
-    if isinstance(contract, BiEncoderContract) and from_config is not None:
+    if isinstance(contract, BiEncoderContract | SparseContract) and from_config is not None:
         contract = None  # an encoder of texts, which may become a re-ranker of any kind
     if contract is None and from_config is not None:
         contract = from_config()

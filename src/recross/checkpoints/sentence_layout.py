@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
+from recross.checkpoints.contracts import Contract
 from recross.checkpoints.first_stage_contracts import BiEncoderContract, Similarity
-from recross.checkpoints.loaded import Tokenizer
 from recross.checkpoints.location import find_file, locate
 from recross.checkpoints.module_folder import (
     TRANSFORMERS,
@@ -30,6 +31,7 @@ DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 """Names of the prompt before documents, the first of them that is there."""
 WITHOUT_END = 1 << 20
 """A limit in tokens that a tokenizer without a limit is taken to have."""
+C = TypeVar("C", bound=Contract)
 _TWO_SIDED = ("Router", "Asym")
 """Modules that send queries and documents through networks of their own."""
 
@@ -55,14 +57,14 @@ def read_bi_encoder(checkpoint: str) -> BiEncoderContract:
     modules = read_modules(checkpoint)
     if modules is None:
         return record or _read_bare(checkpoint)
-    _check_sides(modules)
+    check_sides(modules)
     query_prompt, document_prompt = read_prompts(modules.settings)
     if record is not None and not (query_prompt or document_prompt):
         query_prompt, document_prompt = record.query_prompt, record.document_prompt
     return BiEncoderContract(
         record.name if record is not None else "bi-encoder",
         _find_pooling_modes(modules),
-        _find_limit(modules, record),
+        find_limit(modules, record.max_length if record is not None else None),
         query_prompt,
         document_prompt,
         similarity=_find_similarity(modules, record),
@@ -89,19 +91,13 @@ def find_transformer(modules: ModuleFolder) -> ModuleEntry | None:
     return first if first.kind in TRANSFORMERS else None
 
 
-def find_tokenizer_limit(tokenizer: Tokenizer, config: JsonObject) -> int:
-    """How many tokens a tokenizer lets through to a model of this config."""
-    positions = config.get("max_position_embeddings") or WITHOUT_END
-    return int(min(tokenizer.model_max_length or WITHOUT_END, max(positions, 1), WITHOUT_END))
-
-
 def _read_bare(checkpoint: str) -> BiEncoderContract:
     """That of an encoder without modules: sentence-transformers then adds a pooling by itself."""
     config = _read_config(checkpoint, "")
     architectures = config.get("architectures") or [""]
     is_causal = str(architectures[0]).endswith("ForCausalLM") and config.get("is_causal", True)
-    limit = find_tokenizer_limit(load_tokenizer(checkpoint), config)
-    return BiEncoderContract("bi-encoder", "lasttoken" if is_causal else "mean", limit)
+    pooling = "lasttoken" if is_causal else "mean"
+    return BiEncoderContract("bi-encoder", pooling, read_limit(checkpoint))
 
 
 def _read_config(checkpoint: str, place: str) -> JsonObject:
@@ -109,7 +105,12 @@ def _read_config(checkpoint: str, place: str) -> JsonObject:
     return {} if path is None else read_json(path)
 
 
-def _check_sides(modules: ModuleFolder) -> None:
+def check_sides(modules: ModuleFolder) -> None:
+    """Refuse queries and documents that go through networks of their own.
+
+    Raises:
+        InputError: they do.
+    """
     if sides := [kind for kind in modules.kinds if kind in _TWO_SIDED]:
         raise InputError(
             f"checkpoint must encode queries and documents by one network, got"
@@ -122,17 +123,21 @@ def _find_pooling_modes(modules: ModuleFolder) -> str:
     return "mean" if pooling is None else "+".join(read_pooling(pooling.settings))
 
 
-def _find_limit(modules: ModuleFolder, record: BiEncoderContract | None) -> int:
+def find_limit(modules: ModuleFolder, recorded: int | None) -> int:
+    """How many tokens a chain reads: as it says, as is recorded, or as its tokenizer has it."""
     transformer = find_transformer(modules)
     if transformer is None:
         return WITHOUT_END
     if limit := transformer.settings.get("max_seq_length"):
         return int(limit)
-    if record is not None:
-        return record.max_length
-    tokenizer = load_tokenizer(modules.checkpoint)
-    config = _read_config(modules.checkpoint, transformer.place)
-    return find_tokenizer_limit(tokenizer, config)
+    return recorded or read_limit(modules.checkpoint, transformer.place)
+
+
+def read_limit(checkpoint: str, place: str = "") -> int:
+    """How many tokens a tokenizer lets through to the model beside it."""
+    positions = _read_config(checkpoint, place).get("max_position_embeddings") or WITHOUT_END
+    most = load_tokenizer(checkpoint).model_max_length or WITHOUT_END
+    return int(min(most, max(positions, 1), WITHOUT_END))
 
 
 def _find_similarity(modules: ModuleFolder, record: BiEncoderContract | None) -> Similarity:
@@ -147,7 +152,7 @@ def _find_similarity(modules: ModuleFolder, record: BiEncoderContract | None) ->
     return record.similarity if record is not None else "cosine"
 
 
-def with_choices(contract: BiEncoderContract, **chosen: object) -> BiEncoderContract:
+def with_choices(contract: C, **chosen: object) -> C:
     """Return the contract with what somebody chose otherwise; ``None`` leaves what it says."""
     given = {name: value for name, value in chosen.items() if value is not None}
     return replace(contract, **given)  # type: ignore[arg-type]

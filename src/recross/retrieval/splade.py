@@ -1,8 +1,6 @@
 """SPLADE: sparse vectors over the vocabulary from a masked language model, searched exactly.
 
-A text's weight of a term is ``max log(1 + relu(logit))`` over its tokens, special ones included:
-SPLADE-max (Formal et al. 2021), as its successors and sentence-transformers' ``SpladePooling``
-have it. A score is the product of two such vectors.
+A score is the product of two such vectors (Formal et al. 2021).
 """
 
 from __future__ import annotations
@@ -10,43 +8,51 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache, cached_property, partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import numpy as np
-import torch
 from scipy import sparse
-from torch import Tensor
 
-from recross.checkpoints import pretrained
-from recross.checkpoints.loaded import Model, Tokenizer
+from recross.checkpoints.first_stage_contracts import SparseContract
+from recross.checkpoints.location import CHECKPOINT
+from recross.checkpoints.module_folder import read_json
+from recross.checkpoints.sentence_layout import with_choices
+from recross.checkpoints.sparse_layout import read_sparse_encoder
 from recross.collections.collection import Collection
-from recross.inference.batches import PackedBatch, find_masked_filler, reads_segments
 from recross.inference.encoders.families import find_encoder
-from recross.inference.runner import Runner
-from recross.inference.sequences import Sequences
-from recross.inference.texts.texts import GivenTexts
-from recross.inference.tokens import Joiner, text_template
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
-from recross.parts.identity import READ, handed_over
-from recross.records import JsonObject
+from recross.parts.identity import handed_over
+from recross.records import Cost, JsonObject
+from recross.retrieval.cuts import (
+    count_document_cuts,
+    count_query_cuts,
+    describe_cuts,
+    read_cuts,
+)
 from recross.retrieval.document_vectors import DOCUMENTS_PER_CHUNK
 from recross.retrieval.matches import make_run
 from recross.retrieval.retriever import Retriever
+from recross.retrieval.sparse_encoder import SparseEncoder, WeighedTexts, load_sparse_encoder
 from recross.retrieval.sparse_index import SparseIndex
 from recross.runs import Run
-from recross.store import DEFAULT_STORE, Store, write_json
+from recross.store import DEFAULT_STORE, Store, read_manifest, write_json
 
 logger = logging.getLogger(__name__)
 
-"""Documents sorted by length together, and what an interruption loses at most."""
-
 WEIGHTS, DOCUMENTS, STARTS, DOC_IDS = "weights.npy", "documents.npy", "starts.npy", "doc_ids.json"
+
+
+class WeighTexts(Protocol):
+    """Weighs the terms of texts."""
+
+    def __call__(self, texts: Sequence[str]) -> WeighedTexts:
+        """Weigh them, in their order."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,17 @@ WEIGHTS, DOCUMENTS, STARTS, DOC_IDS = "weights.npy", "documents.npy", "starts.np
 class SPLADE(Retriever):
     """Learned sparse retrieval with a masked language model's checkpoint.
 
-    Queries and documents are encoded alike, each cut to its own number of tokens. Documents are
-    encoded once per collection; their weights lie memory-mapped in the store, by term. Documents
-    that share no term with the query are not returned, so a ranking may be short.
+    Documents are encoded once per collection; their weights lie memory-mapped in the store, by
+    term. Documents that share no term with the query are not returned, so a ranking may be short.
+    ``None`` leaves what the checkpoint says, or what is published for it: how many tokens of
+    documents and of queries are read, and the prompts before them.
     """
 
-    checkpoint: str = field(metadata=READ)
-    max_length: Annotated[int, Ge(1)] = 256
-    max_query_length: Annotated[int, Ge(1)] = 256
+    checkpoint: str = field(metadata=CHECKPOINT)
+    max_length: Annotated[int, Ge(1)] | None = None
+    max_query_length: Annotated[int, Ge(1)] | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
     store: Path = handed_over(DEFAULT_STORE)
     hardware: Hardware = handed_over(Hardware())
 
@@ -77,10 +86,13 @@ class SPLADE(Retriever):
             InputError: a length exceeds the positions of the checkpoint.
         """
         self._check_lengths()
-        index, doc_ids = _open_index(self._index_folder(collection))
-        texts = [collection.queries[query_id] for query_id in query_ids]
-        matches = index.search(self._encoder.encode(texts, self.max_query_length), depth)
-        return make_run("splade", doc_ids, zip(query_ids, matches, strict=True), depth)
+        folder = self._index_folder(collection)
+        index, doc_ids = _open_index(folder)
+        queries = self._weigh_queries([collection.queries[query_id] for query_id in query_ids])
+        matches = index.search(queries.weights, depth)
+        run = make_run("splade", doc_ids, zip(query_ids, matches, strict=True), depth)
+        cuts = read_cuts(read_manifest(folder)) + count_query_cuts(queries.lengths, queries.lost)
+        return replace(run, cost=cuts)
 
     @property
     def parameters(self) -> int:
@@ -89,93 +101,60 @@ class SPLADE(Retriever):
 
     @property
     def _encoder(self) -> SparseEncoder:
-        return load_sparse_encoder(self.checkpoint, self.hardware)
+        return load_sparse_encoder(self.checkpoint, self._contract, self.hardware)
+
+    @cached_property
+    def _contract(self) -> SparseContract:
+        return with_choices(
+            read_sparse_encoder(self.checkpoint),
+            max_length=self.max_length,
+            max_query_length=self.max_query_length,
+            query_prompt=self.query_prompt,
+            document_prompt=self.document_prompt,
+        )
+
+    def _weigh_queries(self, texts: Sequence[str]) -> WeighedTexts:
+        contract = self._contract
+        limit = self._fit(contract.max_query_length or contract.max_length)
+        return self._encoder.encode(texts, limit, contract.query_prompt)
+
+    def _weigh_documents(self, texts: Sequence[str]) -> WeighedTexts:
+        limit = self._fit(self._contract.max_length)
+        return self._encoder.encode(texts, limit, self._contract.document_prompt)
+
+    def _fit(self, limit: int) -> int:
+        """A limit of the checkpoint's own ends where its model has no more positions."""
+        model = self._encoder.model
+        positions = find_encoder(model.config).positions(model)
+        return limit if positions is None else min(limit, positions)
 
     def _index_folder(self, collection: Collection) -> Path:
         def make(folder: Path) -> JsonObject:
-            encode = partial(self._encoder.encode, max_length=self.max_length)
-            return write_index(folder, collection.documents, encode)
+            return write_index(folder, collection.documents, self._weigh_documents)
 
-        encoder = SPLADE(self.checkpoint, max_length=self.max_length, hardware=self.hardware)
-        identity = {"encoder": encoder, "collection": collection.texts_fingerprint}
+        encoder = SPLADE(self.checkpoint, hardware=self.hardware)
+        contract = replace(
+            self._contract, name="", max_query_length=None, query_prompt="", source=""
+        )
+        identity = {
+            "encoder": encoder,
+            "contract": contract,
+            "collection": collection.texts_fingerprint,
+        }
         return Store(self.store).artefact("sparse", identity, make, resumable=True)
 
     def _check_lengths(self) -> None:
         model = self._encoder.model
         limits = {"max_length": self.max_length, "max_query_length": self.max_query_length}
         for name, tokens in limits.items():
-            find_encoder(model.config).check_positions(model, name, tokens)
-
-
-@dataclass(frozen=True)
-class SparseEncoder:
-    """Texts to weights of terms, with the weights of the model as they are at the first call."""
-
-    model: Model
-    tokenizer: Tokenizer
-    hardware: Hardware
-
-    def encode(self, texts: Sequence[str], max_length: int) -> sparse.csr_array:
-        """Weights of all terms, ``(N, terms)``; equal texts are encoded once and stay equal."""
-        rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        joiner = Joiner(self.tokenizer, text_template(self.tokenizer), max_length)
-        sequences = joiner.encode_each(GivenTexts(list(rows)))
-        batches = list(self._runner.run(sequences))
-        if not batches:
-            return sparse.csr_array((0, self.model.config.vocab_size), dtype=np.float32)
-        order = np.argsort(np.concatenate([numbers for numbers, _ in batches]))
-        weights = sparse.vstack([weights for _, weights in batches], format="csr")
-        return weights[order[[rows[text] for text in texts]]]
-
-    @cached_property
-    def _runner(self) -> Runner[Sequences, sparse.csr_array]:
-        return Runner(self.hardware, self.model, self._encoding_on_one_device)
-
-    def _encoding_on_one_device(self, model: Model) -> partial[Callable[[], sparse.csr_array]]:
-        device, dtype = self.hardware.device, self.hardware.dtype
-        return partial(_encode_batch, model.to(device), device, dtype)
-
-
-def _encode_batch(
-    model: Model, device: torch.device, dtype: torch.dtype, texts: Sequences
-) -> Callable[[], sparse.csr_array]:
-    """The weights of a batch; how many there are is known when they are, so that they are awaited.
-
-    Few of the vocabulary are present: none but they leave the device.
-    """
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        weights = weigh_terms(model, texts.on(device))
-    return partial(_take_present, weights)
-
-
-def _take_present(weights: Tensor) -> sparse.csr_array:
-    present = weights > 0
-    rows, terms = (numbers.cpu().numpy() for numbers in present.nonzero(as_tuple=True))
-    values = weights[present].cpu().numpy()
-    return sparse.coo_array((values, (rows, terms)), shape=tuple(weights.shape)).tocsr()
-
-
-def weigh_terms(model: Model, batch: PackedBatch) -> Tensor:
-    """The weight of every term of the vocabulary in each text, ``(B, terms)``."""
-    tokens, segments, mask = batch.padded(find_masked_filler(model.config))
-    kinds = {"token_type_ids": segments} if reads_segments(model.config) else {}
-    logits = model(input_ids=tokens, attention_mask=mask, **kinds).logits  # (B, L, terms)
-    logits = logits.masked_fill(mask.unsqueeze(2) == 0, 0)
-    highest: Tensor = logits.amax(dim=1)  # log(1 + relu(x)) rises with x: the same before or after
-    return highest.float().relu().log1p()
-
-
-@cache
-def load_sparse_encoder(checkpoint: str, hardware: Hardware) -> SparseEncoder:
-    """Load a masked language model."""
-    loaded = pretrained.load("masked_lm", checkpoint)
-    return SparseEncoder(loaded.model, loaded.tokenizer, hardware)
+            if tokens is not None:
+                find_encoder(model.config).check_positions(model, name, tokens)
 
 
 def write_index(
     folder: Path,
     documents: Mapping[str, str],
-    encode: Callable[[Sequence[str]], sparse.csr_array],
+    encode: WeighTexts,
 ) -> JsonObject:
     """Encode documents chunk by chunk, after those an interruption left; turn them into an index.
 
@@ -187,7 +166,10 @@ def write_index(
     while chunk := list(islice(texts, DOCUMENTS_PER_CHUNK)):
         chunks.append(folder / f"chunk_{len(chunks)}.npz")
         if not chunks[-1].is_file():
-            _save_whole(chunks[-1], encode(chunk))
+            weighed = encode(chunk)
+            cuts = count_document_cuts(weighed.lengths, weighed.lost)
+            write_json(chunks[-1].with_suffix(".json"), describe_cuts(cuts))
+            _save_whole(chunks[-1], weighed.weights)
         logger.info("splade: %d chunks of %d documents encoded", len(chunks), DOCUMENTS_PER_CHUNK)
     weights = sparse.vstack([sparse.load_npz(path) for path in chunks], format="csr")
     by_term = weights.T.tocsr()  # (terms, documents)
@@ -196,9 +178,11 @@ def write_index(
     ):
         np.save(folder / name, values)
     write_json(folder / DOC_IDS, list(documents))
+    cuts = sum((read_cuts(read_json(path.with_suffix(".json"))) for path in chunks), Cost())
     for path in chunks:
         path.unlink()
-    return {"documents": len(documents), "weights": int(by_term.nnz)}
+        path.with_suffix(".json").unlink()
+    return {"documents": len(documents), "weights": int(by_term.nnz), **describe_cuts(cuts)}
 
 
 def _save_whole(path: Path, weights: sparse.csr_array) -> None:
