@@ -86,6 +86,6 @@ def _find_kind(checkpoint: str, contract: str | None) -> type[NetworkReranker]:
     if kind not in RERANKERS:
         raise InputError(
             f"name must be that of a network that scores pairs, got {checkpoint!r}, which {kind}"
-            " asks to write: choose it as an option (recross run reranker=...)"
+            " reads: choose it as an option (recross run reranker=... or retriever=...)"
         )
     return RERANKERS[kind]
