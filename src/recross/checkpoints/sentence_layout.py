@@ -31,7 +31,7 @@ DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 """Names of the prompt before documents, the first of them that is there."""
 WITHOUT_END = 1 << 20
 """A limit in tokens that a tokenizer without a limit is taken to have."""
-C = TypeVar("C", bound=Contract)
+_Read = TypeVar("_Read", bound=Contract)
 _TWO_SIDED = ("Router", "Asym")
 """Modules that send queries and documents through networks of their own."""
 
@@ -152,7 +152,7 @@ def _find_similarity(modules: ModuleFolder, record: BiEncoderContract | None) ->
     return record.similarity if record is not None else "cosine"
 
 
-def with_choices(contract: C, **chosen: object) -> C:
+def with_choices(contract: _Read, **chosen: object) -> _Read:
     """Return the contract with what somebody chose otherwise; ``None`` leaves what it says."""
     given = {name: value for name, value in chosen.items() if value is not None}
     return replace(contract, **given)  # type: ignore[arg-type]
