@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
+import transformers
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig
 from transformers.utils import logging as transformers_logging
 
@@ -15,6 +16,7 @@ from recross.checkpoints.location import find_pinned_revision, locate
 from recross.checkpoints.module_folder import TRANSFORMERS, ModuleFolder, read_modules
 from recross.checkpoints.published import find_published
 from recross.errors import InputError
+from recross.records import JsonObject
 
 _Component = TypeVar("_Component")
 
@@ -84,6 +86,7 @@ def find_config(source: ModelSource) -> ModelConfig:
 def _read_config(source: ModelSource) -> ModelConfig:
     """A config as transformers knows it; other people's are translated."""
     values, _ = PretrainedConfig.get_config_dict(source.location, **source.where)
+    _refuse_own_code(source.checkpoint, values)
     known = translate_config(values) or AutoConfig.from_pretrained(source.location, **source.where)
     return cast(ModelConfig, known)
 
@@ -104,6 +107,22 @@ def read_component(
             f"checkpoint must be a hub id or a folder with config, weights and tokenizer, got"
             f" {source.checkpoint!r}, whose {component}{pinned} cannot be read ({reason})"
         ) from None
+
+
+def _refuse_own_code(checkpoint: str, config: JsonObject) -> None:
+    """Refuse a model whose class is in its own repository, whatever family it says it is of.
+
+    Its weights may fit a class of transformers all the same, and score as nobody trained them.
+    """
+    classes = [str(name) for name in config.get("architectures") or ()]
+    if not config.get("auto_map") or not classes:
+        return
+    if not any(hasattr(transformers, name) for name in classes):
+        raise InputError(
+            f"checkpoint must be of a class that transformers has, got {checkpoint!r}, whose"
+            f" {classes[0]} is code of its own, which is not run here: serve it, and ask the server"
+            " (reranker=served)"
+        )
 
 
 def _be_quiet() -> None:
