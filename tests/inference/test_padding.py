@@ -14,10 +14,11 @@ from transformers import (
 )
 
 from recross import load_reranker
+from recross.inference.preparation import Preparation
 from recross.inference.sequences import by_length
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
-from tests.conftest import save_tiny
+from tests.conftest import needs_int8, save_tiny
 
 QUERY = "red cat"
 DOCUMENTS = [
@@ -87,3 +88,20 @@ def test_training_reads_what_scoring_reads(tmp_path, padding):
     with torch.no_grad():
         found = torch.sigmoid(network(batch)).numpy()
     np.testing.assert_allclose(found, one_by_one(folder)[order], atol=1e-4)
+
+
+def test_low_rank_additions_leave_the_head_on_the_last_token_free_to_learn(tmp_path):
+    pytest.importorskip("peft")
+    network = load_reranker(save_decoder(tmp_path, 4)).network
+    network.prepare_training(Preparation(lora_rank=2))
+    learning = {name for name, p in network.model.named_parameters() if p.requires_grad}
+    assert "score.weight" in learning
+    assert all("lora_" in name for name in learning - {"score.weight"})
+
+
+@needs_int8
+def test_eight_bit_weights_keep_the_order_of_a_decoders_scores(tmp_path):
+    folder = save_decoder(tmp_path, 4)
+    session = Session(Hardware(backend="torch_int8", threads=1), tmp_path / "store")
+    found = session.over(load_reranker(folder)).score(QUERY, DOCUMENTS)
+    assert np.corrcoef(found, one_by_one(folder))[0, 1] > 0.98

@@ -1,6 +1,7 @@
 """The form of scores: the hardware's, served, or both in a cascade; and which attention it is."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from transformers import AutoTokenizer, DebertaV2Config
@@ -9,7 +10,8 @@ from transformers import DebertaV2ForSequenceClassification as Deberta
 from recross.checkpoints import pretrained
 from recross.inference.encoders import attention, encoder
 from recross.inference.encoders.encoder import BY_GROUPS, BY_OFFSETS
-from recross.inference.encoders.families import find_classifier
+from recross.inference.encoders.families import PADDED, find_classifier
+from recross.inference.encoders.headed import HeadedFamily
 from recross.machine.hardware import Hardware
 from recross.rerankers.baselines import FirstStage
 from recross.rerankers.causal import CausalReranker
@@ -86,3 +88,11 @@ def test_attention_by_offsets_is_named(tmp_path, monkeypatch):
     for module in (attention, encoder):
         monkeypatch.setattr(module, "has_kernel_for", lambda _, dtype: dtype == half.dtype)
     assert family.name_attention(model, half) == BY_OFFSETS
+
+
+def test_an_encoder_under_a_head_of_modules_is_named_by_its_own_family(tmp_path):
+    model = pretrained.load(
+        "sequence_classifier", str(save_tiny(tmp_path, hidden_act="relu"))
+    ).model
+    found = HeadedFamily(PADDED).name_attention(SimpleNamespace(encoder=model), Hardware())
+    assert found == "padded, transformers' sdpa"

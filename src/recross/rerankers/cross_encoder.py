@@ -50,7 +50,7 @@ class PairNetwork(PairScorer):
 
     contract: ClassifierContract
     kind = "classifier"
-    heads = ("classifier", "pooler", "head.")
+    heads = ("classifier", "pooler", "head.", "score")
     backends = True
 
     def __init__(self, loaded: Pretrained, contract: ClassifierContract) -> None:

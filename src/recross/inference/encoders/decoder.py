@@ -73,9 +73,9 @@ class DecoderFamily(Encoder):
 
     def supports(self, config: ModelConfig) -> bool:
         """Whether angles, activation and attention are known ones."""
-        rope = config.rope_parameters
+        rope = getattr(config, "rope_parameters", None) or {}  # other names before transformers 5
         return (
-            rope["rope_type"] in STEADY_ANGLES
+            rope.get("rope_type") in STEADY_ANGLES
             and rope.get("partial_rotary_factor", 1.0) == 1.0
             and config.hidden_act in GATE_ACTIVATIONS
             and not getattr(config, "use_bidirectional_attention", False)

@@ -11,6 +11,7 @@ from recross.checkpoints.pooled_classifier import TokenPooling
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.attention import average_sequences
 from recross.inference.encoders.encoder import Computation, Encoder, EncoderForward
+from recross.machine.hardware import Hardware
 
 
 class HeadedFamily(Encoder):
@@ -43,6 +44,18 @@ class HeadedFamily(Encoder):
     def can_recompute(self, model: Model) -> bool:
         """Whether the encoder's activations can be computed a second time."""
         return self.family.can_recompute(model.encoder)
+
+    def name_attention(self, model: Model, hardware: Hardware) -> str:
+        """Say which attention computes the encoder's states on hardware."""
+        return self.family.name_attention(model.encoder, hardware)
+
+    def frozen(
+        self, model: Model, hardware: Hardware, *, first_only: bool = False
+    ) -> HeadedForward:
+        """The encoder's forward for scoring, under the head."""
+        first_only = model.pooling == "cls" and first_only
+        encoder = self.family.frozen(model.encoder, hardware, first_only=first_only)
+        return HeadedForward(model, encoder)
 
     def build_forward(self, model: Model, computation: Computation) -> HeadedForward:
         """The encoder's forward, and the head on what the pooling takes of it."""

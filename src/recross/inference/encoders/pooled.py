@@ -18,7 +18,6 @@ from recross.checkpoints.first_stage_contracts import BiEncoderContract
 from recross.checkpoints.loaded import Model, Tokenizer
 from recross.inference.arrival import bring_back
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders.affine import freeze_affine
 from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import find_encoder
 from recross.inference.encoders.poolings import pool
@@ -99,11 +98,8 @@ class PooledEncoder:
 
     def _encoding_on_one_device(self, model: Model) -> partial[Callable[[], Vectors]]:
         hardware, first_only = self.hardware, self.contract.poolings == ("cls",)
-        make = freeze_affine(hardware.dtype, hardware.batch_tokens)
         family = find_encoder(model.config)
-        forward = family.forward(
-            model.to(hardware.device), make, hardware.dtype, first_only=first_only
-        )
+        forward = family.frozen(model.to(hardware.device), hardware, first_only=first_only)
         projections = [deepcopy(module).to(hardware.device) for module in self.projections]
         compute = partial(compute_vectors, forward, self.contract, projections)
         static = find_static_form(compute, family, hardware)

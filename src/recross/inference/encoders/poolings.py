@@ -17,10 +17,13 @@ def pool(
 ) -> Tensor:
     """The poolings of every text side by side, ``(B, D)``, special tokens included.
 
-    Where the first token is all that is asked for, the last layer is computed for it alone.
+    Where the first token is all that is asked for, the last layer is computed for it alone; where
+    it is the last one, a decoder's is.
     """
     if tuple(modes) == ("cls",):
         return forward.first_states(texts, dropout)
+    if tuple(modes) == ("lasttoken",):
+        return forward.last_states(texts, dropout).float()
     states = forward.states(texts, dropout)  # (T, D)
     pooled = [_MODES[mode](states, texts) for mode in modes]
     return torch.cat(pooled, dim=1) if len(pooled) > 1 else pooled[0]
