@@ -22,7 +22,7 @@ from recross.rerankers.generative.generators import (
     check_placeholders,
     cut_to_fit,
 )
-from recross.rerankers.generative.permutation import LONGEST_NUMBER, drop_thoughts
+from recross.rerankers.generative.permutation import LONGEST_NUMBER, read_marked
 from recross.rerankers.generative.prompted import PromptedReranker
 from recross.runs import Run
 
@@ -30,7 +30,24 @@ PROMPT = (
     "From a scale of 0 to {highest}, judge the relevance between the query and the document."
     " Answer with the number alone.\nQuery: {query}\nDocument: {document}\nOutput:"
 )
-ANSWER_TOKENS = 8
+RATING_PROMPTS = {
+    "rating": PROMPT,
+    # ERank (Cai et al. 2025, arXiv 2509.00520, figure 5).
+    "erank": (
+        "Given a query and a document, please give a relevance score of 0 to {highest}.\n"
+        "The goal or relevance definition is: Given a web search query, retrieve relevant passages"
+        " that answer the query\n\n"
+        "Here is the query:\n{query}\n\nHere is the document:\n{document}\n\n"
+        "After thinking, directly choose a relevance score from [{grades}].\n"
+        "- 0 represents completely not related.\n- {highest} means perfectly related.\n\n"
+        "Desired output format:\n<think>put your thinking here</think><answer>Only allows an"
+        " integer here</answer>\n\nYour output:"
+    ),
+}
+"""Prompts by the names that an option may give in the place of its own text."""
+
+ANSWER_TOKENS = 16
+"""Room for a grade and the marks around it."""
 GRADE = re.compile(r"\d+")
 
 
@@ -39,8 +56,9 @@ GRADE = re.compile(r"\d+")
 class RatingReranker(PromptedReranker):
     """Asks for a grade of each document alone, 0 to ``highest``, and orders by it.
 
-    The rating scale of Zhuang et al. (2023), read as text. Within a grade the first stage's order
-    stays. An answer without a grade is taken for 0 and counted as malformed. Texts are cut to
+    The rating scale of Zhuang et al. (2023), read as text. ``prompt`` is a text or the name of one.
+    Within a grade the first stage's order stays. An answer without a grade is taken for 0 and
+    counted as malformed. Texts are cut to
     ``document_words`` words, and to fewer where the model has no room for the prompt; a model that
     thinks before it answers wants ``thinking_tokens`` besides.
     """
@@ -55,12 +73,16 @@ class RatingReranker(PromptedReranker):
     alias: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        missing = [n for n in ("{query}", "{document}") if n not in self.prompt]
+        text = RATING_PROMPTS.get(self.prompt, self.prompt)
+        missing = [n for n in ("{query}", "{document}") if n not in text]
         if missing:
-            raise InputError(f"prompt must contain {missing[0]}, got {self.prompt!r}")
+            raise InputError(
+                f"prompt must contain {missing[0]}, or be one of {', '.join(RATING_PROMPTS)},"
+                f" got {self.prompt!r}"
+            )
         check_placeholders(
             lambda: self._make_conversation("query", ["document"]),
-            "prompt may contain {query}, {document}, {highest} and no other braces,",
+            "prompt may contain {query}, {document}, {highest}, {grades} and no other braces,",
         )
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
@@ -102,13 +124,18 @@ class RatingReranker(PromptedReranker):
 
     def _make_conversation(self, query: str, documents: list[str]) -> Conversation:
         (document,) = documents
-        text = self.prompt.format(query=query, document=document, highest=self.highest)
+        text = RATING_PROMPTS.get(self.prompt, self.prompt).format(
+            query=query,
+            document=document,
+            highest=self.highest,
+            grades=", ".join(map(str, range(self.highest + 1))),
+        )
         return [Message(role="user", content=text)]
 
 
 def read_grade(answer: str, highest: int) -> int | None:
-    """The first number of an answer, thoughts aside; ``None`` where it is no grade."""
-    match = GRADE.search(drop_thoughts(answer))
+    """The first number of what an answer says or marks; ``None`` where it is no grade."""
+    match = GRADE.search(read_marked(answer))
     if match is None or len(match[0]) > LONGEST_NUMBER:
         return None
     grade = int(match[0])
