@@ -40,6 +40,7 @@ MUST_BE_GIVEN = {
     ("collection", "ir_datasets"): ["collection.splits={test: beir/nfcorpus/test}"],
     ("retriever", "run_file"): ["retriever.path=run.trec"],
     ("retriever", "official"): ["collection=msmarco"],
+    ("retriever", "late_interaction"): ["retriever.checkpoint=some/model"],
     ("training_data", "docpairs"): ["training_data.dataset=msmarco-passage/train/triples-small"],
     ("reranker", "cross_encoder"): ["reranker.checkpoint=some/model"],
     ("reranker", "monobert_duobert"): [

@@ -3,7 +3,7 @@
 from recross.checkpoints.module_folder import read_modules
 from recross.checkpoints.multi_vector import is_multi_vector, read_late_contract
 from recross.checkpoints.pretrained import load_tokenizer
-from tests.rerankers.late_interaction.multi_vector_folders import save_native, save_pylate
+from tests.inference.late_interaction.multi_vector_folders import save_native, save_pylate
 
 
 def read(folder, positions=80):

@@ -19,6 +19,7 @@ from recross.inference.encoders import (
     packed_attention,
     t5_decoder,
 )
+from recross.inference.late_interaction.encoding import make_document_encoder
 from recross.inference.sequences import by_length
 from recross.inference.session import Session
 from recross.inference.texts.texts import GivenTexts
@@ -26,7 +27,6 @@ from recross.machine.hardware import Hardware
 from recross.rerankers.causal import CausalReranker
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.dual_encoder import DualEncoder
-from recross.rerankers.late_interaction.late_interaction import encode_documents
 from recross.rerankers.t5 import T5Reranker
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.sparse_encoder import SparseEncoder
@@ -238,9 +238,9 @@ def test_the_sparse_first_stage_encodes_without_mixing_types(gpu, tmp_path):
 def test_late_interaction_encodes_documents_without_mixing_types(gpu, tmp_path):
     network = ALL_NETWORKS["colbert"](tmp_path).network.eval()
     documents = GivenTexts(DOCUMENTS)
-    exact = [vectors for vectors, _ in encode_documents(network, documents, Hardware())]
+    exact = [vectors for vectors, _ in make_document_encoder(network, Hardware())(documents)]
     with CudaAutocast(), StrictDtypes() as strict:
-        found = [vectors for vectors, _ in encode_documents(network, documents, gpu)]
+        found = [vectors for vectors, _ in make_document_encoder(network, gpu)(documents)]
     assert strict.watched["linear"] > 0
     for vectors, expected in zip(found, exact, strict=True):
         assert (vectors * expected).sum(axis=1).min() > 0.97

@@ -77,6 +77,9 @@ class Tokenizer(Protocol):
     def tokenize(self, text: str) -> list[str]:
         """Return the pieces of a text."""
 
+    def get_added_vocab(self) -> dict[str, int]:
+        """Return the number of every piece that was added to those of the model."""
+
     def get_vocab(self) -> dict[str, int]:
         """Return the number of every piece."""
 

@@ -173,15 +173,21 @@ def _read_expansion(lengths: JsonObject, most: int) -> _Expansion:
 def _read_marker(chain: ModuleFolder, tokenizer: Tokenizer, side: str) -> _Marked:
     """PyLate's prefix is one token if the vocabulary has it, or its first word; else it is text.
 
-    What a folder of MultiVectorEncoder puts before texts is text, that its tokenizer splits.
+    What a folder of MultiVectorEncoder puts before texts is text, unless it begins with what its
+    tokenizer was told to leave whole.
     """
     prompts = chain.settings.get("prompts") or {}
     prompt = next((prompts[name] for name in _PROMPTS[side] if prompts.get(name)), "")
     prefix: str = chain.settings.get(f"{side}_prefix") or ""
     whole = prefix + prompt.removeprefix(prefix)
-    vocabulary = tokenizer.get_vocab()
-    pieces = (prefix, *prefix.split(maxsplit=1)[:1])
-    marker = next((piece for piece in pieces if piece and piece in vocabulary), "")
+    if prefix:
+        vocabulary = tokenizer.get_vocab()
+        pieces = [piece for piece in (prefix, *prefix.split(maxsplit=1)[:1]) if piece in vocabulary]
+    else:
+        added = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
+        whole_ones = (piece for piece in added if prompt.startswith(piece))
+        pieces = [piece for piece in whole_ones if tokenizer.tokenize(piece) == [piece]]
+    marker = next(iter(pieces), "")
     return _Marked(marker, whole.removeprefix(marker))
 
 

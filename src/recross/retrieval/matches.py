@@ -24,6 +24,13 @@ class Matches(NamedTuple):
         lowest = np.partition(self.scores, -depth)[-depth]
         return self.select(self.scores >= lowest)
 
+    def with_block(self, start: int, scores: npt.NDArray[np.float32], depth: int) -> Matches:
+        """Take the best of a block of documents too, ``(n,)`` scores numbered from ``start``."""
+        lowest = self.scores.min() if len(self.scores) >= depth else -np.inf
+        near = np.flatnonzero(scores >= lowest)
+        rows = np.concatenate([self.rows, near + start])
+        return Matches(rows, np.concatenate([self.scores, scores[near]])).keep_best(depth)
+
     def select(self, kept: npt.NDArray[np.bool_]) -> Matches:
         """Keep the documents marked ``(n,)``."""
         return Matches(self.rows[kept], self.scores[kept])

@@ -70,7 +70,7 @@ def search_exactly(documents: DocumentVectors, queries: Vectors, depth: int) -> 
         for first in range(0, len(queries), _QUERIES_AT_ONCE):
             products = compute_products(queries[first : first + _QUERIES_AT_ONCE], block)
             for number, scores in enumerate(products, first):
-                best[number] = _add_block(best[number], start, scores, depth)
+                best[number] = best[number].with_block(start, scores, depth)
     return best
 
 
@@ -84,10 +84,3 @@ def compute_products(queries: Vectors, documents: Vectors) -> Vectors:
     )
     found: Vectors = products[:, : len(document_vectors)].numpy()
     return found
-
-
-def _add_block(best: Matches, start: int, scores: Vectors, depth: int) -> Matches:
-    lowest = best.scores.min() if len(best.scores) >= depth else -np.inf
-    near = np.flatnonzero(scores >= lowest)
-    rows = np.concatenate([best.rows, near + start])
-    return Matches(rows, np.concatenate([best.scores, scores[near]])).keep_best(depth)

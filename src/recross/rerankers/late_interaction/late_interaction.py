@@ -7,35 +7,26 @@ and the document's score their sum (MaxSim).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, replace
-from functools import cached_property, partial
-from itertools import pairwise
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 
 from recross.checkpoints import pretrained
 from recross.checkpoints.late_contract import LateInteractionContract
 from recross.collections.collection import Collection
-from recross.inference.arrival import bring_back
-from recross.inference.network import Forward
-from recross.inference.progress import progress
-from recross.inference.runner import Runner
-from recross.inference.sequences import Sequences, count_cuts
+from recross.inference.late_interaction.encoding import KeptVectors, encode_query
+from recross.inference.late_interaction.loading import load_network
+from recross.inference.late_interaction.network import LateInteractionNetwork
+from recross.inference.late_interaction.token_vectors import TokenVectors
+from recross.inference.sequences import count_cuts
 from recross.inference.texts.collection_texts import CollectionTexts
-from recross.inference.texts.texts import NumberedTexts
-from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.records import Cost
-from recross.rerankers.late_interaction.loading import load_network
-from recross.rerankers.late_interaction.network import LateInteractionNetwork
-from recross.rerankers.late_interaction.token_vectors import Floats, Storage, TokenVectors
 from recross.rerankers.reranker import NetworkReranker
 from recross.runs import Run
-from recross.store import Store
 
 _DOCUMENTS_AT_ONCE = 5_000
 """Documents tokenised and sorted together when a collection is encoded."""
@@ -99,7 +90,7 @@ class LateInteraction(NetworkReranker):
         cuts = Cost()
         scores: dict[str, dict[str, float]] = {}
         for number, query_id in enumerate(query_ids):
-            vectors = self._query(queries.take([number]))
+            vectors = encode_query(self.network, queries.take([number]), self.hardware.device)
             doc_ids = candidates.doc_ids(query_id)
             scores[query_id] = dict(
                 zip(doc_ids, stored.max_sim(vectors, doc_ids).tolist(), strict=True)
@@ -118,77 +109,14 @@ class LateInteraction(NetworkReranker):
     def token_vectors(self, collection: Collection) -> TokenVectors:
         """The vectors of every document, made first unless they are already in the store."""
         self.check_trained()
-        storage: Storage = "int8" if self.vectors == "int8" else "fp16"
-        known: dict[str, TokenVectors] = self._known
-        if collection.texts_fingerprint not in known:
-            identity = {
-                "reranker": self,
-                "collection": collection.texts_fingerprint,
-            }
-            folder = Store(self.store).artefact(
-                "token_vectors",
-                identity,
-                lambda folder: TokenVectors.write(
-                    folder, self._encoded(collection), list(collection.documents), storage
-                ),
-            )
-            known[collection.texts_fingerprint] = TokenVectors.open(folder)
-        return known[collection.texts_fingerprint]
-
-    @cached_property
-    def _known(self) -> dict[str, TokenVectors]:
-        return {}
-
-    def _query(self, query: Sequences) -> Floats:
-        with torch.inference_mode():
-            batch = self.network.query_vectors(query.on(self.hardware.device))
-        vectors: Floats = batch[0].float().cpu().numpy()
-        return vectors
-
-    def _encoded(self, collection: Collection) -> Iterator[tuple[Floats, int]]:
-        """What ``encode_documents`` says of the collection's documents, in its order."""
-        texts = self._texts_of(collection).all_documents()
-        return encode_documents(self.network, texts, self.hardware)
+        kept = KeptVectors(
+            self.checkpoint_place,
+            self.contract,
+            "int8" if self.vectors == "int8" else "fp16",
+            self.layers,
+            hardware=self.hardware,
+        )
+        return kept.keep(self.network, collection, self.store)
 
     def _texts_of(self, collection: Collection) -> CollectionTexts:
         return CollectionTexts(collection, self.store)
-
-
-def encode_documents(
-    network: LateInteractionNetwork, documents: NumberedTexts, hardware: Hardware
-) -> Iterator[tuple[Floats, int]]:
-    """Yield each document's vectors ``(tokens, dimension)`` and how many tokens were cut off it."""
-    runner = Runner(hardware, network, partial(_encoding_on_one_device, hardware=hardware))
-    with progress(len(documents), "encoding", "document") as bar:
-        for begin in range(0, len(documents), _DOCUMENTS_AT_ONCE):
-            some = np.arange(begin, min(begin + _DOCUMENTS_AT_ONCE, len(documents)))
-            texts = network.document_tokens(documents.take(some))
-            vectors: list[Floats] = [np.empty(0, np.float32)] * len(texts)
-            for rows, encoded in runner.run(texts):
-                for row, of_document in zip(rows, encoded, strict=True):
-                    vectors[row] = of_document
-                bar.update(len(rows))
-            yield from zip(vectors, texts.lost[:, 0].tolist(), strict=True)
-
-
-def _encoding_on_one_device(
-    network: LateInteractionNetwork, hardware: Hardware
-) -> partial[Callable[[], list[Floats]]]:
-    encode = network.document_encoder(hardware)
-    return partial(_encode_batch, network, encode, hardware.device)
-
-
-def _encode_batch(
-    network: LateInteractionNetwork, encode: Forward, device: torch.device, documents: Sequences
-) -> Callable[[], list[Floats]]:
-    """The vectors of each document of a batch, without those of tokens that are skipped."""
-    batch = documents.on(device)
-    vectors = bring_back(encode(batch).float())
-    is_kept = bring_back(network.is_kept(batch.tokens))
-    spans = [slice(*ends) for ends in pairwise(documents.offsets.tolist())]
-
-    def wait() -> list[Floats]:
-        every, kept = vectors(), is_kept()
-        return [every[span][kept[span]] for span in spans]
-
-    return wait

@@ -17,11 +17,12 @@ from recross.checkpoints.late_contract import LateInteractionContract
 from recross.command.loading import load_reranker
 from recross.errors import InputError
 from recross.inference.encoders.padded import PaddedFamily
+from recross.inference.late_interaction.encoding import make_document_encoder
 from recross.inference.preparation import Preparation
 from recross.inference.texts.texts import GivenTexts
 from recross.machine.hardware import Hardware
-from recross.rerankers.late_interaction.late_interaction import LateInteraction, encode_documents
-from tests.rerankers.late_interaction.multi_vector_folders import (
+from recross.rerankers.late_interaction.late_interaction import LateInteraction
+from tests.inference.late_interaction.multi_vector_folders import (
     make_dense,
     read_back,
     save_encoder,
@@ -51,7 +52,7 @@ def assert_scores_alike(folder, **settings):
             vectors = network.query_vectors(tokens)[0].numpy()
         np.testing.assert_allclose(vectors[: len(expected)], expected, atol=1e-4)
         assert not vectors[len(expected) :].any()
-    found = list(encode_documents(network, GivenTexts(DOCUMENTS), Hardware()))
+    found = list(make_document_encoder(network, Hardware())(GivenTexts(DOCUMENTS)))
     for (vectors, _), expected in zip(found, encoded[1], strict=True):
         np.testing.assert_allclose(vectors, expected, atol=1e-4)
     scores = np.array([reranker.score(query, DOCUMENTS) for query in QUERIES])

@@ -19,6 +19,7 @@ from recross.inference.encoders.attention import by_group
 from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import find_encoder
 from recross.inference.encoders.padded import find_backbone, recompute_activations
+from recross.inference.late_interaction.marked_texts import find_token, mark_texts
 from recross.inference.network import Forward
 from recross.inference.paired_texts import PairedBatch
 from recross.inference.preparation import Preparation
@@ -27,7 +28,6 @@ from recross.inference.static_batches import find_static_form
 from recross.inference.text_encoder import TextEncoder
 from recross.inference.texts.texts import NumberedTexts
 from recross.machine.hardware import Hardware
-from recross.rerankers.late_interaction.marked_texts import find_token, mark_texts
 
 
 class LateInteractionNetwork(TextEncoder):

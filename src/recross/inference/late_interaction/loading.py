@@ -22,7 +22,7 @@ from recross.checkpoints.resolution import CONTRACT_FILE, resolve_contract
 from recross.checkpoints.source import read_family
 from recross.errors import InputError
 from recross.inference.encoders.families import find_encoder
-from recross.rerankers.late_interaction.network import LateInteractionNetwork
+from recross.inference.late_interaction.network import LateInteractionNetwork
 
 Given = str | LateInteractionContract | None
 

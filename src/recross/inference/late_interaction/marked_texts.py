@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from recross.checkpoints.loaded import Tokenizer
 from recross.errors import InputError
+from recross.inference.prompted import ends_a_piece
 from recross.inference.sequences import Sequences
-from recross.inference.texts.prompted_texts import PromptedTexts, find_split_prompt
+from recross.inference.texts.prompted_texts import PromptedTexts
 from recross.inference.texts.texts import NumberedTexts
+from recross.inference.texts.tokenising import tokenize
 from recross.inference.tokens import Joiner, Template, text_template
 
 
@@ -37,10 +39,11 @@ def mark_texts(tokenizer: Tokenizer, marker: str, prompt: str, limit: int) -> Ma
     before, after = text_template(tokenizer).literals
     if marker:
         before = (*before, find_token(tokenizer, marker, "marker"))
-    split = find_split_prompt(tokenizer, prompt) if prompt else ()
-    if split is None or len(before) + len(split) + len(after) > limit:  # then it is cut as well
+    pieces = tokenize(tokenizer, [prompt])[0] if prompt else []
+    fits = len(before) + len(pieces) + len(after) <= limit  # else it is cut as well
+    if pieces and not (fits and ends_a_piece(tokenizer, prompt)):
         return MarkedTexts(Joiner(tokenizer, Template((before, after), (0, 0, 0)), limit), prompt)
-    template = Template(((*before, *split), after), (0, 0, 0))
+    template = Template(((*before, *pieces), after), (0, 0, 0))
     return MarkedTexts(Joiner(tokenizer, template, limit))
 
 

@@ -1,0 +1,200 @@
+"""Token vectors of a whole collection on disk, memory-mapped, in half precision or int8."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from recross.inference.progress import Bar, progress
+from recross.inference.spans import Ints, lay_out_spans
+from recross.inference.texts.texts import NumberedTexts
+from recross.records import JsonObject
+from recross.store import read_manifest, write_json
+
+Storage = Literal["fp16", "int8"]
+Floats = npt.NDArray[np.float32]
+
+VECTORS, SCALES, OFFSETS, DOC_IDS = "vectors.bin", "scales.npy", "offsets.npy", "doc_ids.json"
+CUTS = "cuts.npy"
+SIZES, LOST, RAW_SCALES, WRITTEN = "sizes.bin", "lost.bin", "scales.bin", "written.json"
+"""What grows while documents are encoded, and how much of it is whole."""
+
+DOCUMENTS_AT_A_TIME = 5_000
+"""Documents sorted by length together, and what an interruption loses at most."""
+
+
+@dataclass(frozen=True)
+class TokenVectors:
+    """Vectors of all documents end to end; ``scales`` multiply those stored as int8."""
+
+    vectors: npt.NDArray[np.float16] | npt.NDArray[np.int8]  # (T, dimension), float16 or int8
+    scales: Floats | None  # (T,)
+    offsets: Ints  # (documents + 1,)
+    cuts: Ints  # (documents,) tokens that were cut off
+    rows: Mapping[str, int]
+
+    @classmethod
+    def write(
+        cls,
+        folder: Path,
+        documents: NumberedTexts,
+        doc_ids: Sequence[str],
+        encode: Callable[[NumberedTexts], Iterator[tuple[Floats, int]]],
+        storage: Storage,
+    ) -> JsonObject:
+        """Encode documents into a folder, after those that an interruption left there.
+
+        ``encode`` yields each one's vectors and how many tokens were cut off it. Only one chunk is
+        in memory; it counts as written when ``written.json``, replaced after its bytes are on the
+        disk, says so. Returns entries for the manifest.
+        """
+        written = _read_written(folder)
+        with progress(len(documents), "encoding", "document", written.documents) as bar:
+            while written.documents < len(documents):
+                end = min(written.documents + DOCUMENTS_AT_A_TIME, len(documents))
+                chunk = documents.take(np.arange(written.documents, end))
+                written = _append(folder, written, _read_chunk(encode(chunk), storage, bar))
+        sizes, cuts = (np.fromfile(folder / name, np.int64) for name in (SIZES, LOST))
+        np.save(folder / OFFSETS, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+        np.save(folder / CUTS, cuts)
+        if storage == "int8":
+            np.save(folder / SCALES, np.fromfile(folder / RAW_SCALES, np.float32))
+        write_json(folder / DOC_IDS, list(doc_ids))
+        return {"storage": storage, "dimension": written.dimension, "tokens": written.tokens}
+
+    @classmethod
+    def open(cls, folder: Path) -> TokenVectors:
+        """Map a finished folder into memory."""
+        facts = read_manifest(folder)
+        int8 = facts["storage"] == "int8"
+        doc_ids = json.loads((folder / DOC_IDS).read_text(encoding="utf-8"))
+        return cls(
+            np.memmap(
+                folder / VECTORS,
+                dtype=np.int8 if int8 else np.float16,
+                mode="r",
+                shape=(facts["tokens"], facts["dimension"]),
+            ),
+            np.load(folder / SCALES) if int8 else None,
+            np.load(folder / OFFSETS),
+            np.load(folder / CUTS),
+            {doc_id: number for number, doc_id in enumerate(doc_ids)},
+        )
+
+    @property
+    def doc_ids(self) -> list[str]:
+        """The documents, in the order of their vectors."""
+        return list(self.rows)
+
+    def blocks(self, tokens: int) -> Iterator[tuple[int, Floats, Ints]]:
+        """All vectors in single precision, at most so many ``tokens`` at a time, or one document.
+
+        Each block is the number of its first document, its vectors ``(T, dimension)``, and where
+        each of its documents begins among them.
+        """
+        first, count = 0, len(self.offsets) - 1
+        while first < count:
+            begin = int(self.offsets[first])
+            end = int(np.searchsorted(self.offsets, begin + tokens, side="right")) - 1
+            stop = min(max(end, first + 1), count)
+            span = slice(begin, int(self.offsets[stop]))
+            vectors = self.vectors[span].astype(np.float32)
+            if self.scales is not None:
+                vectors *= self.scales[span][:, None]
+            yield first, vectors, self.offsets[first:stop] - begin
+            first = stop
+
+    def lost(self, doc_ids: Sequence[str]) -> Ints:
+        """How many tokens each of these documents has lost, ``(N,)``."""
+        return self.cuts[[self.rows[doc_id] for doc_id in doc_ids]]
+
+    def max_sim(self, query: Floats, doc_ids: Sequence[str]) -> Floats:
+        """Sum over the query's vectors of each one's best product within a document, ``(N,)``.
+
+        ``query`` is ``(query_length, dimension)``.
+        """
+        if not doc_ids:
+            return np.empty(0, dtype=np.float32)
+        numbers = np.array([self.rows[doc_id] for doc_id in doc_ids])
+        lengths = np.diff(self.offsets)[numbers]
+        at, offsets = lay_out_spans(self.offsets[numbers], lengths)
+        vectors = self.vectors[at].astype(np.float32)  # (tokens of these documents, dimension)
+        if self.scales is not None:
+            vectors *= self.scales[at][:, None]
+        similar = vectors @ query.T
+        best: Floats = np.maximum.reduceat(similar, offsets[:-1], axis=0)  # (N, query_length)
+        scores: Floats = best.sum(axis=1)
+        return scores
+
+
+class _Written(NamedTuple):
+    """What an encoding has finished; nothing at first."""
+
+    documents: int = 0
+    tokens: int = 0
+    dimension: int = 0
+    value_bytes: int = 0
+
+
+class _Chunk(NamedTuple):
+    """Some documents end to end, as they are stored."""
+
+    vectors: npt.NDArray[np.float16] | npt.NDArray[np.int8]  # (T, dimension)
+    scales: Floats  # (T,) of int8, else none
+    sizes: Ints  # (documents,)
+    lost: Ints  # (documents,)
+
+
+def _read_written(folder: Path) -> _Written:
+    if not (folder / WRITTEN).is_file():
+        return _Written()
+    return _Written(**json.loads((folder / WRITTEN).read_text(encoding="utf-8")))
+
+
+def _read_chunk(encoded: Iterator[tuple[Floats, int]], storage: Storage, bar: Bar) -> _Chunk:
+    documents, lost = [], []
+    for vectors, cut in encoded:
+        documents.append(vectors)
+        lost.append(cut)
+        bar.update(1)
+    sizes = np.array([len(vectors) for vectors in documents], dtype=np.int64)
+    vectors = np.concatenate(documents)
+    if storage == "fp16":
+        halved, no_scales = vectors.astype(np.float16), np.empty(0, np.float32)
+        return _Chunk(halved, no_scales, sizes, np.array(lost, dtype=np.int64))
+    scales = (np.abs(vectors).max(axis=1) / 127).astype(np.float32)
+    rounded = np.rint(vectors / np.maximum(scales, 1e-12)[:, None]).astype(np.int8)
+    return _Chunk(rounded, scales, sizes, np.array(lost, dtype=np.int64))
+
+
+def _append(folder: Path, written: _Written, chunk: _Chunk) -> _Written:
+    """Put a chunk behind what is whole; whatever else lies there is cut off."""
+    of_token = written.dimension * written.value_bytes
+    parts: list[tuple[str, npt.NDArray[Any], int]] = [
+        (VECTORS, chunk.vectors, written.tokens * of_token),
+        (SIZES, chunk.sizes, written.documents * 8),
+        (LOST, chunk.lost, written.documents * 8),
+        (RAW_SCALES, chunk.scales, written.tokens * 4 if len(chunk.scales) else 0),
+    ]
+    for name, values, whole in parts:
+        with (folder / name).open("ab") as file:
+            file.truncate(whole)
+            file.write(values.data)
+            file.flush()
+            os.fsync(file.fileno())
+    tokens, dimension = chunk.vectors.shape
+    now = _Written(
+        written.documents + len(chunk.sizes),
+        written.tokens + tokens,
+        dimension,
+        chunk.vectors.itemsize,
+    )
+    write_json(folder / WRITTEN, now._asdict())
+    return now
