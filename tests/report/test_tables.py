@@ -165,10 +165,20 @@ def test_references_stand_beside_measured_values_and_unmeasured_rows_are_kept(tm
     shown = dict(zip(header, big, strict=True))
     assert shown["given"] == "0.700"
     assert (shown["given ms/100"], shown["given MB"]) == ("100", "90")
-    assert shown["published"] == "0.5600"
-    assert "- big: a paper" in text
+    assert shown["published"] == "0.5600†"  # over some top 10, and the row over BM25's
+    assert "- big: a paper (over top 10)" in text
+    assert "†: published over other candidates" in text
     assert any(row.label == "other" and not row.measures for row in rows)
     assert not any(row.label == "own" for row in rows)  # checked, not shown
+
+
+def test_a_value_that_is_published_over_the_rows_own_candidates_has_no_mark(tmp_path):
+    path = tmp_path / "reference.csv"
+    own = "bm25  k1=0.9 b=0.4 top 10"  # case and blanks are nothing
+    path.write_text(HEADER + f"s,big,published,MRR@10,0.56,0.02,{own},a paper\n")
+    text = format_markdown(make_rows(RESULTS, read_references([path], {"s"})))
+    assert any("0.5600" in cell for cell in text.split("|"))
+    assert "†" not in text
 
 
 def test_a_reference_file_that_is_missing_or_lacks_columns_is_refused(tmp_path):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recross.records import JsonObject
-from recross.report.references import LATENCY, SIZE, ReferenceValue
+from recross.report.references import LATENCY, SIZE, ReferenceValue, are_same_candidates
 from recross.report.tables.alignment import MISSING, align_table
 from recross.report.tables.rows import INTERPOLATED, Row, make_rows
 
@@ -36,7 +36,7 @@ class Verdict:
         """Values over other candidates are not comparable; what was not measured is missed."""
         if self.difference is None:
             return "missed"
-        if _normalise(self.candidates or "") != _normalise(self.reference.candidates):
+        if not are_same_candidates(self.candidates or "", self.reference.candidates):
             return "not comparable"
         # a value that is printed with four digits may be off by half of the last one
         return "met" if abs(self.difference) <= (self.reference.tolerance or 0) + 5e-5 else "missed"
@@ -136,7 +136,3 @@ def _format_candidates(verdict: Verdict) -> str:
     if verdict.verdict == "not comparable":
         return f"{verdict.candidates}; reference: {verdict.reference.candidates}"
     return verdict.reference.candidates
-
-
-def _normalise(candidates: str) -> str:
-    return " ".join(candidates.lower().split())

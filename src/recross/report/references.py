@@ -50,6 +50,11 @@ class ReferenceValue:
         return self.kind != "given"
 
 
+def are_same_candidates(one: str, other: str) -> bool:
+    """Whether two names are of one set of candidates, but for case and blanks."""
+    return one.lower().split() == other.lower().split()
+
+
 _COLUMNS = tuple(declared.name for declared in fields(ReferenceValue))
 
 

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from recross.evaluation.significance import adjust_p_values
 from recross.records import JsonObject
-from recross.report.references import LATENCY, SIZE, ReferenceValue, read_values
+from recross.report.references import (
+    LATENCY,
+    SIZE,
+    ReferenceValue,
+    are_same_candidates,
+    read_values,
+)
 
 SIGNIFICANT = 0.05
 INTERPOLATED = ", interpolated"
@@ -36,7 +42,10 @@ class Value:
 
 @dataclass(frozen=True)
 class Reference:
-    """What others say of a row: the user's own table, and published values with their source."""
+    """What others say of a row: the user's own table, and published values with their source.
+
+    ``candidates`` is the set that the published value is over.
+    """
 
     label: str
     given: float | None
@@ -44,6 +53,7 @@ class Reference:
     given_size_mb: float | None
     published: float | None
     source: str
+    candidates: str = ""
 
     @classmethod
     def of(cls, label: str, values: Sequence[ReferenceValue]) -> Reference:
@@ -62,6 +72,7 @@ class Reference:
             given_size_mb=given(SIZE),
             published=published[0].value if published else None,
             source="; ".join(dict.fromkeys(v.source for v in published if v.source)),
+            candidates=published[0].candidates if published else "",
         )
 
 
@@ -87,11 +98,19 @@ class Row:
     parameters: int | None = None
     size_mb: float | None = None
     reference: Reference | None = None
+    candidates: str = ""
 
     @property
     def is_significant(self) -> bool:
         """Whether the difference from the first stage is more than chance."""
         return self.p_value is not None and self.p_value < SIGNIFICANT
+
+    @property
+    def is_published_over_others(self) -> bool:
+        """Whether the published value is over other candidates than what was measured."""
+        if not self.measures or self.reference is None or self.reference.published is None:
+            return False
+        return not are_same_candidates(self.candidates, self.reference.candidates)
 
     @property
     def mark(self) -> str:
@@ -172,6 +191,7 @@ def _make_row(
         parameters=runs[0]["parameters"],
         size_mb=runs[0]["size_mb"],
         reference=reference,
+        candidates=" and ".join(dict.fromkeys(run["candidates"] for run in runs)),
     )
 
 

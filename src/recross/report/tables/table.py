@@ -11,7 +11,13 @@ from recross.report.tables.alignment import MISSING, align_table
 from recross.report.tables.rows import Reference, Row, Value
 
 Column = tuple[str, Callable[[Row], str]]
-LATEX = {"▲": "$^\\uparrow$", "▼": "$^\\downarrow$", "±": "$\\pm$", MISSING: "--"}
+LATEX = {
+    "▲": "$^\\uparrow$",
+    "▼": "$^\\downarrow$",
+    "±": "$\\pm$",
+    "†": "$^\\dagger$",
+    MISSING: "--",
+}
 NOTE = (
     "Brackets: 95 % bootstrap interval over queries (± sd over seeds). ▲ better, ▼ worse than its"
     " own first stage, p < .05 (paired randomisation test on the first measure, Holm-corrected over"
@@ -24,6 +30,9 @@ NOTE = (
 TIES = (
     " Ties: the means that other orders of documents with one score would give, where they differ"
     " in a digit shown."
+)
+OTHER_CANDIDATES = (
+    " †: published over other candidates than the row's own, so not comparable with it."
 )
 
 
@@ -46,6 +55,8 @@ def format_markdown(rows: Sequence[Row]) -> str:
     )
     is_moved = any(value.is_moved_by_ties for row in rows for value in row.measures.values())
     note = NOTE + TIES if is_moved else NOTE
+    if any(row.is_published_over_others for row in rows):
+        note += OTHER_CANDIDATES
     return "\n".join([*lines, "", note, *_list_sources(rows)]) + "\n"
 
 
@@ -168,8 +179,14 @@ def _reference_columns() -> list[Column]:
         ("given", show(lambda reference: reference.given, ".3f")),
         ("given ms/100", show(lambda reference: reference.given_latency_ms, ",.0f")),
         ("given MB", show(lambda reference: reference.given_size_mb, ",.0f")),
-        ("published", show(lambda reference: reference.published, ".4f")),
+        ("published", _show_published),
     ]
+
+
+def _show_published(row: Row) -> str:
+    if row.reference is None or row.reference.published is None:
+        return MISSING
+    return f"{row.reference.published:.4f}{'†' if row.is_published_over_others else ''}"
 
 
 def _measure(name: str, marked: bool) -> Callable[[Row], str]:
@@ -198,7 +215,12 @@ def _list_statistics(value: Value) -> tuple[float | None, ...]:
 
 
 def _list_sources(rows: Sequence[Row]) -> list[str]:
-    lines = [f"- {row.label}: {row.reference.source}" for row in rows if row.reference]
+    lines = [
+        f"- {row.label}: {row.reference.source}"
+        + (f" (over {row.reference.candidates})" if row.reference.candidates else "")
+        for row in rows
+        if row.reference
+    ]
     return ["", "Published values:", *lines] if lines else []
 
 
