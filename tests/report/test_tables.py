@@ -6,7 +6,8 @@ import pytest
 from recross.errors import InputError
 from recross.report.finished import find_finished
 from recross.report.plots import plot_quality_latency
-from recross.report.tables.rows import make_rows, read_references
+from recross.report.tables.row_references import read_references
+from recross.report.tables.rows import make_rows
 from recross.report.tables.table import comma_separated, format_latex, format_markdown
 from recross.store import write_json
 

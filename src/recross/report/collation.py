@@ -12,7 +12,8 @@ from recross.report.finished import find_finished
 from recross.report.page.page import write_page
 from recross.report.plots import plot_quality_latency
 from recross.report.references import find_reference_files
-from recross.report.tables.rows import make_rows, read_references
+from recross.report.tables.row_references import read_references
+from recross.report.tables.rows import make_rows
 from recross.report.tables.table import format_markdown, write_table
 
 logger = logging.getLogger(__name__)

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from recross.evaluation.significance import adjust_p_values
 from recross.records import JsonObject
-from recross.report.references import (
-    LATENCY,
-    SIZE,
-    ReferenceValue,
-    are_same_candidates,
-    read_values,
-)
+from recross.report.references import are_same_candidates
+from recross.report.tables.row_references import Reference
 
 SIGNIFICANT = 0.05
 INTERPOLATED = ", interpolated"
@@ -38,42 +32,6 @@ class Value:
     def is_moved_by_ties(self) -> bool:
         """Whether the order of ties changes one of the four digits that tables show."""
         return self.ties is not None and round(self.ties[0], 4) < round(self.ties[1], 4)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What others say of a row: the user's own table, and published values with their source.
-
-    ``candidates`` is the set that the published value is over.
-    """
-
-    label: str
-    given: float | None
-    given_latency_ms: float | None
-    given_size_mb: float | None
-    published: float | None
-    source: str
-    candidates: str = ""
-
-    @classmethod
-    def of(cls, label: str, values: Sequence[ReferenceValue]) -> Reference:
-        """The values of one row, the first measure of each kind."""
-
-        def given(measure: str) -> float | None:
-            return next((v.value for v in given_values if v.measure == measure), None)
-
-        given_values = [value for value in values if value.kind == "given"]
-        published = [value for value in values if value.kind == "published"]
-        measures = [value.value for value in given_values if value.measure not in (LATENCY, SIZE)]
-        return cls(
-            label=label,
-            given=measures[0] if measures else None,
-            given_latency_ms=given(LATENCY),
-            given_size_mb=given(SIZE),
-            published=published[0].value if published else None,
-            source="; ".join(dict.fromkeys(v.source for v in published if v.source)),
-            candidates=published[0].candidates if published else "",
-        )
 
 
 @dataclass(frozen=True)
@@ -118,19 +76,6 @@ class Row:
         if not self.is_significant:
             return ""
         return "▲" if (self.difference or 0.0) > 0 else "▼"
-
-
-def read_references(paths: Iterable[Path], studies: Collection[str]) -> dict[str, Reference]:
-    """What these studies' tables show of others by label: given and published values.
-
-    Raises:
-        InputError: a file is missing or wrong.
-    """
-    by_label: dict[str, list[ReferenceValue]] = {}
-    for value in read_values(paths, studies):
-        if value.kind != "measured":
-            by_label.setdefault(value.label, []).append(value)
-    return {label: Reference.of(label, values) for label, values in by_label.items()}
 
 
 def make_rows(results: Iterable[JsonObject], references: Mapping[str, Reference]) -> list[Row]:

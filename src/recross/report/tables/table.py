@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from recross.report.tables.alignment import MISSING, align_table
-from recross.report.tables.rows import Reference, Row, Value
+from recross.report.tables.row_references import Reference
+from recross.report.tables.rows import Row, Value
 
 Column = tuple[str, Callable[[Row], str]]
 LATEX = {
