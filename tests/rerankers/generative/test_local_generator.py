@@ -3,6 +3,7 @@ import sys
 import threading
 from functools import partial
 
+import numpy as np
 import pytest
 import tokenizers
 import torch
@@ -10,8 +11,10 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recross.errors import InputError
+from recross.inference.cache.score_cache import turn_caches_off
 from recross.machine.hardware import Hardware
 from recross.parts.identity import fingerprint
+from recross.rerankers.generative.generators import begin_answer
 from recross.rerankers.generative.listwise import ListwiseReranker
 from recross.rerankers.generative.local_generator import LocalGenerator
 from recross.retrieval.bm25 import BM25
@@ -272,3 +275,52 @@ def test_weights_are_held_as_asked(tiny_chat):
     half = LocalGenerator(str(tiny_chat), weights="bf16")
     assert {p.dtype for p in half.network.parameters()} == {torch.bfloat16}
     assert half.name == tiny_chat.name
+
+
+def test_answers_are_kept_by_prompt_and_length_and_none_is_read_while_something_is_timed(
+    tiny_chat, tmp_path
+):
+    asked = conversations(3)
+    keeping = LocalGenerator(str(tiny_chat), reuse_answers=True, store=tmp_path)
+    expected, first = keeping.generate(asked, 8)
+    again = LocalGenerator(str(tiny_chat), reuse_answers=True, store=tmp_path)
+    found, cost = again.generate([*asked, *conversations(5)[3:]], 8)
+    assert found[:3] == expected
+    assert (first.cache_hits, first.cache_misses) == (0, 3)
+    assert (cost.cache_hits, cost.cache_misses, cost.requests) == (3, 2, 2)
+    assert again.generate(asked, 7)[1].cache_hits == 0
+    with turn_caches_off():
+        timed, cost = again.generate(asked, 8)
+    assert timed == expected
+    assert (cost.cache_hits, cost.requests) == (0, 3)
+    forgetful = LocalGenerator(str(tiny_chat), store=tmp_path / "none")
+    assert forgetful.generate(asked, 8)[1].cache_misses == 0
+    assert not (tmp_path / "none").exists()
+    assert fingerprint(forgetful) == fingerprint(keeping)
+
+
+def test_labels_are_read_as_a_plain_forward_gives_them_whatever_the_batches(tiny_chat):
+    asked, labels = conversations(), ["red", "blue", "owl"]
+    model = AutoModelForCausalLM.from_pretrained(tiny_chat).eval()
+    tokenizer = AutoTokenizer.from_pretrained(tiny_chat)
+    rows = tokenizer.convert_tokens_to_ids(labels)
+    with torch.no_grad():
+        ids = [torch.tensor([tokenizer(laid_out(c))["input_ids"]]) for c in asked]
+        expected = [model(one).logits[0, -1, rows].tolist() for one in ids]
+    for budget in (1, 150, 10**6):
+        generator = LocalGenerator(str(tiny_chat), hardware=Hardware(tokens_per_batch=budget))
+        found, cost = generator.read_labels(asked, labels)
+        assert found == pytest.approx(np.array(expected), abs=1e-4)
+        assert (cost.requests, cost.generated_tokens) == (9, 0)
+    nothing, _ = LocalGenerator(str(tiny_chat)).read_labels([], labels)
+    assert nothing.shape == (0, 3)
+
+
+def test_a_begun_answer_is_gone_on_from_after_the_template(tiny_chat):
+    begun = [begin_answer(conversation, " owl lives") for conversation in conversations(3)]
+    prompts = [f"{laid_out(conversation)} owl lives" for conversation in conversations(3)]
+    found, _ = LocalGenerator(str(tiny_chat)).generate(begun, 8)
+    assert found == one_by_one(tiny_chat, prompts, 8)
+    plain = LocalGenerator(str(tiny_chat), uses_chat_template=False).generate(begun, 8)[0]
+    texts = [" ".join(message["content"] for message in c) for c in begun]
+    assert plain == one_by_one(tiny_chat, texts, 8)
