@@ -9,7 +9,10 @@ from recross.checkpoints.chat_layout import read_chat_contract
 from recross.checkpoints.chat_saving import can_be_laid_out
 from recross.checkpoints.contracts import PromptContract
 from recross.checkpoints.published import find_contract
+from recross.command.loading import load_reranker
+from recross.errors import InputError
 from recross.rerankers.causal import CausalReranker
+from recross.rerankers.cross_encoder import CrossEncoder
 from tests.checkpoints.test_chat_layout import PAIRS, their_scores
 from tests.conftest import save_tiny_llama
 
@@ -42,14 +45,23 @@ def test_scores_are_read_by_sentence_transformers_as_here(tmp_path, contract, ki
     np.testing.assert_allclose(own.predict(PAIRS), found, atol=1e-4)
 
 
-def test_a_linear_head_is_read_by_sentence_transformers_as_here(tmp_path):
+@pytest.mark.parametrize(
+    "contract", [find_contract("rankllama"), replace(OWN, read_out="sigmoid", pieces=())]
+)
+def test_a_linear_head_is_read_by_sentence_transformers_as_here(tmp_path, contract):
     base = save_tiny_llama(tmp_path / "base", head=True)
-    reranker = CausalReranker(str(base), contract="rankllama")
+    reranker = CausalReranker(str(base), contract=contract)
     reranker.network.save(tmp_path / "saved")
     found = reranker.predict(PAIRS)
     np.testing.assert_allclose(their_scores(tmp_path / "saved"), found, atol=1e-4)
     again = CausalReranker(str(tmp_path / "saved"))
     np.testing.assert_allclose(again.predict(PAIRS), found, atol=1e-5)
+    (tmp_path / "saved" / "recross_contract.json").unlink()
+    own = load_reranker(tmp_path / "saved")
+    assert isinstance(own, CausalReranker)
+    np.testing.assert_allclose(own.predict(PAIRS), found, atol=1e-4)
+    with pytest.raises(InputError, match="asks by a chat template, not by pairs"):
+        CrossEncoder(str(tmp_path / "saved")).check()
 
 
 @pytest.mark.parametrize(

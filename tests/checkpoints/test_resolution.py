@@ -86,7 +86,7 @@ def test_limits_that_are_given_override_the_contracts_own():
             None,
             PromptContract,
             False,
-            "be given for 'no/body', beside which none .*: monot5, .*zerank.* or your own Prompt",
+            "be given for 'no/body', beside which none .* monot5, .*zerank.* or your own Prompt",
         ),
         (
             "duot5",

@@ -56,7 +56,7 @@ def test_an_instruction_without_a_place_is_refused():
         ("logit", ("a", "b"), "pieces must be 1 for"),
         ("margin", ("a",), "pieces must be 2 for"),
         ("margin", ("a", "b", "c"), "pieces must be 2 for"),
-        ("sigmoid", (), "pieces must be 1 or 2 for"),
+        ("sigmoid", ("a", "b", "c"), "pieces must be 0 to 2 for"),
         ("log_softmax", ("a",), "pieces must be 2 or more for"),
         ("head", ("a",), "pieces must be 0 for"),
     ],

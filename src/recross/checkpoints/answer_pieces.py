@@ -9,7 +9,7 @@ from recross.errors import InputError
 PIECES: Mapping[str, tuple[int, int | None]] = {
     "head": (0, 0),
     "logit": (1, 1),
-    "sigmoid": (1, 2),
+    "sigmoid": (0, 2),
     "margin": (2, 2),
     "log_softmax": (2, None),
     "expected_value": (2, None),
@@ -25,7 +25,8 @@ def check_pieces(read_out: str, pieces: Sequence[str | int]) -> None:
     """
     least, most = PIECES[read_out]
     if len(pieces) < least or (most is not None and len(pieces) > most):
-        number = str(least) if most == least else f"{least} or {most or 'more'}"
+        upwards = f"{least} to {most}" if most else f"{least} or more"
+        number = str(least) if most == least else upwards
         raise InputError(
             f"pieces must be {number} for the read-out {read_out!r}, got {list(pieces)}"
         )

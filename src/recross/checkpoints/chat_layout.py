@@ -1,8 +1,8 @@
 """Causal re-rankers in sentence-transformers' layout: a chat template, and the logits that it asks.
 
-A folder is a chain of a Transformer and a LogitScore. Its chat template lays out a query and a
-document, and what is wanted as the system's turn; the numbers of one or two pieces say which
-logits are read.
+A folder is a chain of a Transformer and a LogitScore, or of a Transformer with a linear head alone.
+Its chat template lays out a query and a document, and what is wanted as the system's turn; the
+numbers of one or two pieces say which logits are read.
 """
 
 from __future__ import annotations
@@ -40,9 +40,13 @@ class Rendered(NamedTuple):
     is_told: bool
 
 
-def is_logit_chain(chain: ModuleFolder | None) -> bool:
-    """Whether a chain of modules ends in logits of a causal model."""
-    return chain is not None and LOGIT_SCORE in chain.kinds
+def is_chat_chain(chain: ModuleFolder | None) -> bool:
+    """Whether a chain of modules asks by a chat template: it ends in logits, or knows messages."""
+    if chain is None or LOGIT_SCORE in chain.kinds:
+        return chain is not None
+    model = chain.parts[0].settings
+    is_classifier = model.get("transformer_task") == "sequence-classification"
+    return len(chain.parts) == 1 and is_classifier and "message" in _read_modalities(model)
 
 
 def read_chat_contract(checkpoint: str) -> PromptContract | None:
@@ -53,21 +57,10 @@ def read_chat_contract(checkpoint: str) -> PromptContract | None:
             does not say which logits are read, or reads them otherwise than is known here.
     """
     chain = read_modules(checkpoint)
-    if chain is None or not is_logit_chain(chain):
+    if chain is None or not is_chat_chain(chain):
         return None
-    if len(chain.parts) != 2 or chain.kinds[0] not in TRANSFORMERS:
-        raise InputError(
-            f"modules before a {LOGIT_SCORE} must be one Transformer, got"
-            f" {', '.join(chain.kinds)} in {checkpoint!r}"
-        )
-    model, score = (part.settings for part in chain.parts)
-    task = model.get("transformer_task", "text-generation")
-    if task != "text-generation":
-        raise InputError(
-            f"transformer_task before a {LOGIT_SCORE} must be text-generation, got {task!r}"
-        )
-    tokenizer = load_tokenizer(checkpoint)
-    pieces = _read_pieces(score, checkpoint)
+    tokenizer, model = load_tokenizer(checkpoint), chain.parts[0].settings
+    pieces = _read_pieces(chain) if LOGIT_SCORE in chain.kinds else ()
     instruction = chain.prompt(None) or None
     plain = _render(tokenizer, model, None, checkpoint)
     told = _render(tokenizer, model, _SLOTS["system"], checkpoint)
@@ -87,13 +80,24 @@ def read_chat_contract(checkpoint: str) -> PromptContract | None:
     )
 
 
-def _read_pieces(settings: JsonObject, checkpoint: str) -> tuple[int, ...]:
+def _read_pieces(chain: ModuleFolder) -> tuple[int, ...]:
     """The numbers of the pieces that are read, the worst first."""
+    if len(chain.parts) != 2 or chain.kinds[0] not in TRANSFORMERS:
+        raise InputError(
+            f"modules before a {LOGIT_SCORE} must be one Transformer, got"
+            f" {', '.join(chain.kinds)} in {chain.checkpoint!r}"
+        )
+    model, settings = (part.settings for part in chain.parts)
+    task = model.get("transformer_task", "text-generation")
+    if task != "text-generation":
+        raise InputError(
+            f"transformer_task before a {LOGIT_SCORE} must be text-generation, got {task!r}"
+        )
     yes, no = settings.get("true_token_id"), settings.get("false_token_id")
     if not isinstance(yes, int) or not isinstance(no, int | None):
         raise InputError(
             f"{LOGIT_SCORE} must have a true_token_id, and a false_token_id or null, got {yes!r}"
-            f" and {no!r} in {checkpoint!r}"
+            f" and {no!r} in {chain.checkpoint!r}"
         )
     return (yes,) if no is None else (no, yes)
 
@@ -101,12 +105,14 @@ def _read_pieces(settings: JsonObject, checkpoint: str) -> tuple[int, ...]:
 def _read_activation(chain: ModuleFolder, pieces: Sequence[int]) -> PromptReadOut:
     stored = str(chain.settings.get("activation_fn") or "Sigmoid")
     read_out = MARGIN_ACTIVATIONS.get(stored.rpartition(".")[2])
-    if read_out is None or (len(pieces) == 1 and read_out == "log_softmax"):
+    if read_out is None or (len(pieces) < 2 and read_out == "log_softmax"):
         raise InputError(
             f"activation_fn must be {', '.join(MARGIN_ACTIVATIONS)}, got {stored!r};"
             " name a contract"
         )
-    return cast(PromptReadOut, "logit" if read_out == "margin" and len(pieces) == 1 else read_out)
+    if read_out == "margin":
+        read_out = ("head", "logit", "margin")[len(pieces)]
+    return cast(PromptReadOut, read_out)
 
 
 def _render(
@@ -117,8 +123,8 @@ def _render(
         raise InputError(f"checkpoint {checkpoint!r} must hold a chat template, got none")
     told = {} if system is None else {"system": system}
     texts = told | {role: f" {_SLOTS[role]} " for role in ("query", "document")}
-    kinds: JsonObject = settings.get("modality_config", {}).get("message", {})
-    is_flat = kinds.get("format", "flat") == "flat"
+    messages: JsonObject = _read_modalities(settings).get("message") or {}
+    is_flat = messages.get("format", "flat") == "flat"
     turns: list[JsonObject] = [
         {"role": role, "content": text if is_flat else [{"type": "text", "text": text}]}
         for role, text in texts.items()
@@ -155,6 +161,11 @@ def _put_slots(text: str, texts: Mapping[str, str], checkpoint: str) -> Rendered
 
 def _is_told(text: str) -> bool:
     return _SLOTS["system"] in text
+
+
+def _read_modalities(settings: JsonObject) -> JsonObject:
+    modalities: JsonObject = settings.get("modality_config") or {}
+    return modalities
 
 
 def _find_limit(checkpoint: str, chain: ModuleFolder, tokenizer: Tokenizer) -> int:

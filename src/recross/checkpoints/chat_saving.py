@@ -46,7 +46,7 @@ def save_chat_layout(
     end = tokenizer.decode([tokenizer.eos_token_id or 0]) if contract.add_eos else ""
     template = "".join(_write_jinja(contract, end))
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-    is_head = contract.read_out == "head"
+    is_head = contract.reads_head
     model: JsonObject = {
         "transformer_task": "sequence-classification" if is_head else "text-generation",
         "modality_config": {"text": _READ, "message": {**_READ, "format": "flat"}},

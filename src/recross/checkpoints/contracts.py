@@ -134,8 +134,8 @@ class PromptContract(Contract):
     the vocabulary, after the tokens of ``opening`` where the answers begin alike.
     ``read_out``: ``log_softmax`` is the log-probability of the last piece among the pieces,
     ``margin`` the last of two pieces' logits minus the first, ``logit`` the logit of the only
-    piece, ``sigmoid`` that of the margin or of the only logit, ``expected_value`` the mean of the
-    pieces' numbers 0, 1, ... under their softmax, ``head`` a linear head (no pieces): on the first
+    piece, ``sigmoid`` that of margin, logit or head, ``expected_value`` the mean of the pieces'
+    numbers 0, 1, ... under their softmax, ``head`` a linear head (no pieces): on the first
     token of an encoder, on the last of a decoder. Logits are divided by the ``temperature`` first;
     scores, not what is learnt from, are ``rounded`` to bf16 where their authors round them.
     """
@@ -176,6 +176,11 @@ class PromptContract(Contract):
     def asked_template(self) -> str:
         """The template that is asked."""
         return (self.instruction is not None and self.instructed) or self.template
+
+    @property
+    def reads_head(self) -> bool:
+        """Whether a linear head gives the score, and no pieces of the vocabulary."""
+        return not self.pieces
 
     @property
     def takes_instruction(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from recross.checkpoints.chat_layout import is_logit_chain
+from recross.checkpoints.chat_layout import is_chat_chain
 from recross.checkpoints.module_folder import read_modules
 from recross.checkpoints.multi_vector import is_multi_vector
 from recross.checkpoints.published import find_contract
@@ -79,7 +79,7 @@ def _find_kind(checkpoint: str, contract: str | None) -> type[NetworkReranker]:
     known = find_contract(contract) if contract is not None else look_up_contract(checkpoint)
     if known is None:
         chain = read_modules(checkpoint) if Path(checkpoint).is_dir() else None
-        if is_logit_chain(chain):
+        if is_chat_chain(chain):
             return CausalReranker
         return LateInteraction if chain is not None and is_multi_vector(chain) else CrossEncoder
     kind = known.name_reranker(lambda: read_family(checkpoint))

@@ -55,7 +55,7 @@ class CausalNetwork(PromptNetwork):
     def __init__(self, loaded: Pretrained, contract: PromptContract) -> None:
         super().__init__(loaded, contract, find_encoder(loaded.config))
         self._prompter = Prompter(loaded.tokenizer, contract)
-        self._rows_are_enough = contract.read_out == "head" or self._output_is_linear()
+        self._rows_are_enough = contract.reads_head or self._output_is_linear()
         if not self._rows_are_enough:
             self.family = PADDED
             self.live = self.forward_with(LiveAffine)
@@ -96,7 +96,7 @@ class CausalNetwork(PromptNetwork):
             assert isinstance(forward, PaddedForward)  # chosen for such models
             return self._pick(forward, batch)
         state = forward.last_states(batch, dropout)
-        if self.contract.read_out == "head":
+        if self.contract.reads_head:
             return self.model.score(state)  # type: ignore[no-any-return]
         return multiply_exactly(state, read_head_rows(self.model, self.pieces))
 
@@ -154,7 +154,7 @@ class CausalReranker(NetworkReranker):
             from_config=lambda: read_chat_contract(self.checkpoint_place),
         ).with_instruction(self.instruction)
         loaded = pretrained.load(
-            "sequence_classifier" if contract.read_out == "head" else "causal_lm",
+            "sequence_classifier" if contract.reads_head else "causal_lm",
             self.checkpoint_place,
             fresh=pretrained.Fresh(self.head_seed) if self.fresh_head else None,
             dtype=torch.bfloat16 if self.weights == "bf16" else torch.float32,

@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self, cast
 from torch import Tensor
 
 from recross.checkpoints import pretrained
+from recross.checkpoints.chat_layout import is_chat_chain
 from recross.checkpoints.contracts import ClassifierContract
 from recross.checkpoints.loaded import ModelConfig
 from recross.checkpoints.module_folder import ModuleFolder, make_classifier_chain, write_modules
@@ -176,6 +177,11 @@ def _say_model(contract: ClassifierContract, activation: str) -> JsonObject:
 def _contract_of(checkpoint: str, loaded: Pretrained) -> ClassifierContract:
     """Read a checkpoint's files as sentence-transformers does: a sigmoid unless they say else."""
     config, chain = loaded.config, loaded.chain
+    if is_chat_chain(chain):
+        raise InputError(
+            f"checkpoint {checkpoint!r} asks by a chat template, not by pairs of texts: its"
+            " re-ranker is CausalReranker (reranker=causal_lm)"
+        )
     if config.num_labels != 1:
         raise InputError(
             f"checkpoint {checkpoint!r} has {config.num_labels} labels and no published contract;"

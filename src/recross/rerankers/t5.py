@@ -47,7 +47,7 @@ class T5Network(PromptNetwork):
 
     def __init__(self, loaded: Pretrained, contract: PromptContract) -> None:
         family = find_encoder(loaded.model.config)
-        super().__init__(loaded, contract, family, first_only=contract.read_out == "head")
+        super().__init__(loaded, contract, family, first_only=contract.reads_head)
         tokenizer = loaded.tokenizer
         opening = [find_piece(tokenizer, piece) for piece in contract.opening]
         start = loaded.config.decoder_start_token_id
@@ -69,7 +69,7 @@ class T5Network(PromptNetwork):
     @property
     def stacks(self) -> Sequence[Sequence[nn.Module]]:
         """The encoder's layers and, unless a head reads its output, the decoder's."""
-        if self.contract.read_out == "head":
+        if self.contract.reads_head:
             return (self.layers,)
         return self.layers, list(self.model.get_decoder().block)
 
@@ -83,7 +83,7 @@ class T5Network(PromptNetwork):
         return lambda batch: self._answers(forward, batch, 0.0)
 
     def _answers(self, forward: EncoderForward, batch: PackedBatch, dropout: float) -> Tensor:
-        if self.contract.read_out == "head":  # on the encoder: there is no decoder
+        if self.contract.reads_head:  # on the encoder: there is no decoder
             return forward.logits(batch, dropout)
         if isinstance(forward, PaddedForward):
             return self._padded(forward, batch)
@@ -146,7 +146,7 @@ class T5Reranker(NetworkReranker):
         )
 
     def _weights(self, contract: PromptContract) -> Pretrained:
-        encoder_only = contract.read_out == "head"
+        encoder_only = contract.reads_head
         if self.grown_layers is not None:
             return grow_t5(
                 self.checkpoint_place, self.grown_layers, self.seed, encoder_only=encoder_only
