@@ -12,9 +12,10 @@ where some are judged -1, ``Accuracy@k`` when one more enters the cut-off.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from recross.evaluation.expectation import Tie, Tied, find_expectation
@@ -24,6 +25,9 @@ from recross.runs import Run
 
 Worth = Callable[[int | None], float]
 """What a document of a grade, or of none, is worth to a measure."""
+
+Ties = Sequence[Sequence[ScoredDoc]]
+"""A ranking as runs of documents with one score."""
 
 BINARY = frozenset(("P", "R", "Success", "RR", "AP", "Rprec", "IPrec", "Bpref", "Accuracy"))
 GRADED = frozenset(("ERR", "RBP", "Compat"))
@@ -62,11 +66,8 @@ def find_tie_ranges(
     Ties are those of the run's scores, in single precision; one that reaches over a cut-off counts.
     ``qrels`` and ``relevant_from`` are those of the evaluation.
     """
-    tied = {
-        query_id: judgments
-        for query_id, judgments in qrels.items()
-        if any(len(tie) > 1 for tie in _split(run.rankings.get(query_id, ())))
-    }
+    rankings = {q: _split(run.rankings.get(q, ())) for q in qrels}
+    tied = {q: ties for q, ties in rankings.items() if any(len(tie) > 1 for tie in ties)}
     per_query = {}
     mean: dict[str, TieRange | None] = {}
     for name, values in evaluation.per_query.items():
@@ -74,10 +75,16 @@ def find_tie_ranges(
         worth = find_worth(form)
         mean[name] = None
         if worth is not None:
-            bounds = [_evaluate(run, tied, name, relevant_from, worth, sign) for sign in (1, -1)]
-            expected = {q: _expect(form, worth, run.rankings[q], tied[q]) for q in tied}
-            ranges = {q: _make_range(bounds[0][q], bounds[1][q], expected[q]) for q in tied}
-            per_query[name], mean[name] = ranges, _average(values, ranges)
+            seen = {q: _find_seen(ties, form) for q, ties in tied.items()}
+            moved = {q: qrels[q] for q, ties in seen.items() if _is_moved(ties, qrels[q], worth)}
+            bounds = [_evaluate(seen, moved, name, relevant_from, worth, sign) for sign in (1, -1)]
+            per_query[name] = {
+                q: _make_range(bounds[0][q], bounds[1][q], _expect(form, worth, seen[q], moved[q]))
+                if q in moved
+                else TieRange(*[values[q]] * 3)
+                for q in tied
+            }
+            mean[name] = _average(values, per_query[name])
     return TieRanges(len(tied), per_query, mean)
 
 
@@ -110,38 +117,57 @@ def _is_relevant(relevant_from: int, grade: int | None) -> float:
     return grade is not None and grade >= relevant_from
 
 
+def _find_seen(ties: Ties, form: MeasureForm) -> Ties:
+    """The ties that begin within the cut-off: nothing below them counts."""
+    if form.cutoff is None or form.judged_only:  # which skips ranks
+        return ties
+    above = 0
+    for number, tie in enumerate(ties):
+        if above >= form.cutoff:
+            return ties[:number]
+        above += len(tie)
+    return ties
+
+
+def _is_moved(ties: Ties, judgments: DocumentRelevance, worth: Worth) -> bool:
+    """Whether a tie holds documents of different worth: the order of others changes nothing."""
+    return any(
+        len({worth(judgments.get(doc.doc_id)) for doc in tie}) > 1 for tie in ties if len(tie) > 1
+    )
+
+
 def _evaluate(
-    run: Run, tied: Qrels, name: str, relevant_from: int, worth: Worth, sign: int
+    tied: Mapping[str, Ties], moved: Qrels, name: str, relevant_from: int, worth: Worth, sign: int
 ) -> Mapping[str, float]:
-    """Values of the tied queries where each tie is sorted by ascending ``sign * worth``."""
-    if not tied:
+    """Values of the queries that ties move, each tie sorted by ascending ``sign * worth``."""
+    if not moved:
         return {}
     rankings = {
         query_id: tuple(
             doc
-            for tie in _split(run.rankings[query_id])
+            for tie in tied[query_id]
             for doc in sorted(tie, key=lambda doc: sign * worth(judgments.get(doc.doc_id)))
         )
-        for query_id, judgments in tied.items()
+        for query_id, judgments in moved.items()
     }
-    return evaluate(replace(run, rankings=rankings), tied, [name], relevant_from).per_query[name]
+    return evaluate(Run("ties", rankings), moved, [name], relevant_from).per_query[name]
 
 
 def _expect(
-    form: MeasureForm, worth: Worth, ranking: Sequence[ScoredDoc], judgments: DocumentRelevance
+    form: MeasureForm, worth: Worth, ties: Ties, judgments: DocumentRelevance
 ) -> float | None:
     expectation = find_expectation(form)
     if expectation is None:
         return None
-    ties = []
+    worths = []
     above = 0
-    for tie in _split(ranking):
+    for tie in ties:
         grades = [judgments.get(doc.doc_id) for doc in tie]
         kept = [grade for grade in grades if grade is not None or not form.judged_only]
-        ties.append(Tie(above, [worth(grade) for grade in kept]))
+        worths.append(Tie(above, [worth(grade) for grade in kept]))
         above += len(kept)
     ideal = sorted(map(worth, judgments.values()), reverse=True)
-    return expectation(Tied(ties, ideal, form.cutoff))
+    return expectation(Tied(worths, ideal, form.cutoff))
 
 
 def _make_range(least: float, greatest: float, expected: float | None) -> TieRange:
@@ -162,5 +188,5 @@ def _average(values: Mapping[str, float], ranges: Mapping[str, TieRange]) -> Tie
     )
 
 
-def _split(ranking: Sequence[ScoredDoc]) -> list[list[ScoredDoc]]:
-    return [list(tie) for _, tie in groupby(ranking, key=lambda doc: doc.score)]
+def _split(ranking: Sequence[ScoredDoc]) -> Ties:
+    return [list(tie) for _, tie in groupby(ranking, key=itemgetter(1))]  # of equal score
