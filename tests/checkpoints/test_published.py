@@ -187,6 +187,6 @@ def test_the_references_of_a_study_are_the_published_numbers_of_its_options(stud
 
 
 def test_a_model_that_writes_is_no_network_that_scores_pairs():
-    with pytest.raises(InputError, match="'jhu-clsp/rank1-7b', which ThinkingReranker asks to"):
+    with pytest.raises(InputError, match="'jhu-clsp/rank1-7b', which ThinkingReranker reads"):
         load_reranker("jhu-clsp/rank1-7b")
     assert find_published("jhu-clsp/rank1-7b").contract.prompt in THINKING_PROMPTS
