@@ -201,3 +201,19 @@ def test_a_model_that_is_told_nothing_reads_a_collection_with_instructions(tmp_p
     )
     with pytest.raises(InputError, match="instruction must be null for the contract 'rankllama'"):
         _ = replace(reranker, instruction="be kind").network
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ({"pieces": ("no", "not a piece")}, "single entries of the tokenizer's vocabulary, got"),
+        ({"pieces": (0, 10**6)}, "pieces must be numbers from 0 to"),
+        ({"template": "{query} {document} " + "word " * 200}, "max_length must leave 8 tokens"),
+        ({"max_length": 10**5}, "max_length must not exceed the 8192 positions"),
+    ],
+)
+def test_a_contract_that_does_not_fit_its_checkpoint_is_one_error(tiny_llama, given, message):
+    own = {"template": "{query} {document}", "pieces": ("no", "yes"), "max_length": 128} | given
+    contract = PromptContract("own", read_out="margin", add_eos=False, **own)
+    with pytest.raises(InputError, match=message):
+        _ = CausalReranker(str(tiny_llama), contract=contract).network
