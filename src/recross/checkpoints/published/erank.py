@@ -11,7 +11,7 @@ _CONTRACT = GeneratingContract(
     prompt="erank",
     answer="an integer, 0 to 10, in `<answer>` after the thought",
     limits="2048 of thoughts",
-    source="arXiv 2509.00520, figure 5",
+    source="https://arxiv.org/abs/2509.00520, figure 5",
 )
 
 CHECKPOINTS = (
