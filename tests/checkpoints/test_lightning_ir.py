@@ -77,3 +77,11 @@ def test_a_head_that_is_missing_is_refused(folder):
     save_file({k: v for k, v in state.items() if k != "linear.bias"}, folder / "model.safetensors")
     with pytest.raises(InputError, match=r"lacks classifier.bias"):
         CrossEncoder(str(folder), contract="webis-monoelectra-base").load()
+
+
+def test_a_set_encoder_is_not_scored_as_if_documents_were_alone(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "set-encoder", "add_extra_token": True, "depth": 100}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="must read each document alone, got a Set-Encoder"):
+        CrossEncoder(str(folder), contract="webis-monoelectra-base").score(QUERY, DOCUMENTS)

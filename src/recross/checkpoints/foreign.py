@@ -18,6 +18,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from recross.checkpoints.heads import ExactLinear
 from recross.checkpoints.loaded import ModelConfig
+from recross.errors import InputError
 from recross.records import JsonObject
 
 ENCODER_MODULES = ("embeddings", "embeddings_project", "encoder")
@@ -63,7 +64,16 @@ class LinearElectraForSequenceClassification(ElectraPreTrainedModel):
 
 
 def translate_config(values: JsonObject) -> ElectraConfig | None:
-    """Translate lightning-ir's config of an ELECTRA; ``None`` for any other config."""
+    """Translate lightning-ir's config of an ELECTRA; ``None`` for any other config.
+
+    Raises:
+        InputError: it is that of a Set-Encoder, whose documents see each other.
+    """
+    if "set-encoder" in str(values.get("model_type")) or "add_extra_token" in values:
+        raise InputError(
+            "checkpoint must read each document alone, got a Set-Encoder of lightning-ir, whose"
+            " attention goes over all candidates of a query"
+        )
     if values.get("model_type") != "mono-electra" and (
         values.get("backbone_model_type") != "electra"
     ):
