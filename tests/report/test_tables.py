@@ -5,7 +5,7 @@ import pytest
 
 from recross.errors import InputError
 from recross.report.finished import find_finished
-from recross.report.plots import plot_quality_latency
+from recross.report.plots import plot_curves, plot_quality_latency
 from recross.report.tables.row_references import read_references
 from recross.report.tables.rows import make_rows
 from recross.report.tables.table import comma_separated, format_latex, format_markdown
@@ -202,6 +202,21 @@ def test_the_plot_is_drawn_in_both_forms_or_not_at_all(tmp_path):
     assert [path.suffix for path in paths] == [".png", ".svg"]
     assert all(path.stat().st_size > 5000 for path in paths)
     assert plot_quality_latency([], tmp_path) == []
+
+
+def test_curves_are_drawn_over_what_their_rows_differ_in(tmp_path):
+    points = [
+        result(f"big at {depth}", value) | {"curve": "big", "depth": depth}
+        for depth, value in ((10, 0.4), (100, 0.5))
+    ]
+    paths = plot_curves(make_rows(points, {}), tmp_path)
+    assert [path.name for path in paths] == ["quality_depth.png", "quality_depth.svg"]
+    assert "candidates re-ranked" in paths[1].read_text()
+    timed = [point | {"budget_ms": 2.5 * point["depth"]} for point in points]
+    alone = result("first", 0.3) | {"curve": "first stage", "depth": 100}
+    paths = plot_curves(make_rows([*timed, alone], {}), tmp_path)
+    assert [path.name for path in paths] == ["quality_budget.png", "quality_budget.svg"]
+    assert plot_curves(make_rows([alone, *RESULTS], {}), tmp_path) == []
 
 
 def test_passes_and_tokens_of_a_query_are_shown_where_rows_differ_in_them():

@@ -11,7 +11,7 @@ from recross.parts.identity import fingerprint
 
 UNNAMED = frozenset(
     (
-        *("retriever", "reranker", "row", "experiment", "study", "name", "label"),
+        *("retriever", "reranker", "row", "experiment", "study", "name", "label", "curve"),
         *("seed", "output", "store", "reuse", "tracking", "latency_queries", "cache", "plugins"),
     )
 )

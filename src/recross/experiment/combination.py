@@ -42,7 +42,8 @@ NAMED = (
 class Combination:
     """Parts by name and one seed; an experiment, or a training alone, is made of them.
 
-    ``depth`` is how many candidates are re-ranked. ``label`` names its row in a table.
+    ``depth`` is how many candidates are re-ranked. ``label`` names its row in a table, ``curve``
+    the line of a plot over depths or budgets that it is a point of.
     ``latency_queries`` test queries are timed one at a time on 100 candidates each.
     ``interpolate`` also reports the re-ranker mixed with the first stage, the weight chosen on dev.
     ``leaks`` says what becomes of training queries that dev or test asks, too, and of relevant
@@ -67,6 +68,7 @@ class Combination:
     study: str
     name: str
     label: str | None = None
+    curve: str | None = None
     seed: int = 0
     depth: Annotated[int, Ge(1)] = 100
     train_split: str = "train"

@@ -94,6 +94,8 @@ class Experiment(Combination):
             "study": self.study,
             "name": self.name,
             "label": self.label or self.name,
+            "curve": self.curve,
+            "budget_ms": self.reranker.budget_ms,
             "seed": self.seed,
             "depth": self.depth,
             **{part: describe(held[part]) for part in (*NAMED, "hardware")},

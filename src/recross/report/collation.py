@@ -10,7 +10,7 @@ from pathlib import Path
 from recross.errors import InputError
 from recross.report.finished import find_finished
 from recross.report.page.page import write_page
-from recross.report.plots import plot_quality_latency
+from recross.report.plots import plot_curves, plot_quality_latency
 from recross.report.references import find_reference_files
 from recross.report.tables.row_references import read_references
 from recross.report.tables.rows import make_rows
@@ -33,6 +33,7 @@ def collate(folders: Sequence[Path], reference: Path | None = None) -> None:
     if not rows:
         raise InputError(f"no finished experiment under {', '.join(map(str, folders))}")
     written = [*write_table(rows, folders[0]), *plot_quality_latency(rows, folders[0])]
+    written += plot_curves(rows, folders[0])
     written.append(write_page(rows, finished, folders[0]))
     sys.stdout.write(format_markdown(rows))
     logger.info("wrote %s", ", ".join(map(str, written)))

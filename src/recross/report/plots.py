@@ -1,11 +1,15 @@
-"""Quality against latency; the only home of matplotlib."""
+"""Quality against latency, depth and budget; the only home of matplotlib."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recross.report.tables.rows import INTERPOLATED, Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
@@ -17,13 +21,9 @@ def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
     drawn = [(row, latency) for row, latency in points if latency]
     if not drawn:
         return []
-    import matplotlib  # a second to import
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
+    figure = _make_figure()
+    axes = figure.subplots()
     name = next(iter(drawn[0][0].measures))
-    figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
     models = list(dict.fromkeys(_model(row) for row, _ in drawn))
     for row, latency in drawn:
         colour = f"C{models.index(_model(row)) % 10}"
@@ -45,7 +45,69 @@ def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
     axes.set_ylabel(f"{name}, 95 % interval")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", fontsize="small", frameon=False)
-    paths = [folder / f"quality_latency.{suffix}" for suffix in ("png", "svg")]
+    return _save(figure, folder, "quality_latency")
+
+
+def plot_curves(rows: Sequence[Row], folder: Path) -> list[Path]:
+    """Draw the first measure of rows that are points of curves, against what they differ in.
+
+    That is ``quality_budget`` where rows have a budget of time, else ``quality_depth``. A curve of
+    one point is a line across, such as a first stage; without a curve of more nothing is drawn.
+    """
+    curves: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.curve is not None and row.measures:
+            curves.setdefault(row.curve, []).append(row)
+    budgets = any(row.budget_ms for points in curves.values() for row in points)
+    drawn = {name: _place_points(points, budgets) for name, points in curves.items()}
+    if all(len(points) < 2 for points in drawn.values()):
+        return []
+    figure = _make_figure()
+    _draw_curves(figure, drawn)
+    axes = figure.axes[0]
+    axes.set_xlabel("milliseconds that a query may take" if budgets else "candidates re-ranked")
+    axes.set_ylabel(f"{next(iter(next(iter(curves.values()))[0].measures))}, 95 % interval")
+    return _save(figure, folder, "quality_budget" if budgets else "quality_depth")
+
+
+def _place_points(rows: Sequence[Row], budgets: bool) -> Mapping[float, Row]:
+    """Where along a plot each row of a curve stands."""
+    placed = {(row.budget_ms if budgets else row.depth) or 0.0: row for row in rows}
+    return dict(sorted(placed.items()))
+
+
+def _draw_curves(figure: Figure, curves: Mapping[str, Mapping[float, Row]]) -> None:
+    axes = figure.subplots()
+    for number, (label, points) in enumerate(curves.items()):
+        values = [next(iter(row.measures.values())) for row in points.values()]
+        means, colour = [value.mean for value in values], f"C{number % 10}"
+        if len(points) == 1:
+            axes.axhline(means[0], color=colour, linestyle="--", label=label)
+            continue
+        axes.plot(list(points), means, marker="o", color=colour, label=label)
+        lows, highs = [value.low for value in values], [value.high for value in values]
+        axes.fill_between(list(points), lows, highs, color=colour, alpha=0.12, linewidth=0)
+    ticks = sorted({x for points in curves.values() if len(points) > 1 for x in points})
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper", fontsize="small", frameon=False)
+
+
+def _make_figure() -> Figure:
+    import matplotlib  # a second to import
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    return plt.figure(figsize=(10, 5), layout="constrained")
+
+
+def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    from matplotlib import pyplot as plt
+
+    paths = [folder / f"{name}.{suffix}" for suffix in ("png", "svg")]
     for path in paths:
         figure.savefig(path, dpi=150)
     plt.close(figure)

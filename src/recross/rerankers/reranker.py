@@ -53,6 +53,11 @@ class Reranker(ABC):
         return ()
 
     @property
+    def budget_ms(self) -> float | None:
+        """The milliseconds that a query may take; ``None`` where all candidates are scored."""
+        return None
+
+    @property
     def parameters(self) -> int | None:
         """How many parameters decide the order, of all parts; ``None`` where no part has any."""
         known = [size for part in self.parts if (size := part.parameters) is not None]

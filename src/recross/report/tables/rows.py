@@ -39,6 +39,7 @@ class Row:
     """One line of the table; ``p_value`` is adjusted for the number of rows (Holm).
 
     ``form`` is the back-end with its precision, ``gate`` what the quality gate found of it.
+    ``curve`` is the line of a plot that it is a point of, over ``depth`` or over ``budget_ms``.
     """
 
     label: str
@@ -57,6 +58,9 @@ class Row:
     size_mb: float | None = None
     reference: Reference | None = None
     candidates: str = ""
+    curve: str | None = None
+    depth: int | None = None
+    budget_ms: float | None = None
 
     @property
     def is_significant(self) -> bool:
@@ -137,6 +141,9 @@ def _make_row(
         size_mb=runs[0]["size_mb"],
         reference=reference,
         candidates=" and ".join(dict.fromkeys(run["candidates"] for run in runs)),
+        curve=runs[0].get("curve") if judged is runs else None,
+        depth=runs[0]["depth"],
+        budget_ms=runs[0].get("budget_ms"),
     )
 
 
