@@ -162,11 +162,10 @@ class NetworkReranker(Trainable):
 
     def check(self) -> None:
         """Load the network, or what it will be made from."""
-        match self.checkpoint:
-            case UnmadeCheckpoint() as unmade:
-                unmade.check()
-            case _:
-                _ = self.network
+        if isinstance(self.checkpoint, UnmadeCheckpoint):
+            self.checkpoint.check()
+        else:
+            _ = self.network
 
     @cached_property
     def network(self) -> Network:
@@ -215,9 +214,8 @@ class NetworkReranker(Trainable):
         """
         if self.network.head_is_fresh:
             raise InputError(
-                f"reranker must be trained before it scores: {self.checkpoint_place} has a"
-                " freshly drawn head; train it (recross run, recross train), or name a trained"
-                " checkpoint"
+                f"reranker must be trained before it scores: {self.checkpoint_place} has a freshly"
+                " drawn head; train it (recross run, recross train), or name a trained checkpoint"
             )
 
     def score(self, query: str, documents: Sequence[str]) -> Scores:
