@@ -31,7 +31,7 @@ def test_a_published_checkpoint_gives_its_published_scores(checkpoint):
 
 def test_one_checkpoint_has_ten_pairs_and_every_score_has_a_source():
     assert all(one.source and one.tolerance > 0 for own in SCORES.values() for one in own)
-    assert sum(map(len, SCORES.values())) == 27
+    assert sum(map(len, SCORES.values())) >= 27
     own = SCORES["cross-encoder/ms-marco-MiniLM-L6-v2"]
     assert len({(one.query, one.document) for one in own}) == 10
     best = max(own, key=lambda one: one.score)

@@ -7,7 +7,7 @@ itself refuses it.
 import pytest
 import torch
 
-from recross.inference.encoders import affine, bert
+from recross.inference.encoders import affine
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.rerankers.cross_encoder import CrossEncoder
@@ -125,13 +125,13 @@ def test_what_waits_is_counted_where_it_was_asked_for(how, mode):
 def test_one_that_is_planted_in_a_network_is_found(mode, gpu, tmp_path, monkeypatch):
     network = CrossEncoder(str(save_tiny(tmp_path))).network.eval()
     scorer, batch = network.inference(Session(gpu)), batch_of(network)
-    kept = bert.layer_norm
+    kept = post_norm.layer_norm
 
     def waiting(norm, states):
         states.abs().max().item()
         return kept(norm, states)
 
-    monkeypatch.setattr(bert, "layer_norm", waiting)
+    monkeypatch.setattr(post_norm, "layer_norm", waiting)
     with mode(), Synchronisations() as counted:
         scorer(batch)
     (name,) = counted.within

@@ -204,6 +204,11 @@ def test_the_plot_is_drawn_in_both_forms_or_not_at_all(tmp_path):
     assert plot_quality_latency([], tmp_path) == []
 
 
+def test_labels_are_sorted_by_the_numbers_in_them():
+    found = make_rows([result(f"big at {depth}", 0.4, p=0.5) for depth in (100, 20, 1000)], {})
+    assert [row.label for row in found] == ["big at 20", "big at 100", "big at 1000"]
+
+
 def test_curves_are_drawn_over_what_their_rows_differ_in(tmp_path):
     points = [
         result(f"big at {depth}", value) | {"curve": "big", "depth": depth}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -203,4 +204,5 @@ def _place(row: Row, order: Sequence[str]) -> tuple[int, int, float, str]:
     first = next(iter(row.measures.values()), None)
     if row.difference is None:  # a first stage: the weaker before the stronger
         return (listed, 0, first.mean if first else 0.0, row.label)
-    return (listed, 1, float(row.parameters or 0), row.label)
+    by_number = re.sub(r"\d+", lambda number: number[0].zfill(9), row.label)  # 20 before 100
+    return (listed, 1, float(row.parameters or 0), by_number)
