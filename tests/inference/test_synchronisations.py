@@ -7,7 +7,7 @@ itself refuses it.
 import pytest
 import torch
 
-from recross.inference.encoders import affine
+from recross.inference.encoders import affine, post_norm
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.rerankers.cross_encoder import CrossEncoder
