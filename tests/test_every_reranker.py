@@ -75,6 +75,8 @@ def small_overrides(node, backbones, path="reranker"):
         if node.get("grown_layers"):
             kind = "pair"
         yield f"{path}.checkpoint={backbones[kind]}"
+        if contract is not None and kind == "late":
+            contract = "colbertv2"  # markers and width of others are those of their vocabularies
         if isinstance(contract, str) and kind != "pair":
             yield f"{path}.contract={contract}"
     yield from (f"{path}.{name}=2" for name in ("layers", "thinking_tokens") if node.get(name))
