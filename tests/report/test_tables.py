@@ -239,6 +239,15 @@ def test_passes_and_tokens_of_a_query_are_shown_where_rows_differ_in_them():
     assert shown["weak first"] == ["–", "–"]
 
 
+def test_passes_are_those_of_a_query_whether_or_not_its_scores_were_kept():
+    kept = result("kept", 0.6, p=0.01) | {"cost": {"forward_passes": 0, "cache_hits": 60}}
+    half = result("half", 0.6, p=0.01)
+    half["cost"] |= {"forward_passes": 20, "cache_hits": 60, "tokens": 800}
+    rows = {row.label: row for row in make_rows([kept, half], {})}
+    assert (rows["kept"].passes_per_query, rows["kept"].tokens_per_query) == (12, None)
+    assert (rows["half"].passes_per_query, rows["half"].tokens_per_query) == (16, 640)
+
+
 def test_back_ends_are_shown_where_rows_differ_and_the_worst_seed_speaks_for_the_gate():
     assert "back-end" not in format_markdown(make_rows(RESULTS, {}))
     rough = [

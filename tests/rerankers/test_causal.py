@@ -9,6 +9,7 @@ from transformers import (
     AutoTokenizer,
 )
 
+from recross import load_reranker
 from recross.checkpoints.contracts import PromptContract
 from recross.checkpoints.published import find_contract
 from recross.checkpoints.resolution import save_contract
@@ -138,6 +139,13 @@ def test_weights_in_bf16_take_half_the_memory_and_keep_the_scores_near(tiny_llam
     half = CausalReranker(str(tiny_llama), contract="qwen3-reranker", weights="bf16")
     assert {p.dtype for p in half.network.parameters()} == {torch.bfloat16}
     assert np.abs(half.predict(PAIRS) - whole.predict(PAIRS)).max() < 0.3
+
+
+def test_a_causal_model_by_its_folder_wants_a_prompt_and_takes_it_by_name(tiny_llama):
+    with pytest.raises(InputError, match=r"contract must be given for .*: .*qwen3-reranker"):
+        load_reranker(tiny_llama)
+    found = load_reranker(tiny_llama, contract="qwen3-reranker", max_length=256)
+    assert isinstance(found, CausalReranker)
 
 
 def test_a_missing_head_and_another_architecture_are_refused(tiny_llama, tiny_t5):

@@ -170,9 +170,6 @@ def _read_modalities(settings: JsonObject) -> JsonObject:
 
 def _find_limit(checkpoint: str, chain: ModuleFolder, tokenizer: Tokenizer) -> int:
     """How many tokens the checkpoint's own files allow, and its positions."""
-    settings = chain.parts[0].settings
-    processing: JsonObject = settings.get("processing_kwargs") or {}
-    of_texts = (processing.get("text") or {}).get("max_length")
-    stated = of_texts or settings.get("max_seq_length") or tokenizer.model_max_length
+    stated = chain.limit or tokenizer.model_max_length
     positions = find_config(find_source(checkpoint, chain)).max_position_embeddings
     return int(min(stated, positions))

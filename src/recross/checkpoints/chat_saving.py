@@ -21,8 +21,6 @@ _ACTIVATIONS = {
     "sigmoid": "torch.nn.modules.activation.Sigmoid",
     "log_softmax": "torch.nn.modules.activation.LogSigmoid",
 }
-_TRANSFORMER = "sentence_transformers.base.modules.transformer.Transformer"
-_LOGIT_SCORE = f"sentence_transformers.cross_encoder.modules.logit_score.{LOGIT_SCORE}"
 _READ = {"method": "forward", "method_output_name": "logits"}
 
 
@@ -52,13 +50,13 @@ def save_chat_layout(
         "modality_config": {"text": _READ, "message": {**_READ, "format": "flat"}},
         "module_output_name": "scores" if is_head else "causal_logits",
     }
-    parts = [ModuleEntry("Transformer", "", model, _TRANSFORMER)]
+    parts = [ModuleEntry("Transformer", "", model)]
     if not is_head:
         numbers = {
             "true_token_id": pieces[-1],
             "false_token_id": pieces[0] if len(pieces) == 2 else None,
         }
-        parts.append(ModuleEntry(LOGIT_SCORE, f"1_{LOGIT_SCORE}", numbers, _LOGIT_SCORE))
+        parts.append(ModuleEntry(LOGIT_SCORE, f"1_{LOGIT_SCORE}", numbers))
         write_json(folder / parts[-1].place / "config.json", numbers)
     says: JsonObject = {
         "model_type": "CrossEncoder",

@@ -92,6 +92,14 @@ class ModuleFolder:
         prompts: dict[str, str] = self.settings.get("prompts") or {}
         return prompts.get(name or self.settings.get("default_prompt_name") or "")
 
+    @property
+    def limit(self) -> int | None:
+        """How many tokens its first module says that it reads; ``None`` where it does not."""
+        settings = self.parts[0].settings
+        of_texts: JsonObject = (settings.get("processing_kwargs") or {}).get("text") or {}
+        limit: int | None = of_texts.get("max_length") or settings.get("max_seq_length")
+        return limit
+
     def weights(self, part: ModuleEntry) -> dict[str, Tensor]:
         """Load the weights of a module of its own folder.
 

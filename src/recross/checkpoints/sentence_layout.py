@@ -128,9 +128,7 @@ def find_limit(modules: ModuleFolder, recorded: int | None) -> int:
     transformer = find_transformer(modules)
     if transformer is None:
         return WITHOUT_END
-    if limit := transformer.settings.get("max_seq_length"):
-        return int(limit)
-    return recorded or read_limit(modules.checkpoint, transformer.place)
+    return modules.limit or recorded or read_limit(modules.checkpoint, transformer.place)
 
 
 def read_limit(checkpoint: str, place: str = "") -> int:

@@ -40,6 +40,13 @@ def read_family(checkpoint: str) -> str:
     return str(find_config(find_source(checkpoint, read_modules(checkpoint))).model_type)
 
 
+def is_causal(checkpoint: str) -> bool:
+    """Whether a checkpoint's config names a causal language model without a head of its own."""
+    source = find_source(checkpoint, read_modules(checkpoint))
+    classes = find_config(source).to_dict().get("architectures") or ()
+    return any(str(name).endswith(("ForCausalLM", "LMHeadModel")) for name in classes)
+
+
 def load_tokenizer(checkpoint: str) -> Tokenizer:
     """Load a checkpoint's tokenizer, or that of another one which its record names.
 

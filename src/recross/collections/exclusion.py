@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from recross.collections.collection import Collection
-from recross.collections.lines import read_lines
+from recross.collections.lines import read_lines, read_record
 from recross.errors import InputError
-from recross.records import Excluded, Json
+from recross.records import Excluded
 
 logger = logging.getLogger(__name__)
 
@@ -84,18 +83,12 @@ def _warn_of_queries_in(collection: Collection, excluded: Excluded) -> None:
 
 
 def _read_object(line: str, location: str) -> tuple[str, list[str]]:
-    try:
-        record: Mapping[str, Json] = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{location}: expected a JSON object ({error})") from None
-    identifier = record.get("_id", record.get("id", record.get("query_id")))
-    if identifier is None:
-        raise InputError(f"{location}: expected an '_id', got the keys {', '.join(record)}")
+    query_id, record = read_record(line, location, ("_id", "id", "query_id"))
     match record.get("excluded_ids"):
         case None:
-            return str(identifier), []
+            return query_id, []
         case list() as doc_ids:
-            return str(identifier), [str(doc_id) for doc_id in doc_ids]
+            return query_id, [str(doc_id) for doc_id in doc_ids]
         case other:
             raise InputError(f"{location}: excluded_ids must be a list of ids, got {other!r}")
 

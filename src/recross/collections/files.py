@@ -14,10 +14,10 @@ from recross.collections.exclusion import (
     read_excluded_in_queries,
     unite,
 )
-from recross.collections.lines import read_lines
+from recross.collections.lines import read_lines, read_record
 from recross.errors import InputError
 from recross.parts.bounds import checked
-from recross.records import Json, Qrels
+from recross.records import Qrels
 from recross.store import hash_files
 
 EXCLUDED = "excluded.tsv"
@@ -215,15 +215,9 @@ def _documents(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _json_text(line: str, location: str) -> tuple[str, str]:
-    try:
-        record: dict[str, Json] = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{location}: expected a JSON object ({error})") from None
-    identifier = record.get("_id", record.get("id", record.get("doc_id")))
-    if identifier is None:
-        raise InputError(f"{location}: expected an '_id', got the keys {', '.join(record)}")
-    texts: Sequence[str] = (record.get("title") or "", record.get("text") or "")
-    return str(identifier), " ".join(text for text in texts if text)
+    identifier, record = read_record(line, location, ("_id", "id", "doc_id"))
+    texts = (record.get("title") or "", record.get("text") or "")
+    return identifier, " ".join(text for text in texts if text)
 
 
 def _tsv_text(line: str, location: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from recross.checkpoints.module_folder import read_modules
 from recross.checkpoints.multi_vector import is_multi_vector
 from recross.checkpoints.published import find_contract
 from recross.checkpoints.resolution import look_up_contract
-from recross.checkpoints.source import read_family
+from recross.checkpoints.source import is_causal, read_family
 from recross.command.building import build
 from recross.command.catalogue import list_options
 from recross.command.composition import compose_values
@@ -78,9 +78,9 @@ def _find_kind(checkpoint: str, contract: str | None) -> type[NetworkReranker]:
     """Which class reads a checkpoint: its contract or modules say, and for prompts its config."""
     known = find_contract(contract) if contract is not None else look_up_contract(checkpoint)
     if known is None:
-        chain = read_modules(checkpoint) if Path(checkpoint).is_dir() else None
-        if is_chat_chain(chain):
-            return CausalReranker
+        chain = read_modules(checkpoint)
+        if is_chat_chain(chain) or is_causal(checkpoint):
+            return CausalReranker  # which refuses a prompt that nobody names
         return LateInteraction if chain is not None and is_multi_vector(chain) else CrossEncoder
     kind = known.name_reranker(lambda: read_family(checkpoint))
     if kind not in RERANKERS:

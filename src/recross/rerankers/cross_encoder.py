@@ -30,7 +30,8 @@ from recross.inference.read_outs import READ_OUTS
 from recross.inference.sequences import Sequences
 from recross.inference.session import Session
 from recross.inference.spans import Ints
-from recross.inference.texts.texts import GivenTexts, NumberedTexts
+from recross.inference.texts.prompted_texts import PromptedTexts
+from recross.inference.texts.texts import NumberedTexts
 from recross.inference.tokens import Joiner, pair_template, triple_template
 from recross.parts.bounds import Ge, checked
 from recross.records import JsonObject
@@ -71,8 +72,7 @@ class PairNetwork(PairScorer):
     ) -> Sequences:
         """Turn items of (query number, document number or numbers) into token sequences."""
         if self.contract.query_prompt:
-            asked = queries.strings()
-            queries = GivenTexts([self.contract.query_prompt + text for text in asked])
+            queries = PromptedTexts(self.contract.query_prompt, queries)
         return self._joiner.join(queries, documents, items)
 
     def answers(self, batch: PackedBatch) -> Tensor:
@@ -198,9 +198,8 @@ def _contract_of(checkpoint: str, loaded: Pretrained) -> ClassifierContract:
 
 def _find_limit(loaded: Pretrained) -> int:
     """How many tokens a checkpoint's own files allow, and its positions."""
-    settings = loaded.chain.parts[0].settings if loaded.chain is not None else {}
-    of_texts = settings.get("processing_kwargs", {}).get("text", {}).get("max_length")
-    stated = of_texts or settings.get("max_seq_length") or loaded.tokenizer.model_max_length
+    stated = loaded.chain.limit if loaded.chain is not None else None
+    stated = stated or loaded.tokenizer.model_max_length
     positions = find_classifier(loaded.model).positions(loaded.model)
     return int(min(stated, positions or ClassifierContract.max_length))
 

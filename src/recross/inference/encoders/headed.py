@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from recross.checkpoints.loaded import Model, ModelConfig
-from recross.checkpoints.pooled_classifier import TokenPooling
 from recross.inference.batches import PackedBatch
-from recross.inference.encoders.attention import average_sequences
 from recross.inference.encoders.encoder import Computation, Encoder, EncoderForward
+from recross.inference.encoders.poolings import pool
 from recross.machine.hardware import Hardware
 
 
@@ -87,20 +86,6 @@ class HeadedForward(EncoderForward):
 
     def logits(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """What the head makes of each sequence's vector, ``(B, 1)``, in single precision."""
-        pooled = pool_tokens(self.encoder, self.model.pooling, batch, dropout)
+        pooled = pool(self.encoder, (self.model.pooling,), batch, dropout)
         logits: Tensor = self.model.head(pooled.float())
         return logits
-
-
-def pool_tokens(
-    encoder: EncoderForward, pooling: TokenPooling, batch: PackedBatch, dropout: float = 0.0
-) -> Tensor:
-    """One vector of the encoder's output for each sequence, ``(B, D)``.
-
-    Of the last layer of an encoder that pools its first token only that one is computed.
-    """
-    if pooling == "cls":
-        return encoder.first_states(batch, dropout)
-    if pooling == "lasttoken":
-        return encoder.last_states(batch, dropout)
-    return average_sequences(encoder.states(batch, dropout), batch.layout)

@@ -134,8 +134,8 @@ def _make_row(
         else None,
         first_stage_ms=statistics.median(search) if search else None,
         pairs_per_second=_compute_median([run["pairs_per_second"] for run in runs]),
-        passes_per_query=_compute_per_query(runs[0], "forward_passes"),
-        tokens_per_query=_compute_per_query(runs[0], "tokens"),
+        passes_per_query=_count_passes(runs[0]),
+        tokens_per_query=_count_tokens(runs[0]),
         form=" ".join(filter(None, (runs[0]["backend"], runs[0]["precision"]))),
         gate=_find_worst_gate(runs),
         parameters=runs[0]["parameters"],
@@ -181,14 +181,17 @@ def _compute_median(values: Sequence[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
-def _compute_per_query(run: JsonObject, name: str) -> float | None:
-    """Mean cost of a query without a cache; ``None`` where none was measured."""
+def _count_passes(run: JsonObject) -> float | None:
+    """Forward passes that a query takes without kept scores; ``None`` where it takes none."""
     cost, queries = run["cost"], run["queries"]["scored"]
-    computed = cost.get("forward_passes", 0)
-    if not computed or not queries:
-        return None
-    whole = (computed + cost.get("cache_hits", 0)) / computed
-    return float(cost[name] * whole / queries)
+    passes = cost.get("forward_passes", 0) + cost.get("cache_hits", 0)
+    return passes / queries if passes and queries else None
+
+
+def _count_tokens(run: JsonObject) -> float | None:
+    """Tokens that a query takes without kept scores; ``None`` where all scores were kept."""
+    passes, computed = _count_passes(run), run["cost"].get("forward_passes", 0)
+    return passes * run["cost"]["tokens"] / computed if passes and computed else None
 
 
 def _set_p_value(row: Row, p_value: float) -> Row:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
 
-from recross.collections.collection import Collection
 from recross.inference.items import Scores
 from recross.parts.bounds import Ge, UpTo, checked
 from recross.records import Cost
 from recross.rerankers.generative.generators import Conversation, TextGenerator, cut_to_fit
 from recross.rerankers.generative.listwise_prompts import ListwisePrompt, find_prompt
+from recross.rerankers.generative.ordering import OrderingReranker, QueryTexts
 from recross.rerankers.generative.permutation import Permutation, parse
-from recross.rerankers.generative.prompted import PromptedReranker
-from recross.runs import Run
 
 TOKENS_PER_PLACE = 8
 """Room in the answer for one of ``[12] > ``: six pieces where digits are single tokens."""
@@ -25,13 +22,10 @@ TOKENS_PER_PLACE = 8
 Window = tuple[int, int]
 """First place, and the one after the last."""
 
-QueryTexts = tuple[str, Sequence[str]]
-"""A query and its documents."""
-
 
 @dataclass(frozen=True)
 @checked
-class ListwiseReranker(PromptedReranker):
+class ListwiseReranker(OrderingReranker):
     """Orders ``window`` documents at a time, from the bottom of each ranking to its top.
 
     Windows are ``step`` places apart, so that the best ``window - step`` of each move on into the
@@ -63,34 +57,10 @@ class ListwiseReranker(PromptedReranker):
 
     def score(self, query: str, documents: Sequence[str]) -> Scores:
         """Score one query's documents against each other, ``(N,)``."""
-        orders, _ = self._order({"": (query, documents)})
+        orders, _ = self.order({"": (query, documents)})
         scores = np.empty(len(documents), dtype=np.float32)
         scores[orders[""]] = np.arange(len(documents))[::-1]
         return scores
-
-    def rerank(self, candidates: Run, collection: Collection) -> Run:
-        """Reorder every candidate of every query.
-
-        Raises:
-            InputError: the model has no room for a window of passages of one word each.
-        """
-        start = time.perf_counter()
-        texts = {
-            query_id: (
-                collection.queries[query_id],
-                [collection.documents[doc.doc_id] for doc in ranking],
-            )
-            for query_id, ranking in candidates.rankings.items()
-        }
-        orders, cost = self._order(texts)
-        scores = {}
-        for query_id, order in orders.items():
-            doc_ids = candidates.doc_ids(query_id)
-            scores[query_id] = {
-                doc_ids[place]: float(len(order) - rank) for rank, place in enumerate(order, 1)
-            }
-        cost = replace(cost, total_seconds=time.perf_counter() - start)
-        return Run.from_scores(self.name, scores, cost)
 
     def windows(self, count: int) -> list[Window]:
         """Windows over ``count`` documents in the order they are asked, the last at the top."""
@@ -104,7 +74,7 @@ class ListwiseReranker(PromptedReranker):
                 return one_pass * self.passes
             start, stop = max(start - self.step, 0), stop - self.step
 
-    def _order(self, texts: Mapping[str, QueryTexts]) -> tuple[dict[str, list[int]], Cost]:
+    def order(self, texts: Mapping[str, QueryTexts]) -> tuple[dict[str, list[int]], Cost]:
         """Places of each query's documents, best first."""
         orders = {
             query_id: list(range(len(documents))) for query_id, (_, documents) in texts.items()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
 
-from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.parts.bounds import Ge, checked
 from recross.records import Cost
@@ -22,12 +20,10 @@ from recross.rerankers.generative.generators import (
     check_placeholders,
     cut_to_fit,
 )
-from recross.rerankers.generative.listwise import QueryTexts
 from recross.rerankers.generative.listwise_prompts import LETTERS
+from recross.rerankers.generative.ordering import OrderingReranker, QueryTexts
 from recross.rerankers.generative.permutation import read_marked
-from recross.rerankers.generative.prompted import PromptedReranker
 from recross.rerankers.generative.set_sorting import HeapSort, Sets, SetwiseStrategy
-from recross.runs import Run
 
 LABEL_TOKENS = 8
 LABEL = re.compile(r"\b[A-Z]\b")
@@ -78,7 +74,7 @@ SETWISE_PROMPTS = {
 
 @dataclass(frozen=True)
 @checked
-class SetwiseReranker(PromptedReranker):
+class SetwiseReranker(OrderingReranker):
     """Sorts the best documents by asking which of a few is the most relevant.
 
     ``strategy`` says which are asked about at once, and how many are sorted; the others follow in
@@ -106,32 +102,7 @@ class SetwiseReranker(PromptedReranker):
                 f"thinking_tokens must be 0 where logits are read, got {self.thinking_tokens}"
             )
 
-    def rerank(self, candidates: Run, collection: Collection) -> Run:
-        """Sort the best of every query's candidates.
-
-        Raises:
-            InputError: the model has no room for a set of passages of one word each.
-        """
-        start = time.perf_counter()
-        texts = {
-            query_id: (
-                collection.queries[query_id],
-                [collection.documents[doc.doc_id] for doc in ranking],
-            )
-            for query_id, ranking in candidates.rankings.items()
-        }
-        best, cost = self._sort(texts)
-        scores = {}
-        for query_id, places in best.items():
-            doc_ids = candidates.doc_ids(query_id)
-            order = list(dict.fromkeys([*places, *range(len(doc_ids))]))
-            scores[query_id] = {
-                doc_ids[place]: float(len(order) - rank) for rank, place in enumerate(order, 1)
-            }
-        cost = replace(cost, total_seconds=time.perf_counter() - start)
-        return Run.from_scores(self.name, scores, cost)
-
-    def _sort(self, texts: Mapping[str, QueryTexts]) -> tuple[dict[str, list[int]], Cost]:
+    def order(self, texts: Mapping[str, QueryTexts]) -> tuple[dict[str, list[int]], Cost]:
         """The best places of each query; what all want to know at the same time is one call."""
         sorts = {q: self.strategy.sort(len(documents)) for q, (_, documents) in texts.items()}
         found: dict[str, list[int]] = {}
