@@ -55,7 +55,12 @@ def test_one_run_leaves_every_file_and_a_complete_record(base, tmp_path):
     assert result["queries"] == {
         "asked": 20,
         "scored": 20,
+        "judged": 20,
         "without_qrels": 0,
+        "judged_not_asked": 0,
+        "without_relevant": 0,
+        "negative_judgments": 0,
+        "relevant_unknown": 0,
         "short": 0,
         "tied": 0,
     } | {"short": result["queries"]["short"], "tied": result["queries"]["tied"]}

@@ -70,6 +70,21 @@ class Collection:
         """Return a split's judgments: query_id -> doc_id -> relevance."""
         return self._of(self.split_qrels, split)
 
+    def judged(self, split: str) -> Qrels:
+        """The judgments of a split's own queries, over which measures are averaged.
+
+        Raises:
+            InputError: none of its queries is judged.
+        """
+        asked, qrels = frozenset(self.query_ids(split)), self.qrels(split)
+        judged = {query_id: docs for query_id, docs in qrels.items() if query_id in asked}
+        if not judged:
+            raise InputError(
+                f"split {split!r} of {self.name!r} must hold judged queries, got {len(asked)}"
+                f" queries and judgments of {len(qrels)} others"
+            )
+        return judged
+
     def relevant_grade(self, split: str) -> int:
         """The smallest grade that counts as relevant in a split."""
         match self.relevant_from:

@@ -9,10 +9,13 @@ from pathlib import Path
 
 from recross.collections.exclusion import exclude_identical_ids, read_excluded, unite
 from recross.collections.files import read_qrels
-from recross.evaluation.measures import evaluate
+from recross.errors import InputError
+from recross.evaluation.accounts import QueryAccount
+from recross.evaluation.measures import check_measures, evaluate
 from recross.evaluation.ties import find_tie_ranges
 from recross.records import Excluded, Qrels
 from recross.report.tables.comparison import (
+    format_accounts,
     format_comparison,
     format_ties,
     list_pairs,
@@ -27,18 +30,26 @@ def evaluate_run_files(words: Sequence[str]) -> str:
     """What the command prints for these arguments; ``--per-query`` writes a file."""
     arguments = _make_parser().parse_args(words)
     measures, relevant_from = arguments.measures, arguments.relevant_from
+    if relevant_from < 1:
+        raise InputError(f"--relevant-from must be at least 1, got {relevant_from}")
+    if twice := [path for path in arguments.runs if arguments.runs.count(path) > 1]:
+        raise InputError(f"RUN must name each run file once, got {str(twice[0])!r} twice")
+    check_measures(measures)
     qrels = read_qrels(arguments.qrels)
     excluded = _find_excluded(arguments.excluded, arguments.ignore_identical_ids, qrels)
-    evaluations, ties = {}, {}
+    evaluations, ties, accounts = {}, {}, {}
     for path in arguments.runs:
         run, name = _read_allowed(path, excluded), str(path)
         evaluations[name] = evaluate(run, qrels, measures, relevant_from)
         ties[name] = find_tie_ranges(run, qrels, evaluations[name], relevant_from)
+        accounts[name] = QueryAccount.of(run, qrels, relevant_from)
+        for oddity in accounts[name].oddities:
+            logger.warning("%s: %s", path, oddity)
     if arguments.per_query:
-        write_per_query(arguments.per_query, evaluations, measures, ties)
+        write_per_query(arguments.per_query, evaluations, measures, ties, accounts)
     pairs = list_pairs(list(evaluations), arguments.all_pairs)
     comparison = format_comparison(evaluations, measures, pairs)
-    return f"{comparison}\n{format_ties(ties, measures)}"
+    return "\n".join([comparison, format_ties(ties, measures), format_accounts(accounts)])
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -67,6 +78,6 @@ def _find_excluded(path: Path | None, ignore_identical_ids: bool, qrels: Qrels) 
 
 def _read_allowed(path: Path, excluded: Excluded) -> Run:
     run = Run.read(path).without(excluded)
-    if run.left_out:
+    if excluded:
         logger.info("%s: %d documents left out that are excluded", path, run.left_out)
     return run

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import ir_measures
 
 from recross.errors import InputError
 from recross.records import Qrels
-from recross.runs import Run, count_tied_queries
+from recross.runs import Run
+
+LEAST_GRADE, GREATEST_GRADE = -2, 10_000_000
+"""Of judgments: trec_eval gives meaning to -1 and -2 alone below zero, and holds a counter for each
+grade up to the greatest, of 8 bytes; beyond, its code in C ends the process without a word."""
+NO_DOCUMENT = "no document"
+"""Judged 0 where a query has no judgment of 0 or more, which ends the process likewise; it is in no
+run, and nothing is relevant there: every measure is 0 with it and without."""
 
 
 @dataclass(frozen=True)
@@ -57,25 +65,40 @@ def check_measures(measures: Sequence[str]) -> None:
     """Refuse a name that ir_measures cannot parse, before any work starts."""
     for name in measures:
         try:
-            ir_measures.parse_measure(name)
+            gains = ir_measures.parse_measure(name).params.get("gains") or {}
         except (ValueError, NameError, KeyError, SyntaxError) as error:
             raise InputError(
                 f"measures must be names such as 'MRR@10' or 'nDCG@10', got {name!r} ({error})"
             ) from None
+        for gain in gains.values():
+            if not 0 <= gain <= GREATEST_GRADE:
+                raise InputError(
+                    f"measures must have gains in [0, {GREATEST_GRADE}], got {gain} in {name!r}"
+                )
 
 
 def evaluate(run: Run, qrels: Qrels, measures: Sequence[str], relevant_from: int = 1) -> Evaluation:
     """Evaluate over the queries of ``qrels``; a query missing from ``run`` scores 0.
 
+    This is trec_eval's average with ``-c``; so does a query without relevant documents score 0.
+    Grades below zero are not relevant and gain nothing, and relevant documents that nothing can
+    find stay in the ideal. Queries of the run that are not judged are left out.
+
     ``relevant_from`` is the smallest grade that binary measures count as relevant, unless a
     measure says it itself (``RR(rel=2)@10``).
 
     Raises:
-        InputError: no query is judged, or a measure is unknown.
+        InputError: no query is judged or none that the run ranks, a grade is out of bounds, or a
+            measure is unknown.
     """
     check_measures(measures)
-    if not qrels:
-        raise InputError("qrels must judge at least one query, got none")
+    judged = _check_judgments(qrels)
+    if run.rankings and not any(query_id in qrels for query_id in run.rankings):
+        raise InputError(
+            f"qrels must judge queries of the run {run.name!r} (such as"
+            f" {next(iter(run.rankings))!r}), got judgments of {len(qrels)} others (such as"
+            f" {next(iter(qrels))!r})"
+        )
     # Scores become ranks from below: ir_measures' providers break ties in opposite directions and
     # trec_eval compares in float32, so only a tie-free integer order means the same to all. They
     # are above zero, where Compat places what was not retrieved.
@@ -84,25 +107,41 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[str], relevant_from: int
         for query_id in qrels
         if (ranking := run.rankings.get(query_id))
     }
-    judged = {query_id: dict(judgments) for query_id, judgments in qrels.items()}
     per_query = {name: dict.fromkeys(qrels, 0.0) for name in measures}
     for name, values in per_query.items():
         # One at a time: beside one with gains, or of judged documents only, nDCG and NumRet may be
         # computed with its settings.
-        for metric in ir_measures.iter_calc([_parse(name, relevant_from)], judged, order):
+        counted = _make_countable(judged, read_form(name, relevant_from).gains)
+        for metric in ir_measures.iter_calc([_parse(name, relevant_from)], counted, order):
             if metric.query_id in qrels:
                 values[metric.query_id] = float(metric.value)
     return Evaluation(per_query)
 
 
-def account(run: Run, qrels: Qrels, query_ids: Sequence[str], depth: int) -> dict[str, int]:
-    """Say what became of every query asked: none is dropped silently."""
+def _check_judgments(qrels: Qrels) -> dict[str, dict[str, int]]:
+    """The judgments, whose grades are whole numbers that trec_eval can count."""
+    if not qrels:
+        raise InputError("qrels must judge at least one query, got none")
+    for query_id, judgments in qrels.items():
+        for doc_id, grade in judgments.items():
+            whole = isinstance(grade, Integral)
+            if not whole or not LEAST_GRADE <= grade <= GREATEST_GRADE:
+                raise InputError(
+                    f"grades must be whole numbers in [{LEAST_GRADE}, {GREATEST_GRADE}], got"
+                    f" {grade!r} for query {query_id!r}, document {doc_id!r}"
+                )
+    return {q: {d: int(grade) for d, grade in docs.items()} for q, docs in qrels.items()}
+
+
+def _make_countable(
+    judged: Mapping[str, Mapping[str, int]], gains: Mapping[int, int]
+) -> dict[str, dict[str, int]]:
+    """Judgments, at least one of each query not negative."""
     return {
-        "asked": len(query_ids),
-        "scored": sum(bool(run.rankings.get(query_id)) for query_id in query_ids),
-        "without_qrels": sum(query_id not in qrels for query_id in query_ids),
-        "short": sum(len(run.rankings.get(query_id, ())) < depth for query_id in query_ids),
-        "tied": count_tied_queries(run),
+        query_id: {**grades, NO_DOCUMENT: 0}
+        if all(gains.get(grade, grade) < 0 for grade in grades.values())
+        else dict(grades)
+        for query_id, grades in judged.items()
     }
 
 

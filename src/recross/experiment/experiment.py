@@ -60,6 +60,7 @@ class Experiment(Combination):
         self.check_networks()
         log = self.open_log()
         collection = self.collection.load()
+        collection.judged(self.test_split)  # refused before any work
         reranker, training = self.train(collection, log)
         quality_gate = self._pass_gate(reranker, collection)
         candidates = self.retrieve(collection, self.test_split)

@@ -44,7 +44,7 @@ class Judgments:
     @classmethod
     def of(cls, collection: Collection, split: str, measure: str) -> Judgments:
         """The judgments of a collection's split."""
-        return cls(collection.qrels(split), measure, collection.relevant_grade(split))
+        return cls(collection.judged(split), measure, collection.relevant_grade(split))
 
 
 @dataclass(frozen=True)

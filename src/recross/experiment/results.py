@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 
 from recross.collections.collection import Collection
+from recross.evaluation.accounts import account, describe_truncation
 from recross.evaluation.latency import Latency, measure_peak_memory_mb
-from recross.evaluation.measures import Evaluation, account, evaluate
+from recross.evaluation.measures import Evaluation, evaluate
 from recross.evaluation.significance import bootstrap_interval, compute_p_value
 from recross.evaluation.ties import TieRange, TieRanges, find_tie_ranges
 from recross.experiment.model_card import write_card
@@ -70,7 +71,7 @@ class Judged:
         cls, outcome: Outcome, collection: Collection, split: str, measures: Sequence[str]
     ) -> Judged:
         """Evaluate every run of the outcome."""
-        qrels, relevant_from = collection.qrels(split), collection.relevant_grade(split)
+        qrels, relevant_from = collection.judged(split), collection.relevant_grade(split)
         runs = {"first_stage": outcome.candidates, "reranked": outcome.reranked}
         if outcome.interpolated is not None:
             runs["interpolated"] = outcome.interpolated
@@ -109,7 +110,14 @@ def make_record(
     """The flat record; ``names`` says which parts were combined."""
     cost = outcome.reranked.cost if names["reranks"] else Cost()
     latency = outcome.latency
-    query_ids = collection.query_ids(split)
+    queries = account(
+        outcome.reranked,
+        collection.qrels(split),
+        collection.query_ids(split),
+        names["depth"],
+        collection.relevant_grade(split),
+        collection.documents,
+    )
     return {
         **names,
         "collection_name": collection.name,
@@ -130,10 +138,10 @@ def make_record(
         "peak_memory_mb": measure_peak_memory_mb(),
         "training": dict(outcome.training),
         "quality_gate": outcome.quality_gate,
-        "queries": account(outcome.reranked, collection.qrels(split), query_ids, names["depth"]),
+        "queries": queries,
         "left_out": outcome.candidates.left_out,
-        "truncation": _describe_truncation(cost),
-        "first_stage_truncation": _describe_truncation(outcome.candidates.cost),
+        "truncation": describe_truncation(cost),
+        "first_stage_truncation": describe_truncation(outcome.candidates.cost),
         "cache": {"hits": cost.cache_hits, "misses": cost.cache_misses},
         "cost": asdict(cost),
         "seconds": outcome.seconds,
@@ -238,13 +246,4 @@ def _describe_latency(latency: Latency | None) -> dict[str, float] | None:
         "p95": latency.p95,
         "tokenize": latency.tokenize,
         "forward": latency.forward,
-    }
-
-
-def _describe_truncation(cost: Cost) -> dict[str, float]:
-    whole = cost.tokens + cost.cut_tokens
-    return {
-        "queries": cost.cut_queries,
-        "documents": cost.cut_documents,
-        "tokens_lost_share": cost.cut_tokens / whole if whole else 0.0,
     }

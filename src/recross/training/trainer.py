@@ -166,7 +166,7 @@ class Trainer:
 
     def _make_validation(self, training: FineTuning) -> Validation:
         collection, dev = self.splits.collection, self.splits.dev
-        judged = collection.qrels(dev)
+        judged = collection.judged(dev)
         order = make_generator(0, "validation").permutation(len(judged))
         chosen = sorted(order[: training.validation_queries].tolist())
         query_ids = [list(judged)[number] for number in chosen]

@@ -7,7 +7,9 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
+from recross.evaluation.accounts import QueryAccount
 from recross.evaluation.measures import Evaluation
 from recross.evaluation.significance import (
     TESTS,
@@ -103,30 +105,47 @@ def format_ties(ties: Mapping[str, TieRanges], measures: Sequence[str]) -> str:
     return "\n".join([*align_table(["run", "tied queries", *measures], lines), "", note]) + "\n"
 
 
+def format_accounts(accounts: Mapping[str, QueryAccount]) -> str:
+    """What became of the queries of each run and of the judgments."""
+    header = ["run", "judged queries", "not in the run", "no relevant document"]
+    lines = [
+        [name, *map(str, (of.judged, len(of.missing), len(of.without_relevant), len(of.unjudged)))]
+        for name, of in accounts.items()
+    ]
+    note = (
+        "Means are over all judged queries, as trec_eval's with -c: those that are not in the run,"
+        " or have no relevant document, score 0. Queries without judgments are left out."
+    )
+    return "\n".join([*align_table([*header, "run's without judgments"], lines), "", note]) + "\n"
+
+
 def write_per_query(
     path: Path,
     evaluations: Mapping[str, Evaluation],
     measures: Iterable[str],
     ties: Mapping[str, TieRanges],
+    accounts: Mapping[str, QueryAccount] = MappingProxyType({}),
 ) -> None:
     """Write a CSV file: measure, query, and each run's values.
 
     A run that ties documents has three columns more: the least, greatest and expected value of the
-    queries with ties.
+    queries with ties. One that lacks judged queries has one that says of which it ranks documents.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         tied = {name: ranges for name, ranges in ties.items() if ranges.queries}
         more = [f"{name} {field}" for name in tied for field in TieRange._fields]
+        lacking = {name: frozenset(of.missing) for name, of in accounts.items() if of.missing}
+        more += [f"{name} is ranked" for name in lacking]
         writer.writerow(["measure", "query_id", *evaluations, *more])
         for measure in measures:
             columns = [evaluation.per_query[measure] for evaluation in evaluations.values()]
             for query_id in dict.fromkeys(itertools.chain.from_iterable(columns)):
                 values = (column.get(query_id) for column in columns)
-                writer.writerow(
-                    [measure, query_id, *values, *_list_ranges(tied, measure, query_id)]
-                )
+                ranges = _list_ranges(tied, measure, query_id)
+                is_ranked = (int(query_id not in missing) for missing in lacking.values())
+                writer.writerow([measure, query_id, *values, *ranges, *is_ranked])
 
 
 def _compare(evaluations: Mapping[str, Evaluation], measure: str, pair: Pair) -> Comparison:

@@ -73,7 +73,10 @@ def tune_interpolation(
 ) -> Interpolation:
     """Re-rank the candidates of a judged split, and choose the interpolation that is best there."""
     reranked = reranker.rerank(candidates, collection)
-    return choose_interpolation(candidates, reranked, collection.qrels(split), measure)
+    return choose_interpolation(
+        *(candidates, reranked, collection.judged(split), measure),
+        relevant_from=collection.relevant_grade(split),
+    )
 
 
 def choose_interpolation(
@@ -82,6 +85,7 @@ def choose_interpolation(
     qrels: Qrels,
     measure: str = "MRR@10",
     weights: Sequence[float] = WEIGHTS,
+    relevant_from: int = 1,
 ) -> Interpolation:
     """The best by ``measure`` on these development queries; of equal weights the smallest.
 
@@ -91,7 +95,7 @@ def choose_interpolation(
 
     def quality(weight: float) -> float:
         mixed = Interpolation(weight, *scales).mix(candidates, reranked)
-        return evaluate(mixed, qrels, [measure]).mean[measure]
+        return evaluate(mixed, qrels, [measure], relevant_from).mean[measure]
 
     best = max(weights, key=lambda weight: (quality(weight), -weight))
     return Interpolation(best, *scales)
