@@ -11,6 +11,7 @@ import numpy as np
 
 from recross.errors import InputError
 from recross.records import Cost, Excluded, ScoredDoc
+from recross.writing.whole_files import write_lines_whole
 
 TAIL_STEP = 1 / 1024
 LOWEST_ABOVE_TAIL = -1e38
@@ -75,12 +76,7 @@ class Run:
 
     def write(self, path: str | Path) -> None:
         """Write a TREC run file; the file appears whole or not at all."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            file.writelines(self._format_lines())
-        partial.replace(path)
+        write_lines_whole(Path(path), self._format_lines())
 
     def _format_lines(self) -> Iterator[str]:
         tag = "_".join(self.name.split()) or "run"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from filelock import FileLock, Timeout
 from recross.errors import RunError
 from recross.parts.identity import describe, fingerprint
 from recross.records import Json, JsonObject
+from recross.writing.whole_files import write_whole
 
 DEFAULT_STORE = Path("outputs/store")
 MANIFEST = "manifest.json"
@@ -35,10 +35,8 @@ def hash_files(*paths: Path) -> str:
 
 def write_json(path: Path, value: Json) -> None:
     """Write JSON that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    write_whole(path, text, errors="backslashreplace")  # half a character, as JSON escapes it
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from recross.errors import InputError
 from recross.parts.bounds import checked
 from recross.records import Qrels
 from recross.store import hash_files
+from recross.writing.whole_files import write_lines_whole, write_whole
 
 EXCLUDED = "excluded.tsv"
 
@@ -160,19 +161,18 @@ def write_beir(folder: Path, collection: Collection) -> None:
             f"{q}\t{d}\t{grade}\n" for q, judged in qrels.items() for d, grade in judged.items()
         ]
         text = "query-id\tcorpus-id\tscore\n" + "".join(rows)
-        (folder / "qrels" / f"{split}.tsv").write_text(text, encoding="utf-8")
+        write_whole(folder / "qrels" / f"{split}.tsv", text)
     if collection.excluded:
         pairs = [
             (q, doc_id) for q, barred in collection.excluded.items() for doc_id in sorted(barred)
         ]
         text = "query-id\tcorpus-id\n" + "".join(f"{q}\t{doc_id}\n" for q, doc_id in pairs)
-        (folder / EXCLUDED).write_text(text, encoding="utf-8")
+        write_whole(folder / EXCLUDED, text)
 
 
 def _write_jsonl(path: Path, texts: Mapping[str, str]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        for identifier, text in texts.items():
-            file.write(json.dumps({"_id": identifier, "text": text}, ensure_ascii=False) + "\n")
+    records = ({"_id": identifier, "text": text} for identifier, text in texts.items())
+    write_lines_whole(path, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))
 
 
 def _collection(

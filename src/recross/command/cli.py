@@ -6,16 +6,17 @@ Each command imports what it needs when it runs, so that ``recross options`` imp
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from recross.command.catalogue import COMMANDS, list_options, read_summary
+from recross.command.failures import check_surroundings, guard, show_tracebacks
+from recross.command.interruption import turn_signals_into_interruptions
 from recross.command.messages import send_messages_to_stderr
-from recross.errors import InputError, RunError
+from recross.command.output import deliver_output, prepare_streams
+from recross.errors import InputError
 
-logger = logging.getLogger("recross")
 USAGE = """usage: recross COMMAND [arguments]
 
 experiments (Hydra overrides; -m sweeps, --config-dir DIR adds your own configs)
@@ -33,36 +34,46 @@ about
   parity     whether a served model scores as one here:  recross parity reranker.base_url=URL ...
   doctor     what this machine has, and what is missing for which option
   cache      what the score cache holds; forget it; check it:  recross cache stats|clear|verify
+
+--debug, or RECROSS_DEBUG=1 in the environment, shows where an error came from
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 done, 1 a check or a cell of a sweep failed, 2 the input was wrong."""
+    """Run one command, and return its exit code.
+
+    0 done, 1 a check or a cell of a sweep failed or the machine stopped it, 2 the input was wrong,
+    70 a fault of recross itself; 128 and the signal's number where a signal ended it, as 130.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    prepare_streams()
     send_messages_to_stderr()
+    with turn_signals_into_interruptions(), show_tracebacks("--debug" in words):
+        return guard(lambda: _run([word for word in words if word != "--debug"]))
+
+
+def _run(words: Sequence[str]) -> int:
+    check_surroundings(words)
+    with deliver_output():
+        try:
+            return _run_command(words)
+        except SystemExit as stop:  # of an argument parser, which has said why
+            return stop.code if isinstance(stop.code, int) else 0
+    raise AssertionError("every way out is above")
+
+
+def _run_command(words: Sequence[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         _say(USAGE)
         return 0 if words else 2
     command, rest = words[0], words[1:]
-    try:
-        if command in COMMANDS:
-            from recross.command.launching import launch
+    if command in COMMANDS:
+        from recross.command.launching import launch
 
-            return launch(command, rest)
-        if command in _PLAIN:
-            return _PLAIN[command](rest)
-        raise InputError(
-            f"command must be one of {', '.join([*COMMANDS, *_PLAIN])}, got {command!r}"
-        )
-    except InputError as error:
-        logger.error("recross: %s", error)
-        return 2
-    except RunError as error:
-        logger.error("recross: %s", error)
-        return 1
-    except KeyboardInterrupt:
-        logger.error("recross: interrupted; run the same command again to go on")
-        return 130
+        return launch(command, rest)
+    if command in _PLAIN:
+        return _PLAIN[command](rest)
+    raise InputError(f"command must be one of {', '.join([*COMMANDS, *_PLAIN])}, got {command!r}")
 
 
 def _table(words: Sequence[str]) -> int:

@@ -22,6 +22,7 @@ from recross.command.plugins import find_option_folders, find_plugins
 from recross.command.signatures import PLUGINS, Node
 from recross.errors import ConfigError
 from recross.records import Json
+from recross.writing.whole_files import write_whole
 
 
 def change_values(values: DictConfig, changes: DictConfig) -> DictConfig:
@@ -135,8 +136,7 @@ def resolve_config(cfg: DictConfig) -> dict[str, Json]:
 
 def save_config(values: Node, path: Path) -> None:
     """Write a resolved config as YAML."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.create(dict(values)), path)
+    write_whole(path, OmegaConf.to_yaml(OmegaConf.create(dict(values))))
 
 
 def _shorten(message: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 import hydra
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from recross.command.building import build
@@ -19,9 +21,10 @@ from recross.command.composition import (
     resolve_config,
     save_config,
 )
+from recross.command.failures import describe_fault, explain, show_traceback
 from recross.command.messages import send_messages_to_stderr
 from recross.command.signatures import Node
-from recross.errors import InputError, RunError
+from recross.errors import InputError
 from recross.experiment.commands import Command
 
 logger = logging.getLogger(__name__)
@@ -61,11 +64,11 @@ def run_cell(cfg: DictConfig) -> None:
     cell: Command = build(values)
     try:
         _run(cell, values)
-    except Exception as error:
-        logger.debug("cell failed", exc_info=error)
+    except Exception as error:  # noqa: BLE001  # it is recorded, and other cells go on
+        show_traceback(error)
         named = ("study", "name", "label", "seed")
         names = {key: values[key] for key in named if key in values}
-        cell.place.record_failure(names, error)
+        cell.place.record_failure(names, explain(error) or describe_fault(error))
 
 
 def _run(command: Command, values: Node) -> None:
@@ -75,13 +78,13 @@ def _run(command: Command, values: Node) -> None:
 
 
 def _run_single(command: str, words: Sequence[str]) -> int:
-    failures: list[InputError | RunError] = []
+    failures: list[Exception] = []
 
     def job(cfg: DictConfig) -> None:
         values = resolve_config(cfg)
         try:
             _run(build(values), values)
-        except (InputError, RunError) as error:
+        except Exception as error:  # noqa: BLE001  # Hydra would print it in its own way
             failures.append(error)
 
     code = _run_hydra(command, words, job)
@@ -114,6 +117,7 @@ def _collate_studies(cells: Sequence[Command]) -> None:
 def _run_hydra(command: str, words: Sequence[str], job: Callable[[DictConfig], None]) -> int:
     before = sys.argv
     sys.argv = [f"recross {command}", *words]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors on, and do not print them
     try:
         decorate = hydra.main(
             version_base="1.3", config_path=str(find_config_folder()), config_name=command
@@ -121,6 +125,8 @@ def _run_hydra(command: str, words: Sequence[str], job: Callable[[DictConfig], N
         decorate(job)()
     except SystemExit as stop:
         return int(stop.code or 0)
+    except HydraException as error:
+        raise InputError(" ".join(str(error).split())) from error
     finally:
         sys.argv = before
     return 0

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from recross.records import JsonObject
+from recross.writing.whole_files import write_whole
 
 CARD = "README.md"
 
@@ -14,7 +15,8 @@ CARD = "README.md"
 def write_card(checkpoint: Path, result: JsonObject, command: list[str]) -> None:
     """Write the model card into the folder of a checkpoint, from the record of its experiment."""
     contract = json.loads((checkpoint / "recross_contract.json").read_text(encoding="utf-8"))
-    (checkpoint / CARD).write_text(format_card(result, contract, command), encoding="utf-8")
+    card = format_card(result, contract, command)
+    write_whole(checkpoint / CARD, card, errors="backslashreplace")
 
 
 def format_card(result: JsonObject, contract: JsonObject, command: list[str]) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from recross.records import JsonObject
 from recross.store import write_json
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,14 @@ class Place:
     def record_failure(self, names: JsonObject, error: Exception) -> None:
         """Record that the command failed, and why."""
         reason = f"{type(error).__name__}: {error}"
-        write_json(self.failure, {**names, "status": "failed", "error": reason})
+        try:
+            write_json(self.failure, {**names, "status": "failed", "error": reason})
+        except OSError:  # no space: what needs none says that it failed
+            logger.error("%s", reason)
+            if self.failure == self.result:
+                self.result.unlink(missing_ok=True)
+            else:
+                self.failure.touch()
 
     def forget_failure(self) -> None:
         """Remove the record of an earlier failure, so that one that is found later is new."""
@@ -50,5 +60,8 @@ class Place:
     def _recorded_failure(self) -> str | None:
         if not self.failure.is_file():
             return None
-        record: JsonObject = json.loads(self.failure.read_text(encoding="utf-8"))
+        text = self.failure.read_text(encoding="utf-8")
+        if not text:
+            return "there was no space to write why"
+        record: JsonObject = json.loads(text)
         return str(record["error"]) if record.get("status") == "failed" else None

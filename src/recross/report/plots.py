@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recross.report.tables.rows import INTERPOLATED, Row
+from recross.writing.whole_files import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,7 +110,8 @@ def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
     paths = [folder / f"{name}.{suffix}" for suffix in ("png", "svg")]
     for path in paths:
-        figure.savefig(path, dpi=150)
+        with replace_file(path) as partial:
+            figure.savefig(partial, dpi=150, format=path.suffix[1:])
     plt.close(figure)
     return paths
 

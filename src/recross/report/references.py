@@ -10,6 +10,7 @@ from typing import Literal
 
 from recross.errors import InputError
 from recross.parts.bounds import checked
+from recross.writing.whole_files import replace_file
 
 ReferenceKind = Literal["given", "published", "measured"]
 LATENCY = "latency_ms_per_100"
@@ -96,8 +97,7 @@ def write_measured(path: Path, values: Sequence[ReferenceValue]) -> None:
     studies = {value.study for value in values}
     before = read_values([path]) if path.is_file() else []
     kept = [value for value in before if value.kind != "measured" or value.study not in studies]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with replace_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_COLUMNS)
         writer.writerows(astuple(value) for value in (*kept, *values))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from recross.records import JsonObject
+from recross.writing.whole_files import append_whole, write_whole
 
 
 class Log(Protocol):
@@ -38,7 +39,7 @@ class JsonLinesTracker:
         """Start an empty log in the experiment's folder."""
         folder.mkdir(parents=True, exist_ok=True)
         log = JsonLinesLog(folder / "log.jsonl")
-        log.path.write_text("", encoding="utf-8")
+        write_whole(log.path, "")
         log.write({"event": "start", "study": study, "name": name})
         return log
 
@@ -59,5 +60,4 @@ class JsonLinesLog:
 
     def write(self, record: JsonObject) -> None:
         """Append one record with the time, in seconds since 1970."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"time": round(time.time(), 3), **record}) + "\n")
+        append_whole(self.path, json.dumps({"time": round(time.time(), 3), **record}) + "\n")

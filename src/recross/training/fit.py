@@ -160,7 +160,7 @@ def _train(module: RankingModule, callbacks: list[pl.Callback], hardware: Hardwa
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Lightning's advice on workers and loggers
             trainer.fit(module)
-    except SystemExit:  # Lightning turns an interruption into an exit
-        raise KeyboardInterrupt from None
+    except SystemExit as stop:  # Lightning turns an interruption into an exit
+        raise stop.__context__ or KeyboardInterrupt from None
     finally:
         module.teardown("fit")  # which Lightning leaves out after an error

@@ -18,6 +18,7 @@ from recross.report.finished import Finished
 from recross.report.page.exploration import explore, find_systems, read_texts
 from recross.report.page.page_data import collect_study
 from recross.report.tables.rows import Row
+from recross.writing.whole_files import write_whole
 
 PAGE = "table.html"
 LIMIT_BYTES = 3_000_000
@@ -27,7 +28,7 @@ SCRIPTS = ("elements", "sorting", "results", "quality", "curves", "rankings", "e
 def write_page(rows: Sequence[Row], finished: Sequence[Finished], folder: Path) -> Path:
     """Write ``table.html``; returns its path."""
     path = folder / PAGE
-    path.write_text(render(collect_page(rows, finished)), encoding="utf-8", errors="replace")
+    write_whole(path, render(collect_page(rows, finished)), errors="replace")
     return path
 
 

@@ -23,6 +23,7 @@ from recross.evaluation.significance import (
 )
 from recross.evaluation.ties import TieRange, TieRanges
 from recross.report.tables.alignment import MISSING, align_table
+from recross.writing.whole_files import replace_file
 
 Pair = tuple[str, str]
 _NOTE = (
@@ -131,8 +132,7 @@ def write_per_query(
     A run that ties documents has three columns more: the least, greatest and expected value of the
     queries with ties. One that lacks judged queries has one that says of which it ranks documents.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with replace_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         tied = {name: ranges for name, ranges in ties.items() if ranges.queries}
         more = [f"{name} {field}" for name in tied for field in TieRange._fields]

@@ -10,6 +10,7 @@ from pathlib import Path
 from recross.report.tables.alignment import MISSING, align_table
 from recross.report.tables.row_references import Reference
 from recross.report.tables.rows import Row, Value
+from recross.writing.whole_files import write_whole
 
 Column = tuple[str, Callable[[Row], str]]
 LATEX = {
@@ -43,7 +44,7 @@ def write_table(rows: Sequence[Row], folder: Path) -> list[Path]:
     paths = []
     for suffix, text in texts.items():
         path = folder / f"table.{suffix}"
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text, errors="backslashreplace")
         paths.append(path)
     return paths
 
