@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from recross.collections.collection import Collection
-from recross.collections.files import write_beir
+from recross.collections.files import BeirFolder, write_beir
 from recross.command.cli import main
 from recross.runs import Run
 from tests.conftest import save_tiny
@@ -495,3 +495,23 @@ def test_what_cannot_be_trained_or_scored_is_refused_before_any_stage(
     assert message in caplog.text
     assert not list(tmp_path.rglob("negatives"))
     assert not list(tmp_path.rglob("runs"))
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["retriever=biencoder", "retriever.checkpoint=no/where"], "'no/where'"),
+        (["retriever=splade", "retriever.checkpoint=no/where"], "'no/where'"),
+        (["retriever=colbert", "retriever.checkpoint=no/where"], "'no/where'"),
+        (["retriever=run_file", "retriever.path=no/where"], "run file must exist, got 'no/where'"),
+        (["retriever=hybrid", "retriever.retrievers.biencoder.checkpoint=no/where"], "'no/where'"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "retrieve"])
+def test_a_first_stage_that_is_not_there_is_refused_before_the_collection_is_read(
+    base, caplog, monkeypatch, words, message, command
+):
+    monkeypatch.setattr(BeirFolder, "load", lambda _: pytest.fail("the collection was read"))
+    kept = ("collection", "output") if command == "retrieve" else ("collection", "rerank", "output")
+    assert main([command, *(word for word in base if word.startswith(kept)), *words]) == 2
+    assert message in caplog.text

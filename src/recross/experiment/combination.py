@@ -127,11 +127,14 @@ class Combination:
         return reranker.trained(checkpoint), read_manifest(checkpoint)["training"]
 
     def check_networks(self) -> None:
-        """Load what is to be trained, and what teaches it, to refuse it before any work.
+        """Load what searches, what is to be trained, and what teaches it, before any work.
 
         Raises:
             InputError: a network is missing, or cannot be trained as it is to be.
         """
+        self.retriever.check()
+        if self.validation_retriever is not None and self.training.enabled:
+            self.validation_retriever.check()
         check_networks(self.reranker, self.training)
         if self.teacher is not None and self.training.enabled:
             check_networks(self.teacher.reranker, self.teacher.training)

@@ -122,6 +122,7 @@ class Retrieval(RunFileCommand):
 
     def make_run(self) -> Run:
         """The best ``depth`` documents of every query of the split."""
+        self.retriever.check()
         self.hardware.prepare()
         collection = self.collection.load()
         query_ids = collection.query_ids(self.split)

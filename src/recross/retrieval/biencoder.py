@@ -57,6 +57,10 @@ class BiEncoder(Retriever):
     store: Path = handed_over(DEFAULT_STORE)
     hardware: Hardware = handed_over(Hardware())
 
+    def check(self) -> None:
+        """Load the network."""
+        _ = self._encoder
+
     @property
     def candidates(self) -> str:
         """What a table calls its rankings."""

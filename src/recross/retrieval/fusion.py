@@ -26,6 +26,11 @@ class ReciprocalRankFusion(Retriever):
         if len(self.retrievers) < 2:
             raise InputError(f"retrievers must hold at least two, got {len(self.retrievers)}")
 
+    def check(self) -> None:
+        """Check every member."""
+        for retriever in self.retrievers.values():
+            retriever.check()
+
     @property
     def candidates(self) -> str:
         """What a table calls its rankings."""

@@ -54,6 +54,10 @@ class LateInteractionSearch(Retriever):
     store: Path = handed_over(DEFAULT_STORE)
     hardware: Hardware = handed_over(Hardware())
 
+    def check(self) -> None:
+        """Load the network."""
+        _ = self._network
+
     @property
     def candidates(self) -> str:
         """What a table calls its rankings."""

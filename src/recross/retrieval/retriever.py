@@ -24,6 +24,14 @@ class Retriever(ABC):
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
         """Return the best ``depth`` documents of each query, in the order of ``query_ids``."""
 
+    def check(self) -> None:
+        """Look for all that it needs, such as its network, before any work.
+
+        Raises:
+            InputError: something is missing, or cannot be read.
+        """
+        return
+
     @property
     @abstractmethod
     def candidates(self) -> str:

@@ -18,6 +18,11 @@ class RunFile(Retriever):
 
     path: Path
 
+    def check(self) -> None:
+        """Look for the file."""
+        if not self.path.is_file():
+            raise InputError(f"run file must exist, got {str(self.path)!r}")
+
     @property
     def candidates(self) -> str:
         """What a table calls its rankings."""

@@ -74,6 +74,10 @@ class SPLADE(Retriever):
     store: Path = handed_over(DEFAULT_STORE)
     hardware: Hardware = handed_over(Hardware())
 
+    def check(self) -> None:
+        """Load the network."""
+        self._check_lengths()
+
     @property
     def candidates(self) -> str:
         """What a table calls its rankings."""
