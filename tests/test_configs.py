@@ -325,11 +325,23 @@ def test_missing_values_are_all_named():
     ]
 
 
-def test_an_unknown_option_lists_the_options():
+def test_an_unknown_option_of_a_few_lists_them():
     with pytest.raises(
-        ConfigError, match=r"Could not find 'retriever/bm52'(?s:.*)biencoder(?s:.*)bm25"
+        ConfigError, match=r"Could not find 'hardware/tpu'(?s:.*)cpu_int8(?s:.*)gpu"
     ):
-        values("retriever=bm52")
+        values("hardware=tpu")
+
+
+@pytest.mark.parametrize(
+    "word, close", [("retriever=bm52", "closest: bm25;"), ("reranker=setwise", "closest: setwise_")]
+)
+def test_an_unknown_option_of_many_names_the_closest(word, close):
+    with pytest.raises(ConfigError) as caught:
+        values(word)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2
+    assert close in lines[1]
+    assert f"`recross options {word.partition('=')[0]}` lists all" in lines[1]
 
 
 def test_an_unknown_key_is_refused():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import cast
 
@@ -35,6 +36,8 @@ OmegaConf.register_new_resolver("recross.change", change_values, replace=True)
 OmegaConf.register_new_resolver("recross.label", label_combination, replace=True)
 
 SEARCH_PATH = "hydra.searchpath"
+MOST_OPTIONS_SHOWN = 20
+"""More are named by what is like the one that was asked for."""
 PLAIN_WITH_SIGN = re.compile(r"""^([^=\s]+)=([^'"\[\]{}$,\s=]*=[^'"\[\]{}$,\s]*)$""")
 
 
@@ -141,6 +144,19 @@ def save_config(values: Node, path: Path) -> None:
 
 def _shorten(message: str) -> str:
     """Hydra's message without its search path, which helps nobody who mistyped an option."""
-    return "\n".join(
-        line for line in message.partition("Config search path:")[0].splitlines() if line.strip()
-    )
+    shown = message.partition("Config search path:")[0]
+    lines = [line for line in shown.splitlines() if line.strip()]
+    options = [line.strip() for line in lines if line.startswith("\t")]
+    if len(options) <= MOST_OPTIONS_SHOWN:
+        return "\n".join(lines)
+    others = [line for line in lines if not line.startswith(("\t", "Available options"))]
+    return "\n".join([*others, _name_closest(message, options)])
+
+
+def _name_closest(message: str, options: Sequence[str]) -> str:
+    """The options that look like the one that Hydra could not find."""
+    group, _, asked = message.partition("Could not find '")[2].partition("'")[0].rpartition("/")
+    alike = [option for option in options if asked in option]
+    close = dict.fromkeys([*alike, *get_close_matches(asked, options, n=5, cutoff=0.5)])
+    named = f"closest: {', '.join([*close][:8])}; " if close else ""
+    return f"{named}`recross options {group}` lists all {len(options)}"
