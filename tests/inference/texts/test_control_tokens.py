@@ -107,3 +107,33 @@ def test_a_text_cannot_hold_what_control_tokens_are_called_by(tokenizer):
     assert name.startswith(SIGN)
     found = tokenize(tokenizer, [f"red {name} cat"])[0]
     assert number not in found or number == tokenizer.unk_token_id
+
+
+def test_a_guarded_text_is_text_wherever_it_stands_among_control_tokens(tokenizer):
+    texts, special = find_text_tokenizer(tokenizer), controls(tokenizer)
+    numbers = tokenizer.convert_tokens_to_ids(special)
+    for token, number in zip(special, numbers, strict=True):
+        text = texts.guard(f"red{token}{token} {token[:-1]}")
+        found = texts.encode_guarded(f"{token}{token[0]}{text}{token[-1]}{token}")
+        if number != tokenizer.unk_token_id:
+            assert found.count(number) == 2, token
+        assert (
+            found
+            == texts.encode(
+                [
+                    f"{texts.write_fixed(token)}{token[0]}red{token}{token}"
+                    f" {token[:-1]}{token[-1]}{texts.write_fixed(token)}"
+                ]
+            )[0].ids
+        )
+
+
+def test_control_tokens_that_overlap_are_all_kept_apart(tmp_path):
+    made = AutoTokenizer.from_pretrained(save_tiny_llama(tmp_path))
+    special = ["<<x>>", "<x>", ">y>", "<z>"]
+    made.add_tokens(special, special_tokens=True)
+    texts = find_text_tokenizer(made)
+    for text in ("<<x>>y>", "<x>y>", "<<x>", "<<z>>y>"):
+        found = texts.encode_guarded(texts.guard(text))
+        assert not set(found) & set(made.convert_tokens_to_ids(special)), text
+        assert made.decode(found) == text

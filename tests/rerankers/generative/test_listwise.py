@@ -32,6 +32,9 @@ class Sorter:
     context_words: int = 10**9
     name: str = "sorter"
 
+    def quote(self, text):
+        return text
+
     def fits(self, conversation, max_new_tokens):
         return sum(len(m["content"].split()) for m in conversation) <= self.context_words
 

@@ -32,6 +32,9 @@ class Grader:
     context_words: int = 10**9
     name: str = "grader"
 
+    def quote(self, text):
+        return text
+
     def fits(self, conversation, max_new_tokens):
         return len(conversation[0]["content"].split()) <= self.context_words
 

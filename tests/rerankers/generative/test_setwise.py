@@ -40,6 +40,9 @@ class Chooser:
     calls: list = field(default_factory=list, compare=False)
     name: str = "chooser"
 
+    def quote(self, text):
+        return text
+
     def fits(self, conversation, max_new_tokens):
         return True
 

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,6 +21,8 @@ from recross.records import JsonObject
 
 SIGN = "\U0010fffe"
 """A code point that Unicode keeps out of texts; a text that has it nevertheless gets another."""
+GUARD = "\U0010ffff"
+"""Another one: within and around guarded texts, so that no control token is found in them."""
 REPLACEMENT = "\ufffd"
 JOINT = f"{SIGN}joint{SIGN}"
 """Where fixed text has it, tokenising begins anew; it leaves no token."""
@@ -51,11 +54,24 @@ class TextTokenizer:
 
     def write_fixed(self, fixed: str) -> str:
         """Fixed text with its control tokens as they are called here."""
-        if not self.names:
-            return fixed
+        return self._own.sub(lambda match: self.names[match[0]], fixed)
+
+    def guard(self, text: str) -> str:
+        """A text that stays text wherever it is put into a string for ``encode_guarded``."""
+        text = clear_text(text).replace(GUARD, REPLACEMENT)
+        apart = self._own.sub(lambda match: GUARD.join((*match[0], "")), text)
+        return f"{GUARD}{apart}{GUARD}" if text else text
+
+    def encode_guarded(self, text: str) -> list[int]:
+        """The token ids of fixed text with guarded texts in it."""
+        written = self.write_fixed(clear_text(text)).replace(GUARD, "")
+        return self.encode([written])[0].ids
+
+    @cached_property
+    def _own(self) -> re.Pattern[str]:
+        """Control tokens by their own strings, the longest first; where there are none, nothing."""
         longest_first = sorted(self.names, key=len, reverse=True)
-        pattern = "|".join(map(re.escape, longest_first))
-        return re.sub(pattern, lambda match: self.names[match[0]], fixed)
+        return re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
 
 
 def clear_text(text: str) -> str:

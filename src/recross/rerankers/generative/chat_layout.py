@@ -10,6 +10,7 @@ from jinja2 import TemplateError
 
 from recross.checkpoints.loaded import Tokenizer
 from recross.errors import InputError
+from recross.inference.texts.control_tokens import TextTokenizer, find_text_tokenizer
 from recross.rerankers.generative.generators import Conversation, Message, split_begun
 
 
@@ -17,12 +18,24 @@ from recross.rerankers.generative.generators import Conversation, Message, split
 class ChatLayout:
     """Conversations as tokens: by the tokenizer's chat template, or one text after the other.
 
-    ``plain`` leaves the template unused, for models that were trained without one.
+    ``plain`` leaves the template unused, for models that were trained without one. Control tokens
+    are such in the template and in what a prompt says itself, never in a quoted text.
     """
 
     tokenizer: Tokenizer
     options: Mapping[str, bool | int | str]
     plain: bool
+
+    def __post_init__(self) -> None:
+        if find_text_tokenizer(self.tokenizer) is None:
+            raise InputError(
+                "tokenizer of a model that writes must be a fast one (tokenizer.json), got"
+                f" {type(self.tokenizer).__name__}"
+            )
+
+    def quote(self, text: str) -> str:
+        """A text to put into a conversation, all of which is read as text."""
+        return self._texts.guard(text)
 
     def encode(self, conversation: Conversation) -> list[int]:
         """Tokens of a conversation, up to where the model goes on."""
@@ -34,7 +47,7 @@ class ChatLayout:
             text = self._lay_out(asked)
         else:
             text = self._lay_out(_fold_system(asked))
-        ids: list[int] = tokenizer(text + begun, add_special_tokens=False)["input_ids"]
+        ids = self._ids(text + begun)
         # Some templates write the first token themselves, others leave it to the tokenizer.
         first = tokenizer("a")["input_ids"][:1]
         wants_it = first == [tokenizer.bos_token_id] and ids[:1] != first
@@ -58,8 +71,13 @@ class ChatLayout:
         return tokens[0]
 
     def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+        return self._texts.encode_guarded(text)
+
+    @property
+    def _texts(self) -> TextTokenizer:
+        found = find_text_tokenizer(self.tokenizer)
+        assert found is not None  # checked when this was made
+        return found
 
     @cached_property
     def _takes_system_messages(self) -> bool:

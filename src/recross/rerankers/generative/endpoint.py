@@ -72,6 +72,10 @@ class EndpointGenerator:
         """The model's name without its organisation."""
         return self.model.rpartition("/")[2]
 
+    def quote(self, text: str) -> str:
+        """The text as it is: only the server knows its control tokens."""
+        return text
+
     def fits(self, conversation: Conversation, max_new_tokens: int) -> bool:
         """Assume so: only the server knows, and refuses what is too long."""
         return True

@@ -42,6 +42,9 @@ class TextGenerator(Protocol):
     def parameters(self) -> int | None:
         """How many parameters the model has; ``None`` where that is not known."""
 
+    def quote(self, text: str) -> str:
+        """A text as it must stand in a conversation, for all of it to be read as text."""
+
     def fits(self, conversation: Conversation, max_new_tokens: int) -> bool:
         """Whether the model has room for a conversation and its answer, as far as can be known."""
 
@@ -98,6 +101,7 @@ def cut_to_fit(
     """The conversation about a query and documents, and what was cut from them.
 
     Each text is cut to ``words`` words, and to fewer where the model has no room for the prompt.
+    Strings of control tokens in it are text.
 
     Raises:
         InputError: there is no room even for one word each.
@@ -106,7 +110,7 @@ def cut_to_fit(
     split = [text.split() for text in (query, *documents)]
     words = min(words, max(map(len, split)))
     while True:
-        cut_query, *cut_documents = [" ".join(text[:words]) for text in split]
+        cut_query, *cut_documents = [generator.quote(" ".join(text[:words])) for text in split]
         conversation = build(cut_query, cut_documents)
         if generator.fits(conversation, max_new_tokens):
             query_is_cut, *are_cut = [len(text) > words for text in split]

@@ -76,6 +76,10 @@ class LocalGenerator:
         """How many parameters the model has."""
         return sum(int(parameter.numel()) for parameter in self.network.parameters())
 
+    def quote(self, text: str) -> str:
+        """The text with the strings of control tokens kept apart, until the prompt is tokens."""
+        return self._layout.quote(text)
+
     def fits(self, conversation: Conversation, max_new_tokens: int) -> bool:
         """Whether prompt and answer are within the context."""
         room = self.context_tokens

@@ -6,7 +6,7 @@ The model writes its thoughts; of what it would write next, two answers are comp
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
@@ -63,15 +63,16 @@ class ThinkingPrompt:
         question = self.question.format(query=query, document=document)
         return begin_answer([Message(role="user", content=question)], self.opening)
 
-    def close(self, thought: str) -> tuple[str, bool]:
+    def close(self, thought: str, quote: Callable[[str], str] = str) -> tuple[str, bool]:
         """The answer up to where it is read, and whether the thought came to its own end.
 
-        One that did not is closed after its last whole sentence, as rank1's authors do it.
+        One that did not is closed after its last whole sentence, as rank1's authors do it. What the
+        model thought is put into the answer as ``quote`` gives it.
         """
         finished, closing, _ = thought.partition(self.closing)
         if closing:
-            return f"{self.opening}{finished}{closing}", True
-        return f"{self.opening}\n{_cut_to_sentence(thought)}\n{self.closing}", False
+            return f"{self.opening}{quote(finished)}{closing}", True
+        return f"{self.opening}\n{quote(_cut_to_sentence(thought))}\n{self.closing}", False
 
 
 THINKING_PROMPTS = {
@@ -139,7 +140,7 @@ class ThinkingReranker(PromptedReranker):
             asked.append(conversation)
             cost += cuts
         thoughts, spent = self.generator.generate(asked, self.thinking_tokens, prompt.closing)
-        closed = [prompt.close(thought) for thought in thoughts]
+        closed = [prompt.close(thought, self.generator.quote) for thought in thoughts]
         read = [
             begin_answer(split_begun(conversation)[0], answer)
             for conversation, (answer, _) in zip(asked, closed, strict=True)
