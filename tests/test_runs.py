@@ -49,9 +49,12 @@ def test_the_rank_column_is_not_trusted(tmp_path):
     [
         ("", "must hold at least one line"),
         ("q1 Q0 d1 1 0.5\n", "run.trec:1: expected 6 fields, got 5"),
-        ("q1 Q0 d1 1 0.5 x\nq1 Q0 d2 2 high x\n", "run.trec:2: score must be a number, got 'high'"),
-        ("q1 Q0 d1 1 0.5 x\nq1 Q0 d1 2 0.4 x\n", "run.trec:2: document 'd1' twice for 'q1'"),
-        ("q1 Q0 d1 1 nan x\n", "score must be finite, got nan for 'q1', 'd1'"),
+        ("q1 Q0 d1 1 0.5 x\nq1 Q0 d2 2 high x\n", "run.trec:2: score must be a finite number"),
+        (
+            "q1 Q0 d1 1 0.5 x\nq1 Q0 d1 2 0.4 x\n",
+            "run.trec:2: document 'd1' twice for 'q1'",
+        ),
+        ("q1 Q0 d1 1 nan x\n", "run.trec:1: score must be a finite number, got 'nan'"),
     ],
 )
 def test_a_bad_run_file_is_refused_with_its_line(tmp_path, text, message):

@@ -11,6 +11,9 @@ import numpy as np
 
 from recross.errors import InputError
 from recross.records import Cost, Excluded, ScoredDoc
+from recross.text_files.lines import parse_lines
+from recross.text_files.trec import RunLine, parse_run_line, say_repeated
+from recross.text_files.values import check_id, make_fit, split_fields
 from recross.writing.whole_files import write_lines_whole
 
 TAIL_STEP = 1 / 1024
@@ -48,40 +51,40 @@ class Run:
     def read(cls, path: str | Path, query_ids: Collection[str] | None = None) -> Run:
         """Read a TREC run file: query, ``Q0``, document, rank, score, tag; these queries, or all.
 
-        The order is that of the scores; the rank column is not trusted, as in trec_eval.
+        The order is that of the scores; the rank column is not trusted, as in trec_eval. A line
+        that stands twice counts once, which is said.
 
         Raises:
-            InputError: the file is missing or empty, or a line is malformed (its number is named).
+            InputError: the file is missing or empty, a line is malformed (its number is named), or
+                a document has two scores for a query.
         """
         path = Path(path)
-        if not path.is_file():
-            raise InputError(f"run file must exist, got {str(path)!r}")
         scores: dict[str, dict[str, float]] = {}
-        tag = path.stem
-        wanted = None if query_ids is None else set(query_ids)
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip() or (
-                    wanted is not None and line.split(None, 1)[0] not in wanted
-                ):
-                    continue
-                query_id, doc_id, score, tag = _parse(line, f"{path}:{number}")
-                documents = scores.setdefault(query_id, {})
-                if doc_id in documents:
-                    raise InputError(f"{path}:{number}: document {doc_id!r} twice for {query_id!r}")
-                documents[doc_id] = score
-        if not scores and wanted is None:
+        tag, lines = path.stem, 0
+        for line in _read_run_lines(path, query_ids):
+            tag, lines = line.tag, lines + 1
+            documents = scores.setdefault(line.query_id, {})
+            if documents.setdefault(line.doc_id, line.score) != line.score:
+                raise InputError(_say_second_score(path, line))
+        if not scores and query_ids is None:
             raise InputError(f"run file must hold at least one line, got {str(path)!r}")
+        say_repeated(path, lines - sum(map(len, scores.values())), "lines of a run")
         return cls.from_scores(tag, scores)
 
     def write(self, path: str | Path) -> None:
-        """Write a TREC run file; the file appears whole or not at all."""
+        """Write a TREC run file; the file appears whole or not at all.
+
+        Raises:
+            InputError: an id could not be read back, such as one with a blank in it.
+        """
         write_lines_whole(Path(path), self._format_lines())
 
     def _format_lines(self) -> Iterator[str]:
-        tag = "_".join(self.name.split()) or "run"
+        tag = make_fit(self.name) or "run"
         for query_id, ranking in self.rankings.items():
+            check_id(query_id, "query")
             for rank, (doc_id, score) in enumerate(ranking, start=1):
+                check_id(doc_id, "document")
                 yield f"{query_id} Q0 {doc_id} {rank} {np.float32(score)} {tag}\n"
 
     def cut(self, depth: int) -> Run:
@@ -164,12 +167,27 @@ def _make_tail(lowest: float, doc_ids: Sequence[str]) -> tuple[ScoredDoc, ...]:
     return tuple(ScoredDoc(*pair) for pair in zip(doc_ids, scores, strict=True))
 
 
-def _parse(line: str, location: str) -> tuple[str, str, float, str]:
-    columns: Sequence[str] = line.split()
-    if len(columns) != 6:
-        raise InputError(f"{location}: expected 6 fields, got {len(columns)}")
-    query_id, _, doc_id, _, score, tag = columns
-    try:
-        return query_id, doc_id, float(score), tag
-    except ValueError:
-        raise InputError(f"{location}: score must be a number, got {score!r}") from None
+def _read_run_lines(path: Path, query_ids: Collection[str] | None) -> Iterator[RunLine]:
+    """The lines of these queries, or all; of others only the first field is read."""
+    wanted = None if query_ids is None else set(query_ids)
+
+    def parse(line: str) -> RunLine | None:
+        is_wanted = wanted is None or split_fields(line)[0] in wanted
+        return parse_run_line(line) if is_wanted else None
+
+    return (found for _, found in parse_lines(path, parse, "run file") if found is not None)
+
+
+def _say_second_score(path: Path, line: RunLine) -> str:
+    """What is wrong where a document is ranked twice, with both lines."""
+    numbers = [
+        (found.number, parsed.score)
+        for found, parsed in parse_lines(path, parse_run_line)
+        if parsed[:2] == line[:2]
+    ]
+    first, before = numbers[0]
+    second = next(number for number, score in numbers if score != before)
+    return (
+        f"{path}:{second}: document {line.doc_id!r} twice for {line.query_id!r},"
+        f" with the score {line.score} and, in line {first}, {before}"
+    )

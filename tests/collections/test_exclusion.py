@@ -16,14 +16,14 @@ def toy(**texts):
 
 def test_a_file_of_pairs_and_one_of_json_lines_exclude_the_same(tmp_path):
     pairs, lines = tmp_path / "excluded.tsv", tmp_path / "queries.jsonl"
-    pairs.write_text("query-id\tcorpus-id\nq1\td1\nq1\td 2\n\nq2\td1\n")
+    pairs.write_text("query-id\tcorpus-id\nq1\td1\nq1\td2\n\nq2\td1\n")
     records = [
-        {"id": "q1", "query": "cats", "excluded_ids": ["d1", "d 2"]},
+        {"id": "q1", "query": "cats", "excluded_ids": ["d1", "d2"]},
         {"_id": "q2", "excluded_ids": ["d1"]},
         {"_id": "q3", "text": "birds"},
     ]
     lines.write_text("".join(json.dumps(record) + "\n" for record in records))
-    expected = {"q1": {"d1", "d 2"}, "q2": {"d1"}}
+    expected = {"q1": {"d1", "d2"}, "q2": {"d1"}}
     assert read_excluded(pairs) == read_excluded_in_queries(lines) == expected
 
 

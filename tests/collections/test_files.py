@@ -1,7 +1,8 @@
 import pytest
 
-from recross.collections.files import BeirFolder, TrecFiles, read_qrels
+from recross.collections.files import BeirFolder, TrecFiles
 from recross.errors import InputError
+from recross.text_files.trec import read_qrels
 
 
 def test_a_beir_folder_is_read_with_title_and_text_joined(tmp_path):
@@ -94,8 +95,11 @@ def test_bad_judgments_are_refused(tmp_path, text, message):
     [
         ("{not json", r"corpus.jsonl:97: expected a JSON object"),
         ('{"text": "no id"}', "expected an '_id', got the keys text"),
-        ('{"_id": "d0", "text": "again"}', "identifiers must be unique, got 'd0' again"),
-        ("no tab here", "expected identifier, tab, text"),
+        (
+            '{"_id": "d0", "text": "again"}',
+            "97: identifiers must be unique, got 'd0' again, as in line 1",
+        ),
+        ("no object here", "corpus.jsonl:97: expected a JSON object"),
     ],
 )
 def test_bad_texts_are_refused_with_their_line(beir_folder, line, message):

@@ -86,7 +86,7 @@ def test_the_table_prints_both_values_and_both_sets():
 def test_a_wrong_line_is_named_with_its_rule(tmp_path):
     path = tmp_path / "reference.csv"
     for line, rule in (
-        ("s,big,published,MRR@10,much,.1,x,", "value must be a number, got 'much'"),
+        ("s,big,published,MRR@10,much,.1,x,", "value must be a finite number, got 'much'"),
         ("s,big,rumoured,MRR@10,.5,.1,x,", "kind must be given, published or measured"),
         ("s,big,published,MRR@10,.5,,x,", "tolerance of a published value must be at least 0"),
         ("s,big,measured,MRR@10,.5,.1,,", "candidates of a measured value must be named"),

@@ -183,7 +183,7 @@ def test_a_value_that_is_published_over_the_rows_own_candidates_has_no_mark(tmp_
 
 
 def test_a_reference_file_that_is_missing_or_lacks_columns_is_refused(tmp_path):
-    with pytest.raises(InputError, match="reference must be a file"):
+    with pytest.raises(InputError, match="reference must exist"):
         read_references([tmp_path / "gone.csv"], {"s"})
     (tmp_path / "bad.csv").write_text("label\nx\n")
     with pytest.raises(InputError, match="must have the columns study, label, kind"):

@@ -7,11 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from recross.collections.collection import Collection
-from recross.collections.lines import read_lines, read_record
+from recross.collections.text_lines import IDS, is_json_file
 from recross.errors import InputError
 from recross.records import Excluded
+from recross.text_files.json_records import parse_id, parse_record, read_id
+from recross.text_files.lines import parse_lines
+from recross.text_files.values import check_id
 
 logger = logging.getLogger(__name__)
+PAIRS_HEADER = "query-id"
 
 
 def exclude_identical_ids(query_ids: Iterable[str]) -> Excluded:
@@ -29,20 +33,16 @@ def read_excluded(path: Path) -> Excluded:
         InputError: the file is missing, or a line is malformed.
     """
     excluded: dict[str, set[str]] = {}
-    for location, line in read_lines(path):
-        query_id, doc_ids = (
-            _read_object(line, location) if line[0] == "{" else _read_pair(line, location)
-        )
-        if doc_ids:
+    parse = _parse_object if is_json_file(path) else _parse_pair
+    for number, (_, (query_id, doc_ids)) in enumerate(parse_lines(path, parse)):
+        if doc_ids and not (number == 0 and query_id == PAIRS_HEADER):
             excluded.setdefault(query_id, set()).update(doc_ids)
-    excluded.pop("query-id", None)  # a header line, as BEIR's
     return {query_id: frozenset(doc_ids) for query_id, doc_ids in excluded.items()}
 
 
 def read_excluded_in_queries(path: Path) -> Excluded:
     """What a file of queries excludes: those in JSON lines can say it, tab-separated ones not."""
-    is_json = all(line[0] == "{" for _, line in read_lines(path))
-    return read_excluded(path) if is_json else {}
+    return read_excluded(path) if is_json_file(path) else {}
 
 
 def unite(*parts: Excluded) -> Excluded:
@@ -82,19 +82,20 @@ def _warn_of_queries_in(collection: Collection, excluded: Excluded) -> None:
         )
 
 
-def _read_object(line: str, location: str) -> tuple[str, list[str]]:
-    query_id, record = read_record(line, location, ("_id", "id", "query_id"))
+def _parse_object(line: str) -> tuple[str, list[str]]:
+    record = parse_record(line)
+    query_id = read_id(record, IDS)
     match record.get("excluded_ids"):
         case None:
             return query_id, []
         case list() as doc_ids:
-            return query_id, [str(doc_id) for doc_id in doc_ids]
+            return query_id, [parse_id(doc_id, "an excluded id") for doc_id in doc_ids]
         case other:
-            raise InputError(f"{location}: excluded_ids must be a list of ids, got {other!r}")
+            raise InputError(f"excluded_ids must be a list of ids, got {other!r:.60}")
 
 
-def _read_pair(line: str, location: str) -> tuple[str, list[str]]:
+def _parse_pair(line: str) -> tuple[str, list[str]]:
     columns = line.split("\t")
     if len(columns) != 2:
-        raise InputError(f"{location}: expected query, tab, document, got {line[:40]!r}")
-    return columns[0], [columns[1].strip()]
+        raise InputError(f"expected query, tab, document, got {line[:40]!r}")
+    return check_id(columns[0], "query"), [check_id(columns[1].strip(" "), "document")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from recross.collections.exclusion import (
     read_excluded_in_queries,
     unite,
 )
-from recross.collections.lines import read_lines, read_record
+from recross.collections.text_lines import read_instructions, read_text_file
 from recross.errors import InputError
 from recross.parts.bounds import checked
 from recross.records import Qrels
 from recross.store import hash_files
+from recross.text_files.trec import read_qrels
 from recross.writing.whole_files import write_lines_whole, write_whole
 
 EXCLUDED = "excluded.tsv"
@@ -56,8 +57,8 @@ class BeirFolder:
         told = [path for path in instructions if path.is_file()]
         found = _collection(
             self.folder.name,
-            dict(_documents(corpus)),
-            dict(_documents(topics)),
+            read_text_file(corpus),
+            read_text_file(topics),
             {path.stem: read_qrels(path) for path in judgment_files},
             hash_files(corpus, topics, *judgment_files, *told),
             self.relevant_from,
@@ -96,8 +97,8 @@ class TrecFiles:
         """
         collection = _collection(
             self.name,
-            dict(_documents(self.documents)),
-            dict(_documents(self.queries)),
+            read_text_file(self.documents),
+            read_text_file(self.queries),
             {split: read_qrels(path) for split, path in self.qrels.items()},
             hash_files(self.documents, self.queries, *self.qrels.values()),
             self.relevant_from,
@@ -105,50 +106,6 @@ class TrecFiles:
         excluded = read_excluded(self.excluded) if self.excluded else {}
         excluded = unite(excluded, read_excluded_in_queries(self.queries))
         return exclude(collection, excluded, self.ignore_identical_ids)
-
-
-def read_qrels(path: Path) -> Qrels:
-    """Read judgments: TREC's four columns, or BEIR's three with a header line.
-
-    Raises:
-        InputError: the file is missing or holds no judgment, or a line is malformed.
-    """
-    qrels: dict[str, dict[str, int]] = {}
-    for location, line in read_lines(path):
-        columns = line.split()
-        if columns[-1] in ("score", "relevance"):  # BEIR's header
-            continue
-        if len(columns) not in (3, 4):
-            raise InputError(f"{location}: expected 3 or 4 fields, got {len(columns)}")
-        try:
-            qrels.setdefault(columns[0], {})[columns[-2]] = int(columns[-1])
-        except ValueError:
-            raise InputError(
-                f"{location}: relevance must be a whole number, got {columns[-1]!r}"
-            ) from None
-    if not qrels:
-        raise InputError(f"qrels file must hold at least one judgment, got none in {str(path)!r}")
-    return qrels
-
-
-def read_instructions(
-    topics: Path, told: Sequence[Path], queries: Mapping[str, str]
-) -> dict[str, str]:
-    """Read what is wanted of queries, from their own lines and from files of instructions.
-
-    Raises:
-        InputError: a line is malformed, or names an unknown query.
-    """
-    found = {}
-    for location, line in read_lines(topics):
-        if line[0] == "{" and (text := json.loads(line).get("instruction")):
-            found[_json_text(line, location)[0]] = str(text)
-    for path in told:
-        for query_id, text in _documents(path):
-            if query_id not in queries:
-                raise InputError(f"{path} must name known queries, got {query_id!r}")
-            found[query_id] = text
-    return found
 
 
 def write_beir(folder: Path, collection: Collection) -> None:
@@ -198,30 +155,3 @@ def _collection(
         fingerprint=content,
         relevant_from=relevant_from,
     )
-
-
-def _documents(path: Path) -> Iterator[tuple[str, str]]:
-    seen: set[str] = set()
-    for location, line in read_lines(path):
-        identifier, text = (
-            _json_text(line, location) if line[0] == "{" else _tsv_text(line, location)
-        )
-        if identifier in seen:
-            raise InputError(f"{location}: identifiers must be unique, got {identifier!r} again")
-        seen.add(identifier)
-        yield identifier, text
-    if not seen:
-        raise InputError(f"file must hold at least one text, got none in {str(path)!r}")
-
-
-def _json_text(line: str, location: str) -> tuple[str, str]:
-    identifier, record = read_record(line, location, ("_id", "id", "doc_id"))
-    texts = (record.get("title") or "", record.get("text") or "")
-    return identifier, " ".join(text for text in texts if text)
-
-
-def _tsv_text(line: str, location: str) -> tuple[str, str]:
-    identifier, tab, text = line.partition("\t")
-    if not tab:
-        raise InputError(f"{location}: expected identifier, tab, text, got {line[:40]!r}")
-    return identifier, text

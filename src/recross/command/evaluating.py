@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recross.collections.exclusion import exclude_identical_ids, read_excluded, unite
-from recross.collections.files import read_qrels
 from recross.errors import InputError
 from recross.evaluation.accounts import QueryAccount
 from recross.evaluation.measures import check_measures, evaluate
@@ -22,6 +21,7 @@ from recross.report.tables.comparison import (
     write_per_query,
 )
 from recross.runs import Run
+from recross.text_files.trec import read_qrels
 
 logger = logging.getLogger(__name__)
 

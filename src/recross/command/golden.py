@@ -12,8 +12,9 @@ from recross.checkpoints.published import PUBLISHED, find_published
 from recross.checkpoints.published.record import GoldenScore
 from recross.command.loading import load_reranker
 from recross.errors import InputError
-from recross.report.references import read_csv_lines
 from recross.report.tables.alignment import MISSING, align_table
+from recross.text_files.csv_lines import read_csv_lines
+from recross.text_files.values import parse_decimal
 
 GOLDEN_COLUMNS = ("checkpoint", "query", "document", "score", "tolerance", "source")
 
@@ -56,8 +57,8 @@ def _parse_golden(line: Mapping[str, str], location: str) -> GoldenScore:
     try:
         return GoldenScore(
             **{name: line[name] for name in ("query", "document", "source")},
-            score=float(line["score"]),
-            tolerance=float(line["tolerance"]),
+            score=parse_decimal(line["score"]),
+            tolerance=parse_decimal(line["tolerance"], "tolerance"),
         )
     except ValueError as error:
         raise InputError(f"{location}: {error}") from None

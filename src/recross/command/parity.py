@@ -22,11 +22,11 @@ from recross.command.loading import load_reranker
 from recross.errors import InputError
 from recross.evaluation.agreement import Agreement, compare_scores
 from recross.inference.items import Scores
-from recross.report.references import read_csv_lines
 from recross.report.tables.alignment import align_table
 from recross.rerankers.causal import CausalReranker
 from recross.rerankers.reranker import NetworkReranker
 from recross.rerankers.t5 import T5Reranker
+from recross.text_files.csv_lines import read_csv_lines
 
 PAIR_COLUMNS = ("query", "document")
 QUERIES = 5
@@ -109,7 +109,9 @@ def read_pairs(path: Path) -> list[_Pair]:
         InputError: the file is missing, or lacks a column.
     """
     lines = read_csv_lines(path, PAIR_COLUMNS, "pairs")
-    return [(line["query"], line["document"]) for _, line in lines]
+    if not (pairs := [(line["query"], line["document"]) for _, line in lines]):
+        raise InputError(f"pairs must hold at least one, got none in {str(path)!r}")
+    return pairs
 
 
 def choose_pairs() -> list[_Pair]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from recross.errors import InputError
 from recross.parts.bounds import checked
+from recross.text_files.csv_lines import read_csv_lines
+from recross.text_files.values import parse_decimal
 from recross.writing.whole_files import replace_file
 
 ReferenceKind = Literal["given", "published", "measured"]
@@ -74,24 +76,6 @@ def read_values(paths: Iterable[Path], studies: Collection[str] = ()) -> list[Re
     return chosen
 
 
-def read_csv_lines(
-    path: Path, columns: Sequence[str], what: str
-) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Lines of a CSV file by column, each with its place for an error to name.
-
-    Raises:
-        InputError: ``what`` the file holds is missing, or it lacks a column.
-    """
-    if not path.is_file():
-        raise InputError(f"{what} must be a file, got {str(path)!r}")
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = csv.DictReader(file)
-        if set(columns) - set(lines.fieldnames or ()):
-            raise InputError(f"{path} must have the columns {', '.join(columns)}")
-        for line in lines:
-            yield f"{path}:{lines.line_num}", line
-
-
 def write_measured(path: Path, values: Sequence[ReferenceValue]) -> None:
     """Replace our own values of the same studies in a file; its other lines stay."""
     studies = {value.study for value in values}
@@ -105,10 +89,7 @@ def write_measured(path: Path, values: Sequence[ReferenceValue]) -> None:
 
 def _value(line: Mapping[str, str], location: str) -> ReferenceValue:
     def number(name: str) -> float:
-        try:
-            return float(line[name])
-        except ValueError:
-            raise InputError(f"{name} must be a number, got {line[name]!r}") from None
+        return parse_decimal(line[name], name)
 
     try:
         return ReferenceValue(

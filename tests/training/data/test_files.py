@@ -81,7 +81,13 @@ def test_a_line_of_ids_is_a_group(read, write):
         TrainingGroup("q3", ("d3", "d4"), (1.0, 0.0)),
     ]
     assert found.left_out == dict.fromkeys(
-        ("in_evaluation_split", "without_positive", "without_negatives"), 0
+        (
+            "in_evaluation_split",
+            "without_positive",
+            "without_negatives",
+            "positive_among_negatives",
+        ),
+        0,
     )
     assert found.untaught == 3
     assert found.groups[-1] == found.groups[2]
@@ -377,12 +383,12 @@ def test_a_document_that_a_store_on_disk_lacks_is_named_when_it_is_asked_for(
     [
         ("absent.tsv", None, "file must exist, got"),
         ("empty.tsv", b"\n", "must hold something to learn from, got none"),
-        ("triples.tar.gz", b"x", "file must be text or .gz, unpacked from its archive, got"),
-        ("broken.gz", b"no gzip", "file must be a whole gzip file, got"),
+        ("triples.zip", b"PK\x03\x04x", "packed by gzip or zstd, got a zip archive in"),
+        ("broken.gz", b"\x1f\x8bno gzip", "file must be a whole gzip or zstd file, got"),
         (
             "cut.gz",
             gzip.compress(SOME_IDS.encode(), mtime=0)[:-12],
-            "file must be a whole gzip file, got",
+            "file must be a whole gzip or zstd file, got",
         ),
         ("latin.tsv", b"q2\td2\td3\nq\xe9\td\te\n", "latin.tsv:2: text must be UTF-8, got"),
     ],
@@ -446,7 +452,7 @@ LINES = 200_000
 def write_many(write, lines):
     train = [n for n in range(96) if n % 5 > 1]
     rows = (
-        f"{n % 7}.5\t-{n % 3}.25\tq{train[n % 57]}\td{train[n % 57]}\td{n * 7 % 96}\n"
+        f"{n % 7}.5\t-{n % 3}.25\tq{train[n % 57]}\td{train[n % 57]}\td{n * 7 % 19 * 5}\n"
         for n in range(lines)
     )
     return write("".join(rows), "many.tsv")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.records import TrainingGroup
+from recross.text_files.values import parse_decimal
 
 
 class Example(NamedTuple):
@@ -26,7 +28,7 @@ class LineFormat(Protocol):
 
     @property
     def keeps_queries_together(self) -> bool:
-        """Whether all lines of a query stand together; each line's ``query`` is compared."""
+        """Whether all lines of a query stand together; each line's ``query_id`` is compared."""
 
     def parse(self, line: str) -> Any:
         """What a line says.
@@ -140,10 +142,11 @@ def parse_number(name: str, value: Any) -> float:
     Raises:
         InputError: it is none.
     """
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise InputError(f"{name} must be a finite number, got {value!r}")
-    return number
+    match value:
+        case str():
+            return parse_decimal(value, name)
+        case int() | float() if not isinstance(value, bool):
+            with suppress(OverflowError):  # a whole number beyond all floats
+                if math.isfinite(number := float(value)):
+                    return number
+    raise InputError(f"{name} must be a finite number, got {value!r:.60}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import ClassVar
 
 from recross.errors import InputError
 from recross.records import Json, JsonObject
+from recross.text_files.json_records import parse_record
+from recross.text_files.values import check_text
 from recross.training.data.files.examples import Example, parse_number
 from recross.training.data.files.line_groups import read_groups_of_texts
 from recross.training.data.files.lines import TextFile
@@ -53,7 +54,7 @@ class JsonFormat:
 
     def parse(self, line: str) -> list[Example]:
         """One example for each positive."""
-        record = _parse_record(line)
+        record = parse_record(line)
         query = _read_query(record)
         positives, negatives = _read_texts(record, POSITIVE), _read_negatives(record)
         labels = (1.0, *(0.0 for _ in negatives))
@@ -73,20 +74,10 @@ class JsonFormat:
         return lines[0]
 
 
-def _parse_record(line: str) -> _Record:
-    try:
-        match json.loads(line):
-            case dict() as record:
-                return record
-    except json.JSONDecodeError as error:
-        raise InputError(f"expected a JSON object ({error}), got {line!r:.60}") from None
-    raise InputError(f"expected a JSON object, got {line!r:.60}")
-
-
 def _read_query(record: _Record) -> str:
     match query := record.get("query"):
         case str() if query.strip():
-            return query
+            return check_text(query, "query")
     raise InputError(f"query must be a text that is not empty, got {query!r:.60}")
 
 
@@ -104,9 +95,9 @@ def _read_texts(record: _Record, names: Sequence[str]) -> tuple[str, ...]:
     name, value = _find_given(record, names)
     match value:
         case str() if value.strip():
-            return (value,)
+            return (check_text(value, name),)
         case list() if all(isinstance(text, str) and text.strip() for text in value):
-            return tuple(value)
+            return tuple(check_text(text, name) for text in value)
     raise InputError(
         f"{' or '.join(names)} must be a text or a list of texts that are not empty,"
         f" got {name}={value!r:.60}"

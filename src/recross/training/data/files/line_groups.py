@@ -13,6 +13,7 @@ from recross.errors import InputError
 from recross.parts.identity import fingerprint
 from recross.records import JsonObject, TrainingGroup
 from recross.store import read_manifest
+from recross.text_files.lines import Line
 from recross.training.data.files.examples import (
     CollectionIds,
     Example,
@@ -24,7 +25,6 @@ from recross.training.data.files.lines import (
     ExampleLocation,
     IndexedLines,
     IndexWriter,
-    Line,
     TextFile,
 )
 from recross.training.data.groups import TrainingGroups
@@ -33,7 +33,12 @@ from recross.training.data.phases import Phase
 from recross.training.data.training_data import Task
 
 INDEX = "index"
-REASONS = ("in_evaluation_split", "without_positive", "without_negatives")
+REASONS = (
+    "in_evaluation_split",
+    "without_positive",
+    "without_negatives",
+    "positive_among_negatives",
+)
 RECENT = 1024
 """Examples kept, so that a step reads the lines of its texts once."""
 
@@ -186,7 +191,7 @@ class _Selection:
     def select(self, lines: Sequence[Any]) -> list[int]:
         """Return which examples of lines that belong together are learned from."""
         if self._form.keeps_queries_together:
-            self._check_is_new(lines[0].query)
+            self._check_is_new(lines[0].query_id)
         examples = self._form.examples(lines)
         self.left_out["without_positive"] += not examples
         kept = []
@@ -195,6 +200,8 @@ class _Selection:
                 self.left_out["in_evaluation_split"] += 1
             elif len(example.documents) < 2:
                 self.left_out["without_negatives"] += 1
+            elif example.documents[0] in example.documents[1:]:
+                self.left_out["positive_among_negatives"] += 1
             else:
                 self._naming.check(example)
                 self._check_scores(example.teacher_scores)

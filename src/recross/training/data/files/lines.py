@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import shutil
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,23 +12,15 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recross.errors import InputError
 from recross.records import JsonObject
 from recross.store import Store
+from recross.text_files.lines import Line, decode, is_blank, split_lines
+from recross.text_files.packed import is_packed, read_chunks
 
 TEXT = "lines"
 NUMBERS_PER_ROW = 4
 ROWS_HELD = 65_536
 """Of an index while it is written: two megabytes."""
-
-
-class Line(NamedTuple):
-    """A line that is not blank, and the bytes of its file that it is."""
-
-    number: int
-    start: int
-    end: int
-    text: str
 
 
 class ExampleLocation(NamedTuple):
@@ -51,41 +41,24 @@ class TextFile:
 
     @classmethod
     def at(cls, path: Path, store: Store) -> TextFile:
-        """The file itself, or, of a ``.gz``, its text in the store, to be read from any byte.
+        """The file itself, or, of a packed one, its text in the store, to be read from any byte.
 
         Raises:
-            InputError: the file is missing, an archive of files, or no whole gzip file.
+            InputError: the file is missing, an archive of files, or not whole.
         """
-        if not path.is_file():
-            raise InputError(f"file must exist, got {str(path)!r}")
-        if path.name.endswith((".tar.gz", ".tgz", ".zip")):
-            raise InputError(f"file must be text or .gz, unpacked from its archive, got {path}")
-        if path.suffix != ".gz":
+        if not is_packed(path):
             return cls(str(path), path)
         folder = store.artefact("lines", {"file": path}, lambda folder: _unpack(path, folder))
         return cls(str(path), folder / TEXT)
 
     def __iter__(self) -> Iterator[Line]:
-        end = 0
-        with self.path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
-                start, end = end, end + len(raw)
-                if not raw.isspace():
-                    yield Line(number, start, end, self._decoded(raw, number))
-
-    def _decoded(self, raw: bytes, number: int) -> str:
-        try:
-            return raw.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError:
-            raise InputError(f"{self.name}:{number}: text must be UTF-8, got {raw!r:.60}") from None
+        lines = split_lines(read_chunks(self.path), self.name)
+        return (line for line in lines if not is_blank(line.text))
 
 
 def _unpack(path: Path, folder: Path) -> JsonObject:
-    try:
-        with gzip.open(path, "rb") as packed, (folder / TEXT).open("wb") as text:
-            shutil.copyfileobj(packed, text, 1 << 20)
-    except (EOFError, gzip.BadGzipFile):
-        raise InputError(f"file must be a whole gzip file, got {str(path)!r}") from None
+    with (folder / TEXT).open("wb") as text:
+        text.writelines(read_chunks(path))
     return {}
 
 
@@ -134,8 +107,9 @@ class IndexedLines:
 
     def text(self, row: ExampleLocation) -> list[str]:
         """The lines of a row that are not blank."""
-        lines = self._bytes[row.start : row.end].tobytes().decode("utf-8").split("\n")
-        return [line.rstrip("\r") for line in lines if line and not line.isspace()]
+        parts = self._bytes[row.start : row.end].tobytes().split(b"\n")
+        lines = (decode(part, self.file.name, row.line) for part in parts)
+        return [line for line in lines if not is_blank(line)]
 
     @cached_property
     def _rows(self) -> NDArray[np.int64]:

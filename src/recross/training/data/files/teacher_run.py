@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-from recross.collections.files import read_qrels
 from recross.errors import InputError
 from recross.records import Qrels, ScoredDoc, relevant_documents
 from recross.runs import Run
-from recross.training.data.files.examples import Example, parse_number
+from recross.text_files.trec import RunLine, parse_run_line, read_qrels
+from recross.training.data.files.examples import Example
 from recross.training.data.files.line_groups import read_groups_by_id
 from recross.training.data.files.lines import TextFile
 from recross.training.data.phases import Phase
 from recross.training.data.training_data import Task
-
-FIELDS = 6
 
 
 @dataclass(frozen=True)
@@ -56,14 +54,6 @@ class TeacherRun:
         return task.collection.qrels(task.split) if self.qrels is None else read_qrels(self.qrels)
 
 
-class RunLine(NamedTuple):
-    """What counts of a line of a run."""
-
-    query: str
-    doc_id: str
-    score: float
-
-
 @dataclass(frozen=True)
 class RunLines:
     """All lines of a query together are its ranking; the order is that of the scores."""
@@ -75,18 +65,15 @@ class RunLines:
 
     def parse(self, line: str) -> RunLine:
         """Read the query, the document and the score of a line of a run."""
-        columns = line.split()
-        if len(columns) != FIELDS:
-            raise InputError(f"expected {FIELDS} fields, got {len(columns)}")
-        return RunLine(columns[0], columns[2], parse_number("score", columns[4]))
+        return parse_run_line(line)
 
     def joins(self, lines: Sequence[RunLine], line: RunLine) -> bool:
         """Whether a line ranks a document for the query of those before it."""
-        return lines[0].query == line.query
+        return lines[0].query_id == line.query_id
 
     def examples(self, lines: Sequence[RunLine]) -> list[Example]:
         """One for each relevant document; without judgments, one."""
-        query = lines[0].query
+        query = lines[0].query_id
         scores = {line.doc_id: line.score for line in lines}
         if len(scores) < len(lines):
             raise InputError(f"a document must be ranked once, got one twice for {query!r}")
