@@ -6,12 +6,13 @@ Each command imports what it needs when it runs, so that ``recross options`` imp
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from recross.command.catalogue import COMMANDS, list_options, read_summary
-from recross.command.failures import check_surroundings, guard, show_tracebacks
+from recross.command.failures import DEBUG, check_surroundings, guard, set_variable
 from recross.command.interruption import turn_signals_into_interruptions
 from recross.command.messages import send_messages_to_stderr
 from recross.command.output import deliver_output, prepare_streams
@@ -48,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     prepare_streams()
     send_messages_to_stderr()
-    with turn_signals_into_interruptions(), show_tracebacks("--debug" in words):
+    with (
+        turn_signals_into_interruptions(),
+        set_variable(DEBUG, "1" if "--debug" in words else os.environ.get(DEBUG)),
+    ):
         return guard(lambda: _run([word for word in words if word != "--debug"]))
 
 

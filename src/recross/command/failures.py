@@ -68,16 +68,21 @@ def check_surroundings(words: Sequence[str]) -> None:
 
 
 @contextmanager
-def show_tracebacks(wanted: bool) -> Iterator[None]:
-    """Within, if wanted, errors show where they came from, also in processes that are started."""
-    before = os.environ.get(DEBUG)
-    if wanted:
-        os.environ[DEBUG] = "1"
+def set_variable(name: str, value: str | None) -> Iterator[None]:
+    """Within, the environment, also that of processes that are started, has another value."""
+    before = os.environ.get(name)
+    _set(name, value)
     try:
         yield
     finally:
-        if wanted and before is None:
-            del os.environ[DEBUG]
+        _set(name, before)
+
+
+def _set(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
 
 
 def guard(work: Callable[[], int]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -21,7 +20,7 @@ from recross.command.composition import (
     resolve_config,
     save_config,
 )
-from recross.command.failures import describe_fault, explain, show_traceback
+from recross.command.failures import describe_fault, explain, set_variable, show_traceback
 from recross.command.messages import send_messages_to_stderr
 from recross.command.signatures import Node
 from recross.errors import InputError
@@ -117,12 +116,12 @@ def _collate_studies(cells: Sequence[Command]) -> None:
 def _run_hydra(command: str, words: Sequence[str], job: Callable[[DictConfig], None]) -> int:
     before = sys.argv
     sys.argv = [f"recross {command}", *words]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors on, and do not print them
     try:
         decorate = hydra.main(
             version_base="1.3", config_path=str(find_config_folder()), config_name=command
         )
-        decorate(job)()
+        with set_variable("HYDRA_FULL_ERROR", "1"):  # hand errors on, and do not print them
+            decorate(job)()
     except SystemExit as stop:
         return int(stop.code or 0)
     except HydraException as error:
