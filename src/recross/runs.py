@@ -28,13 +28,15 @@ class Run:
     One type serves before and after re-ranking: what a retriever returns and what a
     reranker returns differ only in their scores. Scores are held in single precision, the
     precision in which trec_eval compares, so that every reader of a run file sees one order.
-    ``left_out`` counts the documents that were taken out because they are excluded.
+    ``left_out`` counts the documents that were taken out because they are excluded, ``planted``
+    those that were added because they are relevant.
     """
 
     name: str
     rankings: Mapping[str, tuple[ScoredDoc, ...]]
     cost: Cost = field(default=Cost(), compare=False)
     left_out: int = field(default=0, compare=False)
+    planted: int = field(default=0, compare=False)
 
     @classmethod
     def from_scores(

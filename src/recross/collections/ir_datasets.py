@@ -201,6 +201,8 @@ def _explain_missing_files(dataset: ir_datasets.Dataset) -> Iterator[None]:
         raise InputError(
             f"the files of {dataset.dataset_id()!r} cannot be had: {_advise(error, folder)}"
         ) from None
+    except ImportError as error:  # ir_datasets imports what reads some formats when it is needed
+        raise InputError(f"the files of {dataset.dataset_id()!r} cannot be read: {error}") from None
 
 
 def _advise(error: BaseException, folder: Path) -> str:

@@ -140,6 +140,7 @@ def make_record(
         "quality_gate": outcome.quality_gate,
         "queries": queries,
         "left_out": outcome.candidates.left_out,
+        "planted": outcome.candidates.planted,
         "truncation": describe_truncation(cost),
         "first_stage_truncation": describe_truncation(outcome.candidates.cost),
         "cache": {"hits": cost.cache_hits, "misses": cost.cache_misses},
@@ -150,11 +151,7 @@ def make_record(
 
 
 def write_files(
-    folder: Path,
-    outcome: Outcome,
-    judged: Judged,
-    texts: JsonObject,
-    result: JsonObject,
+    folder: Path, outcome: Outcome, judged: Judged, texts: JsonObject, result: JsonObject
 ) -> None:
     """Write runs, measures and texts, and last of all the record that marks the folder finished."""
     outcome.candidates.write(folder / "candidates.trec")

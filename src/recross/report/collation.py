@@ -12,8 +12,8 @@ from recross.report.finished import find_finished
 from recross.report.page.page import write_page
 from recross.report.plots import plot_curves, plot_quality_latency
 from recross.report.references import find_reference_files
+from recross.report.tables.means import make_table_rows
 from recross.report.tables.row_references import read_references
-from recross.report.tables.rows import make_rows
 from recross.report.tables.table import format_markdown, write_table
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def collate(folders: Sequence[Path], reference: Path | None = None) -> None:
     results = [experiment.record for experiment in finished]
     studies = {folder.name for folder in folders} | {result["study"] for result in results}
     files = [reference] if reference else find_reference_files()
-    rows = make_rows(results, read_references(files, studies))
+    rows = make_table_rows(results, read_references(files, studies))
     if not rows:
         raise InputError(f"no finished experiment under {', '.join(map(str, folders))}")
     written = [*write_table(rows, folders[0]), *plot_quality_latency(rows, folders[0])]

@@ -9,7 +9,8 @@ from typing import Literal
 from recross.records import JsonObject
 from recross.report.references import LATENCY, SIZE, ReferenceValue, are_same_candidates
 from recross.report.tables.alignment import MISSING, align_table
-from recross.report.tables.rows import INTERPOLATED, Row, make_rows
+from recross.report.tables.means import make_table_rows
+from recross.report.tables.rows import INTERPOLATED, Row
 
 SIZE_TOLERANCE_MB = 0.5
 _Record = JsonObject
@@ -61,12 +62,12 @@ def judge(records: Sequence[_Record], values: Sequence[ReferenceValue]) -> list[
     verdicts = []
     for study in dict.fromkeys(value.study for value in values):
         of_study = [record for record in records if record["study"] == study]
-        rows = {_name_row(row): row for row in make_rows(of_study, {})}
+        rows = {_name_row(row): row for row in make_table_rows(of_study, {})}
         for value in values:
             if value.study == study and value.is_checked:
                 row = rows.get(value.label)
                 measured = _measured(row, value.measure) if row else None
-                verdicts.append(Verdict(value, measured, _candidates_of(value.label, of_study)))
+                verdicts.append(Verdict(value, measured, row.candidates if row else None))
     return verdicts
 
 
@@ -96,25 +97,18 @@ def collect_measured_values(
     values = []
     for study in dict.fromkeys(record["study"] for record in records):
         of_study = [record for record in records if record["study"] == study]
-        for row in make_rows(of_study, {}):
+        for row in make_table_rows(of_study, {}):
             label = _name_row(row)
-            candidates = _candidates_of(label, of_study) or ""
             measured = {name: (value.mean, tolerance) for name, value in row.measures.items()}
             if row.size_mb and INTERPOLATED not in row.label:
                 measured[SIZE] = (row.size_mb, SIZE_TOLERANCE_MB)
             values += [
                 ReferenceValue(
-                    study, label, "measured", name, round(value, 4), allowed, candidates, source
+                    study, label, "measured", name, round(value, 4), allowed, row.candidates, source
                 )
                 for name, (value, allowed) in measured.items()
             ]
     return values
-
-
-def _candidates_of(label: str, records: Sequence[_Record]) -> str | None:
-    reranked = label.removesuffix(INTERPOLATED)
-    candidates = [record["candidates"] for record in records if record["label"] == reranked]
-    return " and ".join(dict.fromkeys(candidates)) or None
 
 
 def _name_row(row: Row) -> str:

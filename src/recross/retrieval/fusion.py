@@ -25,6 +25,12 @@ class ReciprocalRankFusion(Retriever):
     def __post_init__(self) -> None:
         if len(self.retrievers) < 2:
             raise InputError(f"retrievers must hold at least two, got {len(self.retrievers)}")
+        for name, retriever in self.retrievers.items():
+            if retriever.searcher is not retriever:  # what it adds would take ranks from others
+                raise InputError(
+                    "retrievers must rank what they find themselves: plant around their fusion,"
+                    f" got {type(retriever).__name__} for {name!r}"
+                )
 
     def check(self) -> None:
         """Check every member."""

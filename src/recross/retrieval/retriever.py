@@ -55,14 +55,23 @@ class Retriever(ABC):
         """How many parameters its network has; ``None`` where it has none."""
         return None
 
+    @property
+    def searcher(self) -> Retriever:
+        """Whose rankings are kept and cut: its own, unless it only adds to another's."""
+        return self
+
+    def complete(self, run: Run, collection: Collection) -> Run:
+        """What it adds to the allowed best documents of its ``searcher``: nothing."""
+        return run
+
 
 def retrieve_allowed(
     retriever: Retriever, collection: Collection, query_ids: Sequence[str], depth: int
 ) -> Run:
-    """The best ``depth`` documents of each query that are not excluded for it."""
+    """The best ``depth`` documents of each query that are not excluded for it, completed."""
     deeper = find_search_depth(collection, query_ids, depth)
-    run = retriever.retrieve(collection, query_ids, deeper)
-    return run.without(collection.excluded).cut(depth)
+    run = retriever.searcher.retrieve(collection, query_ids, deeper)
+    return retriever.complete(run.without(collection.excluded).cut(depth), collection)
 
 
 def find_search_depth(collection: Collection, query_ids: Sequence[str], depth: int) -> int:
@@ -74,20 +83,21 @@ def find_search_depth(collection: Collection, query_ids: Sequence[str], depth: i
 def retrieve_once(
     retriever: Retriever, collection: Collection, query_ids: Sequence[str], depth: int, store: Store
 ) -> Run:
-    """The best ``depth`` documents of each query that are not excluded for it.
+    """The best ``depth`` documents of each query that are not excluded for it, completed.
 
-    They are retrieved, or read from the run that the same retriever made for the same queries.
+    They are retrieved, or read from the run that the same retriever made for the same queries. What
+    completes them may depend on judgments, and is never kept.
     """
-    deeper = find_search_depth(collection, query_ids, depth)
+    searcher, deeper = retriever.searcher, find_search_depth(collection, query_ids, depth)
     identity = {
-        "retriever": retriever,
+        "retriever": searcher,
         "collection": collection.texts_fingerprint,
         "query_ids": list(query_ids),
         "depth": deeper,
     }
 
     def make(folder: Path) -> JsonObject:
-        run = retriever.retrieve(collection, query_ids, deeper)
+        run = searcher.retrieve(collection, query_ids, deeper)
         run.write(folder / "run.trec")
         lines = sum(map(len, run.rankings.values()))
         return {"name": run.name, "lines": lines, **describe_cuts(run.cost)}
@@ -99,4 +109,7 @@ def retrieve_once(
     run = run.without(collection.excluded).cut(depth)
     if run.left_out:
         logger.info("%d documents left out that are excluded for their query", run.left_out)
-    return run
+    completed = retriever.complete(run, collection)
+    if completed.planted:
+        logger.info("%d relevant documents planted that were not found", completed.planted)
+    return completed

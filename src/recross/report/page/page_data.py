@@ -13,7 +13,7 @@ from recross.records import Json
 from recross.report.finished import Finished
 from recross.report.tables.alignment import MISSING
 from recross.report.tables.rows import INTERPOLATED, Row
-from recross.report.tables.table import NOTE, choose_columns
+from recross.report.tables.table import choose_columns, compose_note
 
 CURVE_POINTS = 300
 OVERRIDE = re.compile(r"\.(?=[^.=]+=)")
@@ -70,7 +70,7 @@ def _make_table(rows: Sequence[Row]) -> dict[str, Json]:
             ]
             for line in shown
         ],
-        "note": NOTE,
+        "note": compose_note(rows),
         "sources": [f"{row.label}: {row.reference.source}" for row in rows if row.reference],
     }
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from recross.errors import InputError
 from recross.evaluation.significance import adjust_p_values
 from recross.records import JsonObject
 from recross.report.references import are_same_candidates
@@ -14,6 +16,11 @@ from recross.report.tables.row_references import Reference
 
 SIGNIFICANT = 0.05
 INTERPOLATED = ", interpolated"
+SETTING = (
+    *("retriever", "reranker", "training_data", "loss", "validation_retriever", "teacher"),
+    *("recipe", "depth", "backend", "precision", "budget_ms"),
+)
+"""What a record says of its parts, but for the collection and the seed."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,8 @@ class Row:
 
     ``form`` is the back-end with its precision, ``gate`` what the quality gate found of it.
     ``curve`` is the line of a plot that it is a point of, over ``depth`` or over ``budget_ms``.
+    Rows of one ``study`` and ``setting`` differ in their ``collection`` alone; of a mean over
+    several, ``collections`` says how many.
     """
 
     label: str
@@ -62,6 +71,10 @@ class Row:
     curve: str | None = None
     depth: int | None = None
     budget_ms: float | None = None
+    study: str = ""
+    collection: str = ""
+    setting: str = ""
+    collections: int | None = None
 
     @property
     def is_significant(self) -> bool:
@@ -87,10 +100,15 @@ def make_rows(results: Iterable[JsonObject], references: Mapping[str, Reference]
     """One row per label, and one more where it was interpolated; first stages come first.
 
     Several seeds of a label are averaged; of their p-values the largest counts.
+
+    Raises:
+        InputError: experiments of one label differ in collection or candidates.
     """
     by_label: dict[str, list[JsonObject]] = {}
     for result in results:
         by_label.setdefault(result["label"], []).append(result)
+    for label, runs in by_label.items():
+        _check_alike(label, runs)
     rows = [row for runs in by_label.values() for row in _make_label_rows(runs, references)]
     missing = [label for label in references if label not in by_label]
     rows += [_make_unmeasured(references[label]) for label in missing]
@@ -99,6 +117,14 @@ def make_rows(results: Iterable[JsonObject], references: Mapping[str, Reference]
     order = list(references)
     final = [_set_p_value(row, next(adjusted)) if row.p_value is not None else row for row in rows]
     return sorted(final, key=lambda row: _place(row, order))
+
+
+def _check_alike(label: str, runs: Sequence[JsonObject]) -> None:
+    """Refuse to average what is no other seed of the same."""
+    for fact, what in (("collection_name", "collection"), ("candidates", "set of candidates")):
+        found = list(dict.fromkeys(run[fact] for run in runs))
+        if len(found) > 1:
+            raise InputError(f"label {label!r} must be of one {what}, got {' and '.join(found)}")
 
 
 def _make_label_rows(runs: Sequence[JsonObject], references: Mapping[str, Reference]) -> list[Row]:
@@ -141,11 +167,19 @@ def _make_row(
         parameters=runs[0]["parameters"],
         size_mb=runs[0]["size_mb"],
         reference=reference,
-        candidates=" and ".join(dict.fromkeys(run["candidates"] for run in runs)),
+        candidates=runs[0]["candidates"],
         curve=runs[0].get("curve") if judged is runs else None,
         depth=runs[0]["depth"],
         budget_ms=runs[0].get("budget_ms"),
+        study=runs[0]["study"],
+        collection=runs[0]["collection_name"],
+        setting=_describe_setting(runs[0], is_mixed=judged is not runs),
     )
+
+
+def _describe_setting(run: JsonObject, is_mixed: bool) -> str:
+    """What was measured, whatever the collection."""
+    return json.dumps([is_mixed, *(run.get(fact) for fact in SETTING)], sort_keys=True)
 
 
 def _make_value(name: str, judged: Sequence[JsonObject]) -> Value:

@@ -38,6 +38,12 @@ OTHER_CANDIDATES = (
 )
 
 
+MEANS = (
+    " Means over collections: each collection weighs the same; the intervals are made of the"
+    " collections' own (the root of the sum of squares), and no mean is tested."
+)
+
+
 def write_table(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Write ``table.md``, ``table.csv`` and ``table.tex``; returns their paths."""
     texts = {"md": format_markdown(rows), "csv": comma_separated(rows), "tex": format_latex(rows)}
@@ -55,11 +61,18 @@ def format_markdown(rows: Sequence[Row]) -> str:
     lines = align_table(
         [name for name, _ in columns], [[show(row) for _, show in columns] for row in rows]
     )
+    return "\n".join([*lines, "", compose_note(rows), *_list_sources(rows)]) + "\n"
+
+
+def compose_note(rows: Sequence[Row]) -> str:
+    """What brackets and marks mean, of those that these rows have."""
     is_moved = any(value.is_moved_by_ties for row in rows for value in row.measures.values())
-    note = NOTE + TIES if is_moved else NOTE
-    if any(row.is_published_over_others for row in rows):
-        note += OTHER_CANDIDATES
-    return "\n".join([*lines, "", note, *_list_sources(rows)]) + "\n"
+    parts = {
+        TIES: is_moved,
+        OTHER_CANDIDATES: any(row.is_published_over_others for row in rows),
+        MEANS: any(row.collections for row in rows),
+    }
+    return NOTE + "".join(part for part, is_needed in parts.items() if is_needed)
 
 
 def format_latex(rows: Sequence[Row]) -> str:
@@ -92,6 +105,7 @@ def comma_separated(rows: Sequence[Row]) -> str:
         "parameters",
         "given",
         "published",
+        "collections",
     ]
     writer.writerow(["label", "seeds", *spread, *fixed, *more])
     for row in rows:
@@ -118,6 +132,7 @@ def comma_separated(rows: Sequence[Row]) -> str:
                 row.parameters,
                 reference.given if reference else None,
                 reference.published if reference else None,
+                row.collections,
             ]
         )
     return text.getvalue()
