@@ -38,6 +38,26 @@ def write_home(home: Path) -> None:
     _write_scifact(home / "beir" / "scifact")
 
 
+def write_nano(home: Path, name: str, judged: dict[str, list[str]]) -> None:
+    """Write a set of NanoBEIR over the passages: what is relevant to queries, all of JSON lines.
+
+    ir_datasets expects parquet here, so its ``parquet_iter`` must be replaced by ``read_lines``.
+    """
+    contents: dict[str, list[dict[str, object]]] = {
+        "corpus": [{"_id": p, "text": text} for p, text in PASSAGES.items()],
+        "queries": [{"_id": q, "text": text} for q, text in (TRAIN | DEV).items() if q in judged],
+        "qrels": [{"query-id": q, "corpus-id": p} for q, found in judged.items() for p in found],
+    }
+    for part, records in contents.items():
+        lines = "".join(map(_json_line, records))
+        _write(home / "nano-beir" / name / f"{part}.parquet", lines)
+
+
+def read_lines(path: str) -> list[dict[str, str]]:
+    """What ``parquet_iter`` reads, of JSON lines."""
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
 def _write_msmarco(root: Path) -> None:
     dev = "".join(f"{q}\t0\t{passage_of(text)}\t1\n" for q, text in DEV.items())
     train = "".join(

@@ -12,7 +12,7 @@ import importlib.metadata
 import importlib.util
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -39,7 +39,8 @@ class Apidocs:
     A document is the first ``body_words`` words below the summary (``None``: all of them), so that
     stages with different token limits read nearly the same text. A name's split and its place in
     the sample follow from a hash of the name, so both stay as they are when packages are
-    added. ``test_share`` and ``dev_share`` are shares of all names.
+    added. ``test_share`` and ``dev_share`` are shares of all names. ``name`` is what results call
+    the collection.
     """
 
     packages: Annotated[tuple[str, ...], Filled("name at least one package")]
@@ -47,6 +48,7 @@ class Apidocs:
     body_words: Annotated[int, Ge(BODY_WORDS)] | None = 50
     test_share: Annotated[float, Ge(0), Lt(1)] = 0.15
     dev_share: Annotated[float, Ge(0), Lt(1)] = 0.06
+    name: str = field(default="apidocs", compare=False)
     store: Path = handed_over(DEFAULT_STORE)
 
     def __post_init__(self) -> None:
@@ -68,7 +70,7 @@ class Apidocs:
             "collections", identity, lambda path: self._build(path, versions)
         )
         loaded = BeirFolder(folder).load()
-        return replace(loaded, name="apidocs", fingerprint=read_manifest(folder)["content_hash"])
+        return replace(loaded, name=self.name, fingerprint=read_manifest(folder)["content_hash"])
 
     def _build(self, folder: Path, versions: Mapping[str, str]) -> JsonObject:
         entries = [self._shorten(entry) for entry in extract(self.packages)]
