@@ -11,7 +11,8 @@ from sentence_transformers.base.modules import Dense
 from sentence_transformers.sentence_transformer.modules import LayerNorm
 
 from recross.checkpoints.chain_modules import find_activation, load_module, save_module
-from recross.checkpoints.module_folder import ModuleEntry, ModuleFolder, read_json
+from recross.checkpoints.json_files import read_json
+from recross.checkpoints.module_folder import ModuleEntry, ModuleFolder
 from recross.errors import InputError
 
 

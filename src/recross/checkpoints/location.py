@@ -10,6 +10,7 @@ from pathlib import Path
 from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HFValidationError
 
+from recross.checkpoints.json_files import refuse_pointer
 from recross.checkpoints.published import find_published
 from recross.errors import InputError
 from recross.parts.identity import READ
@@ -77,12 +78,16 @@ def find_file(checkpoint: str, name: str, folder: str = "") -> Path | None:
     Without a network, what is not in the hub's cache counts as not there.
 
     Raises:
-        InputError: the hub cannot be asked, or does not know the checkpoint.
+        InputError: the hub cannot be asked, or does not know the checkpoint, or the file was not
+            fetched from git's large-file storage.
     """
     location = locate(checkpoint)
     if Path(location).is_dir():
         path = Path(location, folder, name)
-        return path if path.is_file() else None
+        if not path.is_file():
+            return None
+        refuse_pointer(path)
+        return path
     revision = find_pinned_revision(checkpoint)
     try:
         return Path(hf_hub_download(location, name, subfolder=folder or None, revision=revision))

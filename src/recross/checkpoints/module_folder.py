@@ -9,18 +9,22 @@ imported by name: a kind of module that is not known is an error of whoever read
 from __future__ import annotations
 
 import json
-import pickle
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from recross.checkpoints.json_files import read_json, read_json_value
 from recross.checkpoints.location import find_file, locate
+from recross.checkpoints.weight_files import (
+    FILES_OF_WEIGHTS,
+    check_finite,
+    load_pickled,
+    read_stored,
+)
 from recross.errors import InputError
 from recross.records import JsonObject
 
@@ -50,9 +54,6 @@ POOLING_SWITCHES = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 """Poolings by the switches that named them once."""
-
-_UNREADABLE = (OSError, ValueError, RuntimeError, EOFError, SafetensorError, pickle.PickleError)
-"""What the readers of weights raise."""
 
 
 class ModuleEntry(NamedTuple):
@@ -104,12 +105,14 @@ class ModuleFolder:
         """Load the weights of a module of its own folder.
 
         Raises:
-            InputError: there are none, or they cannot be read.
+            InputError: there are none, they cannot be read, or they are no finite numbers.
         """
-        for name in ("model.safetensors", "pytorch_model.bin"):
+        for name in FILES_OF_WEIGHTS:
             path = find_file(self.checkpoint, name, part.place)
             if path is not None:
-                return _load_weights(path)
+                weights = _load_weights(path)
+                check_finite(self.checkpoint, weights.items())
+                return weights
         raise InputError(
             f"checkpoint {self.checkpoint!r} must hold the weights of its {part.kind}"
             f" in {part.place!r}, got none"
@@ -163,18 +166,6 @@ def write_modules(chain: ModuleFolder, folder: Path) -> None:
         (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> JsonObject:
-    """Read a JSON object of a checkpoint.
-
-    Raises:
-        InputError: the file holds none.
-    """
-    values = _read_values(path)
-    if not isinstance(values, dict):
-        raise InputError(f"{path} must hold a JSON object, got {type(values).__name__}")
-    return values
-
-
 def read_pooling(settings: JsonObject) -> tuple[str, ...]:
     """Which tokens' vectors a Pooling takes: usually one mode, more are laid side by side."""
     mode = settings.get("pooling_mode")
@@ -194,7 +185,7 @@ def _read_module(checkpoint: str, class_path: str, place: str) -> ModuleEntry:
 
 def _list_modules(checkpoint: str, path: Path) -> list[tuple[str, str]]:
     """The class and the folder of every module of a ``modules.json``."""
-    entries = _read_values(path)
+    entries = read_json_value(path)
     if not isinstance(entries, list) or not all(
         isinstance(entry, dict) and {"type", "path"} <= entry.keys() for entry in entries
     ):
@@ -225,18 +216,6 @@ def _settings(checkpoint: str, kind: str, place: str) -> JsonObject:
     return {} if path is None else read_json(path)
 
 
-def _read_values(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} must hold JSON in UTF-8 ({error})") from None
-
-
 def _load_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        loaded: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        return loaded
-    except _UNREADABLE as error:
-        raise InputError(f"{path} must hold weights, and cannot be read ({error})") from None
+    read_stored(path)
+    return load_file(path) if path.suffix == ".safetensors" else dict(load_pickled(path))

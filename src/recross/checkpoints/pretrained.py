@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
@@ -17,6 +18,7 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
+from recross.checkpoints.config_sizes import check_stored_sizes
 from recross.checkpoints.foreign import (
     LateInteractionModel,
     LinearElectraForSequenceClassification,
@@ -34,7 +36,8 @@ from recross.checkpoints.source import (
     load_tokenizer,
     read_component,
 )
-from recross.checkpoints.weight_names import Allowed, Names, check_names, find_wrapper
+from recross.checkpoints.weight_files import check_finite, read_stored_weights
+from recross.checkpoints.weight_names import Allowed, Names, check_names, check_shapes, find_wrapper
 from recross.errors import InputError
 from recross.records import JsonObject
 
@@ -114,8 +117,9 @@ def load(
     nothing may be missing from the weights.
 
     Raises:
-        InputError: there is no such checkpoint, its tokenizer is missing, its architecture is
-            another, it has fewer layers, or its head would be freshly initialised.
+        InputError: there is no such checkpoint, a file of it is damaged or missing, its
+            architecture is another, it has fewer layers, its head would be freshly initialised, or
+            its weights are no finite numbers.
     """
     chain = read_modules(checkpoint)
     source = find_source(checkpoint, chain)
@@ -126,6 +130,7 @@ def load(
             f" got {checkpoint!r}, which is {config.model_type}"
         )
     tokenizer = load_tokenizer(checkpoint)
+    check_weight_files(source, config)
     if layers is not None:
         _cut(config, layers)
     if fresh is not None and fresh.labels is not None:
@@ -137,8 +142,19 @@ def load(
     model, is_fresh = read_component(source, "weights", lambda: _load_weights(source, wanted))
     if head is not None:
         model = cast(Model, build_classifier(model, head).to(dtype))
+    check_finite(checkpoint, model.named_parameters())
     _check_vocabulary(checkpoint, model, tokenizer)
     return Pretrained(model.eval(), tokenizer, is_fresh, find_revision(checkpoint), chain)
+
+
+def check_weight_files(source: ModelSource, config: ModelConfig) -> None:
+    """Refuse files of weights in a folder that are damaged, or not of the sizes of its config.
+
+    Raises:
+        InputError: they are.
+    """
+    stored = read_stored_weights(Path(source.location, source.folder))
+    check_stored_sizes(source.checkpoint, config, stored)
 
 
 def _load_weights(source: ModelSource, wanted: Wanted) -> tuple[Model, bool]:
@@ -168,9 +184,12 @@ def _from_pretrained(
             dtype=wanted.dtype,
             key_mapping=names,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused by what is reported of them
+            trust_remote_code=False,
         )
     if model._supports_sdpa:
         model.set_attn_implementation("sdpa")
+    check_shapes(source.location, report["mismatched_keys"])
     return model, Names(list(report["missing_keys"]), list(report["unexpected_keys"]))
 
 

@@ -12,12 +12,12 @@ from typing import TypeVar
 
 from recross.checkpoints.contracts import Contract
 from recross.checkpoints.first_stage_contracts import BiEncoderContract, Similarity
+from recross.checkpoints.json_files import read_json
 from recross.checkpoints.location import find_file, locate
 from recross.checkpoints.module_folder import (
     TRANSFORMERS,
     ModuleEntry,
     ModuleFolder,
-    read_json,
     read_modules,
     read_pooling,
 )

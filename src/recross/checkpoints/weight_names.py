@@ -61,6 +61,21 @@ def find_wrapper(names: Names) -> str | None:
     return prefix if bare & lacking else None
 
 
+def check_shapes(
+    checkpoint: str, unfit: Iterable[tuple[str, Sequence[int], Sequence[int]]]
+) -> None:
+    """Refuse weights of other shapes than the config asks for: each by name, as is and as asked.
+
+    Raises:
+        InputError: there are any.
+    """
+    for name, found, asked in sorted(unfit):
+        raise InputError(
+            f"checkpoint {checkpoint!r} must hold weights of the sizes in its config, which asks"
+            f" for {name} of {list(asked)}, got {list(found)}"
+        )
+
+
 def check_names(checkpoint: str, model: Model, names: Names, allowed: Allowed) -> bool:
     """Refuse a model that is not what its checkpoint says; whether a head had to be drawn.
 

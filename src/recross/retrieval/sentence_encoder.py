@@ -15,9 +15,11 @@ import numpy as np
 from recross.checkpoints import pretrained
 from recross.checkpoints.first_stage_contracts import BiEncoderContract
 from recross.checkpoints.loaded import LoadedModule, Tokenizer, find_fast_tokenizer
-from recross.checkpoints.location import find_pinned_revision, locate
+from recross.checkpoints.location import find_pinned_revision
 from recross.checkpoints.module_folder import read_modules
 from recross.checkpoints.sentence_layout import WITHOUT_END, find_transformer
+from recross.checkpoints.source import find_source, read_component
+from recross.checkpoints.weight_files import check_finite
 from recross.inference.encoders.pooled import EncodedTexts, PooledEncoder
 from recross.inference.prompted import PromptedTokens
 from recross.inference.spans import Ints
@@ -136,17 +138,25 @@ def _load_by_library(
     """Read a SentenceTransformer, whose encoder gets weights that are known to be all there."""
     from sentence_transformers import SentenceTransformer  # seconds to import
 
-    loaded = SentenceTransformer(
-        locate(checkpoint),
-        device=str(hardware.device),
-        revision=find_pinned_revision(checkpoint),
+    modules = read_modules(checkpoint)
+    transformer = None if modules is None else find_transformer(modules)
+    is_verified = transformer is not None and is_whole(checkpoint, transformer.place)
+    verified = pretrained.load("encoder", checkpoint).model if is_verified else None
+    source = find_source(checkpoint, modules)
+    loaded = read_component(
+        source,
+        "modules",
+        lambda: SentenceTransformer(
+            source.location,
+            device=str(hardware.device),
+            revision=find_pinned_revision(checkpoint),
+            trust_remote_code=False,
+        ),
     )
+    check_finite(checkpoint, loaded.named_parameters())
     model = cast(SentenceModel, loaded)
     if contract.max_length < WITHOUT_END:
         model.max_seq_length = contract.max_length
-    modules = read_modules(checkpoint)
-    transformer = None if modules is None else find_transformer(modules)
-    if transformer is not None and is_whole(checkpoint, transformer.place):
-        verified = pretrained.load("encoder", checkpoint).model
+    if verified is not None:
         cast(Any, model)[0].model = verified.to(hardware.device)
     return model

@@ -13,9 +13,10 @@ from recross.checkpoints.chain_modules import (
     load_module,
 )
 from recross.checkpoints.first_stage_contracts import BiEncoderContract
+from recross.checkpoints.json_files import read_json
 from recross.checkpoints.loaded import Model, Tokenizer, find_fast_tokenizer
 from recross.checkpoints.location import find_file
-from recross.checkpoints.module_folder import ModuleEntry, ModuleFolder, read_json, read_modules
+from recross.checkpoints.module_folder import ModuleEntry, ModuleFolder, read_modules
 from recross.checkpoints.pretrained import Pretrained, load
 from recross.checkpoints.sentence_layout import find_transformer, read_bi_encoder
 from recross.errors import InputError

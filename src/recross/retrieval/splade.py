@@ -19,8 +19,8 @@ import numpy as np
 from scipy import sparse
 
 from recross.checkpoints.first_stage_contracts import SparseContract
+from recross.checkpoints.json_files import read_json
 from recross.checkpoints.location import CHECKPOINT
-from recross.checkpoints.module_folder import read_json
 from recross.checkpoints.sentence_layout import with_choices
 from recross.checkpoints.sparse_layout import read_sparse_encoder
 from recross.collections.collection import Collection

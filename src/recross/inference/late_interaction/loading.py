@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from recross.checkpoints import pretrained
+from recross.checkpoints.json_files import read_json
 from recross.checkpoints.late_contract import LateInteractionContract
 from recross.checkpoints.late_layouts import ChainLayout
 from recross.checkpoints.location import find_file
-from recross.checkpoints.module_folder import ModuleFolder, read_json, read_modules
+from recross.checkpoints.module_folder import ModuleFolder, read_modules
 from recross.checkpoints.multi_vector import (
     Projection,
     draw_projection,
