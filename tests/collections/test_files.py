@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from recross.collections.files import BeirFolder, TrecFiles
+from recross.collections.files import BeirFolder, TrecFiles, write_beir
 from recross.errors import InputError
 from recross.text_files.trec import read_qrels
 
@@ -40,6 +42,29 @@ def test_instructions_of_queries_are_read_from_their_lines_or_a_file_of_their_ow
     (beir_folder / "instructions.tsv").write_text("nobody\tfind pets\n")
     with pytest.raises(InputError, match="must name known queries, got 'nobody'"):
         BeirFolder(beir_folder).load()
+
+
+def test_instructions_survive_being_written_as_beir(tmp_path, collection):
+    told = {"q0": "find\tanimals", "q5": "two\nlines {of it}"}
+    write_beir(tmp_path / "told", replace(collection, instructions=told))
+    assert BeirFolder(tmp_path / "told").load().instructions == told
+
+
+def test_trec_files_have_instructions_in_the_queries_lines_or_a_file(tmp_path):
+    (tmp_path / "docs.tsv").write_text("d1\tone text\n")
+    (tmp_path / "queries.jsonl").write_text(
+        '{"id": "q1", "text": "a", "instruction": "find"}\n{"id": "q2", "text": "b"}\n'
+    )
+    (tmp_path / "test.qrels").write_text("q1 0 d1 1\n")
+    files = TrecFiles(
+        *(tmp_path / "docs.tsv", tmp_path / "queries.jsonl", {"test": tmp_path / "test.qrels"})
+    )
+    plain = files.load()
+    assert plain.instructions == {"q1": "find"}
+    (tmp_path / "told.tsv").write_text("q2\tleave\nq1\t \n")
+    told = replace(files, instructions=tmp_path / "told.tsv").load()
+    assert told.instructions == {"q2": "leave"}  # the file has the last word; a blank is none
+    assert told.fingerprint != plain.fingerprint
 
 
 def test_the_fingerprint_follows_the_content(beir_folder):

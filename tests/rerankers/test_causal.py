@@ -17,9 +17,12 @@ from recross.command.building import build
 from recross.command.composition import compose_values
 from recross.errors import InputError
 from recross.inference.cache.score_cache import ScoreCache
+from recross.inference.texts.collection_texts import CollectionTexts
 from recross.machine.hardware import Hardware
+from recross.records import TrainingGroup
 from recross.rerankers.causal import CausalReranker
 from recross.runs import Run
+from recross.training.data.micro_batches import micro_batches
 from tests.conftest import save_tiny_llama
 from tests.rerankers.test_cross_encoder import mixed_pairs
 
@@ -198,6 +201,64 @@ def test_queries_are_asked_with_their_own_instructions_and_the_others_with_the_c
     ).rerank(candidates, collection)
     assert plain.cost.cache_hits == 3  # of q15 alone, which was asked with the same prompt
     assert {doc.doc_id: doc.score for doc in plain.rankings["q0"]} != scores["q0"]
+
+
+def told_groups():
+    return [
+        TrainingGroup(query_id, ("d1", "d2", "d3"), (1.0, 0.0, 0.0))
+        for query_id in ("q0", "q5", "q15", "q10")
+    ]
+
+
+def learn_from(network, collection, budget=10**6):
+    """The rows of a step in the order of its lists, with their scores in training."""
+    rows, scores = [], []
+    for micro in micro_batches(told_groups(), CollectionTexts(collection), network, budget):
+        pieces = micro.batch.tokens.split(micro.batch.layout.offsets.diff().tolist())
+        rows += [pieces[place].tolist() for place in micro.places.argsort().tolist()]
+        scores += micro.lists(network(micro.batch)).flatten().tolist()
+    return rows, scores
+
+
+@pytest.mark.parametrize("budget", [1, 10**6])
+def test_training_reads_the_prompts_that_scoring_reads(tiny_llama, collection, budget):
+    network = CausalReranker(str(tiny_llama), contract="qwen3-reranker").network
+    told = told_collection(collection)
+    rows, scores = learn_from(network, told, budget)
+    expected_rows, expected_scores = [], []
+    for group in told_groups():
+        instruction = told.instructions.get(group.query_id)
+        alone = CausalReranker(
+            str(tiny_llama), contract="qwen3-reranker", instruction=instruction
+        ).network
+        assert instruction is None or alone.contract.instruction == instruction
+        for doc_id in group.doc_ids:
+            encoded = alone.encode(
+                [told.queries[group.query_id]], [told.documents[doc_id]], [(0, 0)]
+            )
+            expected_rows.append(encoded.tokens.tolist())
+            expected_scores.append(alone(encoded.on(torch.device("cpu"))).item())
+    assert rows == expected_rows
+    assert scores == pytest.approx(expected_scores, abs=1e-4)
+    assert learn_from(network, collection)[0] != rows
+
+
+def test_a_model_without_a_place_for_it_learns_without_instructions(tmp_path, collection):
+    folder = save_tiny_llama(tmp_path, head=True)
+    network = CausalReranker(str(folder), contract="rankllama").network
+    assert learn_from(network, told_collection(collection)) == learn_from(network, collection)
+
+
+def test_an_instruction_without_room_for_texts_is_refused_before_scoring_and_training(
+    tiny_llama, collection
+):
+    told = replace(collection, instructions={"q5": "find " * 200})
+    reranker = CausalReranker(str(tiny_llama), contract="qwen3-reranker", max_length=160)
+    candidates = Run.from_scores("c", {"q0": {"d1": 0.0}, "q5": {"d1": 0.0}})
+    with pytest.raises(InputError, match="max_length must leave 8 tokens beside the"):
+        reranker.rerank(candidates, told)
+    with pytest.raises(InputError, match="max_length must leave 8 tokens beside the"):
+        reranker.network.check_instructions(told.instructions.values())
 
 
 def test_a_model_that_is_told_nothing_reads_a_collection_with_instructions(tmp_path, collection):

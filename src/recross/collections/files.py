@@ -75,7 +75,9 @@ class BeirFolder:
 class TrecFiles:
     """Separate files: texts as ``id<TAB>text`` or JSON lines, TREC qrels by split.
 
-    ``relevant_from`` is the smallest grade that counts as relevant, of all splits or by split.
+    ``relevant_from`` is the smallest grade that counts as relevant, of all splits or by split. What
+    is wanted of some queries stands as ``instruction`` in their JSON lines, or in the file
+    ``instructions`` as ``id<TAB>instruction``.
     Excluded are the documents that the file ``excluded`` names (``query<TAB>document``, or JSON
     lines with ``excluded_ids``), or the queries' own JSON lines, and, with
     ``ignore_identical_ids``, the document of the query's own id.
@@ -86,6 +88,7 @@ class TrecFiles:
     qrels: dict[str, Path]
     name: str = "files"
     relevant_from: int | dict[str, int] = 1
+    instructions: Path | None = None
     excluded: Path | None = None
     ignore_identical_ids: bool = False
 
@@ -95,14 +98,17 @@ class TrecFiles:
         Raises:
             InputError: a file is missing, empty or malformed, or a judgment names an unknown query.
         """
+        told = [self.instructions] if self.instructions else []
         collection = _collection(
             self.name,
             read_text_file(self.documents),
             read_text_file(self.queries),
             {split: read_qrels(path) for split, path in self.qrels.items()},
-            hash_files(self.documents, self.queries, *self.qrels.values()),
+            hash_files(self.documents, self.queries, *self.qrels.values(), *told),
             self.relevant_from,
         )
+        instructions = read_instructions(self.queries, told, collection.queries)
+        collection = replace(collection, instructions=instructions)
         excluded = read_excluded(self.excluded) if self.excluded else {}
         excluded = unite(excluded, read_excluded_in_queries(self.queries))
         return exclude(collection, excluded, self.ignore_identical_ids)
@@ -112,7 +118,7 @@ def write_beir(folder: Path, collection: Collection) -> None:
     """Write a collection as a BEIR folder."""
     (folder / "qrels").mkdir(parents=True, exist_ok=True)
     _write_jsonl(folder / "corpus.jsonl", collection.documents)
-    _write_jsonl(folder / "queries.jsonl", collection.queries)
+    _write_jsonl(folder / "queries.jsonl", collection.queries, collection.instructions)
     for split, qrels in collection.split_qrels.items():
         rows = [
             f"{q}\t{d}\t{grade}\n" for q, judged in qrels.items() for d, grade in judged.items()
@@ -127,8 +133,14 @@ def write_beir(folder: Path, collection: Collection) -> None:
         write_whole(folder / EXCLUDED, text)
 
 
-def _write_jsonl(path: Path, texts: Mapping[str, str]) -> None:
-    records = ({"_id": identifier, "text": text} for identifier, text in texts.items())
+def _write_jsonl(
+    path: Path, texts: Mapping[str, str], instructions: Mapping[str, str] | None = None
+) -> None:
+    told = {identifier: {"instruction": text} for identifier, text in (instructions or {}).items()}
+    records = (
+        {"_id": identifier, "text": text, **told.get(identifier, {})}
+        for identifier, text in texts.items()
+    )
     write_lines_whole(path, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))
 
 

@@ -97,6 +97,8 @@ def read_instructions(
 ) -> dict[str, str]:
     """Read what is wanted of queries, from their own lines and from files of instructions.
 
+    A blank instruction is none.
+
     Raises:
         InputError: a line is malformed, or names an unknown query.
     """
@@ -112,7 +114,7 @@ def read_instructions(
             if query_id not in queries:
                 raise InputError(f"{path} must name known queries, got {query_id!r}")
             found[query_id] = text
-    return found
+    return {query_id: text for query_id, text in found.items() if text.strip()}
 
 
 def _say_twice(path: Path, parse: Callable[[str], IdentifiedText], identifier: str) -> str:

@@ -7,7 +7,7 @@ a ``TextEncoder`` (``text_encoder.py``) turns every text into vectors of its own
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic
 
@@ -37,6 +37,9 @@ from recross.machine.hardware import Hardware
 
 Forward = Callable[[PackedBatch], Tensor]
 """Scores a batch, ``(B,)``, in its order."""
+
+Instructions = Sequence[str | None]
+"""What is wanted of the query of each item; ``None``: what the contract says."""
 
 _Batch = TypeVar("_Batch", bound=NetworkBatch, default=Any)
 
@@ -125,6 +128,15 @@ class Network(nn.Module, ABC, Generic[_Batch]):
         self, queries: NumberedTexts, documents: NumberedTexts, items: Ints
     ) -> Encoded[_Batch]:
         """Turn items ``(B, texts)``, numbers of a query and its documents, into token sequences."""
+
+    def encode_told(
+        self, queries: NumberedTexts, documents: NumberedTexts, items: Ints, told: Instructions
+    ) -> Encoded[_Batch]:
+        """The same, each item with its query's own instruction, where there is a place for it."""
+        return self.encode_texts(queries, documents, items)
+
+    def check_instructions(self, instructions: Iterable[str]) -> None:
+        """Refuse with an ``InputError`` instructions that leave no room for texts."""
 
     @abstractmethod
     def forward(self, batch: _Batch) -> Tensor:

@@ -7,11 +7,14 @@ Yes/no models (Qwen3-Reranker, Zhang et al. 2025) by the logits of their answers
 from __future__ import annotations
 
 from collections import ChainMap
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,7 +34,7 @@ from recross.inference.encoders.families import PADDED, find_encoder
 from recross.inference.encoders.padded import PaddedForward
 from recross.inference.encoders.t5_decoder import read_head_rows
 from recross.inference.engine import Engine
-from recross.inference.network import Forward
+from recross.inference.network import Forward, Instructions
 from recross.inference.prompts import Prompter
 from recross.inference.sequences import Sequences
 from recross.inference.session import Session
@@ -66,11 +69,40 @@ class CausalNetwork(PromptNetwork):
         """Turn items of (query number, document number) into token sequences."""
         return self._prompter.encode(queries, documents, items)
 
+    def encode_told(
+        self, queries: NumberedTexts, documents: NumberedTexts, items: Ints, told: Instructions
+    ) -> Sequences:
+        """Each item in a prompt with its query's own instruction, or with the contract's."""
+        if not self.contract.takes_instruction or {None}.issuperset(told):
+            return self.encode_texts(queries, documents, items)
+        places: dict[str | None, list[int]] = {}
+        for place, instruction in enumerate(told):
+            places.setdefault(instruction, []).append(place)
+        encoded = [
+            self._tell(instruction).encode(queries, documents, items[of_one])
+            for instruction, of_one in places.items()
+        ]
+        order = np.argsort(np.concatenate([*places.values()]))
+        return reduce(Sequences.end_to_end, encoded).take(order)
+
+    def check_instructions(self, instructions: Iterable[str]) -> None:
+        """Refuse instructions that leave no room for texts, where the prompt has a place for any.
+
+        Raises:
+            InputError: one of them does.
+        """
+        if self.contract.takes_instruction:
+            for instruction in dict.fromkeys(instructions):
+                self._tell(instruction)
+
+    def _tell(self, instruction: str | None) -> Prompter:
+        return Prompter(self.tokenizer, self.contract.with_instruction(instruction))
+
     def with_instruction(self, instruction: str) -> CausalNetwork:
         """The same network, of the same weights, that is told something else."""
         told = copy(self)
-        told.contract = self.contract.with_instruction(instruction)
-        told._prompter = Prompter(self.tokenizer, told.contract)
+        told._prompter = self._tell(instruction)
+        told.contract = told._prompter.contract
         return told
 
     def save_weights(self, folder: Path) -> None:
@@ -130,7 +162,7 @@ class CausalReranker(NetworkReranker):
     """A causal language model by checkpoint, with the contract stored, published, named or given.
 
     ``instruction`` tells it what is wanted, where its prompt has a place for that; queries of a
-    collection may have their own.
+    collection may have their own, which it is told when it scores and when it learns.
     ``weights`` is the precision in which weights are held: bf16 halves the memory of a model that
     is not to be trained. ``fresh_head`` allows a checkpoint without the linear head that a contract
     reads, to be trained, drawn from ``head_seed``.
@@ -173,6 +205,7 @@ class CausalReranker(NetworkReranker):
         if not network.contract.takes_instruction or not told.keys() & candidates.rankings.keys():
             return super().rerank_with(engine, candidates, collection)
         groups: dict[str | None, list[str]] = {}
+        network.check_instructions(told[q] for q in candidates.rankings if q in told)
         for query_id in candidates.rankings:
             groups.setdefault(told.get(query_id), []).append(query_id)
         parts = []

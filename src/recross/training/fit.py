@@ -58,6 +58,7 @@ def fit(
     hardware = training.hardware(session.hardware)
     check_plan(plan, network, hardware)
     check_groups(plan, phases)
+    network.check_instructions(validation.collection.instructions.values())
     hardware.prepare()
     pl.seed_everything(plan.seed, verbose=False)
     network.prepare_training(training.preparation)

@@ -125,7 +125,13 @@ def _encode(
         for item in listed.items
     ]
     numbers = np.array(items, dtype=np.int64).reshape(len(items), -1)
-    return network.encode_texts(queries, documents, numbers)
+    told = texts.collection.instructions
+    instructions = [
+        told.get(group.query_id)
+        for group, listed in zip(groups, lists, strict=True)
+        for _ in listed.items
+    ]
+    return network.encode_told(queries, documents, numbers, instructions)
 
 
 def _divide(tokens: Sequence[int], budget: int) -> Iterator[tuple[int, int]]:
