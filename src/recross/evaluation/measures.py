@@ -11,10 +11,8 @@ import ir_measures
 from recross.errors import InputError
 from recross.records import Qrels
 from recross.runs import Run
+from recross.text_files.values import GREATEST_GRADE, LEAST_GRADE
 
-LEAST_GRADE, GREATEST_GRADE = -2, 10_000_000
-"""Of judgments: trec_eval gives meaning to -1 and -2 alone below zero, and holds a counter for each
-grade up to the greatest, of 8 bytes; beyond, its code in C ends the process without a word."""
 NO_DOCUMENT = "no document"
 """Judged 0 where a query has no judgment of 0 or more, which ends the process likewise; it is in no
 run, and nothing is relevant there: every measure is 0 with it and without."""

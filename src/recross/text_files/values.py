@@ -7,8 +7,9 @@ import re
 
 from recross.errors import InputError
 
-LOWEST_GRADE, HIGHEST_GRADE = -2, 1000
-"""trec_eval keeps an array as long as the highest grade, and its own marks end at -2."""
+LEAST_GRADE, GREATEST_GRADE = -2, 10_000_000
+"""Of judgments: trec_eval gives meaning to -1 and -2 alone below zero, and holds a counter for each
+grade up to the greatest, of 8 bytes; beyond, its code in C ends the process without a word."""
 
 LARGEST_SINGLE = 3.4028235677973362e38
 """Below it a number rounds to a finite one in single precision, which runs are held in."""
@@ -103,8 +104,8 @@ def check_grade(grade: int) -> int:
     Raises:
         InputError: it lies outside the range; negative ones are not relevant, as in trec_eval.
     """
-    if not LOWEST_GRADE <= grade <= HIGHEST_GRADE:
+    if not LEAST_GRADE <= grade <= GREATEST_GRADE:
         raise InputError(
-            f"relevance must be a whole number from {LOWEST_GRADE} to {HIGHEST_GRADE}, got {grade}"
+            f"relevance must be a whole number from {LEAST_GRADE} to {GREATEST_GRADE}, got {grade}"
         )
     return grade
