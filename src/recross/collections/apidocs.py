@@ -26,6 +26,7 @@ from recross.parts.bounds import Filled, Ge, Lt, checked
 from recross.parts.identity import handed_over
 from recross.records import JsonObject
 from recross.store import DEFAULT_STORE, Store, hash_files, read_manifest
+from recross.text_files.values import is_fit_id
 
 SUMMARY_WORDS = (4, 30)
 BODY_WORDS = 15
@@ -142,7 +143,7 @@ def _read_sources(package: str) -> Iterator[tuple[str, str]]:
     root = _find_folder(package)
     for path in sorted(root.rglob("*.py")):
         names = path.relative_to(root.parent).with_suffix("").parts
-        if not {"test", "tests", "_pytest"} & set(names):
+        if not {"test", "tests", "_pytest"} & set(names) and all(map(is_fit_id, names)):
             yield ".".join(name for name in names if name != "__init__"), str(path)
 
 

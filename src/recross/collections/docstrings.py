@@ -64,9 +64,15 @@ def _walk(prefix: str, node: ast.AST) -> Iterator[Entry]:
 
 def _entries_of_file(module: str, path: str) -> list[Entry]:
     try:
-        return list(read_docstrings(module, Path(path).read_text(encoding="utf-8")))
-    except (SyntaxError, UnicodeDecodeError):  # templates and fixtures that are not Python
+        entries = list(read_docstrings(module, Path(path).read_text(encoding="utf-8")))
+    except (SyntaxError, ValueError, RecursionError):  # templates and fixtures: no Python, no text
         return []
+    return [entry for entry in entries if _is_whole("".join(entry))]
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it holds whole characters alone: an escape may write a half, a lone surrogate."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _read_elsewhere(sources: Sequence[Source]) -> list[list[list[str]]]:

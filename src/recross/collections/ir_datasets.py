@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tarfile
 import zipfile
 import zlib
@@ -24,7 +25,9 @@ from recross.errors import InputError
 from recross.parts.bounds import Filled, checked
 from recross.parts.identity import fingerprint
 from recross.records import Qrels
+from recross.text_files.values import check_grade, check_id
 
+logger = logging.getLogger(__name__)
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError)
 
 
@@ -64,9 +67,10 @@ class DocstoreDocuments(Mapping[str, str]):
 
     def items(self) -> Any:
         """Pairs in the dataset's own order, in one pass over its file."""
+        name = f"doc_id of {self._dataset.dataset_id()!r}"
         with _explain_missing_files(self._dataset):
             for document in self._dataset.docs_iter():
-                yield document.doc_id, _join_text(document)
+                yield check_id(document.doc_id, name), _join_text(document)
 
 
 @dataclass(frozen=True)
@@ -175,11 +179,18 @@ def _load_dataset(dataset_id: str, argument: str = "collection.splits") -> ir_da
 
 
 def _read(dataset: ir_datasets.Dataset) -> tuple[dict[str, str], Qrels]:
+    qrels: dict[str, dict[str, int]] = {}
+    changed, name = 0, f"query_id of {dataset.dataset_id()!r}"
     with _explain_missing_files(dataset):
-        queries = {query.query_id: query.default_text() for query in dataset.queries_iter()}
-        qrels: dict[str, dict[str, int]] = {}
+        queries = {check_id(q.query_id, name): q.default_text() for q in dataset.queries_iter()}
         for judgment in dataset.qrels_iter():
-            qrels.setdefault(judgment.query_id, {})[judgment.doc_id] = int(judgment.relevance)
+            judged = qrels.setdefault(judgment.query_id, {})
+            grade = check_grade(int(judgment.relevance))
+            changed += judged.setdefault(judgment.doc_id, grade) != grade
+            judged[judgment.doc_id] = grade
+    if changed:
+        said = "%s: %d judgments contradict earlier ones of a document; the last ones count"
+        logger.warning(said, dataset.dataset_id(), changed)
     return queries, qrels
 
 

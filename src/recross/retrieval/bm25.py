@@ -47,6 +47,7 @@ def _without_jax() -> Iterator[None]:
 with _without_jax():
     import bm25s
 
+logger = logging.getLogger(__name__)
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
 
 
@@ -78,10 +79,17 @@ class BM25(Retriever):
         return f"BM25 k1={self.k1} b={self.b}"
 
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
-        """Search the whole collection for each query."""
+        """Search the whole collection for each query.
+
+        Raises:
+            InputError: no document holds a word that is no stop word.
+        """
         folder = self._index(collection)
         index, doc_ids = _load(folder)
         queries = self._tokenize([collection.queries[query_id] for query_id in query_ids])
+        if empty := [q for q, terms in zip(query_ids, queries, strict=True) if not terms]:
+            said = "%d of %d queries hold stop words alone, such as %r; BM25 ranks nothing for them"
+            logger.warning(said, len(empty), len(query_ids), empty[0])
         matches = zip(query_ids, search_terms(index, queries, depth), strict=True)
         return make_run("bm25", doc_ids, matches, depth)
 
@@ -89,7 +97,13 @@ class BM25(Retriever):
         def make(folder: Path) -> JsonObject:
             doc_ids, texts = zip(*collection.documents.items(), strict=True)
             index = bm25s.BM25(method=self.method, k1=self.k1, b=self.b)
-            index.index(self._tokenize(texts), show_progress=False)
+            terms = self._tokenize(texts)
+            if not any(terms):
+                raise InputError(
+                    "documents must hold words that are no stop words, got none in the"
+                    f" {len(terms)} of {collection.name!r}"
+                )
+            index.index(terms, show_progress=False)
             index.save(str(folder), show_progress=False)
             (folder / "doc_ids.txt").write_text("\n".join(doc_ids), encoding="utf-8")
             return {"documents": len(doc_ids)}

@@ -43,6 +43,11 @@ def check_id(identifier: str, name: str = "id") -> str:
     return identifier
 
 
+def is_fit_id(identifier: str) -> bool:
+    """Whether ``check_id`` takes it."""
+    return bool(identifier) and not _UNFIT.search(identifier)
+
+
 def make_fit(name: str) -> str:
     """A name that ``check_id`` takes: what it refuses is ``_``, or at the ends nothing."""
     return "_".join(part for part in _UNFIT.split(name) if part)
