@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from recross.records import JsonObject
+from recross.writing.escaping import escape_markdown, format_code, format_code_block
 from recross.writing.whole_files import write_whole
 
 CARD = "README.md"
@@ -35,7 +36,7 @@ def format_card(result: JsonObject, contract: JsonObject, command: list[str]) ->
         "tags: [reranking, recross]",
         "---",
         "",
-        f"# {result['label']}",
+        f"# {escape_markdown(result['label'])}",
         "",
         "Orders the documents of a query. Load it with its scoring contract:",
         "",
@@ -72,7 +73,7 @@ def format_card(result: JsonObject, contract: JsonObject, command: list[str]) ->
         "",
         "## Command",
         "",
-        f"    {shlex.join(command)}",
+        format_code_block(shlex.join(command)),
         "",
     ]
     return "\n".join(lines)
@@ -85,12 +86,14 @@ def _say_part(part: JsonObject) -> str:
 
 def _say_values(part: JsonObject) -> str:
     values = {key: value for key, value in part.items() if key != "class" and value is not None}
-    return ", ".join(f"{key} {json.dumps(value)}" for key, value in values.items())
+    return ", ".join(f"{key} {escape_markdown(json.dumps(value))}" for key, value in values.items())
 
 
 def _list_values(values: JsonObject) -> list[str]:
     return [
-        f"- {key}: `{json.dumps(value)}`" for key, value in values.items() if value not in ("", [])
+        f"- {key}: {format_code(json.dumps(value))}"
+        for key, value in values.items()
+        if value not in ("", [])
     ]
 
 

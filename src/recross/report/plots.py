@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recross.report.tables.rows import INTERPOLATED, Row
+from recross.writing.escaping import show_unprintable
 from recross.writing.whole_files import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+LONGEST_LABEL = 62
 
 
 def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
@@ -25,13 +30,14 @@ def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
     figure = _make_figure()
     axes = figure.subplots()
     name = next(iter(drawn[0][0].measures))
+    shown: list[tuple[str, Line2D]] = []
     models = list(dict.fromkeys(_model(row) for row, _ in drawn))
     for row, latency in drawn:
         colour = f"C{models.index(_model(row)) % 10}"
         value = row.measures[name]
         error = [[value.mean - value.low], [value.high - value.mean]]
         is_first_stage = row.difference is None
-        axes.errorbar(
+        bars = axes.errorbar(
             latency,
             value.mean,
             yerr=error,
@@ -39,13 +45,13 @@ def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
             capsize=3,
             color=colour,
             markerfacecolor="none" if _model(row) != row.label else colour,
-            label=f"{row.label[:60]} {row.mark}",
         )
+        shown.append((f"{row.label} {row.mark}", bars.lines[0]))
     axes.set_xscale("log")
     axes.set_xlabel("p50 latency per 100 documents, ms (squares: first stage, one search)")
     axes.set_ylabel(f"{name}, 95 % interval")
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", fontsize="small", frameon=False)
+    _name_what_is_drawn(figure, shown)
     return _save(figure, folder, "quality_latency")
 
 
@@ -79,13 +85,15 @@ def _place_points(rows: Sequence[Row], budgets: bool) -> Mapping[float, Row]:
 
 def _draw_curves(figure: Figure, curves: Mapping[str, Mapping[float, Row]]) -> None:
     axes = figure.subplots()
+    shown: list[tuple[str, Line2D]] = []
     for number, (label, points) in enumerate(curves.items()):
         values = [next(iter(row.measures.values())) for row in points.values()]
         means, colour = [value.mean for value in values], f"C{number % 10}"
         if len(points) == 1:
-            axes.axhline(means[0], color=colour, linestyle="--", label=label)
+            shown.append((label, axes.axhline(means[0], color=colour, linestyle="--")))
             continue
-        axes.plot(list(points), means, marker="o", color=colour, label=label)
+        (line,) = axes.plot(list(points), means, marker="o", color=colour)
+        shown.append((label, line))
         lows, highs = [value.low for value in values], [value.high for value in values]
         axes.fill_between(list(points), lows, highs, color=colour, alpha=0.12, linewidth=0)
     ticks = sorted({x for points in curves.values() if len(points) > 1 for x in points})
@@ -93,7 +101,23 @@ def _draw_curves(figure: Figure, curves: Mapping[str, Mapping[float, Row]]) -> N
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", fontsize="small", frameon=False)
+    _name_what_is_drawn(figure, shown)
+
+
+def _name_what_is_drawn(figure: Figure, shown: Sequence[tuple[str, Line2D]]) -> None:
+    """A legend of any labels: matplotlib would set formulas in them, and leave out ``_names``."""
+    handles = [handle for _, handle in shown]
+    places = [str(number) for number in range(len(shown))]
+    legend = figure.legend(
+        handles, places, loc="outside right upper", fontsize="small", frameon=False
+    )
+    for text, (label, _) in zip(legend.get_texts(), shown, strict=True):
+        text.set_parse_math(False)
+        text.set_text(_cut(show_unprintable(label)))
+
+
+def _cut(label: str) -> str:
+    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
 
 
 def _make_figure() -> Figure:
@@ -109,8 +133,12 @@ def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
     from matplotlib import pyplot as plt
 
     paths = [folder / f"{name}.{suffix}" for suffix in ("png", "svg")]
+    for axes in figure.axes:
+        for text in (axes.xaxis.label, axes.yaxis.label):
+            text.set_parse_math(False)
     for path in paths:
-        with replace_file(path) as partial:
+        with replace_file(path) as partial, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for it
             figure.savefig(partial, dpi=150, format=path.suffix[1:])
     plt.close(figure)
     return paths

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -12,7 +11,8 @@ from recross.errors import InputError
 from recross.parts.bounds import checked
 from recross.text_files.csv_lines import read_csv_lines
 from recross.text_files.values import parse_decimal
-from recross.writing.whole_files import replace_file
+from recross.writing.escaping import format_csv_line, read_guarded
+from recross.writing.whole_files import write_lines_whole
 
 ReferenceKind = Literal["given", "published", "measured"]
 LATENCY = "latency_ms_per_100"
@@ -81,13 +81,13 @@ def write_measured(path: Path, values: Sequence[ReferenceValue]) -> None:
     studies = {value.study for value in values}
     before = read_values([path]) if path.is_file() else []
     kept = [value for value in before if value.kind != "measured" or value.study not in studies]
-    with replace_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        writer.writerows(astuple(value) for value in (*kept, *values))
+    lines = [_COLUMNS, *(astuple(value) for value in (*kept, *values))]
+    write_lines_whole(path, map(format_csv_line, lines))
 
 
 def _value(line: Mapping[str, str], location: str) -> ReferenceValue:
+    line = {name: read_guarded(cell) for name, cell in line.items()}
+
     def number(name: str) -> float:
         return parse_decimal(line[name], name)
 

@@ -19,6 +19,7 @@ from recross.parts.identity import fingerprint
 from recross.records import Json, JsonObject
 from recross.store import write_json
 from recross.tracking.tracker import JsonLinesLog, JsonLinesTracker
+from recross.writing.escaping import read_guarded
 
 Mode = Literal["offline", "online"]
 
@@ -145,7 +146,7 @@ def log_table(folder: Path, project: str, entity: str | None = None, mode: Mode 
         settings=wandb.Settings(console="off", silent=True),
         reinit="create_new",
     )
-    cells = [[_number(cell) for cell in row] for row in rows]
+    cells = [[read_guarded(label), *map(_number, values)] for label, *values in rows]
     columns: list[str | int] = [*header]
     run.log({"table": wandb.Table(columns=columns, data=cells, allow_mixed_types=True)})
     for picture in sorted(folder.glob("*.png")):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from recross.writing.escaping import escape_markdown
+
 MISSING = "–"
 """What a cell says where there is no value."""
 
@@ -11,9 +13,9 @@ MISSING = "–"
 def align_table(header: Sequence[str], lines: Sequence[Sequence[str]], words: int = 1) -> list[str]:
     """Lines of a Markdown table; the first ``words`` columns are to the left, others to the right.
 
-    A bar within a cell is escaped.
+    What Markdown would read as a command within a cell is escaped.
     """
-    cells = [[cell.replace("|", "\\|") for cell in line] for line in (header, *lines)]
+    cells = [[escape_markdown(cell) for cell in line] for line in (header, *lines)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     rule = "|" + "".join(
         ("-" * (width + 2) if number < words else "-" * (width + 1) + ":") + "|"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from recross.evaluation.significance import (
 )
 from recross.evaluation.ties import TieRange, TieRanges
 from recross.report.tables.alignment import MISSING, align_table
+from recross.writing.escaping import format_csv_line
 from recross.writing.whole_files import replace_file
 
 Pair = tuple[str, str]
@@ -133,19 +133,18 @@ def write_per_query(
     queries with ties. One that lacks judged queries has one that says of which it ranks documents.
     """
     with replace_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
         tied = {name: ranges for name, ranges in ties.items() if ranges.queries}
         more = [f"{name} {field}" for name in tied for field in TieRange._fields]
         lacking = {name: frozenset(of.missing) for name, of in accounts.items() if of.missing}
         more += [f"{name} is ranked" for name in lacking]
-        writer.writerow(["measure", "query_id", *evaluations, *more])
+        file.write(format_csv_line(["measure", "query_id", *evaluations, *more]))
         for measure in measures:
             columns = [evaluation.per_query[measure] for evaluation in evaluations.values()]
             for query_id in dict.fromkeys(itertools.chain.from_iterable(columns)):
                 values = (column.get(query_id) for column in columns)
                 ranges = _list_ranges(tied, measure, query_id)
                 is_ranked = (int(query_id not in missing) for missing in lacking.values())
-                writer.writerow([measure, query_id, *values, *ranges, *is_ranked])
+                file.write(format_csv_line([measure, query_id, *values, *ranges, *is_ranked]))
 
 
 def _compare(evaluations: Mapping[str, Evaluation], measure: str, pair: Pair) -> Comparison:

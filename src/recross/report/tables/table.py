@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from recross.report.tables.alignment import MISSING, align_table
 from recross.report.tables.row_references import Reference
 from recross.report.tables.rows import Row, Value
+from recross.writing.escaping import (
+    Cell,
+    escape_latex,
+    escape_markdown,
+    format_csv_line,
+    show_unprintable,
+)
 from recross.writing.whole_files import write_whole
 
 Column = tuple[str, Callable[[Row], str]]
-LATEX = {
-    "▲": "$^\\uparrow$",
-    "▼": "$^\\downarrow$",
-    "±": "$\\pm$",
-    "†": "$^\\dagger$",
-    MISSING: "--",
-}
 NOTE = (
     "Brackets: 95 % bootstrap interval over queries (± sd over seeds). ▲ better, ▼ worse than its"
     " own first stage, p < .05 (paired randomisation test on the first measure, Holm-corrected over"
@@ -78,8 +76,8 @@ def compose_note(rows: Sequence[Row]) -> str:
 def format_latex(rows: Sequence[Row]) -> str:
     """A ``tabular`` for the booktabs package."""
     columns = choose_columns(rows)
-    lines = [" & ".join(_escaped(name) for name, _ in columns) + " \\\\\n\\midrule"]
-    lines += [" & ".join(_escaped(show(row)) for _, show in columns) + " \\\\" for row in rows]
+    lines = [" & ".join(escape_latex(name) for name, _ in columns) + " \\\\\n\\midrule"]
+    lines += [" & ".join(escape_latex(show(row)) for _, show in columns) + " \\\\" for row in rows]
     body = "\n".join(lines)
     form = "l" + "r" * (len(columns) - 1)
     return f"\\begin{{tabular}}{{{form}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
@@ -87,8 +85,6 @@ def format_latex(rows: Sequence[Row]) -> str:
 
 def comma_separated(rows: Sequence[Row]) -> str:
     """Plain numbers, one column each."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     names = list(dict.fromkeys(name for row in rows for name in row.measures))
     spread = [
         f"{name} {statistic}" for name in names for statistic in ("mean", "low", "high", "sd")
@@ -107,16 +103,16 @@ def comma_separated(rows: Sequence[Row]) -> str:
         "published",
         "collections",
     ]
-    writer.writerow(["label", "seeds", *spread, *fixed, *more])
+    lines: list[list[Cell]] = [["label", "seeds", *spread, *fixed, *more]]
     for row in rows:
         values = [row.measures.get(name) for name in names]
         quality = [number for v in values for number in (_list_statistics(v) if v else (None,) * 4)]
         latency = row.latency or {}
         times = [latency.get(name) for name in ("p50", "p95", "tokenize", "forward")]
         reference = row.reference
-        writer.writerow(
+        lines.append(
             [
-                row.label,
+                show_unprintable(row.label),
                 row.seeds,
                 *quality,
                 row.p_value,
@@ -135,7 +131,7 @@ def comma_separated(rows: Sequence[Row]) -> str:
                 row.collections,
             ]
         )
-    return text.getvalue()
+    return "".join(map(format_csv_line, lines))
 
 
 def choose_columns(rows: Sequence[Row]) -> list[Column]:
@@ -233,17 +229,11 @@ def _list_statistics(value: Value) -> tuple[float | None, ...]:
 
 def _list_sources(rows: Sequence[Row]) -> list[str]:
     lines = [
-        f"- {row.label}: {row.reference.source}"
-        + (f" (over {row.reference.candidates})" if row.reference.candidates else "")
+        escape_markdown(
+            f"{row.label}: {row.reference.source}"
+            + (f" (over {row.reference.candidates})" if row.reference.candidates else "")
+        )
         for row in rows
         if row.reference
     ]
-    return ["", "Published values:", *lines] if lines else []
-
-
-def _escaped(text: str) -> str:
-    for special in "&%_#":
-        text = text.replace(special, "\\" + special)
-    for special, command in LATEX.items():
-        text = text.replace(special, command)
-    return text
+    return ["", "Published values:", *(f"- {line}" for line in lines)] if lines else []

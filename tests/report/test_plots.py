@@ -1,0 +1,49 @@
+"""Plots show any label as the text that it is."""
+
+import re
+
+import pytest
+from matplotlib.figure import Figure
+
+from recross.report.plots import LONGEST_LABEL, plot_curves, plot_quality_latency
+from recross.report.tables.rows import make_rows
+from tests.odd_inputs.labels import LABELS
+from tests.small_study import AFTER, BEFORE, record
+
+
+@pytest.fixture
+def legends(monkeypatch):
+    """The legends of the figures that are saved."""
+    seen = []
+    save = Figure.savefig
+
+    def look(figure, *arguments, **more):
+        seen.append([text.get_text() for text in figure.legends[0].get_texts()])
+        save(figure, *arguments, **more)
+
+    monkeypatch.setattr(Figure, "savefig", look)
+    return seen
+
+
+def test_every_label_is_in_the_legend_as_text(tmp_path, legends):
+    rows = make_rows([record(label, AFTER, BEFORE) for label in LABELS.values()], {})
+    png, svg = plot_quality_latency(rows, tmp_path)
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert "</svg>" in svg.read_text()
+    shown = [text.removesuffix(" ") for text in legends[0]]
+    assert len(shown) == len(LABELS)
+    for label in ("$x_1$ and $y$", "_nolegend_", "a|b", "\\input{/etc/passwd}"):
+        assert label in shown
+    assert "a\\nb" in shown
+    assert max(map(len, legends[0])) == LONGEST_LABEL
+    assert not re.search("<script", svg.read_text())
+
+
+def test_curves_with_odd_names_are_in_the_legend(tmp_path, legends):
+    records = []
+    for curve in ("_hidden", "$broken_{", "重排序"):
+        for depth in (10, 20):
+            point = record(f"{curve} {depth}", AFTER, BEFORE)
+            records.append({**point, "curve": curve, "depth": depth})
+    plot_curves(make_rows(records, {}), tmp_path)
+    assert sorted(legends[0]) == sorted(["_hidden", "$broken_{", "重排序"])
