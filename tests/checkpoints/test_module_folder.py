@@ -113,7 +113,7 @@ def test_a_broken_list_is_one_error(tmp_path: Path, listed: str, said: str) -> N
 
 
 def test_missing_and_broken_weights_are_errors(tmp_path: Path) -> None:
-    (tmp_path / "modules.json").write_text('[{"type": "x.y.Dense", "path": "2_Dense"}]')
+    (tmp_path / "modules.json").write_text('[{"type": "pylate.models.Dense", "path": "2_Dense"}]')
     (tmp_path / "2_Dense").mkdir()
     modules = read_modules(str(tmp_path))
     assert modules is not None

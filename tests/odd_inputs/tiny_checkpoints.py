@@ -36,6 +36,14 @@ from tests.odd_inputs.odd_input import OddInput
 QUERY, DOCUMENTS = "red cat", ["here lives a red cat", "a blue dog and more words", "owl"]
 HARDWARE = Hardware(threads=1)
 Damage = Callable[[Path], object]
+OWN_PROMPT = {
+    "kind": "PromptContract",
+    "name": "own",
+    "template": "Query: {query} Document: {document} Relevant:",
+    "read_out": "log_softmax",
+    "pieces": ["▁false", "▁true"],
+}
+"""A contract stored beside a T5."""
 
 
 class Road(NamedTuple):
@@ -94,6 +102,11 @@ def save_splade(folder: Path) -> None:
         transformers.BertForMaskedLM(config).save_pretrained(folder)
 
 
+def save_contracted(folder: Path) -> None:
+    save_tiny_t5(folder)
+    write_json(folder / "recross_contract.json", OWN_PROMPT)
+
+
 def encode_sentences(checkpoint: str) -> list[float]:
     encoder = load_encoder(checkpoint, read_bi_encoder(checkpoint), HARDWARE)
     vectors = [batch.vectors for batch in encoder.encode(GivenTexts(DOCUMENTS), "")]
@@ -120,6 +133,9 @@ ROADS = {
     ),
     "fresh head": Road(save_bare, lambda at: [CrossEncoder(at, fresh_head=True).parameters]),
     "T5": Road(save_tiny_t5, lambda at: T5Reranker(at, contract="monot5").score(QUERY, DOCUMENTS)),
+    "T5 of its own contract": Road(
+        save_contracted, lambda at: T5Reranker(at).score(QUERY, DOCUMENTS)
+    ),
     "causal": Road(
         save_tiny_llama,
         lambda at: CausalReranker(at, contract="qwen3-reranker", max_length=400).score(

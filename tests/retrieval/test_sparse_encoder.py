@@ -96,6 +96,8 @@ def test_other_modules_and_similarities_are_refused(tmp_path, masked_lm):
     settings.write_text(json.dumps({"similarity_fn_name": "cosine"}))
     with pytest.raises(InputError, match="sparse encoder must be dot, got 'cosine'"):
         read_sparse_encoder(checkpoint)
-    (tmp_path / "s/modules.json").write_text(json.dumps([{"type": "x.Transformer", "path": ""}]))
+    (tmp_path / "s/modules.json").write_text(
+        json.dumps([{"type": "sentence_transformers.models.Transformer", "path": ""}])
+    )
     with pytest.raises(InputError, match="with a SpladePooling, got .* which has Transformer"):
         read_sparse_encoder(checkpoint)

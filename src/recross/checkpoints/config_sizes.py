@@ -19,6 +19,8 @@ _COUNTS = (
     *("intermediate_size", "d_ff", "hidden_dim", "n_inner", "head_dim", "d_kv"),
 )
 """What families call the sizes without which there is no model."""
+_OLD_ACTIVATION = "sbert_ce_default_activation_function"
+"""What sentence-transformers called ``activation_fn`` once."""
 _MOST = {**dict.fromkeys(_LAYERS, 10_000), "num_labels": 100_000}
 """What configs are refused beyond: transformers lists every layer and every label."""
 _BEYOND = 16
@@ -31,15 +33,16 @@ def check_config(checkpoint: str, values: JsonObject) -> None:
     Raises:
         InputError: a value is of another kind; the message names it.
     """
-    for name in ("model_type", "tokenizer_class"):
-        if not isinstance(values.get(name), str | None):
-            raise _wrong(checkpoint, name, "text", values[name])
+    for name in ("id2label", "label2id", "sentence_transformers"):
+        if not isinstance(values.get(name), dict | None):
+            raise _wrong(checkpoint, name, "an object", values[name])
+    said = {**values, **(values.get("sentence_transformers") or {})}
+    for name in ("model_type", "tokenizer_class", "activation_fn", _OLD_ACTIVATION):
+        if not isinstance(said.get(name), str | None):
+            raise _wrong(checkpoint, name, "text", said[name])
     classes = values.get("architectures")
     if classes is not None and not _holds_names(classes):
         raise _wrong(checkpoint, "architectures", "a list of names of classes", classes)
-    for name in ("id2label", "label2id"):
-        if not isinstance(values.get(name), dict | None):
-            raise _wrong(checkpoint, name, "an object", values[name])
     for name in _COUNTS:
         _check_count(checkpoint, name, values.get(name))
 

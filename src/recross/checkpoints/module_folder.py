@@ -17,8 +17,9 @@ from typing import NamedTuple
 from safetensors.torch import load_file
 from torch import Tensor
 
-from recross.checkpoints.json_files import read_json, read_json_value
+from recross.checkpoints.json_files import read_json_value
 from recross.checkpoints.location import find_file, locate
+from recross.checkpoints.module_settings import read_settings
 from recross.checkpoints.weight_files import (
     FILES_OF_WEIGHTS,
     check_finite,
@@ -36,6 +37,8 @@ _TRANSFORMER_SETTINGS = tuple(
     f"sentence_{family}_config.json"
     for family in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
+_PACKAGES = re.compile(r"((sentence_transformers|pylate)\.[\w.]+\.)?\w+")
+"""Classes of modules that a list may name; what they compute is known, and computed here."""
 _NUMBERED = re.compile(r"(\d+)_(\w+)")
 _PATHS = {
     "Transformer": "sentence_transformers.base.modules.transformer.Transformer",
@@ -133,7 +136,7 @@ def read_modules(checkpoint: str) -> ModuleFolder | None:
         return None
     parts = tuple(_read_module(checkpoint, path, place) for path, place in named)
     settings = find_file(checkpoint, MODEL_SETTINGS)
-    return ModuleFolder(checkpoint, parts, {} if settings is None else read_json(settings))
+    return ModuleFolder(checkpoint, parts, {} if settings is None else read_settings(settings))
 
 
 def make_classifier_chain() -> ModuleFolder:
@@ -187,10 +190,16 @@ def _list_modules(checkpoint: str, path: Path) -> list[tuple[str, str]]:
     """The class and the folder of every module of a ``modules.json``."""
     entries = read_json_value(path)
     if not isinstance(entries, list) or not all(
-        isinstance(entry, dict) and {"type", "path"} <= entry.keys() for entry in entries
+        isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in ("type", "path"))
+        for entry in entries
     ):
-        raise InputError(f"{path} must hold a list of modules with type and path")
-    named = [(str(entry["type"]), str(entry["path"])) for entry in entries]
+        raise InputError(f"{path} must hold a list of modules with texts for type and path")
+    named = [(entry["type"], entry["path"]) for entry in entries]
+    if own := [kind for kind, _ in named if not _PACKAGES.fullmatch(kind)]:
+        raise InputError(
+            f"type of a module must be a class of sentence_transformers or pylate, for no code of a"
+            f" checkpoint is run here, got {own[0]!r} in {path}"
+        )
     for _, place in named:
         if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts:
             raise InputError(
@@ -213,7 +222,7 @@ def _settings(checkpoint: str, kind: str, place: str) -> JsonObject:
     names = _TRANSFORMER_SETTINGS if kind in TRANSFORMERS else ("config.json",)
     found = (find_file(checkpoint, name, place) for name in names)
     path = next((path for path in found if path is not None), None)
-    return {} if path is None else read_json(path)
+    return {} if path is None else read_settings(path)
 
 
 def _load_weights(path: Path) -> dict[str, Tensor]:

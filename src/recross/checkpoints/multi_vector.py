@@ -161,7 +161,13 @@ def _read_expansion(lengths: JsonObject, most: int) -> _Expansion:
     expansion, limit = lengths.get("query_expansion"), lengths.get("query_length") or most
     if expansion is None:
         return _Expansion(limit, filled_to=0, attends=False, filler=None)
-    length, is_fixed = int(expansion["length"]), expansion["strategy"] == "fixed"
+    length, strategy = expansion.get("length"), expansion.get("strategy")
+    if type(length) is not int or length < 1 or strategy not in ("fixed", "min"):
+        raise InputError(
+            "query_expansion of late interaction must have a length of at least 1, and the strategy"
+            f" fixed or min, got {expansion}"
+        )
+    is_fixed = strategy == "fixed"
     return _Expansion(
         length if is_fixed else max(limit, length),
         filled_to=None if is_fixed else length,

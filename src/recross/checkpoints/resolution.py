@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_type_hints
 
 from recross.checkpoints.contracts import (
     ClassifierContract,
@@ -14,12 +14,14 @@ from recross.checkpoints.contracts import (
     PromptContract,
 )
 from recross.checkpoints.first_stage_contracts import BiEncoderContract, SparseContract
+from recross.checkpoints.json_files import read_json
 from recross.checkpoints.late_contract import LateInteractionContract
 from recross.checkpoints.published import find_contract, find_published, list_contracts
+from recross.checkpoints.stored_values import check_stored_values
 from recross.errors import InputError
 
 CONTRACT_FILE = "recross_contract.json"
-KINDS: dict[str, Callable[..., Contract]] = {
+KINDS: dict[str, type[Contract]] = {
     kind.kind: kind
     for kind in (
         ClassifierContract,
@@ -89,16 +91,30 @@ def read_contract(folder: Path) -> Contract:
     """Read the contract stored beside the weights of a folder.
 
     Raises:
-        InputError: the file names a kind of contract that is not known.
+        InputError: the file is none of JSON, names a kind of contract that is not known, or holds
+            what such a contract does not have or allow.
     """
-    values = json.loads((folder / CONTRACT_FILE).read_text(encoding="utf-8"))
+    path = folder / CONTRACT_FILE
+    values = dict(read_json(path))
     name = values.pop("kind", ClassifierContract.kind)
-    if name not in KINDS:
+    kind = next((kind for known, kind in KINDS.items() if known == name), None)
+    if kind is None:
+        raise InputError(f"{path}: kind must be one of {', '.join(KINDS)}, got {name!r}")
+    declared = {field.name: field for field in fields(kind) if field.name != "_"}
+    if unknown := sorted(values.keys() - declared.keys()):
         raise InputError(
-            f"{folder / CONTRACT_FILE}: kind must be one of {', '.join(KINDS)}, got {name!r}"
+            f"{path}: {unknown[0]!r} must not be given for a {name}, which has"
+            f" {', '.join(declared)}, got {values[unknown[0]]!r}"
         )
+    needed = [key for key, field in declared.items() if field.default is MISSING]
+    if missing := [key for key in needed if key not in values]:
+        raise InputError(f"{path}: {missing[0]} must be given, got none")
+    check_stored_values(path, values, get_type_hints(kind, include_extras=True))
     lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
-    return KINDS[name](**values | lists)
+    try:
+        return kind(**values | lists)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def save_contract(contract: Contract, folder: Path) -> None:
