@@ -144,20 +144,26 @@ def test_a_sweep_is_collated_and_a_second_one_reuses_what_was_finished(
 
 
 @pytest.mark.ci  # two processes import torch
-def test_hardware_targets_of_one_precision_in_training_share_a_checkpoint(base, tmp_path, capsys):
+def test_hardware_targets_that_sum_in_one_order_share_a_checkpoint(base, tmp_path, capsys):
     targets = "hardware=cpu,cpu_onnx,ddp_cpu_x2"
     label = "label=${hydra:runtime.choices.hardware}"
     fixed = ["training.precision=fp32", "interpolate=false", "cache.enabled=false"]
     assert main(["run", "-m", *base, *SMALL, *fixed, "study=s", targets, label]) == 0
     table = capsys.readouterr().out
     assert re.search(r"onnx fp32 \| +1\.0000 passes", table)
-    assert len(list((tmp_path / "out" / "store").glob("checkpoints/*/manifest.json"))) == 1
-    folders = [path.parent for path in (tmp_path / "out").rglob("result.json")]
-    runs = {result_of(f)["label"]: read_run(f / "reranked.trec") for f in folders}
-    one, onnx, two = (runs[name] for name in ("cpu", "cpu_onnx", "ddp_cpu_x2"))
-    assert one == two  # the batches are the same ones, whoever computes them
-    for pair, score in one.items():
-        assert onnx[pair] == pytest.approx(score, abs=1e-4)
+    assert len(list((tmp_path / "out" / "store").glob("checkpoints/*/manifest.json"))) == 2
+    folders = {result_of(path.parent)["label"]: path.parent for path in find_results(tmp_path)}
+    one, onnx, two = (folders[name] for name in ("cpu", "cpu_onnx", "ddp_cpu_x2"))
+    scores, exported = (read_run(folder / "reranked.trec") for folder in (one, onnx))
+    for pair, score in scores.items():
+        assert exported[pair] == pytest.approx(score, abs=1e-4)
+    alone, together = (result_of(folder)["training"] for folder in (one, two))
+    for count in ("steps", "pairs", "tokens", "groups"):
+        assert alone[count] == together[count]  # the batches are the same ones
+
+
+def find_results(tmp_path):
+    return sorted((tmp_path / "out").rglob("result.json"))
 
 
 def test_one_checkpoint_serves_several_first_stages(base, tmp_path):

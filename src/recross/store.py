@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
+import logging
 import shutil
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import current_process
+from functools import cache
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from recross.artefacts.folders import PARTIAL, remove_partials, sync_folder, sync_tree
+from recross.artefacts.locks import hold_alone
+from recross.artefacts.manifest import (
+    MANIFEST,
+    find_damage,
+    note_verified,
+    read_sealed,
+    seal_folder,
+)
 from recross.errors import RunError
 from recross.parts.identity import describe, fingerprint
 from recross.records import Json, JsonObject
 from recross.writing.whole_files import write_whole
 
+logger = logging.getLogger(__name__)
+
 DEFAULT_STORE = Path("outputs/store")
-MANIFEST = "manifest.json"
 
 
 def hash_files(*paths: Path) -> str:
@@ -46,9 +54,13 @@ class Store:
     root: Path = DEFAULT_STORE
 
     def find(self, kind: str, identity: JsonObject) -> Path | None:
-        """The folder of a finished artefact; ``None`` where the store has none."""
+        """The folder of a finished and sound artefact; ``None`` where the store has none."""
         folder = self.root / kind / fingerprint(kind, identity)
-        return folder if (folder / MANIFEST).is_file() else None
+        if not folder.is_dir():
+            return None
+        if (damage := find_damage(folder)) is not None:
+            _say_unused(folder, damage)
+        return folder if damage is None else None
 
     def artefact(
         self,
@@ -57,62 +69,82 @@ class Store:
         make: Callable[[Path], JsonObject],
         resumable: bool = False,
     ) -> Path:
-        """Return the artefact's folder, making it first if no finished one exists.
+        """Return the artefact's folder, making it first if no finished and sound one exists.
 
         ``make`` fills a fresh folder and returns extra entries for the manifest. Processes that
         want the same artefact wait for the one that makes it; a crash leaves nothing behind that
-        could be taken for a finished artefact. ``resumable``: ``make`` is handed the folder as an
-        interrupted one of the same identity left it, and knows itself which part of it is whole.
+        could be taken for a finished artefact. What is found is verified: an artefact with a file
+        that is not as it was written is made again, and that is said. ``resumable``: ``make`` is
+        handed the folder as an interrupted one of the same identity left it, and knows itself
+        which part of it is whole.
+
+        Raises:
+            InputError: the store cannot be written, or lies where there are no locks.
         """
         key = fingerprint(kind, identity)
         folder = self.root / kind / key
-        if (folder / MANIFEST).is_file():
+        if folder.is_dir() and find_damage(folder) is None:
             return folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _hold(folder.with_name(f".{key}.lock")):
-            if not (folder / MANIFEST).is_file():
-                self._make(folder, identity, make, resumable)
+        with hold_alone(folder.with_name(f".{key}.lock"), f"{kind}/{key}"):
+            if not _keep_sound(folder):
+                _make(folder, identity, make, resumable)
         return folder
 
-    def _make(
-        self,
-        folder: Path,
-        identity: JsonObject,
-        make: Callable[[Path], JsonObject],
-        resumable: bool,
-    ) -> None:
-        partial = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(folder, ignore_errors=True)
-        if not resumable:
-            shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(exist_ok=resumable)
-        facts = make(partial)
-        write_json(partial / MANIFEST, {"identity": describe(identity), **facts})
-        partial.replace(folder)
+
+@cache
+def _say_unused(folder: Path, damage: str) -> None:
+    logger.warning("%s: %s; not used", folder, damage)
 
 
-@contextmanager
-def _hold(lock: Path) -> Iterator[None]:
-    """Hold a lock; in a process that runs its parent's script again, refuse to wait for it.
+def _keep_sound(folder: Path) -> bool:
+    """Whether a finished artefact is there, sound; a damaged one is moved out of the way, said."""
+    if not folder.exists():
+        return False
+    if (damage := find_damage(folder)) is None:
+        return True
+    logger.warning("%s: %s; it is made again", folder, damage)
+    away = folder.with_name(f".{folder.name}.damaged{PARTIAL}")
+    shutil.rmtree(away, ignore_errors=True)
+    folder.replace(away)
+    _remove(away)
+    return False
 
-    The parent has the lock and waits for this process, so that both would wait for ever.
-    """
-    runs_script_again = getattr(current_process(), "_inheriting", False)
-    held = FileLock(lock, timeout=0 if runs_script_again else -1)
-    try:
-        held.acquire()
-    except Timeout:
-        raise RunError(
-            "a script that starts processes must do its work under"
-            f' if __name__ == "__main__":, got {sys.argv[0]}, which they run again from its top'
-        ) from None
-    try:
-        yield
-    finally:
-        held.release()
+
+def _make(
+    folder: Path, identity: JsonObject, make: Callable[[Path], JsonObject], resumable: bool
+) -> None:
+    partial = folder.with_name(f".{folder.name}{PARTIAL}")
+    if not resumable:
+        _remove(partial)
+    partial.mkdir(exist_ok=resumable)
+    remove_partials(partial)
+    facts = make(partial)
+    version = importlib.metadata.version("recross")
+    sync_tree(partial)
+    seal_folder(partial, {"identity": describe(identity), "recross": version, **facts})
+    note_verified(folder, partial)
+    partial.replace(folder)
+    sync_folder(folder.parent)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, or a file that stands in its place, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read_manifest(folder: Path) -> dict[str, Json]:
-    """Read the manifest of an artefact: what it was made from."""
-    manifest: dict[str, Json] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    """Read the manifest of an artefact: what it was made from.
+
+    Raises:
+        RunError: it is not what was written.
+    """
+    manifest = read_sealed(folder)
+    if manifest is None:
+        raise RunError(
+            f"a manifest must be as it was written, got {str(folder / MANIFEST)!r}; delete the"
+            " folder, and it is made again"
+        )
     return manifest

@@ -67,6 +67,17 @@ def test_each_process_of_a_training_prepares_its_own(attention_of_cudnn):
     assert not attention_of_cudnn()
 
 
+def test_sums_have_the_same_order_on_as_many_threads_and_devices_alone(monkeypatch):
+    monkeypatch.setattr("torch.get_num_threads", lambda: 3)
+    assert Hardware().summation == Hardware(threads=3).summation
+    others = [Hardware(threads=2), Hardware(devices=2), Hardware(accelerator="gpu")]
+    orders = [hardware.summation for hardware in (Hardware(), *others)]
+    assert len({tuple(sorted(map(str, order.items()))) for order in orders}) == 4
+    gpu = Hardware(accelerator="gpu", threads=2)
+    assert gpu.summation == Hardware(accelerator="gpu").summation
+    assert Hardware(threads=2).identity == Hardware().identity  # scores are asked for alike
+
+
 def test_budgets_must_be_positive():
     with pytest.raises(InputError, match="tokens_per_batch must be at least 1, got 0"):
         Hardware(tokens_per_batch=0)

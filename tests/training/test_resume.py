@@ -132,6 +132,13 @@ def test_weights_after_a_kill_are_those_without_one(tmp_path, checkpoint):
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
 
 
+class Refuses(Loss):
+    """Nothing is to be learned."""
+
+    def __call__(self, *_):
+        raise AssertionError("trained again")
+
+
 class BreaksAt(Loss):
     """No number, or the same score for all, from a step on."""
 
@@ -191,6 +198,59 @@ def test_the_share_of_each_process_adds_up_to_the_whole_validation(collection):
     total = sum(part.sum_of(part.candidates) for part in parts)
     assert total == pytest.approx(whole.sum_of(run))
     assert whole.share(50, 60).sum_of(run) == 0.0
+
+
+@pytest.mark.parametrize("name", ["state.pt", "best.pt"])
+@pytest.mark.parametrize("damage", ["flipped", "emptied", "truncated"])
+def test_a_damaged_state_is_not_gone_on_from(tmp_path, caplog, name, damage):
+    folder = TrainingFolder(tmp_path)
+    folder.keep_best({"weight": torch.zeros(3)})
+    for step in (1, 2):
+        folder.save(Progress(step=step), {"network": {"weight": torch.ones(300)}})
+    assert folder.load()[0].step == 2
+    content = (tmp_path / name).read_bytes()
+    middle = len(content) // 2
+    damaged = {
+        "flipped": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+        "emptied": b"",
+        "truncated": content[:-1],
+    }
+    (tmp_path / name).write_bytes(damaged[damage])
+    assert folder.load() is None
+    assert f"{name} is not what was written: trained from the start" in caplog.text
+    (tmp_path / name).write_bytes(content)
+    assert folder.load()[0].step == 2
+    (tmp_path / "sums.json").write_bytes(b"")
+    assert folder.load() is None
+
+
+def test_a_state_outlasts_a_kill_between_its_sum_and_its_name(tmp_path, monkeypatch):
+    folder = TrainingFolder(tmp_path)
+    folder.save(Progress(step=1), {"network": {}})
+
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", kill)
+        with pytest.raises(KeyboardInterrupt):
+            folder.save(Progress(step=2), {"network": {}})
+    assert folder.load()[0].step == 1
+    whole = Path.replace
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", lambda a, b: kill() if b.suffix == ".pt" else whole(a, b))
+        with pytest.raises(KeyboardInterrupt):
+            folder.save(Progress(step=2), {"network": {}})
+    assert folder.load()[0].step == 1
+
+
+def test_a_finished_training_is_not_repeated_unless_its_weights_were_damaged(tmp_path, checkpoint):
+    took = train(tmp_path / "done", checkpoint)
+    finished = weights(tmp_path / "done")
+    assert train(tmp_path / "done", checkpoint, Refuses()) == took
+    (tmp_path / "done" / "model.safetensors").write_bytes(finished[:-1])
+    assert train(tmp_path / "done", checkpoint)["steps"] == STEPS
+    assert weights(tmp_path / "done") == finished
 
 
 def test_the_state_of_another_version_is_not_used(tmp_path, monkeypatch):

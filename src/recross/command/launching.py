@@ -25,6 +25,7 @@ from recross.command.messages import send_messages_to_stderr
 from recross.command.signatures import Node
 from recross.errors import InputError
 from recross.experiment.commands import Command
+from recross.records import JsonObject
 
 logger = logging.getLogger(__name__)
 
@@ -61,19 +62,28 @@ def run_cell(cfg: DictConfig) -> None:
     send_messages_to_stderr()
     values = resolve_config(cfg)
     cell: Command = build(values)
+    named = ("study", "name", "label", "seed")
+    names: JsonObject = {key: values[key] for key in named if key in values}
+    try:
+        with cell.place.alone():  # a failure is recorded before another process begins
+            _run_or_record(cell, values, names)
+    except InputError as error:  # there is no lock to be had
+        cell.place.record_failure(names, error)
+
+
+def _run_or_record(cell: Command, values: Node, names: JsonObject) -> None:
     try:
         _run(cell, values)
     except Exception as error:  # noqa: BLE001  # it is recorded, and other cells go on
         show_traceback(error)
-        named = ("study", "name", "label", "seed")
-        names = {key: values[key] for key in named if key in values}
         cell.place.record_failure(names, explain(error) or describe_fault(error))
 
 
 def _run(command: Command, values: Node) -> None:
-    save_config(values, command.place.config)
-    command.run()
-    logger.info("%s", command.summary)
+    with command.place.alone():
+        save_config(values, command.place.config)
+        command.run()
+        logger.info("%s", command.summary)
 
 
 def _run_single(command: str, words: Sequence[str]) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from recross.collections.collection import Collection, CollectionSource
 from recross.evaluation.measures import check_measures
+from recross.experiment.finished_folder import keep_checkpoint
 from recross.experiment.quality_gate import QualityGate
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.session import Session
@@ -104,6 +104,11 @@ class Combination:
         """Where everything about this experiment lies."""
         return self.output / self.study / self.name / f"seed={self.seed}"
 
+    @property
+    def lock(self) -> Path:
+        """What one process at a time holds that writes into the folder."""
+        return self.folder / ".lock"
+
     def open_log(self) -> Log:
         """Record which machine works, and open the log of what is measured on the way."""
         write_json(self.folder / "environment.json", describe_environment(self.hardware))
@@ -121,9 +126,7 @@ class Combination:
             return trainer.make_checkpoints(reranker), {}
         plan = TrainingPlan(self.loss, training, self.seed)
         checkpoint = trainer.train(reranker, plan, self.teacher, log)
-        kept = self.folder / "checkpoint"
-        shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(checkpoint, kept, ignore=shutil.ignore_patterns("manifest.json"))
+        keep_checkpoint(checkpoint, self.folder)
         return reranker.trained(checkpoint), read_manifest(checkpoint)["training"]
 
     def check_networks(self) -> None:

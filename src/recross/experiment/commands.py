@@ -52,6 +52,7 @@ class CheckpointTraining(Combination):
             result=self.folder / "checkpoint",
             config=self.folder / "config.yaml",
             failure=self.folder / "training.failed.json",
+            lock=self.lock,
         )
 
     @property
@@ -65,6 +66,10 @@ class CheckpointTraining(Combination):
         Raises:
             InputError: the re-ranker has no network to train, or training is ``none``.
         """
+        with self.place.alone():
+            return self._train_alone()
+
+    def _train_alone(self) -> JsonObject:
         log = self.open_log()
         _, training = self.train(self.collection.load(), log)
         if not training:
@@ -97,7 +102,8 @@ class RunFileCommand(ABC):
 
     def run(self) -> Path:
         """Make the run and write it; returns the path of its file."""
-        self.make_run().write(self.place.result)
+        with self.place.alone():
+            self.make_run().write(self.place.result)
         return self.place.result
 
     @abstractmethod

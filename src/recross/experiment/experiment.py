@@ -8,12 +8,19 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
+from recross.artefacts.folders import remove_partials
 from recross.checkpoints.location import find_revisions
 from recross.collections.collection import Collection
 from recross.experiment.combination import NAMED, Combination
+from recross.experiment.finished_folder import (
+    RESULT,
+    read_finished,
+    read_result,
+    seal_finished,
+)
 from recross.experiment.place import Place
 from recross.experiment.quality_gate import Judgments
-from recross.experiment.results import RESULT, Outcome, read_finished, read_result, write_outcome
+from recross.experiment.results import Outcome, write_outcome
 from recross.experiment.timing import time_stages
 from recross.parts.fields import read_field_values
 from recross.parts.identity import describe, fingerprint
@@ -36,7 +43,14 @@ class Experiment(Combination):
     def place(self) -> Place:
         """Its files; a failure is recorded in place of the result."""
         result = self.folder / RESULT
-        return Place(result, self.folder / "config.yaml", result, self.output / self.study)
+        return Place(
+            result=result,
+            config=self.folder / "config.yaml",
+            failure=result,
+            lock=self.lock,
+            study=self.output / self.study,
+            is_finished=lambda: read_finished(self.folder, self.fingerprint) is not None,
+        )
 
     @property
     def summary(self) -> str:
@@ -51,10 +65,18 @@ class Experiment(Combination):
         return fingerprint(self, importlib.metadata.version("recross"))
 
     def run(self) -> JsonObject:
-        """Retrieve, sample negatives, train, re-rank, evaluate, time; return ``result.json``."""
-        if self.reuse and (done := read_finished(self.folder, self.fingerprint)):
-            logger.info("%s: finished before, reused", self.folder)
-            return done
+        """Retrieve, sample negatives, train, re-rank, evaluate, time; return ``result.json``.
+
+        Other processes that run the same experiment wait, and reuse what this one has finished.
+        """
+        with self.place.alone():
+            if self.reuse and (done := read_finished(self.folder, self.fingerprint)):
+                logger.info("%s: finished before, reused", self.folder)
+                return done
+            return self._run_alone()
+
+    def _run_alone(self) -> JsonObject:
+        remove_partials(self.folder)
         logger.info("%s, seed %d", self.name, self.seed)
         start = time.perf_counter()
         self.check_networks()
@@ -85,6 +107,7 @@ class Experiment(Combination):
             self.folder, self.names, outcome, collection, self.test_split, self.measures
         )
         log.finish(result)
+        seal_finished(self.folder)
         return result
 
     @property

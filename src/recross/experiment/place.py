@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from recross.artefacts.locks import hold_alone
 from recross.records import JsonObject
 from recross.store import write_json
 
@@ -18,13 +21,16 @@ class Place:
     """The files of one command; no two cells of a sweep have the same ``result``.
 
     ``result`` is the file or folder that says that the command is done. ``study`` is the folder
-    whose table has a row for it, if any has.
+    whose table has a row for it, if any has. ``is_finished`` says whether the result is there that
+    this command would write: no failure is recorded over it, even where both share a file.
     """
 
     result: Path
     config: Path
     failure: Path
+    lock: Path
     study: Path | None = None
+    is_finished: Callable[[], bool] = field(default=lambda: False, compare=False)
 
     @classmethod
     def of_run_file(cls, path: Path) -> Place:
@@ -33,35 +39,51 @@ class Place:
             result=path,
             config=path.with_suffix(".yaml"),
             failure=path.with_suffix(".failed.json"),
+            lock=path.with_name(f".{path.name}.lock"),
         )
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Write here alone among all processes; one that has to wait says for which."""
+        return hold_alone(self.lock, str(self.result))
+
     def record_failure(self, names: JsonObject, error: Exception) -> None:
-        """Record that the command failed, and why."""
+        """Record that the command failed, and why; beside the result, if that is finished."""
         reason = f"{type(error).__name__}: {error}"
+        path = self._beside if self.failure == self.result and self.is_finished() else self.failure
         try:
-            write_json(self.failure, {**names, "status": "failed", "error": reason})
+            write_json(path, {**names, "status": "failed", "error": reason})
         except OSError:  # no space: what needs none says that it failed
             logger.error("%s", reason)
-            if self.failure == self.result:
-                self.result.unlink(missing_ok=True)
+            if path == self.result:
+                path.unlink(missing_ok=True)
             else:
-                self.failure.touch()
+                path.touch()
 
     def forget_failure(self) -> None:
         """Remove the record of an earlier failure, so that one that is found later is new."""
-        if self._recorded_failure() is not None:
-            self.failure.unlink()
+        for path in (self.failure, self._beside):
+            if _read_failure(path) is not None:
+                with self.alone():  # another process may just replace it by a result
+                    if _read_failure(path) is not None:
+                        path.unlink()
 
     def find_failure(self) -> str | None:
         """Why the command failed, as far as its files tell; ``None`` if it is done."""
         absent = None if self.result.exists() else "no result was written"
-        return self._recorded_failure() or absent
+        return _read_failure(self.failure) or _read_failure(self._beside) or absent
 
-    def _recorded_failure(self) -> str | None:
-        if not self.failure.is_file():
-            return None
-        text = self.failure.read_text(encoding="utf-8")
-        if not text:
+    @property
+    def _beside(self) -> Path:
+        """Where a failure is recorded that must not replace a finished result."""
+        return self.result.with_suffix(".failed.json")
+
+
+def _read_failure(path: Path) -> str | None:
+    """What a record says why a command failed; a file that is none says nothing."""
+    try:
+        if not (text := path.read_text(encoding="utf-8")):
             return "there was no space to write why"
-        record: JsonObject = json.loads(text)
+        record = json.loads(text)
         return str(record["error"]) if record.get("status") == "failed" else None
+    except (OSError, ValueError, AttributeError, KeyError):
+        return None

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
+from recross.artefacts.manifest import unseal_folder
 from recross.collections.collection import Collection
 from recross.evaluation.accounts import account, describe_truncation
 from recross.evaluation.latency import Latency, measure_peak_memory_mb
 from recross.evaluation.measures import Evaluation, evaluate
 from recross.evaluation.significance import bootstrap_interval, compute_p_value
 from recross.evaluation.ties import TieRange, TieRanges, find_tie_ranges
+from recross.experiment.finished_folder import RESULT
 from recross.experiment.model_card import write_card
 from recross.experiment.texts import choose_texts
 from recross.machine.environment import read_command_line
@@ -22,10 +23,7 @@ from recross.rerankers.composed.interpolation import Interpolation
 from recross.runs import Run
 from recross.store import write_json
 
-RESULT = "result.json"
 TEXTS = "texts.json"
-FACTS = ("reranks", "candidates", "base_checkpoint", "collection_name")
-"""What tables read of a record beside its numbers."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,8 @@ def make_record(
 def write_files(
     folder: Path, outcome: Outcome, judged: Judged, texts: JsonObject, result: JsonObject
 ) -> None:
-    """Write runs, measures and texts, and last of all the record that marks the folder finished."""
+    """Write runs, measures and texts, and the record that is made of them last."""
+    unseal_folder(folder)
     outcome.candidates.write(folder / "candidates.trec")
     outcome.reranked.write(folder / "reranked.trec")
     evaluations = {"reranked": judged.reranked, "first_stage": judged.first_stage}
@@ -172,28 +171,6 @@ def write_files(
     write_json(folder / "measures.json", measures)
     write_json(folder / TEXTS, texts)
     write_json(folder / RESULT, result)
-
-
-def read_result(folder: Path) -> JsonObject | None:
-    """The record of a folder, if it has one."""
-    path = folder / RESULT
-    if not path.is_file():
-        return None
-    result: JsonObject = json.loads(path.read_text(encoding="utf-8"))
-    return result
-
-
-def read_finished(folder: Path, fingerprint: str) -> JsonObject | None:
-    """The record of an experiment with this fingerprint, if the folder holds it complete."""
-    result = read_result(folder)
-    if result and is_finished(result) and result["fingerprint"] == fingerprint:
-        return result
-    return None
-
-
-def is_finished(result: JsonObject) -> bool:
-    """Whether a record is of a finished experiment, written by a version that says every fact."""
-    return bool(result["status"] == "done" and all(fact in result for fact in FACTS))
 
 
 def _compute_intervals(evaluation: Evaluation) -> dict[str, tuple[float, float]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recross.errors import InputError
-from recross.experiment.results import FACTS, RESULT, is_finished, read_result
+from recross.experiment.finished_folder import FACTS, RESULT, is_finished, read_result
 from recross.records import JsonObject
 
 

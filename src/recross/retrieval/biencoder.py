@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 
+from recross.artefacts.opening import open_once
 from recross.checkpoints.first_stage_contracts import BiEncoderContract
 from recross.checkpoints.location import CHECKPOINT
 from recross.checkpoints.sentence_layout import read_bi_encoder, with_choices
@@ -117,7 +118,8 @@ class BiEncoder(Retriever):
             return DocumentVectors.write(folder, texts, doc_ids, encode)
 
         identity = self._identify_vectors(collection)
-        return _open(Store(self.store).artefact("vectors", identity, make, resumable=True))
+        folder = Store(self.store).artefact("vectors", identity, make, resumable=True)
+        return open_once(DocumentVectors.open, folder)
 
     def _texts_of(self, collection: Collection) -> CollectionTexts:
         return CollectionTexts(collection, self.store)
@@ -147,8 +149,3 @@ class BiEncoder(Retriever):
             "collection": collection.texts_fingerprint,
             "storage": "fp16",
         }
-
-
-@cache
-def _open(folder: Path) -> DocumentVectors:
-    return DocumentVectors.open(folder)

@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -18,6 +18,7 @@ from typing import Annotated, Protocol
 import numpy as np
 from scipy import sparse
 
+from recross.artefacts.opening import open_once
 from recross.checkpoints.first_stage_contracts import SparseContract
 from recross.checkpoints.json_files import read_json
 from recross.checkpoints.location import CHECKPOINT
@@ -91,7 +92,7 @@ class SPLADE(Retriever):
         """
         self._check_lengths()
         folder = self._index_folder(collection)
-        index, doc_ids = _open_index(folder)
+        index, doc_ids = open_once(_open_index, folder)
         queries = self._weigh_queries([collection.queries[query_id] for query_id in query_ids])
         matches = index.search(queries.weights, depth)
         run = make_run("splade", doc_ids, zip(query_ids, matches, strict=True), depth)
@@ -199,7 +200,6 @@ def _save_whole(path: Path, weights: sparse.csr_array) -> None:
     partial_file.replace(path)
 
 
-@cache
 def _open_index(folder: Path) -> tuple[SparseIndex, list[str]]:
     doc_ids = json.loads((folder / DOC_IDS).read_text(encoding="utf-8"))
     values, documents, starts = (

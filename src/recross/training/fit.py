@@ -48,7 +48,7 @@ def fit(
     ``session`` decides devices and precision only, and where tokens are kept: the groups of every
     step follow from the seed.
     A teacher scores the groups before the first step. Training resumes from the folder of an
-    interrupted run of the same plan.
+    interrupted run of the same plan; one that was finished there is not repeated.
 
     Raises:
         InputError: loss, network, groups and hardware do not go together.
@@ -63,6 +63,8 @@ def fit(
     pl.seed_everything(plan.seed, verbose=False)
     network.prepare_training(training.preparation)
     unfinished = TrainingFolder(folder)
+    if (took := unfinished.finished()) is not None:
+        return took
     saved = unfinished.load()
     data = StepData(
         phases,
@@ -78,17 +80,18 @@ def fit(
     if saved is not None:
         data.start_after(saved[0].step)
     module = RankingModule(reranker, plan, Session(hardware, session.store), data, log)
-    try:
-        _train(module, _list_callbacks(module, validation, unfinished), hardware)
-    except RunError as error:
-        raise RunError(f"{error}. {_keep_last_good(network, unfinished)}") from None
+    if saved is not None and saved[0].is_over:
+        _log_curves(saved[0], log)
+    else:
+        _train_or_keep_last_good(module, validation, unfinished)
     last = unfinished.load()
     progress = Progress() if last is None else last[0]
     network.load_state_dict(unfinished.best() or {})
     network.finish_training()
     network.cpu().eval().save(folder)
-    unfinished.clear()
-    return _record(training, progress, phases[-1].groups)
+    record = _record(training, progress, phases[-1].groups)
+    unfinished.finish(record, progress.curves)
+    return record
 
 
 def _collect_texts(phases: Sequence[Phase], collection: Collection) -> Collection:
@@ -127,6 +130,21 @@ def _record(training: FineTuning, progress: Progress, groups: TrainingGroups) ->
         "left_out": dict(groups.left_out),
         **advice,
     }
+
+
+def _train_or_keep_last_good(
+    module: RankingModule, validation: Validation, unfinished: TrainingFolder
+) -> None:
+    callbacks = _list_callbacks(module, validation, unfinished)
+    try:
+        _train(module, callbacks, module.session.hardware)
+    except RunError as error:
+        raise RunError(f"{error}. {_keep_last_good(module.network, unfinished)}") from None
+
+
+def _log_curves(progress: Progress, log: Log | None) -> None:
+    for step, values in progress.curves if log is not None else ():
+        log.log(step, values)
 
 
 def _keep_last_good(network: Network, unfinished: TrainingFolder) -> str:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypedDict
+from typing import TypeAlias, TypedDict
 
 import torch
 from torch import Tensor
 
+from recross.artefacts.folders import PARTIAL, sync_tree
+from recross.artefacts.manifest import find_damage, seal_folder, sum_up
+from recross.records import Json, JsonObject
+from recross.store import write_json
+from recross.tracking.tracker import Log
+
 logger = logging.getLogger(__name__)
 
 STATE, BEST, LAST_GOOD = "state.pt", "best.pt", "last_good"
+SUMS = "sums.json"
+"""What the files of an unfinished training are: their sizes and checksums."""
+TRAINED = "training.json"
+"""The manifest of a finished training: what it took, and its curves; it stays with the weights."""
+
+Curves: TypeAlias = list[tuple[int, dict[str, float]]]
 
 
 @dataclass
@@ -33,7 +46,8 @@ class Progress:
     pairs: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    curves: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    is_over: bool = False
+    curves: Curves = field(default_factory=list)
 
     def count(self, pairs: int, tokens: int) -> None:
         """Take in a step and what was read for it."""
@@ -66,7 +80,7 @@ class TrainingState(TypedDict):
 
 @dataclass(frozen=True)
 class TrainingFolder:
-    """The files of a training that is not finished; each appears whole or not at all."""
+    """The files of a training, finished or not; each appears whole or not at all."""
 
     folder: Path
 
@@ -76,9 +90,9 @@ class TrainingFolder:
         self._write(STATE, state)
 
     def load(self) -> tuple[Progress, TrainingState] | None:
-        """The saved state, if this version of the package left one."""
+        """The saved state, if this version of the package left one and its files are whole."""
         path = self.folder / STATE
-        if not path.is_file():
+        if not path.is_file() or not self._are_whole():
             return None
         state = torch.load(path, map_location="cpu", weights_only=True)
         if state["recross"] != version("recross"):
@@ -100,16 +114,56 @@ class TrainingFolder:
         weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         return weights
 
-    def clear(self) -> None:
-        """Remove what a finished training does not need."""
-        for name in (STATE, BEST):
+    def finish(self, took: JsonObject, curves: Curves) -> None:
+        """Say that the weights in the folder are the final ones, then remove what led to them."""
+        sync_tree(self.folder)
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        names = {path.relative_to(self.folder).as_posix() for path in files}
+        facts = {"recross": version("recross"), "took": took, "curves": curves}
+        seal_folder(self.folder, facts, names - {STATE, BEST, SUMS, TRAINED}, TRAINED)
+        for name in (STATE, BEST, SUMS):
             (self.folder / name).unlink(missing_ok=True)
+
+    def finished(self) -> JsonObject | None:
+        """What the training took, if this version of the package has finished it here."""
+        if not (self.folder / TRAINED).is_file():
+            return None
+        if (damage := find_damage(self.folder, TRAINED)) is not None:
+            logger.warning("%s: %s; trained again", self.folder, damage)
+            return None
+        trained = self._read(TRAINED)
+        took: JsonObject = trained["took"]
+        return took if trained["recross"] == version("recross") else None
+
+    def replay(self, log: Log) -> None:
+        """Give the curves of a finished training to a log."""
+        for step, values in self._read(TRAINED)["curves"]:
+            log.log(step, values)
 
     def _write(self, name: str, value: Mapping[str, object]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f"{name}.partial"
+        partial = self.folder / f"{name}{PARTIAL}"
         with partial.open("wb") as file:
             torch.save(value, file)
             file.flush()
             os.fsync(file.fileno())
+        sums = self._read(SUMS) if (self.folder / SUMS).is_file() else {}
+        before = sums.get(name, [])[-1:]  # what is there if the power goes before the file has it
+        write_json(self.folder / SUMS, {**sums, name: [*before, sum_up(partial)]})
         partial.replace(self.folder / name)
+
+    def _are_whole(self) -> bool:
+        """Whether state and best weights are as they were written; it is said if not."""
+        try:
+            sums = self._read(SUMS)
+            paths = [path for name in (STATE, BEST) if (path := self.folder / name).is_file()]
+            damaged = [path for path in paths if sum_up(path) not in sums[path.name]]
+        except (OSError, ValueError, KeyError, TypeError):
+            damaged = [self.folder / SUMS]
+        if damaged:
+            logger.warning("%s is not what was written: trained from the start", damaged[0])
+        return not damaged
+
+    def _read(self, name: str) -> dict[str, Json]:
+        found: dict[str, Json] = json.loads((self.folder / name).read_text(encoding="utf-8"))
+        return found

@@ -24,6 +24,7 @@ from recross.training.data.phases import Phase
 from recross.training.data.splits import SplitCollection
 from recross.training.data.training_data import Task, TrainingData, mine_phase
 from recross.training.fit import fit
+from recross.training.progress import TrainingFolder
 from recross.training.recipe import FineTuning, TrainingPlan
 from recross.training.requirements import check_plan
 from recross.training.teaching import Teacher
@@ -62,7 +63,10 @@ class Trainer:
         teacher: Teacher | None = None,
         log: Log | None = None,
     ) -> Path:
-        """The folder of the checkpoint with its manifest, trained unless the store has it."""
+        """The folder of the checkpoint with its manifest, trained unless the store has it.
+
+        The curves of a training that is not repeated are given to the log as well.
+        """
         hardware = plan.training.hardware(self.session.hardware)
         identity = {
             "reranker": replace(self.session, hardware=hardware).over(reranker),
@@ -74,15 +78,23 @@ class Trainer:
             "loss": plan.loss,
             "training": plan.training,
             "seed": plan.seed,
+            "summed": hardware.summation,
             **({"teacher": teacher} if teacher is not None else {}),
         }
 
+        live = False
+
         def make(folder: Path) -> JsonObject:
+            nonlocal live
+            live = TrainingFolder(folder).finished() is None
             scorer = self._prepare(teacher) if teacher is not None else None
             made = self.make_checkpoints(reranker)
             return self._fit(made, replace(plan, teacher=scorer), folder, log)
 
-        return self._store.artefact("checkpoints", identity, make, resumable=True)
+        folder = self._store.artefact("checkpoints", identity, make, resumable=True)
+        if log is not None and not live:
+            TrainingFolder(folder).replay(log)
+        return folder
 
     def make_checkpoints(self, part: _Part) -> _Part:
         """The same part with the folders of the checkpoints that it describes as trainings.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
-from functools import cache, partial
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from recross.artefacts.opening import open_once
 from recross.checkpoints.late_contract import LateInteractionContract
 from recross.checkpoints.location import CHECKPOINT
 from recross.collections.collection import Collection
@@ -71,7 +72,8 @@ class KeptVectors:
             return TokenVectors.write(folder, texts, doc_ids, encode, self.storage)
 
         identity = {"encoder": self, "collection": collection.texts_fingerprint}
-        return _open(Store(store).artefact("token_vectors", identity, make, resumable=True))
+        folder = Store(store).artefact("token_vectors", identity, make, resumable=True)
+        return open_once(TokenVectors.open, folder)
 
     def _check_size(
         self, network: LateInteractionNetwork, documents: NumberedTexts, most_bytes: int
@@ -88,11 +90,6 @@ class KeptVectors:
                     f" {some[-1] + 1} take {tokens * of_token / 1e9:.3g} (raise it, store int8,"
                     " or re-rank the candidates of another first stage)"
                 )
-
-
-@cache
-def _open(folder: Path) -> TokenVectors:
-    return TokenVectors.open(folder)
 
 
 def encode_query(network: LateInteractionNetwork, query: Sequences, device: torch.device) -> Floats:

@@ -6,12 +6,13 @@ import logging
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from recross.artefacts.opening import open_once
 from recross.checkpoints.loaded import Tokenizer
 from recross.collections.collection import Collection
 from recross.inference.items import Items
@@ -127,14 +128,12 @@ class KeptTokens:
 
     def index(self, part: TextKind) -> TextIndex:
         """Where documents or queries stand."""
-        return _open_index(self.folder, part)
+        return open_once(_OPEN_INDEX[part], self.folder)
 
     def tokens(self, tokenizer: Tokenizer, part: TextKind) -> TokenIds | None:
         """The tokens of all documents or queries, made first if that is worth it; else none."""
         texts = self.collection.texts_fingerprint
         digest = digest_tokenizer(tokenizer)
-        if (known := _made.get((self.store, texts, digest))) is not None:
-            return _open_tokens(known, part)
         identity = {"tokenizer": digest, "texts": texts}
         if not self.is_worth and Store(self.store).find("token_ids", identity) is None:
             return None
@@ -154,8 +153,7 @@ class KeptTokens:
             }
 
         folder = Store(self.store).artefact("token_ids", identity, make, resumable=True)
-        _made[self.store, texts, digest] = folder
-        return _open_tokens(folder, part)
+        return open_once(_OPEN_TOKENS[part], folder)
 
 
 @dataclass(frozen=True)
@@ -194,11 +192,7 @@ class KeptTexts:
 
 
 def _find(store: Path, collection: Collection) -> Path | None:
-    key = (store, collection.texts_fingerprint, "")
-    folder = _made.get(key) or Store(store).find("texts", _identify(collection))
-    if folder is not None:
-        _made[key] = folder
-    return folder
+    return Store(store).find("texts", _identify(collection))
 
 
 def _keep(store: Path, collection: Collection) -> Path:
@@ -211,19 +205,17 @@ def _keep(store: Path, collection: Collection) -> Path:
     return Store(store).artefact("texts", _identify(collection), make)
 
 
-_made: dict[tuple[Path, str, str], Path] = {}
-"""Folders that this process has found: by store, texts, and tokenizer or none."""
-
-
 def _identify(collection: Collection) -> JsonObject:
     return {"texts": collection.texts_fingerprint}
 
 
-@cache
 def _open_index(folder: Path, part: TextKind) -> TextIndex:
     return TextIndex.open(folder / part, read_manifest(folder)[part])
 
 
-@cache
 def _open_tokens(folder: Path, part: TextKind) -> TokenIds:
     return open_token_file(folder / part, read_manifest(folder)[part])
+
+
+_OPEN_INDEX = {part: partial(_open_index, part=part) for part in PARTS}
+_OPEN_TOKENS = {part: partial(_open_tokens, part=part) for part in PARTS}

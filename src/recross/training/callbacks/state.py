@@ -67,6 +67,7 @@ class SaveState(pl.Callback):
         counts = [float(module.progress.pairs), float(module.progress.tokens)]
         done = processes.add_up(torch.tensor(counts, dtype=torch.float64, device=processes.device))
         module.progress.pairs, module.progress.tokens = map(int, done.tolist())
+        module.progress.is_over = True
         self._save()
 
     def _save(self) -> None:

@@ -1,0 +1,1 @@
+"""How finished files are kept: written whole, under a lock, and verified before they are read."""

@@ -1,0 +1,44 @@
+"""Folders whose files are on the disk before anything says so, and what is half written there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+PARTIAL = ".partial"
+"""Part of the name of every file and folder that is not finished."""
+
+
+def sync_tree(folder: Path) -> None:
+    """Put every file below a folder on the disk, and then the folders that name them."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    for path in (*folder.rglob("*"), folder):
+        if path.is_dir():
+            sync_folder(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put on the disk which files a folder holds, where its file system can be asked to."""
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what processes that ended have left half written below a folder.
+
+    Only for the process that holds the folder's lock: nobody else writes there then.
+    """
+    for path in sorted(folder.rglob(f"*{PARTIAL}*")):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
