@@ -6,8 +6,10 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -83,9 +85,12 @@ class Store:
         """
         key = fingerprint(kind, identity)
         folder = self.root / kind / key
+        lock = folder.with_name(f".{key}.lock")
         if folder.is_dir() and find_damage(folder) is None:
+            with suppress(OSError):  # of a store that can only be read
+                os.utime(lock)  # says when the artefact was last of use
             return folder
-        with hold_alone(folder.with_name(f".{key}.lock"), f"{kind}/{key}"):
+        with hold_alone(lock, f"{kind}/{key}"):
             if not _keep_sound(folder):
                 _make(folder, identity, make, resumable)
         return folder

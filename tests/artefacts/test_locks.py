@@ -110,3 +110,27 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path):
     lock = hold_alone(tmp_path / "file" / "lock", "x")
     with pytest.raises(InputError, match="folder must be one that can be written, got"), lock:
         raise AssertionError("held")
+
+
+def test_a_lock_that_was_removed_while_others_waited_is_none(tmp_path):
+    order = []
+
+    def other(name):
+        with hold_alone(tmp_path / "lock", "x"):
+            order.append(f"{name} begins")
+            time.sleep(0.02)
+            order.append(f"{name} ends")
+
+    with hold_alone(tmp_path / "lock", "x"):
+        waiting = threading.Thread(target=other, args=("waiting",))
+        waiting.start()
+        time.sleep(0.05)
+        (tmp_path / "lock").unlink()
+    late = threading.Thread(target=other, args=("late",))
+    late.start()
+    waiting.join()
+    late.join()
+    assert order in (
+        ["waiting begins", "waiting ends", "late begins", "late ends"],
+        ["late begins", "late ends", "waiting begins", "waiting ends"],
+    )

@@ -61,14 +61,34 @@ def hold_alone(lock: Path, work: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def try_alone(lock: Path) -> Iterator[bool]:
+    """Hold a lock if nobody has it, without waiting; whether it is held."""
+    descriptor = _open_lock(lock)
+    try:
+        yield _try_lock(descriptor, lock)
+    finally:
+        os.close(descriptor)
+
+
 def _acquire(lock: Path, work: str) -> int:
+    while not os.fstat(descriptor := _wait_for(lock, work)).st_nlink:
+        os.close(descriptor)  # it was removed with what it stood for
+    return descriptor
+
+
+def _open_lock(lock: Path) -> int:
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise InputError(
             f"folder must be one that can be written, got {str(lock.parent)!r}: {error.strerror}"
         ) from None
+
+
+def _wait_for(lock: Path, work: str) -> int:
+    descriptor = _open_lock(lock)
     try:
         if not _try_lock(descriptor, lock):
             _refuse_to_wait_for_parent()

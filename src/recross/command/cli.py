@@ -34,6 +34,7 @@ about
   contracts  what published checkpoints are asked, how they are read, and their published numbers
   parity     whether a served model scores as one here:  recross parity reranker.base_url=URL ...
   doctor     what this machine has, and what is missing for which option
+  store      what the store holds; is it sound; what can go:  recross store list|verify|gc|why
   cache      what the score cache holds; forget it; check it:  recross cache stats|clear|verify
 
 --debug, or RECROSS_DEBUG=1 in the environment, shows where an error came from
@@ -218,6 +219,14 @@ def _cache(words: Sequence[str]) -> int:
     return 1 if bad and not arguments.repair else 0
 
 
+def _store(words: Sequence[str]) -> int:
+    from recross.command.storing import run_store_command
+
+    text, code = run_store_command(words)
+    _say(text)
+    return code
+
+
 def _say(text: str) -> None:
     sys.stdout.write(text.rstrip("\n") + "\n")
 
@@ -231,4 +240,5 @@ _PLAIN: dict[str, Callable[[Sequence[str]], int]] = {
     "parity": _parity,
     "doctor": _doctor,
     "cache": _cache,
+    "store": _store,
 }

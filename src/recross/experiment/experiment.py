@@ -107,7 +107,7 @@ class Experiment(Combination):
             self.folder, self.names, outcome, collection, self.test_split, self.measures
         )
         log.finish(result)
-        seal_finished(self.folder)
+        seal_finished(self.folder, describe(self))
         return result
 
     @property

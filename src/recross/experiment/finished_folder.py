@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 from recross.artefacts.folders import PARTIAL, sync_tree
@@ -29,12 +30,13 @@ _REWRITTEN = {"config.yaml", "environment.json", "log.jsonl", "wandb_run.json"}
 _MADE_FROM = "*.trec", "*.json", "checkpoint/**/*"
 
 
-def seal_finished(folder: Path) -> None:
-    """Mark a folder as finished: its manifest says what each file of the result is."""
+def seal_finished(folder: Path, identity: JsonObject) -> None:
+    """Mark a folder as finished: its manifest says what it is and what each file of it is."""
     found = {path for pattern in _MADE_FROM for path in folder.glob(pattern) if path.is_file()}
     names = {path.relative_to(folder).as_posix() for path in found} - _REWRITTEN - {MANIFEST}
     sync_tree(folder)
-    seal_folder(folder, {}, (name for name in names if not name.endswith(".failed.json")))
+    facts = {"identity": identity, "recross": version("recross")}
+    seal_folder(folder, facts, (name for name in names if not name.endswith(".failed.json")))
 
 
 def read_result(folder: Path) -> JsonObject | None:

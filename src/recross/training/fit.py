@@ -143,8 +143,9 @@ def _train_or_keep_last_good(
 
 
 def _log_curves(progress: Progress, log: Log | None) -> None:
-    for step, values in progress.curves if log is not None else ():
-        log.log(step, values)
+    if log is not None:
+        for step, values in progress.curves:
+            log.log(step, values)
 
 
 def _keep_last_good(network: Network, unfinished: TrainingFolder) -> str:
