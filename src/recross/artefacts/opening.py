@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 from recross.artefacts.manifest import MANIFEST
 
-T = TypeVar("T")
+_Opened = TypeVar("_Opened")
 
 _opened: dict[tuple[Callable[..., object], Path], tuple[tuple[int, int], Any]] = {}
 
 
-def open_once(opener: Callable[[Path], T], folder: Path) -> T:
+def open_once(opener: Callable[[Path], _Opened], folder: Path) -> _Opened:
     """What ``opener`` makes of a finished folder, once in each process.
 
     A folder that was damaged and made again is opened anew: what maps the old files into memory
@@ -24,5 +24,5 @@ def open_once(opener: Callable[[Path], T], folder: Path) -> T:
     known = _opened.get(key)
     if known is None or known[0] != version:
         known = _opened[key] = (version, opener(folder))
-    found: T = known[1]
+    found: _Opened = known[1]
     return found
