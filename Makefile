@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help setup table test docs check format clean
+.PHONY: help setup table test fuzz docs check format clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ table: $(STAMP) ## the main job: train, re-rank and time, print the performance 
 
 test: $(STAMP) ## the tests that take seconds each, no network: under five minutes on two cores
 	$(BIN)/pytest -n 2 --dist loadfile -m "not ci"
+
+fuzz: $(STAMP) ## ten minutes of random and mutated files for every reader of files, counted
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(BIN)/pytest -s -p no:randomly --hypothesis-profile=fuzz tests/test_fuzzed_readers.py
 
 docs: $(STAMP) ## the documentation as a site, in outputs/docs/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

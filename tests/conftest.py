@@ -33,6 +33,7 @@ atexit.register(shutil.rmtree, os.environ["IR_DATASETS_HOME"], ignore_errors=Tru
 settings.register_profile(
     "suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("fuzz", settings.get_profile("suite"), derandomize=False, database=None)
 settings.load_profile("suite")
 torch.set_num_threads(1)
 
