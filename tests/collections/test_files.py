@@ -139,3 +139,10 @@ def test_judgments_of_unknown_queries_are_refused(beir_folder):
         file.write("q999\td1\t1\n")
     with pytest.raises(InputError, match="qrels of 'test' must name known queries, got 'q999'"):
         BeirFolder(beir_folder).load()
+
+
+def test_ids_that_could_not_be_read_back_are_not_written(tmp_path, collection):
+    odd = replace(collection, documents={"a b": "text"})
+    with pytest.raises(InputError, match="id must hold no blanks, .* got 'a b'"):
+        write_beir(tmp_path, odd)
+    assert not (tmp_path / "corpus.jsonl").exists()

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import http.server
+import logging
 import threading
 
 import ir_datasets
@@ -189,3 +190,44 @@ def test_without_a_network_msmarcos_missing_files_are_named(ir_datasets_home, mo
     with pytest.raises(InputError, match=r"'msmarco-passage/eval/small'.*msmarco-passage") as found:
         OfficialCandidates({"test": "msmarco-passage/eval/small"}).retrieve(None, ["1"], 9)
     assert str(ir_datasets_home) in str(found.value)
+
+
+def on_disk(tmp_path, docs="d1\tfirst text\n", queries="q1\ta query\n", qrels="q1 0 d1 1\n"):
+    """A dataset of these files."""
+    for name, text in {"docs.tsv": docs, "queries.tsv": queries, "qrels": qrels}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    names = ("docs.tsv", "queries.tsv", "qrels")
+    local = {name: {"instructions": "", "cache_path": name} for name in names}
+    config = _DownloadConfig(contents=local, base_path=tmp_path)
+    name = f"on-disk-{tmp_path.name}"
+    parts = TsvDocs(config["docs.tsv"]), TsvQueries(config["queries.tsv"])
+    ir_datasets.registry.register(name, Dataset(*parts, TrecQrels(config["qrels"], {})))
+    return IrDatasets({"test": name})
+
+
+def test_ids_that_no_run_can_hold_are_refused_where_they_are_first_seen(tmp_path):
+    with pytest.raises(
+        InputError, match="query_id of 'on-disk-.*' must hold no blanks, .* got 'q 1'"
+    ):
+        on_disk(tmp_path, queries="q 1\ta query\n").load()
+
+
+def test_ids_of_documents_are_looked_at_as_they_are_read(tmp_path):
+    documents = on_disk(tmp_path, docs="d1\ta\nd\xa02\tb\n").load().documents
+    with pytest.raises(InputError, match="doc_id of 'on-disk-.*' must hold no blanks"):
+        dict(documents.items())
+
+
+def test_the_last_of_judgments_that_contradict_each_other_counts_and_that_is_said(tmp_path, caplog):
+    qrels = "q1 0 d1 1\nq1 0 d1 1\nq1 0 d2 0\nq1 0 d1 2\n"
+    with caplog.at_level(logging.WARNING):
+        assert on_disk(tmp_path, qrels=qrels).load().qrels("test") == {"q1": {"d1": 2, "d2": 0}}
+    (record,) = caplog.records
+    assert "1 judgments contradict earlier ones of a document" in record.getMessage()
+
+
+def test_a_grade_that_measures_cannot_count_is_refused_before_any_work(tmp_path):
+    with pytest.raises(
+        InputError, match="relevance must be a whole number from -2 to .* got 999999999"
+    ):
+        on_disk(tmp_path, qrels="q1 0 d1 999999999\n").load()

@@ -197,7 +197,9 @@ READERS = {
     ),
     "golden.csv": Reader(
         "golden.csv",
-        lambda path: [(one.query, one.score) for one in read_golden(path)["c"]],
+        lambda path: [
+            (one.query, one.score) for found in read_golden(path).values() for one in found
+        ],
         "checkpoint,query,document,score,tolerance,source\nc,é,d,1.5,.1,x\nc,b,d,-2,.1,x\n",
         [("é", 1.5), ("b", -2.0)],
     ),

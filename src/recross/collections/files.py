@@ -20,6 +20,7 @@ from recross.parts.bounds import checked
 from recross.records import Qrels
 from recross.store import hash_files
 from recross.text_files.trec import read_qrels
+from recross.text_files.values import check_id
 from recross.writing.whole_files import write_lines_whole, write_whole
 
 EXCLUDED = "excluded.tsv"
@@ -116,7 +117,11 @@ class TrecFiles:
 
 
 def write_beir(folder: Path, collection: Collection) -> None:
-    """Write a collection as a BEIR folder."""
+    """Write a collection as a BEIR folder.
+
+    Raises:
+        InputError: an id could not be read back, such as one with a blank in it.
+    """
     (folder / "qrels").mkdir(parents=True, exist_ok=True)
     _write_jsonl(folder / "corpus.jsonl", collection.documents)
     _write_jsonl(folder / "queries.jsonl", collection.queries, collection.instructions)
@@ -139,7 +144,7 @@ def _write_jsonl(
 ) -> None:
     told = {identifier: {"instruction": text} for identifier, text in (instructions or {}).items()}
     records = (
-        {"_id": identifier, "text": text, **told.get(identifier, {})}
+        {"_id": check_id(identifier), "text": text, **told.get(identifier, {})}
         for identifier, text in texts.items()
     )
     write_lines_whole(path, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))

@@ -24,7 +24,7 @@ def parse_record(line: str) -> Record:
         InputError: it is none, names a key twice, nests too deep or has a number too long.
     """
     try:
-        value = json.loads(line, object_pairs_hook=_make_record)
+        value = _DECODER.decode(line)
     except InputError:
         raise
     except RecursionError:
@@ -88,3 +88,6 @@ def _make_record(pairs: list[tuple[str, Json]]) -> Record:
         twice = next(key for key in record if keys.count(key) > 1)
         raise InputError(f"keys of an object must be unique, got {twice!r:.60} twice")
     return record
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_make_record)

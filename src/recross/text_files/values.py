@@ -15,7 +15,6 @@ LARGEST_SINGLE = 3.4028235677973362e38
 """Below it a number rounds to a finite one in single precision, which runs are held in."""
 
 _UNFIT = re.compile(r"[\s\x00-\x20\x7f-\x9f\ufeff\ud800-\udfff]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
 
 
@@ -59,9 +58,11 @@ def check_text(text: str, name: str = "text") -> str:
     Raises:
         InputError: it holds half a character, as an escape such as ``\\ud800`` makes it.
     """
-    if not text.isascii() and (half := _SURROGATE.search(text)):
-        near = text[max(half.start() - 20, 0) : half.end() + 20]
-        raise InputError(f"{name} must hold no lone surrogate, got {near!r}")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        near = text[max(error.start - 20, 0) : error.start + 20]
+        raise InputError(f"{name} must hold no lone surrogate, got {near!r}") from None
     return text
 
 

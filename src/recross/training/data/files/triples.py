@@ -122,12 +122,12 @@ def parse_scored_triple(line: str) -> Example:
 
 
 def _split(line: str, *names: str) -> list[str]:
-    fields = [field.strip() for field in line.split("\t")]
+    fields = [field.strip(" ") for field in line.split("\t")]
     if len(fields) != len(names):
         raise InputError(
             f"expected {len(names)} fields apart by tabs ({', '.join(names)}), got {len(fields)}"
         )
     for name, field in zip(names, fields, strict=True):
-        if not field:
+        if not field.strip():
             raise InputError(f"{name} must not be empty, got {line!r:.60}")
     return fields
