@@ -15,16 +15,16 @@ import sys
 from pathlib import Path
 import recross.store as store
 
-whole = store._make
+whole, made, words = store._make, Path(sys.argv[1]), sys.argv[2:]
 
 def counted(folder, *arguments):
-    with Path(sys.argv[1]).open("a") as file:
+    with made.open("a") as file:
         file.write(f"{folder.parent.name}/{folder.name}\\n")
     whole(folder, *arguments)
 
 store._make = counted
 from recross.command.cli import main
-sys.exit(main(sys.argv[2:]))
+sys.exit(main(words))
 """
 
 
