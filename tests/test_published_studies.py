@@ -9,13 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-import transformers
 
 from recross.checkpoints.location import find_pinned_revision, locate
 from recross.command.cli import main
 from tests.conftest import save_tiny, save_tiny_t5
 from tests.miniature_ir_datasets import DEV
-from tests.test_configs import cells, composition, sweep
+from tests.test_configs import cells
 
 REVISION = "0" * 40
 
@@ -154,75 +153,6 @@ def test_the_second_stages_run_first_and_train_the_first_stage_that_they_build_o
     assert {result["base_checkpoint"] for result in results} == {
         "google/electra-base-discriminator"
     }
-
-
-SIZES = {
-    **{"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "pad_token_id": 0},
-    **{"intermediate_size": 48, "max_position_embeddings": 514},
-}
-DEBERTA_V3 = {
-    **{"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False},
-    **{"type_vocab_size": 0, "share_att_key": True, "norm_rel_ebd": "layer_norm"},
-    **{"position_buckets": 16, "pooler_hidden_size": 32},
-}
-MODERN = {
-    **{"local_attention": 8, "cls_token_id": 2, "bos_token_id": 2},
-    **{"sep_token_id": 3, "eos_token_id": 3},
-}
-BACKBONES = {
-    "microsoft/MiniLM-L12-H384-uncased": ("BertModel", {}),
-    "google-bert/bert-base-uncased": ("BertForPreTraining", {}),
-    "FacebookAI/roberta-base": ("RobertaForMaskedLM", {"type_vocab_size": 1}),
-    "google/electra-base-discriminator": ("ElectraForPreTraining", {"embedding_size": 16}),
-    "microsoft/deberta-v3-base": ("DebertaV2ForMaskedLM", DEBERTA_V3),
-    "answerdotai/ModernBERT-base": ("ModernBertForMaskedLM", MODERN),
-    **{
-        f"jhu-clsp/ettin-encoder-{size}": ("ModernBertForMaskedLM", MODERN)
-        for size in ("17m", "32m", "68m", "150m")
-    },
-}
-"""What the hub holds under these ids: encoders as they were pre-trained, without a classifier."""
-
-
-def save_backbone(folder, kind, own):
-    """Save a random encoder of a class, with a tokenizer of whole words."""
-    save_tiny(folder)
-    (folder / "model.safetensors").unlink()
-    model = getattr(transformers, kind)
-    vocabulary = len((folder / "vocab.txt").read_text().splitlines())
-    model(model.config_class(**SIZES | own, vocab_size=vocabulary)).save_pretrained(folder)
-    settings = folder / "tokenizer_config.json"
-    known = json.loads(settings.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
-    settings.write_text(json.dumps(known | {"model_max_length": 512}))
-
-
-@pytest.mark.ci
-def test_every_encoder_and_every_loss_of_the_comparison_trains_on_the_miniature(
-    tmp_path, run_study
-):
-    study = "losses_backbones_msmarco"
-    swept = sweep(study)
-    encoders = {name: composition(f"reranker={name}").reranker for name in swept["reranker"]}
-    assert {one.checkpoint for one in encoders.values()} == BACKBONES.keys()
-    assert all(one.fresh_head for one in encoders.values())
-    for name, (kind, own) in BACKBONES.items():
-        save_backbone(place(tmp_path / "hub", name), kind, own)
-    pairs = [(query, doc) for query in ("1001", "1002") for doc in range(8)]
-    order = [f"{query} Q0 {doc} {doc + 1} {-doc}.0 teacher" for query, doc in pairs]
-    (tmp_path / "rank_distillm.trec").write_text("\n".join(order) + "\n")
-    triples = [f"{9.5 - doc}\t-{doc}.0\t{query}\t{doc}\t{doc + 1}" for query, doc in pairs[:7]]
-    ensemble = "bert_cat_ensemble_msmarcopassage_train_scores_ids.tsv"
-    (tmp_path / ensemble).write_text("\n".join(triples) + "\n")
-    rows = swept["row"]
-    words = ["run", f"experiment={study}", "hardware=cpu", *TRAINED_BRIEFLY]
-    for narrowed in ([f"row={rows[2]}"], ["reranker=ettin_17m_fresh"]):
-        done = run_study(study, *words, *narrowed)
-        assert done.returncode == 0, done.stderr[-3000:]
-    results = results_of(tmp_path / "outputs" / study)
-    assert len(results) == len(encoders) + len(rows) - 1
-    assert {result["base_checkpoint"] for result in results} == BACKBONES.keys()
-    assert {result["training"]["steps"] for result in results} == {2}
-    assert {result["queries"]["scored"] for result in results} == {len(DEV)}
 
 
 @pytest.mark.usefixtures("ir_datasets_home")

@@ -60,7 +60,7 @@ class Store:
         folder = self.root / kind / fingerprint(kind, identity)
         if not folder.is_dir():
             return None
-        if (damage := _find_fault(folder)) is not None:
+        if (damage := find_damage(folder)) is not None:
             _say_unused(folder, damage)
         return folder if damage is None else None
 
@@ -86,7 +86,7 @@ class Store:
         key = fingerprint(kind, identity)
         folder = self.root / kind / key
         lock = folder.with_name(f".{key}.lock")
-        if folder.is_dir() and _find_fault(folder) is None:
+        if folder.is_dir() and find_damage(folder) is None:
             with suppress(OSError):  # of a store that can only be read
                 os.utime(lock)  # says when the artefact was last of use
             return folder
@@ -96,15 +96,6 @@ class Store:
         return folder
 
 
-def _find_fault(folder: Path) -> str | None:
-    """Why a folder is not the artefact that its name says, whole; ``None``: it is."""
-    if (damage := find_damage(folder)) is not None:
-        return damage
-    identity = read_manifest(folder).get("identity")
-    is_own = fingerprint(folder.parent.name, identity) == folder.name
-    return None if is_own else f"{MANIFEST} is of another artefact"
-
-
 @cache
 def _say_unused(folder: Path, damage: str) -> None:
     logger.warning("%s: %s; not used", folder, damage)
@@ -112,13 +103,13 @@ def _say_unused(folder: Path, damage: str) -> None:
 
 def _keep_sound(folder: Path) -> bool:
     """Whether a finished artefact is there, sound; a damaged one is moved out of the way, said."""
-    if not os.path.lexists(folder):
+    if not folder.exists():
         return False
-    if (damage := _find_fault(folder)) is None:
+    if (damage := find_damage(folder)) is None:
         return True
     logger.warning("%s: %s; it is made again", folder, damage)
     away = folder.with_name(f".{folder.name}.damaged{PARTIAL}")
-    _remove(away)
+    shutil.rmtree(away, ignore_errors=True)
     folder.replace(away)
     _remove(away)
     return False

@@ -108,7 +108,7 @@ STOPS = {
 def test_every_stop_is_one_line_and_its_exit_code(stop, monkeypatch, caplog, tmp_path):
     error, code = STOPS[stop]
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setitem(cli._PLAIN, "doctor", lambda _: raise_(error))
+    monkeypatch.setitem(cli.PLAIN_COMMANDS, "doctor", lambda _: raise_(error))
     assert main(["doctor"]) == code
     (line,) = errors(caplog)
     assert line.startswith("recross: ")
@@ -121,7 +121,7 @@ def raise_(error):
 
 def test_a_fault_says_where_its_traceback_lies(monkeypatch, caplog, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setitem(cli._PLAIN, "doctor", lambda _: raise_(TypeError("of ours")))
+    monkeypatch.setitem(cli.PLAIN_COMMANDS, "doctor", lambda _: raise_(TypeError("of ours")))
     assert main(["doctor"]) == 70
     (kept,) = tmp_path.iterdir()
     assert "raise error\nTypeError: of ours" in kept.read_text()
@@ -138,7 +138,9 @@ def test_a_fault_without_a_place_for_its_traceback_says_how_to_see_it(monkeypatc
 
 @pytest.mark.parametrize("way", ["flag", "environment", "neither"])
 def test_tracebacks_are_shown_where_they_are_asked_for(way, monkeypatch, capsys):
-    monkeypatch.setitem(cli._PLAIN, "doctor", lambda _: raise_(RunError("the server is gone")))
+    monkeypatch.setitem(
+        cli.PLAIN_COMMANDS, "doctor", lambda _: raise_(RunError("the server is gone"))
+    )
     monkeypatch.delenv(DEBUG, raising=False)
     if way == "environment":
         monkeypatch.setenv(DEBUG, "1")
@@ -193,7 +195,7 @@ def test_a_failure_that_no_space_is_left_to_record_is_a_failure(
     result = tmp_path / "result.json"
     result.write_text('{"status": "done"}')
     failure = result if in_place_of_the_result else tmp_path / "failed.json"
-    place = Place(result, tmp_path / "config.yaml", failure)
+    place = Place(result, tmp_path / "config.yaml", failure, tmp_path / ".lock")
     assert place.find_failure() is None
 
     def run_out(*_):

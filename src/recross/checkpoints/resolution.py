@@ -16,6 +16,7 @@ from recross.checkpoints.contracts import (
 from recross.checkpoints.first_stage_contracts import BiEncoderContract, SparseContract
 from recross.checkpoints.json_files import read_json
 from recross.checkpoints.late_contract import LateInteractionContract
+from recross.checkpoints.location import locate
 from recross.checkpoints.published import find_contract, find_published, list_contracts
 from recross.checkpoints.stored_values import check_stored_values
 from recross.errors import InputError
@@ -80,7 +81,7 @@ def resolve_contract(
 
 def look_up_contract(checkpoint: str) -> Contract | None:
     """Find the contract stored beside a checkpoint's weights, or published for its id."""
-    folder = Path(checkpoint)
+    folder = Path(locate(checkpoint))
     if (folder / CONTRACT_FILE).is_file():
         return read_contract(folder)
     published = find_published(checkpoint)

@@ -100,16 +100,15 @@ class TrecFiles:
             InputError: a file is missing, empty or malformed, or a judgment names an unknown query.
         """
         told = [self.instructions] if self.instructions else []
-        queries = read_text_file(self.queries)
-        instructions = read_instructions(self.queries, told, queries)
         collection = _collection(
             self.name,
             read_text_file(self.documents),
-            queries,
+            read_text_file(self.queries),
             {split: read_qrels(path) for split, path in self.qrels.items()},
             hash_files(self.documents, self.queries, *self.qrels.values(), *told),
             self.relevant_from,
         )
+        instructions = read_instructions(self.queries, told, collection.queries)
         collection = replace(collection, instructions=instructions)
         excluded = read_excluded(self.excluded) if self.excluded else {}
         excluded = unite(excluded, read_excluded_in_queries(self.queries))

@@ -16,12 +16,13 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from recross.command.catalogue import find_config_folder
 from recross.command.naming import label_combination, name_combination
 from recross.command.plugins import find_option_folders, find_plugins
 from recross.command.signatures import PLUGINS, Node
-from recross.errors import ConfigError
+from recross.errors import ConfigError, InputError
 from recross.records import Json
 from recross.writing.whole_files import write_whole
 
@@ -140,6 +141,21 @@ def resolve_config(cfg: DictConfig) -> dict[str, Json]:
 def save_config(values: Node, path: Path) -> None:
     """Write a resolved config as YAML."""
     write_whole(path, OmegaConf.to_yaml(OmegaConf.create(dict(values))))
+
+
+def read_config(path: Path) -> dict[str, Json]:
+    """Read a resolved config that was written.
+
+    Raises:
+        InputError: there is no such file, or it holds no config.
+    """
+    if not path.is_file():
+        raise InputError(f"config must exist, got {str(path)!r}")
+    try:
+        return cast(dict[str, Json], OmegaConf.to_container(OmegaConf.load(path), resolve=True))
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"config must be YAML, got {str(path)!r} ({reason})") from None
 
 
 def _shorten(message: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recross.artefacts.growing import GrowingFiles
 from recross.inference.encoders.pooled import EncodedTexts, Vectors
 from recross.inference.progress import Bar, progress
 from recross.inference.texts.texts import NumberedTexts
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 EncodeTexts = Callable[[NumberedTexts], Iterator[EncodedTexts]]
 """Yields numbers of texts, their vectors and what they lost, batch by batch."""
 
-VECTORS, DOC_IDS = "vectors.bin", "doc_ids.json"
+VECTORS, DOC_IDS, WRITTEN = "vectors.bin", "doc_ids.json", "written.json"
 
 DOCUMENTS_PER_CHUNK = 10_000
 """Documents sorted by length together, and what an interruption loses at most."""
@@ -55,26 +55,28 @@ class DocumentVectors:
     ) -> JsonObject:
         """Encode documents into a folder, after those that an interruption left there.
 
-        Only one chunk is in memory. Returns entries for the manifest.
+        Only one chunk is in memory. A chunk counts as written when its bytes are on the disk and
+        ``written.json``, replaced after that, says so; whatever lies behind it is cut off. Returns
+        entries for the manifest.
         """
-        growing = GrowingFiles(folder, [VECTORS])
-        facts = growing.facts or {"documents": 0, "dimension": 0}
-        done, cuts = facts["documents"], read_cuts(facts) if growing.facts else Cost()
-        with progress(len(documents), "encoding", "document", done) as bar:
+        done, dimension, cuts = _written(folder)
+        with (
+            (folder / VECTORS).open("ab") as file,
+            progress(len(documents), "encoding", "document", done) as bar,
+        ):
+            file.truncate(done * dimension * np.float16().itemsize)
             while done < len(documents):
                 chunk = np.arange(done, min(done + DOCUMENTS_PER_CHUNK, len(documents)))
                 vectors, own = _in_order(len(chunk), encode(documents.take(chunk)), bar)
-                done, cuts = done + len(chunk), cuts + own
-                facts = {
-                    "documents": done,
-                    "dimension": vectors.shape[1],
-                    **describe_cuts(cuts),
-                }
-                growing.append({VECTORS: vectors.data}, facts)
+                file.write(vectors.data)
+                file.flush()
+                os.fsync(file.fileno())
+                done, dimension, cuts = done + len(chunk), vectors.shape[1], cuts + own
+                facts = {"documents": done, "dimension": dimension, **describe_cuts(cuts)}
+                write_json(folder / WRITTEN, facts)
                 logger.info("bi-encoder: %d of %d documents encoded", done, len(documents))
         write_json(folder / DOC_IDS, list(doc_ids))
-        growing.close()
-        return {**facts, **describe_cuts(cuts)}
+        return {"documents": done, "dimension": dimension, **describe_cuts(cuts)}
 
     @classmethod
     def open(cls, folder: Path) -> DocumentVectors:
@@ -111,6 +113,14 @@ class DocumentVectors:
 def _single(vectors: npt.NDArray[np.float16]) -> Vectors:
     single: Vectors = torch.from_numpy(vectors).float().numpy()  # 0.4 of the time that numpy takes
     return single
+
+
+def _written(folder: Path) -> tuple[int, int, Cost]:
+    """How many documents an interrupted encoding has finished, of which dimension, and cut."""
+    if not (folder / WRITTEN).is_file():
+        return 0, 0, Cost()
+    facts = json.loads((folder / WRITTEN).read_text(encoding="utf-8"))
+    return facts["documents"], facts["dimension"], read_cuts(facts)
 
 
 def _in_order(

@@ -51,27 +51,6 @@ def test_patterns_choose_rows_in_their_order_and_first_stages_too(study):
         read_row_evaluations([study], ["P@3"])
 
 
-def change(study, row, **facts):
-    path = study / row / "seed=0" / "result.json"
-    write_json(path, json.loads(path.read_text()) | facts)
-
-
-def test_rows_with_planted_positives_are_not_compared_with_others(study):
-    change(study, "bm25", planted=3)
-    with pytest.raises(InputError, match="got 'negatives from bm25' with them and 'negatives from"):
-        read_row_evaluations([study], ["MRR@10"])
-    assert list(read_row_evaluations([study], ["MRR@10"], ["*bm25"])) == ["negatives from bm25"]
-    change(study, "random", planted=1)
-    assert len(read_row_evaluations([study], ["MRR@10"])) == 2
-
-
-def test_experiments_of_one_label_over_other_candidates_are_no_seeds(study):
-    change(study, "bm25", candidates="BM25 top 10 with planted positives")
-    with pytest.raises(InputError, match="'negatives from bm25' must be of one set of candidates"):
-        read_row_evaluations([study], ["MRR@10"])
-    assert read_row_evaluations([study], ["MRR@10"], ["*random"])
-
-
 def test_the_command_compares_with_the_first_row(study, capsys):
     assert main(["compare", str(study), "--rows", "*from random", "*from bm25"]) == 0
     line = next(s for s in capsys.readouterr().out.splitlines() if s.startswith("| MRR@10"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -11,17 +13,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recross.artefacts.growing import GrowingFiles
 from recross.checkpoints.loaded import Tokenizer
 from recross.errors import RunError
 from recross.inference.progress import progress
 from recross.inference.texts.token_ids import TokenArray, TokenIds
 from recross.inference.texts.tokenising import tokenize_parts
 from recross.records import JsonObject
+from recross.store import write_json
 
 logger = logging.getLogger(__name__)
 
-IDS, LENGTHS, OFFSETS = "ids.bin", "lengths.bin", "offsets.npy"
+IDS, LENGTHS, OFFSETS, WRITTEN = "ids.bin", "lengths.bin", "offsets.npy", "written.json"
 LENGTH = np.dtype("<i4")
 
 TEXTS_PER_PART = 20_000
@@ -35,26 +37,39 @@ def write_token_file(
 ) -> JsonObject:
     """Tokenise ``count`` texts into a folder, after those that an interruption left there.
 
-    Few parts are in memory. Returns entries for the manifest.
+    Few parts are in memory. A part counts as written when its bytes are on the disk and
+    ``written.json``, replaced after that, says so; whatever lies behind it is cut off. Returns
+    entries for the manifest.
 
     Raises:
-        RunError: there are other than ``count`` texts.
+        RunError: there are other than ``count`` texts, or an interrupted file lost what it held.
     """
+    folder.mkdir(exist_ok=True)
     kind = _choose_type(tokenizer)
-    growing = GrowingFiles(folder, [IDS, LENGTHS])
-    done, tokens = growing.facts.get("texts", 0), growing.facts.get("tokens", 0)
+    done, tokens = _find_written(folder)
+    _check_size(folder / IDS, tokens * kind.itemsize)
+    _check_size(folder / LENGTHS, done * LENGTH.itemsize)
     waiting = islice(texts, done, None)
-    with progress(count, description, "text", done) as bar:
+    with (
+        (folder / IDS).open("ab") as ids_file,
+        (folder / LENGTHS).open("ab") as lengths_file,
+        progress(count, description, "text", done) as bar,
+    ):
+        ids_file.truncate(tokens * kind.itemsize)
+        lengths_file.truncate(done * LENGTH.itemsize)
         parts = iter(lambda: list(islice(waiting, TEXTS_PER_PART)), [])
         for part in tokenize_parts(tokenizer, parts, kind, count - done):
+            ids_file.write(part.ids.data)
+            lengths_file.write(part.lengths.astype(LENGTH).data)
+            for file in (ids_file, lengths_file):
+                file.flush()
+                os.fsync(file.fileno())
             done, tokens = done + len(part), tokens + len(part.ids)
-            chunk = {IDS: part.ids.data, LENGTHS: part.lengths.astype(LENGTH).data}
-            growing.append(chunk, {"texts": done, "tokens": tokens})
+            write_json(folder / WRITTEN, {"texts": done, "tokens": tokens})
             bar.update(len(part))
             logger.info("%s: %d of %d texts", description, done, count)
     if done != count:
         raise RunError(f"a collection must hold as many texts as it says, {count}, got {done}")
-    growing.close()
     _write_offsets(folder, done)
     return {"texts": done, "tokens": tokens, "type": kind.name}
 
@@ -82,6 +97,24 @@ def open_token_file(folder: Path, facts: JsonObject) -> TokenIds:
 def _choose_type(tokenizer: Tokenizer) -> np.dtype[np.unsignedinteger]:
     largest = max(tokenizer.get_vocab().values(), default=0)
     return np.dtype(np.uint16 if largest < 1 << 16 else np.uint32)
+
+
+def _find_written(folder: Path) -> tuple[int, int]:
+    """How many texts an interrupted writing has finished, and how many tokens they have."""
+    if not (folder / WRITTEN).is_file():
+        return 0, 0
+    facts = json.loads((folder / WRITTEN).read_text(encoding="utf-8"))
+    return facts["texts"], facts["tokens"]
+
+
+def _check_size(path: Path, size: int) -> None:
+    """Refuse a file that is shorter than what was written: cutting it would fill it with zeros."""
+    found = path.stat().st_size if path.is_file() else 0
+    if found < size:
+        raise RunError(
+            f"an interrupted file must hold what was written, {size} bytes, got {found} in {path};"
+            f" delete the folder {path.parent.parent}, and it is made again"
+        )
 
 
 def _write_offsets(folder: Path, count: int) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from recross.errors import InputError
 from recross.evaluation.measures import Evaluation
-from recross.records import JsonObject
 from recross.report.finished import Finished, find_finished
-from recross.report.tables.rows import INTERPOLATED, check_alike
+from recross.report.tables.rows import INTERPOLATED
 
 FIRST_STAGE = "first stage of "
 
@@ -27,35 +26,16 @@ def read_row_evaluations(
     only by a pattern that itself begins with ``first stage of``.
 
     Raises:
-        InputError: a folder is missing, a measure was not evaluated, nothing matches, experiments
-            of one label are no seeds of the same, or only some rows have planted positives.
+        InputError: a folder is missing, a measure was not evaluated, or nothing matches.
     """
     seeds: dict[str, list[Evaluation]] = {}
-    finished = find_finished(folders)
-    for experiment in finished:
+    for experiment in find_finished(folders):
         for label, evaluation in _read_stages(experiment, measures).items():
             seeds.setdefault(label, []).append(evaluation)
     chosen = [label for pattern in patterns or ["*"] for label in seeds if _matches(label, pattern)]
     if not chosen:
         raise InputError(f"rows must match one of {', '.join(seeds) or 'none'}, got {patterns}")
-    _check_comparable(chosen, [experiment.record for experiment in finished])
     return {label: _averaged(seeds[label], measures) for label in dict.fromkeys(chosen)}
-
-
-def _check_comparable(chosen: Sequence[str], records: Sequence[JsonObject]) -> None:
-    by_label: dict[str, list[JsonObject]] = {}
-    for record in records:
-        by_label.setdefault(record["label"], []).append(record)
-    parts: dict[bool, str] = {}
-    for row in chosen:
-        label = row.removeprefix(FIRST_STAGE).removesuffix(INTERPOLATED)
-        check_alike(label, by_label[label])
-        parts.setdefault(any(record.get("planted") for record in by_label[label]), row)
-    if len(parts) > 1:
-        raise InputError(
-            "rows must all have planted positives or none of them,"
-            f" got {parts[True]!r} with them and {parts[False]!r} without"
-        )
 
 
 def _matches(label: str, pattern: str) -> bool:

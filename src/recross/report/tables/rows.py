@@ -108,7 +108,7 @@ def make_rows(results: Iterable[JsonObject], references: Mapping[str, Reference]
     for result in results:
         by_label.setdefault(result["label"], []).append(result)
     for label, runs in by_label.items():
-        check_alike(label, runs)
+        _check_alike(label, runs)
     rows = [row for runs in by_label.values() for row in _make_label_rows(runs, references)]
     missing = [label for label in references if label not in by_label]
     rows += [_make_unmeasured(references[label]) for label in missing]
@@ -119,12 +119,8 @@ def make_rows(results: Iterable[JsonObject], references: Mapping[str, Reference]
     return sorted(final, key=lambda row: _place(row, order))
 
 
-def check_alike(label: str, runs: Sequence[JsonObject]) -> None:
-    """Refuse to average experiments of one label that are no seeds of the same.
-
-    Raises:
-        InputError: they differ in their collection or in their candidates.
-    """
+def _check_alike(label: str, runs: Sequence[JsonObject]) -> None:
+    """Refuse to average what is no other seed of the same."""
     for fact, what in (("collection_name", "collection"), ("candidates", "set of candidates")):
         found = list(dict.fromkeys(run[fact] for run in runs))
         if len(found) > 1:
