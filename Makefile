@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help setup table test fuzz docs check format clean
+.PHONY: help setup table test fuzz soak docs check format clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ test: $(STAMP) ## the tests that take seconds each, no network: under five minut
 
 fuzz: $(STAMP) ## ten minutes of random and mutated files for every reader of files, counted
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(BIN)/pytest -s -p no:randomly --hypothesis-profile=fuzz tests/test_fuzzed_readers.py
+
+soak: $(STAMP) ## a small study killed 60 times, run by ten at once, on disks that fill: minutes
+	$(BIN)/python -m tests.soak --kills 60 --seconds 1200
 
 docs: $(STAMP) ## the documentation as a site, in outputs/docs/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from recross.command.interruption import Interrupted
 from recross.errors import RunError
 from recross.evaluation.measures import evaluate
 from recross.inference.session import Session
@@ -71,12 +72,12 @@ def checkpoint(tmp_path):
     return save_tiny(tmp_path / "source")
 
 
-def interrupt_before(monkeypatch, step):
+def interrupt_before(monkeypatch, step, interruption=KeyboardInterrupt):
     whole = RankingModule.training_step
 
     def interrupted(self, batch, number):
         if self.progress.step == step:
-            raise KeyboardInterrupt
+            raise interruption
         return whole(self, batch, number)
 
     monkeypatch.setattr(RankingModule, "training_step", interrupted)
@@ -104,6 +105,15 @@ def test_weights_after_an_interruption_are_those_without_one(
     assert not list((tmp_path / "cut").glob("*.pt"))
     steps = [line for line in log.path.read_text().splitlines() if '"loss"' in line]
     assert len(steps) == STEPS  # those before the interruption, too
+
+
+def test_what_interrupts_a_training_is_what_ends_it(tmp_path, checkpoint, monkeypatch):
+    terminated = Interrupted(signal.SIGTERM)
+    interrupt_before(monkeypatch, 1, terminated)
+    with pytest.raises(Interrupted) as raised:
+        train(tmp_path / "cut", checkpoint)
+    assert raised.value is terminated
+    assert raised.value.exit_code == 143
 
 
 @pytest.mark.ci  # a process of its own imports torch

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from recross.report.plots import plot_quality_latency
 from recross.report.references import ReferenceValue, write_measured
@@ -18,6 +19,7 @@ from recross.report.tables.table import write_table
 from recross.runs import Run
 from recross.store import write_json
 from recross.tracking.tracker import JsonLinesLog, JsonLinesTracker
+from recross.training.progress import TrainingFolder
 from recross.writing.whole_files import append_whole, replace_file, write_lines_whole, write_whole
 from tests.limited import list_files, run_limited
 from tests.small_study import AFTER, BEFORE, page_of, record, write_study
@@ -85,6 +87,15 @@ def test_the_next_writer_removes_what_a_killed_one_left(tmp_path):
     assert len(list_files(tmp_path)) == 2
     write_whole(tmp_path / "a.json", "a")
     assert list_files(tmp_path) == ["a.json", "b.json"]
+
+
+def test_what_a_killed_writer_left_is_removed_with_the_file(tmp_path):
+    unfinished = TrainingFolder(tmp_path)
+    unfinished.keep_best({"weight": torch.ones(2)})
+    abandoned = tmp_path / ".best.pt.00000000.partial"
+    abandoned.write_bytes(b"half")
+    unfinished.finish({}, [])
+    assert list_files(tmp_path) == ["training.json"]
 
 
 def test_the_next_writer_leaves_alone_what_a_living_one_writes(tmp_path):

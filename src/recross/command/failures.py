@@ -42,7 +42,7 @@ _HELPS = {
     errno.ENAMETOOLONG: "give shorter names (study, name, run_file)",
 }
 _MEMORY = ("OutOfMemoryError", "DefaultCPUAllocator", "out of memory")
-_ENDED = ("TerminatedWorkerError", "BrokenProcessPool")
+_ENDED = ("TerminatedWorkerError", "terminated abruptly")
 
 
 class FaultError(RuntimeError):
@@ -112,16 +112,23 @@ def explain(error: BaseException) -> InputError | RunError | None:
         return error
     if isinstance(error, OSError):
         return RunError(_describe_system(error))
-    for cause in _list_causes(error):
-        text = f"{type(cause).__name__}: {cause}"
-        if isinstance(cause, MemoryError) or any(sign in text for sign in _MEMORY):
-            return RunError(f"memory ran out ({_shorten(text)}); {_LACKS[errno.ENOMEM]}")
-        if any(sign in text for sign in _ENDED):
-            reason = "a process was ended from outside, as it is where memory runs out"
-            return RunError(f"{reason} ({_shorten(text, 200)}); {_GO_ON}")
-        for code, way_out in _LACKS.items():
-            if os.strerror(code) in text or f"os error {code})" in text:
-                return RunError(f"{_shorten(text)}; {way_out}")
+    lacks = (lack for cause in _list_causes(error) if (lack := _find_lack(cause)))
+    return next((RunError(lack) for lack in lacks), None)
+
+
+def _find_lack(cause: BaseException) -> str | None:
+    """What the machine lacks, as any library says it."""
+    if isinstance(cause, OSError) and cause.errno in _LACKS:
+        return _describe_system(cause)
+    text = f"{type(cause).__name__}: {cause}"
+    if isinstance(cause, MemoryError) or any(sign in text for sign in _MEMORY):
+        return f"memory ran out ({_shorten(text)}); {_LACKS[errno.ENOMEM]}"
+    if any(sign in text for sign in _ENDED):
+        reason = "a process was ended from outside, as it is where memory runs out"
+        return f"{reason} ({_shorten(text, 200)}); {_GO_ON}"
+    for code, way_out in _LACKS.items():
+        if os.strerror(code) in text or f"os error {code})" in text:
+            return f"{_shorten(text)}; {way_out}"
     return None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -14,11 +13,12 @@ from typing import TypeAlias, TypedDict
 import torch
 from torch import Tensor
 
-from recross.artefacts.folders import PARTIAL, sync_tree
+from recross.artefacts.folders import sync_tree
 from recross.artefacts.manifest import find_damage, seal_folder, sum_up
 from recross.records import Json, JsonObject
 from recross.store import write_json
 from recross.tracking.tracker import Log
+from recross.writing.whole_files import remove_abandoned, replace_file
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +116,8 @@ class TrainingFolder:
 
     def finish(self, took: JsonObject, curves: Curves) -> None:
         """Say that the weights in the folder are the final ones, then remove what led to them."""
+        for name in (STATE, BEST, SUMS):
+            remove_abandoned(self.folder / name)
         sync_tree(self.folder)
         files = (path for path in self.folder.rglob("*") if path.is_file())
         names = {path.relative_to(self.folder).as_posix() for path in files}
@@ -141,16 +143,12 @@ class TrainingFolder:
             log.log(step, values)
 
     def _write(self, name: str, value: Mapping[str, object]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f"{name}{PARTIAL}"
-        with partial.open("wb") as file:
-            torch.save(value, file)
-            file.flush()
-            os.fsync(file.fileno())
-        sums = self._read(SUMS) if (self.folder / SUMS).is_file() else {}
-        before = sums.get(name, [])[-1:]  # what is there if the power goes before the file has it
-        write_json(self.folder / SUMS, {**sums, name: [*before, sum_up(partial)]})
-        partial.replace(self.folder / name)
+        with replace_file(self.folder / name) as partial:
+            with partial.open("wb") as file:
+                torch.save(value, file)
+            sums = self._read(SUMS) if (self.folder / SUMS).is_file() else {}
+            before = sums.get(name, [])[-1:]  # what is there if the power goes before the rename
+            write_json(self.folder / SUMS, {**sums, name: [*before, sum_up(partial)]})
 
     def _are_whole(self) -> bool:
         """Whether state and best weights are as they were written; it is said if not."""

@@ -24,7 +24,7 @@ def replace_file(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(path)
+        remove_abandoned(path)
         partial, held = _begin(path)
         try:
             yield partial
@@ -84,7 +84,8 @@ def _begin(path: Path) -> tuple[Path, int]:
         os.close(held)
 
 
-def _remove_abandoned(path: Path) -> None:
+def remove_abandoned(path: Path) -> None:
+    """Remove what writers of this file left that were killed; what a living one writes stays."""
     for partial in path.parent.glob(f".{_escape_glob(path.name)}.*{_PARTIAL}"):
         with suppress(OSError):
             held = os.open(partial, os.O_WRONLY | os.O_CLOEXEC)
