@@ -195,7 +195,7 @@ def _from_pretrained(
 
 def _check_vocabulary(checkpoint: str, model: Model, tokenizer: Tokenizer) -> None:
     """Refuse a tokenizer with pieces that the model has no vector for."""
-    rows = model.get_input_embeddings().num_embeddings
+    rows = len(model.get_input_embeddings().weight)
     last = max(tokenizer.get_vocab().values(), default=0)
     if last >= rows:
         raise InputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -74,6 +74,16 @@ class PackedBatch:
         return self._cut(lengths[:middle], slice(0, middle), slice(0, cut)), self._cut(
             lengths[middle:], slice(middle, None), slice(cut, None)
         )
+
+    def by_length(self) -> Iterator[PackedBatch]:
+        """The sequences of each length as a batch of their own, which needs no padding."""
+        lengths = [length for count, length in self.groups for _ in range(count)]
+        begun = begin = 0
+        for count, length in self.groups:
+            end = begin + count * length
+            some, tokens = slice(begun, begun + count), slice(begin, end)
+            yield self._cut(lengths[some], some, tokens)
+            begun, begin = begun + count, end
 
     def _cut(self, lengths: Sequence[int], sequences: slice, tokens: slice) -> PackedBatch:
         begin = tokens.start

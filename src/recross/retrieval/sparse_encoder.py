@@ -15,7 +15,9 @@ from torch import Tensor
 from recross.checkpoints import pretrained
 from recross.checkpoints.first_stage_contracts import SparseContract
 from recross.checkpoints.loaded import Model, Tokenizer
-from recross.inference.batches import PackedBatch, find_masked_filler, reads_segments
+from recross.inference.batches import PackedBatch
+from recross.inference.encoders.padded import compute_padded
+from recross.inference.encoders.padding_probe import reads_padding
 from recross.inference.prompted import PromptedTokens
 from recross.inference.runner import Runner
 from recross.inference.sequences import Sequences
@@ -90,9 +92,10 @@ def _take_present(weights: Tensor) -> sparse.csr_array:
 
 def weigh_terms(model: Model, contract: SparseContract, batch: PackedBatch) -> Tensor:
     """The weight of every term of the vocabulary in each text, ``(B, terms)``."""
-    tokens, segments, mask = batch.padded(find_masked_filler(model.config))
-    kinds = {"token_type_ids": segments} if reads_segments(model.config) else {}
-    logits = model(input_ids=tokens, attention_mask=mask, **kinds).logits  # (B, L, terms)
+    _, _, mask = batch.padded(0)
+    logits = compute_padded(
+        model, lambda inputs: model(**inputs).logits, batch, apart=reads_padding(model)
+    )  # (B, L, terms)
     logits = logits.masked_fill(mask.unsqueeze(2) == 0, 0)
     if contract.pooling == "sum":
         weights = _activate(logits, contract).sum(dim=1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recross.checkpoints.loaded import Model, ModelConfig
@@ -14,6 +15,7 @@ from recross.errors import InputError
 from recross.inference.batches import PackedBatch, find_masked_filler, reads_segments
 from recross.inference.encoders.backends.last_token import make_reader
 from recross.inference.encoders.encoder import Computation, Encoder, EncoderForward
+from recross.inference.encoders.padding_probe import reads_padding
 from recross.machine.hardware import Hardware, Precision
 
 POSITION_TABLES = ("position_embeddings", "wpe", "embed_positions")
@@ -96,6 +98,7 @@ class PaddedForward(EncoderForward):
     def __init__(self, model: Model, dtype: torch.dtype = torch.float32) -> None:
         self.model = model
         self.dtype = dtype
+        self.reads_padding = reads_padding(model)
 
     def states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """The encoder's output at every token, ``(T, D)``."""
@@ -119,15 +122,16 @@ class PaddedForward(EncoderForward):
 
     def model_logits(self, batch: PackedBatch, **more: Tensor | bool) -> Tensor:
         """The logits of the whole model, its head or decoder included, in their own shape."""
-        with self._autocast():
-            logits: Tensor = make_reader(self.model)(**pad_inputs(self.model, batch), **more).logits
-        return logits
+        reader = make_reader(self.model)
+        return self._compute(lambda inputs: reader(**inputs, **more).logits, batch)
 
     def _padded_states(self, batch: PackedBatch, **more: bool) -> Tensor:
+        backbone = find_backbone(self.model)
+        return self._compute(lambda inputs: backbone(**inputs, **more).last_hidden_state, batch)
+
+    def _compute(self, ask: Callable[[Mapping[str, Tensor]], Tensor], batch: PackedBatch) -> Tensor:
         with self._autocast():
-            backbone = find_backbone(self.model)
-            states: Tensor = backbone(**pad_inputs(self.model, batch), **more).last_hidden_state
-        return states
+            return compute_padded(self.model, ask, batch, apart=self.reads_padding)
 
     def _autocast(self) -> AbstractContextManager[object]:
         """In single precision what is around it decides: training has an autocast of its own."""
@@ -156,6 +160,26 @@ def pad_inputs(model: Model, batch: PackedBatch) -> dict[str, Tensor]:
     if reads_segments(model.config):
         inputs["token_type_ids"] = segments
     return inputs
+
+
+def compute_padded(
+    model: Model,
+    ask: Callable[[Mapping[str, Tensor]], Tensor],
+    batch: PackedBatch,
+    *,
+    apart: bool,
+) -> Tensor:
+    """What a model answers to a padded batch; ``apart``, one length after the other, unpadded.
+
+    Answers of tokens are filled up with zeros then, ``(B, L, ...)``.
+    """
+    if not apart:
+        return ask(pad_inputs(model, batch))
+    answers = [ask(pad_inputs(model, part)) for part in batch.by_length()]
+    if answers[0].ndim > 2:
+        longest = max(answer.shape[1] for answer in answers)
+        answers = [F.pad(one, (0, 0, 0, longest - one.shape[1])) for one in answers]
+    return torch.cat(answers)
 
 
 def recompute_activations(model: Model) -> None:

@@ -18,6 +18,7 @@ from recross.inference.encoders.backends.int8_affine import (
 from recross.inference.encoders.backends.last_token import Answered, make_reader
 from recross.inference.encoders.families import FAMILIES, find_classifier
 from recross.inference.encoders.padded import pad_inputs
+from recross.inference.encoders.padding_probe import reads_padding
 from recross.inference.network import Forward
 from recross.inference.session import Session
 from recross.inference.static_batches import suits_static_batches
@@ -44,6 +45,7 @@ def _torch_compile(model: Model, session: Session) -> Forward:
     """Padded, since a compiled function wants few shapes; packed where batches have few."""
     if suits_static_batches(find_classifier(model), session.hardware):
         return _torch(model, session)  # compiled by the one that knows the shapes
+    _refuse_reading_padding(model, "torch_compile")
     compiled: Callable[..., Answered] = torch.compile(make_reader(model).eval(), dynamic=True)
     device, dtype = session.hardware.device.type, session.hardware.dtype
 
@@ -75,8 +77,17 @@ def _torch_int8(model: Model, session: Session) -> Forward:
 def _onnx(model: Model, session: Session) -> Forward:
     from recross.inference.encoders.backends import onnx_runtime  # an extra's packages
 
+    _refuse_reading_padding(model, "onnx")
     exported = onnx_runtime.open_exported(model, session)
     return lambda batch: onnx_runtime.compute_logits(exported, pad_inputs(model, batch))
+
+
+def _refuse_reading_padding(model: Model, backend: str) -> None:
+    if reads_padding(model):
+        raise InputError(
+            f"backend {backend} needs a network whose scores do not depend on padding, got a"
+            f" {type(model).__name__}: leave hardware.backend=torch"
+        )
 
 
 BACKENDS: dict[str, MakeForward] = {
