@@ -166,7 +166,7 @@ def test_a_wider_search_of_an_index_reads_the_same_vectors_and_the_same_index(tm
 @pytest.mark.parametrize(
     "kind, arguments, message",
     [
-        (HNSW, {"links": 0}, "links must be at least 1, got 0"),
+        (HNSW, {"links": 0}, r"links must lie in \[2, 512\], got 0"),
         (IVF, {"probes": 65}, "probes must not exceed lists=64, got 65"),
     ],
 )

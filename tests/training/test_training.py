@@ -259,10 +259,10 @@ def test_a_loss_that_is_no_number_stops_with_its_step(tmp_path, collection, grou
         ({"frozen_share": 1.5}, r"frozen_share must lie in \[0, 1\], got 1.5"),
         ({"easy_share": 1.0}, r"easy_share must lie in \[0, 1\), got 1.0"),
         ({"warmup_share": 1.0}, r"warmup_share must lie in \[0, 1\), got 1.0"),
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"batch_size": 0}, r"batch_size must lie in \[1, 65536\], got 0"),
         ({"patience": 0}, "patience must be at least 1, got 0"),
         ({"layer_decay": 0.0}, r"layer_decay must lie in \(0, 1\], got 0.0"),
-        ({"averaging": 1.5}, r"averaging must lie in \(0, 1\], got 1.5"),
+        ({"averaging": 1.5}, r"averaging must lie in \(0, 1\), got 1.5"),
         ({"precision": "fp16"}, "precision must be fp32, bf16 or null, got 'fp16'"),
     ],
 )
@@ -274,6 +274,14 @@ def test_bad_settings_are_refused(arguments, message):
 def test_a_batch_that_devices_cannot_share_is_refused(tmp_path, collection, groups):
     with pytest.raises(InputError, match=r"multiple of hardware.devices=2, got 3"):
         trained(tmp_path, collection, groups, Hardware(devices=2), batch_size=3)
+
+
+def test_a_step_larger_than_all_groups_is_refused(tmp_path, collection, groups):
+    message = (
+        r"^training.batch_size must be at most the number of training groups \(\d+\), or 64, got"
+    )
+    with pytest.raises(InputError, match=message):
+        trained(tmp_path, collection, groups, batch_size=max(len(groups), 64) + 1)
 
 
 def test_a_loss_over_answers_is_refused_where_there_is_one_output(tmp_path, collection, groups):

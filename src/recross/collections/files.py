@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 from recross.collections.collection import Collection
 from recross.collections.exclusion import (
@@ -16,7 +17,7 @@ from recross.collections.exclusion import (
 )
 from recross.collections.text_lines import read_instructions, read_text_file
 from recross.errors import InputError
-from recross.parts.bounds import checked
+from recross.parts.bounds import Ge, checked
 from recross.records import Qrels
 from recross.store import hash_files
 from recross.text_files.trec import read_qrels
@@ -39,7 +40,7 @@ class BeirFolder:
     """
 
     folder: Path
-    relevant_from: int | dict[str, int] = 1
+    relevant_from: Annotated[int, Ge(1)] | dict[str, Annotated[int, Ge(1)]] = 1
     ignore_identical_ids: bool = False
 
     def load(self) -> Collection:
@@ -88,7 +89,7 @@ class TrecFiles:
     queries: Path
     qrels: dict[str, Path]
     name: str = "files"
-    relevant_from: int | dict[str, int] = 1
+    relevant_from: Annotated[int, Ge(1)] | dict[str, Annotated[int, Ge(1)]] = 1
     instructions: Path | None = None
     excluded: Path | None = None
     ignore_identical_ids: bool = False

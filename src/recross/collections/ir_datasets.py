@@ -22,7 +22,7 @@ from ir_datasets.util import HashVerificationError
 from recross.collections.collection import Collection
 from recross.collections.exclusion import exclude_identical_ids
 from recross.errors import InputError
-from recross.parts.bounds import Filled, checked
+from recross.parts.bounds import Filled, Ge, checked
 from recross.parts.identity import fingerprint
 from recross.records import Qrels
 from recross.text_files.values import check_grade, check_id
@@ -83,7 +83,7 @@ class IrDatasets:
     """
 
     splits: Annotated[dict[str, str], Filled("name at least one dataset")]
-    relevant_from: int | dict[str, int] = 1
+    relevant_from: Annotated[int, Ge(1)] | dict[str, Annotated[int, Ge(1)]] = 1
     name: str | None = field(default=None, compare=False)
     ignore_identical_ids: bool = False
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from recross.collections.collection import Collection, CollectionSource
 from recross.errors import InputError
-from recross.parts.bounds import Below, Ge, Gt, Lt, checked
+from recross.parts.bounds import Below, Ge, Gt, Lt, Seed, checked
 from recross.records import Qrels
 from recross.seeding import make_generator
 
@@ -25,7 +25,7 @@ class HeldOut:
     source: CollectionSource
     split: str = "train"
     dev_share: Annotated[float, Gt(0), Lt(1)] = 0.1
-    seed: int = 0
+    seed: Seed = 0
 
     def load(self) -> Collection:
         """Load the source.
@@ -62,7 +62,7 @@ class Folds:
     split: str = "test"
     learn_from: str | None = None
     dev_share: Annotated[float, Gt(0), Lt(1)] = 0.2
-    seed: int = 0
+    seed: Seed = 0
 
     def load(self) -> Collection:
         """Load the source.

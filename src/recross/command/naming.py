@@ -18,6 +18,8 @@ UNNAMED = frozenset(
 """Keys that do not tell combinations apart, or that stand in the name by their value alone."""
 UNNAMED_BELOW = ("tracking.", "cache.", "hydra.", "hydra/")
 LONGEST_NAME = 120
+"""Bytes of a name that is made here, before what tells a shortened one apart."""
+NOT_IN_NAMES = re.compile(r"[\s/\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 IN_TABLES = {"biencoder": "bi-encoder", "bm25": "BM25"}
 """What tables call a first stage; any other is called as its option."""
 MODULE_OF_CLASS = re.compile(r"(_target_:)\s*[\w.]*\.")
@@ -30,9 +32,10 @@ def name_combination() -> str:
     words = [choices.get("retriever", ""), choices.get("reranker", "")]
     for override in sorted(hydra.overrides.task):
         words.extend(_name_override(override))
-    name = ".".join(word for word in words if word).replace(" ", "")
-    if len(name) > LONGEST_NAME:  # file systems limit the names of folders
-        name = f"{name[:LONGEST_NAME]}-{fingerprint(name)[:8]}"
+    name = NOT_IN_NAMES.sub("", ".".join(word for word in words if word))
+    if len(name.encode()) > LONGEST_NAME:  # file systems limit the names of folders
+        start = name.encode()[:LONGEST_NAME].decode(errors="ignore")
+        name = f"{start}-{fingerprint(name)[:8]}"
     return name
 
 

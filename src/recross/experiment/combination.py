@@ -9,12 +9,13 @@ from typing import Annotated
 from recross.collections.collection import Collection, CollectionSource
 from recross.evaluation.measures import check_measures
 from recross.experiment.finished_folder import keep_checkpoint
+from recross.experiment.place import check_apart
 from recross.experiment.quality_gate import QualityGate
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.session import Session
 from recross.machine.environment import describe_environment
 from recross.machine.hardware import Hardware
-from recross.parts.bounds import Filled, Ge, checked
+from recross.parts.bounds import Filled, FolderName, Ge, OneLine, Seed, checked
 from recross.parts.identity import describe
 from recross.records import JsonObject
 from recross.rerankers.reranker import Reranker, is_trainable
@@ -65,11 +66,11 @@ class Combination:
     hardware: Hardware
     tracking: Tracker = field(compare=False)
     cache: ScoreCache = field(compare=False)
-    study: str
-    name: str
-    label: str | None = None
-    curve: str | None = None
-    seed: int = 0
+    study: Annotated[str, FolderName()]
+    name: Annotated[str, FolderName()]
+    label: Annotated[str, OneLine()] | None = None
+    curve: Annotated[str, OneLine()] | None = None
+    seed: Seed = 0
     depth: Annotated[int, Ge(1)] = 100
     train_split: str = "train"
     dev_split: str = "dev"
@@ -89,6 +90,7 @@ class Combination:
     reuse: bool = field(default=True, compare=False)
 
     def __post_init__(self) -> None:
+        check_apart(self.store, self.output / self.study, self.output / self.study / self.name)
         self.session.settle(self, NAMED)
         check_measures(self.measures)
         if self.training.enabled:

@@ -15,7 +15,7 @@ from recross.experiment.place import Place
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
-from recross.parts.bounds import Ge, checked
+from recross.parts.bounds import FileWithin, Ge, checked
 from recross.records import JsonObject
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.retriever import Retriever, retrieve_once
@@ -87,7 +87,7 @@ class RunFileCommand(ABC):
 
     hardware: Hardware = field(default=Hardware())
     output: Path = Path("outputs")
-    run_file: Path
+    run_file: Annotated[Path, FileWithin()]
     store: Path = DEFAULT_STORE
 
     @property
@@ -120,7 +120,7 @@ class Retrieval(RunFileCommand):
     retriever: Retriever
     split: str = "test"
     depth: Annotated[int, Ge(1)] = 1000
-    run_file: Path = Path("retrieved.trec")
+    run_file: Annotated[Path, FileWithin()] = Path("retrieved.trec")
 
     def __post_init__(self) -> None:
         session = Session(self.hardware, self.store)
@@ -148,10 +148,15 @@ class Reranking(RunFileCommand):
     reranker: Reranker
     candidates: Path
     depth: Annotated[int, Ge(1)] = 100
-    run_file: Path = Path("reranked.trec")
+    run_file: Annotated[Path, FileWithin()] = Path("reranked.trec")
     cache: ScoreCache | None = None
 
     def __post_init__(self) -> None:
+        if self.place.result.absolute() == self.candidates.absolute():
+            raise InputError(
+                "run_file must not be candidates, which it would replace,"
+                f" got {str(self.run_file)!r}"
+            )
         session = Session(self.hardware, self.store, self.cache)
         session.settle(self, ("collection", "reranker"))
 

@@ -10,10 +10,38 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recross.artefacts.locks import hold_alone
+from recross.errors import InputError
 from recross.records import JsonObject
 from recross.store import write_json
 
 logger = logging.getLogger(__name__)
+
+
+def check_apart(store: Path, study: Path, folder: Path) -> None:
+    """Refuse an experiment's folder that is the store's, or holds it, and files for folders.
+
+    Raises:
+        InputError: what the experiment writes and what the store keeps would lie in one place, or
+            a file lies where a folder must.
+    """
+    kept, inner = store.absolute(), folder.absolute()
+    if kept in (study.absolute(), inner) or inner in kept.parents:
+        raise InputError(
+            f"study and name must not be a folder of the store {str(store)!r}, got {str(folder)!r}"
+        )
+    check_is_folder("output", folder)
+    check_is_folder("store", store)
+
+
+def check_is_folder(argument: str, folder: Path) -> None:
+    """Refuse a folder that cannot be made, because a file lies on its way.
+
+    Raises:
+        InputError: naming the argument and the file.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise InputError(f"{argument} must be a folder, got the file {str(there)!r}")
 
 
 @dataclass(frozen=True)
@@ -34,7 +62,14 @@ class Place:
 
     @classmethod
     def of_run_file(cls, path: Path) -> Place:
-        """The place of a command that writes one run file: the others lie beside it."""
+        """The place of a command that writes one run file: the others lie beside it.
+
+        Raises:
+            InputError: it is a folder, or a file lies where its folder must.
+        """
+        if path.is_dir():
+            raise InputError(f"run_file must be a file, got the folder {str(path)!r}")
+        check_is_folder("output", path.parent)
         return cls(
             result=path,
             config=path.with_suffix(".yaml"),

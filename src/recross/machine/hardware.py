@@ -11,7 +11,7 @@ import torch
 from recross.errors import InputError
 from recross.machine.backends import NEEDS, Backend, find_missing_packages
 from recross.machine.processor import bf16_is_faster, read_cpu_flags
-from recross.parts.bounds import Ge, checked
+from recross.parts.bounds import Ge, Le, checked
 from recross.parts.fields import read_field_values
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -40,11 +40,11 @@ class Hardware:
     """
 
     accelerator: Literal["cpu", "gpu"] = "cpu"
-    devices: Annotated[int, Ge(1)] = 1
+    devices: Annotated[int, Ge(1), Le(1024)] = 1
     precision: Literal["fp32", "bf16", "fp16", "fastest"] = "fp32"
     tokens_per_batch: Annotated[int, Ge(1)] | Literal["auto"] = 2048
     tokens_per_training_pass: Annotated[int, Ge(1)] = 8192
-    threads: Annotated[int, Ge(1)] | None = None
+    threads: Annotated[int, Ge(1), Le(1024)] | None = None
     backend: Backend = "torch"
 
     def __post_init__(self) -> None:

@@ -2,16 +2,20 @@
 
 ``depth: Annotated[int, Ge(1)] = 100`` declares a bound, ``skip: Annotated[int, Below("depth")]``
 one by another argument; ``@checked`` below ``@dataclass`` checks every plain argument when a part
-is made. ``__post_init__`` is left with what a signature cannot say.
+is made. ``__post_init__`` is left with what a signature cannot say. What no value may be needs no
+bound: an infinite number, a whole number that JSON cannot keep, text that no file can hold.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from functools import cache
-from typing import TypeVar, get_type_hints
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, TypeAlias, TypeVar, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -29,10 +33,19 @@ from recross.parts.hints import (
     list_kinds,
     say_bounds,
     say_kinds,
+    shorten_value,
 )
+from recross.parts.names import FileWithin, FolderName, OneLine
 
-__all__ = ["Below", "Filled", "Ge", "Gt", "Le", "Lt", "UpTo"]
-__all__ += ["checked", "find_problems", "make_adapter"]
+__all__ = ["Below", "FileWithin", "Filled", "FolderName", "Ge", "Gt", "Le", "Lt", "OneLine", "UpTo"]
+__all__ += ["Seed", "checked", "find_problems", "make_adapter"]
+
+Seed: TypeAlias = Annotated[int, Ge(0), Le(2**32 - 1)]
+"""A seed that every source of randomness here takes: NumPy's and torch's."""
+UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+"""No path holds the first; the others are halves of characters, which UTF-8 cannot say."""
+LARGEST = 2**53 - 1
+"""Beyond it JSON's numbers, and every double, skip some whole numbers."""
 
 _Checked = TypeVar("_Checked")
 
@@ -64,19 +77,51 @@ def checked(part: type[_Checked]) -> type[_Checked]:
 def find_problems(hint: Hint, value: object) -> Iterator[tuple[str, str]]:
     """What a value does not keep of a hint: where within the value, and the rule with what it got.
 
-    True and false are no numbers, and numbers are finite.
+    True, false and text are no numbers, numbers are finite, and text can be written to a file.
     """
+    if unfit := list(_find_unfit("", hint, value)):
+        yield from unfit
+        return
+    try:
+        make_adapter(hint).validate_python(value)
+    except ValidationError as error:
+        yield from _say(error, hint, value)
+
+
+def _find_unfit(where: str, hint: Hint, value: object) -> Iterator[tuple[str, str]]:
+    """What a value, or one within it, is that no argument of these kinds may be."""
+    match value:
+        case list() | tuple():
+            for number, item in enumerate(value):
+                yield from _find_unfit(f"{where}[{number}]", hint, item)
+        case Mapping():
+            for key, item in value.items():
+                yield from _find_unfit(where, str, key)
+                yield from _find_unfit(f"{where}.{key}", hint, item)
+        case _ if rule := _find_unfit_rule(hint, value):
+            yield where, f"must be {rule}, got {shorten_value(value)}"
+
+
+def _find_unfit_rule(hint: Hint, value: object) -> str | None:
     kinds = set(list_kinds(hint))
     match value:
         case bool() if bool not in kinds and kinds & {int, float}:
-            yield "", f"must be {say_kinds(hint)}, got {value!r}"
-        case float() if float in kinds and not math.isfinite(value):
-            yield "", f"must be a finite number, got {value!r}"
-        case _:
-            try:
-                make_adapter(hint).validate_python(value)
-            except ValidationError as error:
-                yield from _say(error, hint, value)
+            return say_kinds(hint)
+        case float() if not math.isfinite(value):
+            return "a finite number"
+        case int() if abs(value) > LARGEST:
+            return f"a whole number of at most {LARGEST}"
+        case str() | Path():
+            return _find_unfit_text(hint, kinds, str(value))
+    return None
+
+
+def _find_unfit_text(hint: Hint, kinds: set[Hint], text: str) -> str | None:
+    if kinds <= {int, float, bool, NoneType}:
+        return say_kinds(hint)
+    if not text and Path in kinds and str not in kinds:
+        return "a path, not empty"
+    return "text that a file can hold" if UNWRITABLE.search(text) else None
 
 
 def _say(error: ValidationError, hint: Hint, value: object) -> Iterator[tuple[str, str]]:
@@ -84,7 +129,7 @@ def _say(error: ValidationError, hint: Hint, value: object) -> Iterator[tuple[st
     is_beyond = any(p["type"].startswith(("greater_than", "less_than")) for p in problems)
     rule = say_bounds(hint) if is_beyond else ""
     if rule or not problems[0]["loc"] or is_union(hint):
-        yield "", f"must {rule or f'be {say_kinds(hint)}'}, got {value!r}"
+        yield "", f"must {rule or f'be {say_kinds(hint)}'}, got {shorten_value(value)}"
         return
     for problem in problems:
         where = "".join(

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_orig
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from recross.parts.names import Form
+
 Hint: TypeAlias = Any
 """An annotation, for which Python has no type."""
 
@@ -24,6 +26,8 @@ PLAIN = {
 """Kinds of plain values, as an error calls them."""
 SAID = {Gt: "above", Ge: "at least", Le: "at most", Lt: "below"}
 """How a single bound is said."""
+LONGEST_SHOWN = 200
+"""Characters of a value in an error."""
 SAID_OF_ZERO = {Gt: "be positive", Ge: "not be negative"}
 
 
@@ -75,8 +79,25 @@ def is_union(hint: Hint) -> bool:
     return _find_origin(hint) in (Union, UnionType)
 
 
+def shorten_value(value: object) -> str:
+    """A value as an error shows it: paths as text, and of long text its beginning."""
+    text = repr(str(value) if isinstance(value, Path) else value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
 def say_kinds(hint: Hint) -> str:
-    """``a whole number or null``, ``fp32, bf16 or null``."""
+    """``a whole number or null``, ``fp32, bf16 or null``, ``a list of text``."""
+    if _find_origin(hint) is Annotated:
+        return say_kinds(get_args(hint)[0])
+    origin = _find_origin(hint)
+    if inspect.isclass(origin) and issubclass(origin, Sequence):
+        return f"a list of {_say_single_kinds(hint)}"
+    if inspect.isclass(origin) and issubclass(origin, Mapping):
+        return f"a mapping to {_say_single_kinds(get_args(hint)[-1])}"
+    return _say_single_kinds(hint)
+
+
+def _say_single_kinds(hint: Hint) -> str:
     words: list[str] = []
     for kind in dict.fromkeys(list_kinds(hint)):
         choices = map(str, get_args(kind)) if _is_choice(kind) else [_say_kind(kind)]
@@ -113,6 +134,8 @@ def find_broken_rules(hint: Hint, value: Any, others: Mapping[str, Any]) -> Iter
                 yield f"must lie in {_open_interval(hint)}, {name}={others[name]}), got {value}"
             case UpTo(name) if value > others[name]:
                 yield f"must lie in {_open_interval(hint)}, {name}={others[name]}], got {value}"
+            case Form() as form if (broken := form.find_broken(value)) is not None:
+                yield f"must {broken}, got {shorten_value(value)}"
 
 
 def _open_interval(hint: Hint) -> str:

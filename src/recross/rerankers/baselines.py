@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from recross.collections.collection import Collection
 from recross.inference.encoders.pooled import Vectors
+from recross.parts.bounds import checked
 from recross.records import Cost
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.biencoder import BiEncoder
@@ -49,6 +50,7 @@ class Oracle(Reranker):
 
 
 @dataclass(frozen=True)
+@checked
 class BiEncoderScore(Reranker):
     """The bi-encoder's similarity as a re-ranker: the baseline every cross-encoder must beat.
 

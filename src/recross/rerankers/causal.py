@@ -40,7 +40,7 @@ from recross.inference.sequences import Sequences
 from recross.inference.session import Session
 from recross.inference.spans import Ints
 from recross.inference.texts.texts import NumberedTexts
-from recross.parts.bounds import Ge, checked
+from recross.parts.bounds import Ge, Seed, checked
 from recross.records import Cost
 from recross.rerankers.answers import PromptNetwork
 from recross.rerankers.reranker import NetworkReranker
@@ -172,7 +172,7 @@ class CausalReranker(NetworkReranker):
     max_length: Annotated[int, Ge(8)] | None = None
     weights: Literal["fp32", "bf16"] = "fp32"
     fresh_head: bool = False
-    head_seed: int = 0
+    head_seed: Seed = 0
     instruction: str | None = None
     _: KW_ONLY
 

@@ -33,7 +33,7 @@ from recross.inference.spans import Ints
 from recross.inference.texts.prompted_texts import PromptedTexts
 from recross.inference.texts.texts import NumberedTexts
 from recross.inference.tokens import Joiner, pair_template, triple_template
-from recross.parts.bounds import Ge, checked
+from recross.parts.bounds import Ge, Seed, checked
 from recross.records import JsonObject
 from recross.rerankers.reranker import NetworkReranker
 
@@ -114,7 +114,7 @@ class CrossEncoder(NetworkReranker):
 
     layers: Annotated[int, Ge(1)] | None = None
     fresh_head: bool = False
-    head_seed: int = 0
+    head_seed: Seed = 0
     max_length: Annotated[int, Ge(8)] | None = None
     max_query_length: Annotated[int, Ge(1)] | None = None
     contract: str | ClassifierContract | None = None

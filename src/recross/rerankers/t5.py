@@ -33,7 +33,7 @@ from recross.inference.session import Session
 from recross.inference.spans import Ints
 from recross.inference.texts.texts import NumberedTexts
 from recross.inference.tokens import Joiner, prompt_template
-from recross.parts.bounds import Ge, checked
+from recross.parts.bounds import Ge, Seed, checked
 from recross.rerankers.answers import PromptNetwork, find_piece
 from recross.rerankers.reranker import NetworkReranker
 
@@ -114,7 +114,7 @@ class T5Reranker(NetworkReranker):
     max_query_length: Annotated[int, Ge(1)] | None = None
     grown_layers: Annotated[int, Ge(1)] | None = None
     fresh_head: bool = False
-    seed: int = 0
+    seed: Seed = 0
     _: KW_ONLY
 
     def __post_init__(self) -> None:

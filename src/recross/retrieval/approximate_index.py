@@ -13,7 +13,7 @@ import torch
 
 from recross.errors import InputError
 from recross.inference.encoders.pooled import Vectors
-from recross.parts.bounds import Ge, checked
+from recross.parts.bounds import Ge, Le, checked
 from recross.records import JsonObject
 from recross.retrieval.document_vectors import DocumentVectors
 from recross.retrieval.matches import Matches
@@ -37,8 +37,8 @@ class HNSW:
     faiss has no form of it for GPUs: it is searched by the processor on any hardware.
     """
 
-    links: Annotated[int, Ge(1)] = 32
-    search: Annotated[int, Ge(1)] = 128
+    links: Annotated[int, Ge(2), Le(512)] = 32
+    search: Annotated[int, Ge(1), Le(1_000_000)] = 128
 
     def find(
         self,

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recross.collections.collection import Collection
+from recross.parts.bounds import Seed, checked
 from recross.retrieval.retriever import Retriever
 from recross.runs import Run
 from recross.seeding import make_generator
 
 
 @dataclass(frozen=True)
+@checked
 class RandomOrder(Retriever):
     """``depth`` documents drawn uniformly from the collection for each query, from its own seed."""
 
-    seed: int = 0
+    seed: Seed = 0
 
     @property
     def candidates(self) -> str:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
+from recross.parts.bounds import checked
 from recross.retrieval.retriever import Retriever
 from recross.runs import Run
 
 
 @dataclass(frozen=True)
+@checked
 class RunFile(Retriever):
     """The rankings of a TREC run file."""
 

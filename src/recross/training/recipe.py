@@ -13,6 +13,9 @@ from recross.rerankers.reranker import Reranker
 from recross.training.losses.loss import Loss
 from recross.training.optimisation import GeometricRise, Optimisation
 
+MOST_GROUPS_READ = 1_000_000_000
+"""What a training may read: which groups each step learns from is drawn before the first."""
+
 
 @runtime_checkable
 class Training(Protocol):
@@ -24,10 +27,11 @@ class Training(Protocol):
 
 
 @dataclass(frozen=True)
+@checked
 class NoTraining:
     """Scores with the weights as they are."""
 
-    enabled: bool = False
+    enabled: Literal[False] = False
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,8 @@ class FineTuning:
     """
 
     steps: Annotated[int, Ge(1)] = 1000
-    batch_size: Annotated[int, Ge(1)] = 16
-    negatives_per_positive: Annotated[int, Ge(1)] = 7
+    batch_size: Annotated[int, Ge(1), Le(65_536)] = 16
+    negatives_per_positive: Annotated[int, Ge(1), Le(65_536)] = 7
     learning_rate: Annotated[float, Gt(0)] = 5e-5
     head_learning_rate: Annotated[float, Gt(0)] | None = None
     weight_decay: Annotated[float, Ge(0)] = 0.01
@@ -72,10 +76,10 @@ class FineTuning:
     measure: str = "MRR@10"
     precision: Literal["fp32", "bf16"] | None = None
     layer_decay: Annotated[float, Gt(0), Le(1)] = 1.0
-    averaging: Annotated[float, Gt(0), Le(1)] | None = None
+    averaging: Annotated[float, Gt(0), Lt(1)] | None = None
     patience: Annotated[int, Ge(1)] | None = None
     gradient_checkpointing: bool = False
-    lora_rank: Annotated[int, Ge(1)] | None = None
+    lora_rank: Annotated[int, Ge(1), Le(65_536)] | None = None
     save_seconds: Annotated[float, Ge(0)] = field(default=60.0, compare=False)
 
     enabled: ClassVar[bool] = True
@@ -86,6 +90,11 @@ class FineTuning:
         if self.steps % self.validations:
             raise InputError(
                 f"steps must be a multiple of validations={self.validations}, got {self.steps}"
+            )
+        if self.steps * self.batch_size > MOST_GROUPS_READ:
+            raise InputError(
+                f"steps must read at most {MOST_GROUPS_READ:,} groups, batch_size={self.batch_size}"
+                f" each, got {self.steps}"
             )
 
     def validates_after(self, step: int) -> bool:

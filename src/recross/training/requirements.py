@@ -13,6 +13,9 @@ from recross.training.data.phases import Phase
 from recross.training.main_module import check_guarded
 from recross.training.recipe import Training, TrainingPlan
 
+FEW_GROUPS = 64
+"""A step of a tiny collection may read all its groups more than once, up to so many."""
+
 
 def check_networks(reranker: Reranker, training: Training) -> None:
     """Load what will score or learn, before any work.
@@ -60,11 +63,18 @@ def check_plan(plan: TrainingPlan, network: Network, hardware: Hardware) -> None
 
 
 def check_groups(plan: TrainingPlan, phases: Sequence[Phase]) -> None:
-    """Refuse groups that lack the scores that the plan learns from.
+    """Refuse groups that are too few, or lack the scores that the plan learns from.
 
     Raises:
-        InputError: a teacher's scores, or a single first stage's, are missing.
+        InputError: a step would read some groups again and again, or a teacher's scores, or a
+            single first stage's, are missing.
     """
+    fewest = min(len(phase.groups) for phase in phases if phase.share)
+    if plan.training.batch_size > max(fewest, FEW_GROUPS):
+        raise InputError(
+            f"training.batch_size must be at most the number of training groups ({fewest}),"
+            f" or {FEW_GROUPS}, got {plan.training.batch_size}"
+        )
     learned = [phase.groups for phase in phases if phase.share and plan.teacher is None]
     untaught = sum(groups.untaught for groups in learned) if plan.loss.learns_from_teacher else 0
     if untaught:

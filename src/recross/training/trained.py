@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from recross.collections.collection import CollectionSource
 from recross.errors import InputError
+from recross.parts.bounds import Seed, checked
 from recross.rerankers.reranker import Trainable
 from recross.rerankers.unmade import UnmadeCheckpoint
 from recross.retrieval.retriever import Retriever
@@ -16,6 +17,7 @@ from recross.training.teaching import Teacher, check_teacher
 
 
 @dataclass(frozen=True)
+@checked
 class Trained(UnmadeCheckpoint):
     """The checkpoint that a training of ``reranker`` leaves, found in the store or made.
 
@@ -32,7 +34,7 @@ class Trained(UnmadeCheckpoint):
     teacher: Teacher | None = None
     collection: CollectionSource | None = None
     retriever: Retriever | None = None
-    seed: int | None = None
+    seed: Seed | None = None
 
     def __post_init__(self) -> None:
         if not self.reranker.can_be_trained:

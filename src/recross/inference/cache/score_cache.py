@@ -26,7 +26,7 @@ from recross.inference.cache.score_pages import (
 )
 from recross.inference.items import Scores
 from recross.inference.texts.texts import TextItem
-from recross.parts.bounds import Ge, checked
+from recross.parts.bounds import Ge, Le, checked
 
 LEAST_BYTES = 1 << 20
 DEFAULT_BYTES = 4 << 30
@@ -66,7 +66,7 @@ class ScoreCache:
     """
 
     path: Path
-    max_bytes: Annotated[int, Ge(LEAST_BYTES)] = DEFAULT_BYTES
+    max_bytes: Annotated[int, Ge(LEAST_BYTES), Le(1 << 42)] = DEFAULT_BYTES
     enabled: bool = True
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Annotated
 
 from recross.checkpoints.contracts import ClassifierContract
-from recross.parts.bounds import Ge, checked
+from recross.parts.bounds import Ge, Seed, checked
 from recross.rerankers.comparing.comparison import PairComparison
 from recross.rerankers.comparing.pairwise import AllPairs, PairwiseStrategy
 from recross.rerankers.cross_encoder import CrossEncoder
@@ -27,7 +27,7 @@ class DuoT5(T5Reranker):
 
     depth: Annotated[int, Ge(2)] = 50
     strategy: PairwiseStrategy = field(default=AllPairs())
-    sampling_seed: int = 0
+    sampling_seed: Seed = 0
     _: KW_ONLY
 
     @property
@@ -47,7 +47,7 @@ class DuoBERT(CrossEncoder):
 
     depth: Annotated[int, Ge(2)] = 50
     strategy: PairwiseStrategy = field(default=AllPairs())
-    sampling_seed: int = 0
+    sampling_seed: Seed = 0
     _: KW_ONLY
 
     @property

@@ -51,7 +51,7 @@ class EndpointGenerator:
 
     base_url: str
     model: str
-    temperature: float | None = 0.0
+    temperature: Annotated[float, Ge(0)] | None = 0.0
     length_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     extra_body: JsonObject = field(default_factory=dict)
     api_key_variable: str | None = field(default="OPENAI_API_KEY", compare=False)

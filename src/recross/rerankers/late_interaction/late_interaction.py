@@ -23,7 +23,7 @@ from recross.inference.late_interaction.network import LateInteractionNetwork
 from recross.inference.late_interaction.token_vectors import TokenVectors
 from recross.inference.sequences import count_cuts
 from recross.inference.texts.collection_texts import CollectionTexts
-from recross.parts.bounds import Ge, checked
+from recross.parts.bounds import Ge, Seed, checked
 from recross.records import Cost
 from recross.rerankers.reranker import NetworkReranker
 from recross.runs import Run
@@ -48,7 +48,7 @@ class LateInteraction(NetworkReranker):
     vectors: Literal["fp16", "int8", "none"] = "fp16"
     layers: Annotated[int, Ge(1)] | None = None
     fresh_head: bool = False
-    head_seed: int = 0
+    head_seed: Seed = 0
     _: KW_ONLY
 
     def load(self) -> LateInteractionNetwork:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from recross.errors import RunError
-from recross.parts.bounds import Ge, Gt, checked
+from recross.parts.bounds import Ge, Gt, Le, checked
 
 LONGEST_WAIT_SECONDS = 60.0
 
@@ -24,8 +24,8 @@ class Patience:
     waited if it is longer.
     """
 
-    timeout_seconds: Annotated[float, Gt(0)] = 120.0
-    max_retries: Annotated[int, Ge(0)] = 6
+    timeout_seconds: Annotated[float, Gt(0), Le(86_400)] = 120.0
+    max_retries: Annotated[int, Ge(0), Le(1000)] = 6
     backoff_seconds: Annotated[float, Ge(0)] = 1.0
 
     def wait_seconds(self, tries: int, asked_for: float) -> float:

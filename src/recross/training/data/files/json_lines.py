@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from recross.errors import InputError
+from recross.parts.bounds import checked
 from recross.records import Json, JsonObject
 from recross.text_files.json_records import parse_record
 from recross.text_files.values import check_text
@@ -26,6 +27,7 @@ TeacherScores = tuple[float, ...]
 
 
 @dataclass(frozen=True)
+@checked
 class JsonLines:
     """An object a line: ``query``, ``positive`` or ``pos``, ``negative`` or ``neg``.
 

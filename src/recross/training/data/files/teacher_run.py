@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from recross.errors import InputError
+from recross.parts.bounds import checked
 from recross.records import Qrels, ScoredDoc, relevant_documents
 from recross.runs import Run
 from recross.text_files.trec import RunLine, parse_run_line, read_qrels
@@ -19,6 +20,7 @@ from recross.training.data.training_data import Task
 
 
 @dataclass(frozen=True)
+@checked
 class TeacherRun:
     """The scores of a TREC run, such as a large re-ranker's, as those of a teacher.
 

@@ -1,0 +1,322 @@
+"""Odd values in configs: numbers, lists, paths and names that no argument may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from recross.command.building import build
+from recross.command.cells import check_cells
+from recross.command.composition import compose_values
+from tests.odd_inputs.odd_input import OddInput, refused
+
+INF, NAN = float("inf"), float("nan")
+LEXICAL = ("retriever=bm25", "reranker=none", "training=none")
+PLANS = {
+    "run": LEXICAL,
+    "train": ("retriever=bm25", "reranker=embedded_l2"),
+    "retrieve": ("retriever=bm25",),
+    "rerank": ("reranker=oracle", "candidates=found.trec"),
+}
+
+
+@cache
+def _compose(command: str, words: tuple[str, ...]) -> dict[str, Any]:
+    return compose_values(command, words)
+
+
+def _put(values: dict[str, Any], path: str, value: object) -> None:
+    *way, last = path.split(".")
+    for step in way:
+        values = values[step]
+    values[last] = value
+
+
+def make(changes: Mapping[str, object], command: str = "run", *words: str) -> Any:
+    """Build a command whose composed values are changed, as a YAML file may say."""
+    values = deepcopy(_compose(command, (*PLANS[command], *words)))
+    for path, value in changes.items():
+        _put(values, path, value)
+    return build(values)
+
+
+def value(path: str, value: object, command: str = "run", *words: str):
+    """What the built command holds where its config held this."""
+
+    def act(_folder: Path) -> object:
+        found = make({path: value}, command, *words)
+        for step in path.split("."):
+            found = getattr(found, step)
+        return found
+
+    return act
+
+
+def place(command: str = "run", **changes: object):
+    """Where a command with these values would write."""
+
+    def act(_folder: Path) -> str:
+        return str(make(changes, command).place.result)
+
+    return act
+
+
+def words(command: str, *given: str, sweep: bool = False):
+    """Where the first cell would write that these words of a command line ask for."""
+
+    def act(_folder: Path) -> str:
+        cells, _ = check_cells(command, [*PLANS[command], *given], sweep, None)
+        return str(cells[0].place.result)
+
+    return act
+
+
+WHOLE = "must be a whole number"
+FINITE = "must be a finite number"
+TRAINED = ("train", "training=quick")
+
+
+NUMBERS = [
+    ("depth", True, (f"depth: {WHOLE}, got True",)),
+    ("depth", False, (f"depth: {WHOLE}, got False",)),
+    ("depth", "ten", (f"depth: {WHOLE}, got 'ten'",)),
+    ("depth", "10", (f"depth: {WHOLE}, got '10'",)),
+    ("depth", "", (f"depth: {WHOLE}, got ''",)),
+    ("depth", 0, ("depth: must be at least 1, got 0",)),
+    ("depth", -5, ("depth: must be at least 1, got -5",)),
+    ("depth", 1.5, (f"depth: {WHOLE}, got 1.5",)),
+    ("depth", INF, ("depth: must be a finite number, got inf",)),
+    ("depth", NAN, ("depth: must be a finite number, got nan",)),
+    ("depth", None, (f"depth: {WHOLE}, got None",)),
+    ("depth", [10], (f"depth: {WHOLE}, got [10]",)),
+    ("depth", {"best": 10}, (f"depth: {WHOLE}, got {{'best': 10}}",)),
+    ("depth", 10**30, ("depth: must be a whole number of at most 9007199254740991",)),
+    ("depth", 2**53, ("depth", "9007199254740992")),
+    ("seed", -1, ("seed: must lie in [0, 4294967295], got -1",)),
+    ("seed", 2**32, ("seed: must lie in [0, 4294967295], got 4294967296",)),
+    ("seed", 2**40, ("seed: must lie in [0, 4294967295]", "1099511627776")),
+    ("seed", 10**400, ("seed: must be a whole number of at most", "...")),
+    ("seed", None, (f"seed: {WHOLE}, got None",)),
+    ("seed", True, (f"seed: {WHOLE}, got True",)),
+    ("seed", "lucky", (f"seed: {WHOLE}, got 'lucky'",)),
+    ("latency_queries", -1, ("latency_queries: must not be negative, got -1",)),
+    ("latency_queries", NAN, ("latency_queries: must be a finite number, got nan",)),
+    ("interpolate", "perhaps", ("interpolate: must be true or false, got 'perhaps'",)),
+    ("interpolate", 2, ("interpolate: must be true or false, got 2",)),
+    ("leaks", "ignore", ("leaks: must be leave_out or refuse, got 'ignore'",)),
+    ("retriever.k1", INF, ("retriever.k1", FINITE, "inf")),
+    ("retriever.k1", -INF, ("retriever.k1", FINITE, "-inf")),
+    ("retriever.k1", NAN, ("retriever.k1", FINITE, "nan")),
+    ("retriever.k1", -0.1, ("retriever.k1: must not be negative, got -0.1",)),
+    ("retriever.k1", True, ("retriever.k1: must be a number, got True",)),
+    ("retriever.k1", "0.9", ("retriever.k1: must be a number, got '0.9'",)),
+    ("retriever.b", 1.01, ("retriever.b: must lie in [0, 1], got 1.01",)),
+    ("retriever.b", -0.01, ("retriever.b: must lie in [0, 1], got -0.01",)),
+    ("retriever.b", None, ("retriever.b: must be a number, got None",)),
+    ("collection.size", 0, ("collection.size: must be at least 10, got 0",)),
+    ("collection.test_share", 1.0, ("collection.test_share: must lie in [0, 1), got 1.0",)),
+    ("collection.dev_share", NAN, ("collection.dev_share", FINITE)),
+    ("hardware.threads", 0, ("hardware.threads: must lie in [1, 1024], got 0",)),
+    ("hardware.threads", 10**9, ("hardware.threads: must lie in [1, 1024]", "1000000000")),
+    ("hardware.devices", 0, ("hardware.devices: must lie in [1, 1024], got 0",)),
+    ("hardware.devices", 10**6, ("hardware.devices: must lie in [1, 1024]",)),
+    ("hardware.tokens_per_batch", 0, ("hardware.tokens_per_batch: must be at least 1, got 0",)),
+    ("hardware.tokens_per_batch", "many", ("hardware.tokens_per_batch", "auto", "'many'")),
+    ("hardware.precision", "fp8", ("hardware.precision", "fp32, bf16, fp16 or fastest")),
+    ("hardware.accelerator", "tpu", ("hardware.accelerator: must be cpu or gpu, got 'tpu'",)),
+    ("quality_gate.least_tau", 1.1, ("quality_gate.least_tau: must lie in [-1, 1], got 1.1",)),
+    ("quality_gate.queries", 0, ("quality_gate.queries: must be at least 1, got 0",)),
+    ("cache.max_bytes", 5, ("cache.max_bytes: must lie in [1048576, 4398046511104], got 5",)),
+    ("cache.max_bytes", 2**50, ("cache.max_bytes: must lie in [1048576, 4398046511104]",)),
+]
+"""Numbers that are none, or lie out of their bounds."""
+
+
+NUMBERS_OF_TRAINING = [
+    ("batch_size", 0, ("must lie in [1, 65536], got 0",)),
+    ("batch_size", 1_000_000, ("must lie in [1, 65536], got 1000000",)),
+    ("batch_size", -1, ("must lie in [1, 65536], got -1",)),
+    ("batch_size", True, (WHOLE, "True")),
+    ("negatives_per_positive", 0, ("must lie in [1, 65536], got 0",)),
+    ("negatives_per_positive", 10**9, ("must lie in [1, 65536], got 1000000000",)),
+    ("steps", 0, ("must be at least 1, got 0",)),
+    ("steps", 10**15, ("steps must read at most 1,000,000,000 groups",)),
+    ("validations", 0, ("must be at least 1, got 0",)),
+    ("validations", 7, ("steps must be a multiple of validations=7",)),
+    ("learning_rate", INF, (FINITE, "inf")),
+    ("learning_rate", NAN, (FINITE, "nan")),
+    ("learning_rate", 0, ("must be positive, got 0",)),
+    ("learning_rate", -1e-5, ("must be positive, got -1e-05",)),
+    ("learning_rate", "1e-5x", ("must be a number, got '1e-5x'",)),
+    ("head_learning_rate", 0.0, ("must be positive, got 0.0",)),
+    ("weight_decay", -1, ("must not be negative, got -1",)),
+    ("weight_decay", NAN, (FINITE, "nan")),
+    ("max_grad_norm", 0, ("must be positive, got 0",)),
+    ("max_grad_norm", INF, (FINITE, "inf")),
+    ("warmup_share", 1.0, ("must lie in [0, 1), got 1.0",)),
+    ("easy_share", -0.1, ("must lie in [0, 1), got -0.1",)),
+    ("frozen_share", 1.5, ("must lie in [0, 1], got 1.5",)),
+    ("dropout", 1.0, ("must lie in [0, 1), got 1.0",)),
+    ("validation_queries", 0, ("must be at least 1, got 0",)),
+    ("validation_depth", 0, ("must be at least 1, got 0",)),
+    ("save_seconds", NAN, (FINITE, "nan")),
+    ("save_seconds", INF, (FINITE, "inf")),
+    ("save_seconds", -1, ("must not be negative, got -1",)),
+    ("layer_decay", 0, ("must lie in (0, 1], got 0",)),
+    ("averaging", 1.0, ("must lie in (0, 1), got 1.0",)),
+    ("patience", 0, ("must be at least 1, got 0",)),
+    ("lora_rank", 0, ("must lie in [1, 65536], got 0",)),
+    ("first_stage_weight", INF, (FINITE, "inf")),
+    ("precision", "fp16", ("must be fp32, bf16 or null, got 'fp16'",)),
+    ("gradient_checkpointing", "maybe", ("must be true or false, got 'maybe'",)),
+]
+
+
+A_NAME = "must be a name"
+NAMES = [
+    ("", f"{A_NAME} not empty"),
+    (".", f"{A_NAME} other than . and .."),
+    ("..", f"{A_NAME} other than . and .."),
+    ("../../x", f"{A_NAME} without /"),
+    ("../../../precious", f"{A_NAME} without /"),
+    ("/abs", f"{A_NAME} without /"),
+    ("a/b", f"{A_NAME} without /"),
+    ("a/", f"{A_NAME} without /"),
+    ("-rf", f"{A_NAME} that does not begin with -"),
+    (" lead", f"{A_NAME} without blanks at its ends"),
+    ("trail ", f"{A_NAME} without blanks at its ends"),
+    ("\u3000", f"{A_NAME} without blanks at its ends"),
+    ("two\nlines", f"{A_NAME} without control characters"),
+    ("tab\tbed", f"{A_NAME} without control characters"),
+    ("bell\a", f"{A_NAME} without control characters"),
+    ("\x1b[31mred", f"{A_NAME} without control characters"),
+    ("next\x85line", f"{A_NAME} without control characters"),
+    ("x" * 300, f"{A_NAME} of at most 200 bytes"),
+    ("é" * 150, f"{A_NAME} of at most 200 bytes"),
+    ("nul\0", "must be text that a file can hold"),
+    ("half\ud83d", "must be text that a file can hold"),
+]
+"""Names of folders that would lead elsewhere, or that no file system takes."""
+
+
+LISTS = [
+    ("measures", [], ("measures must name at least one measure, got none",)),
+    ("measures", "MRR@10", ("measures: must be a list of text, got 'MRR@10'",)),
+    ("measures", None, ("measures: must be a list of text, got None",)),
+    ("measures", [10], ("measures[0]: must be a string, got 10",)),
+    ("measures", ["MRR@10", None], ("measures[1]", "None")),
+    ("collection.packages", [], ("packages must name at least one package, got none",)),
+    ("retriever", [], ("retriever: must be a Retriever, got []",)),
+    ("retriever", None, ("retriever: must be a Retriever, got None",)),
+    ("reranker", "minilm", ("reranker: must be a Reranker, got 'minilm'",)),
+    ("collection", {}, ("collection: must be a CollectionSource, got {}",)),
+    ("output", "", ("output: must be a path, not empty, got ''",)),
+    ("output", None, ("output: must be a path, got None",)),
+    ("output", "a\0b", ("output: must be text that a file can hold",)),
+    ("store", "", ("store: must be a path, not empty, got ''",)),
+    ("store", 5, ("store: must be a path, got 5",)),
+    ("label", "two\nlines", ("label must be one line of text, got 'two\\nlines'",)),
+    ("curve", "a\u2028b", ("curve must be one line of text",)),
+    ("label", 5, ("label: must be text or null, got 5",)),
+]
+
+
+RUN_FILES = [
+    ("../../x.trec", "run_file must be a name other than . and .., got '../../x.trec'"),
+    ("sub/../../x.trec", "run_file must be a name other than . and .."),
+    ("/tmp/x.trec", "run_file must be a path within output (output=FOLDER chooses that)"),
+    (".", "run_file must name a file, got '.'"),
+    ("..", "run_file must be a name other than . and .., got '..'"),
+    ("", "run_file: must be a path, not empty, got ''"),
+    ("x.yaml", "run_file must not end in .yaml, as the record beside it does"),
+    ("x.failed.json", "run_file must not end in .json"),
+    ("-x.trec", "run_file must be a name that does not begin with -"),
+    ("sub /x.trec", "run_file must be a name without blanks at its ends"),
+    ("x" * 300, "run_file must be a name of at most 200 bytes"),
+    ("a\nb.trec", "run_file must be a name without control characters"),
+]
+
+
+def _short(value: object) -> str:
+    return ascii(value)[:24]
+
+
+ODD_INPUTS = [
+    *(
+        OddInput(f"config: {path}={_short(odd)}", value(path, odd), refused(*says))
+        for path, odd, says in (*NUMBERS, *LISTS)
+    ),
+    *(
+        OddInput(
+            f"config: training.{name}={_short(odd)}",
+            value(f"training.{name}", odd, *TRAINED),
+            refused(name, *says),
+        )
+        for name, odd, says in NUMBERS_OF_TRAINING
+    ),
+    *(
+        OddInput(f"config: {key}={_short(odd)}", place(**{key: odd}), refused(key, says))
+        for key in ("study", "name")
+        for odd, says in NAMES
+    ),
+    *(
+        OddInput(f"config: run_file={_short(odd)}", place("retrieve", run_file=odd), refused(says))
+        for odd, says in RUN_FILES
+    ),
+    OddInput("config: depth of everything", value("depth", 2**53 - 1), 2**53 - 1),
+    OddInput("config: largest seed", value("seed", 2**32 - 1), 2**32 - 1),
+    OddInput("config: whole number as a float", value("depth", 100.0), 100),
+    OddInput("config: k1=0", value("retriever.k1", 0), 0.0),
+    OddInput("config: validates all", value("training.validation_queries", None, *TRAINED), None),
+    OddInput(
+        "config: study=läufe",
+        place(study="läufe", name="a b"),
+        "outputs/läufe/a b/seed=0/result.json",
+    ),
+    OddInput(
+        "config: study=..x", place(study="..x", name="x.."), "outputs/..x/x../seed=0/result.json"
+    ),
+    OddInput("config: name=日本", place(name="日本"), "outputs/scratch/日本/seed=0/result.json"),
+    OddInput(
+        "config: study=store", place(study="store"), refused("must not be a folder of the store")
+    ),
+    OddInput(
+        "config: store in the experiment's folder",
+        place(study="s", name="n", store="outputs/s/n/seed=0/checkpoint"),
+        refused("study and name must not be a folder of the store"),
+    ),
+    OddInput(
+        "config: store beside experiments",
+        place(study="s", name="n", store="outputs/s/kept"),
+        "outputs/s/n/seed=0/result.json",
+    ),
+    OddInput(
+        "config: output is a file",
+        place(output=__file__),
+        refused("output must be a folder", __file__),
+    ),
+    OddInput(
+        "config: store below a file",
+        place(store=f"{__file__}/store"),
+        refused("store must be a folder", __file__),
+    ),
+    OddInput(
+        "config: run_file=sub/x.trec",
+        place("retrieve", run_file="sub/x.trec"),
+        "outputs/sub/x.trec",
+    ),
+    OddInput("config: run_file=läufe", place("retrieve", run_file="läufe"), "outputs/läufe"),
+    OddInput(
+        "config: run_file is a folder",
+        place("retrieve", output=str(Path(__file__).parents[1]), run_file="odd_inputs"),
+        refused("run_file must be a file, got the folder"),
+    ),
+    OddInput(
+        "config: run_file is candidates",
+        place("rerank", candidates="outputs/a.trec", run_file="a.trec"),
+        refused("run_file must not be candidates, which it would replace, got 'a.trec'"),
+    ),
+]
