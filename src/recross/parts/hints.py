@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_orig
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from recross.parts.names import Form
+from recross.parts.names import TextForm
 
 Hint: TypeAlias = Any
 """An annotation, for which Python has no type."""
@@ -134,7 +134,7 @@ def find_broken_rules(hint: Hint, value: Any, others: Mapping[str, Any]) -> Iter
                 yield f"must lie in {_open_interval(hint)}, {name}={others[name]}), got {value}"
             case UpTo(name) if value > others[name]:
                 yield f"must lie in {_open_interval(hint)}, {name}={others[name]}], got {value}"
-            case Form() as form if (broken := form.find_broken(value)) is not None:
+            case TextForm() as form if (broken := form.find_broken(value)) is not None:
                 yield f"must {broken}, got {shorten_value(value)}"
 
 

@@ -15,7 +15,7 @@ OF_RECORDS = (".yaml", ".json")
 
 
 @runtime_checkable
-class Form(Protocol):
+class TextForm(Protocol):
     """A bound of text by its form."""
 
     def find_broken(self, value: object) -> str | None:
