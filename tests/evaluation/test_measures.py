@@ -119,5 +119,19 @@ def test_a_query_with_negative_judgments_alone_scores_nothing(name, judgments):
 
 
 def test_gains_that_cannot_be_counted_are_refused():
-    with pytest.raises(InputError, match=r"gains in \[0, 10000000\], got 99999999 in 'nDCG"):
+    with pytest.raises(InputError, match=r"gains must lie in \[0, 10000000\], got .*99999999"):
         check_measures(["nDCG(gains={1:99999999})@10"])
+
+
+def test_a_measure_computed_by_gdeval_takes_any_id_of_a_query_and_of_a_document():
+    run = Run.from_scores("toy", {"plain": {"d 1": 2.0, "ü": 1.0}, "other one": {"ü": 1.0}})
+    qrels = {"plain": {"ü": 1}, "other one": {"ü": 2}}
+    found = evaluate(run, qrels, ["nDCG(dcg='exp-log2')@5", "ERR@5"])
+    assert found.per_query["nDCG(dcg='exp-log2')@5"] == {
+        "plain": pytest.approx(1 / np.log2(3), abs=1e-5),
+        "other one": 1.0,
+    }
+    assert found.per_query["ERR@5"] == {  # grades up to 4: (2^grade - 1) / 2^4 stop a reader
+        "plain": pytest.approx(1 / 16 / 2, abs=1e-5),
+        "other one": pytest.approx(3 / 16, abs=1e-5),
+    }

@@ -239,6 +239,44 @@ RUN_FILES = [
     ("a\nb.trec", "run_file must be a name without control characters"),
 ]
 
+UNMEASURED = [
+    ("RBP(p=0.8)", "no installed package computes it"),
+    ("alpha_nDCG@10", "no installed package computes it"),
+    ("ERR_IA@10", "no installed package computes it"),
+    ("P_IA@10", "no installed package computes it"),
+    ("BPM", "cutoff"),
+    ("INST", "max_rel"),
+    ("P@0", "cutoff must lie in [1, 10000000], got 0"),
+    ("nDCG@0", "cutoff must lie in [1, 10000000], got 0"),
+    ("Judged@0", "cutoff must lie in [1, 10000000], got 0"),
+    ("Accuracy@0", "cutoff must lie in [1, 10000000], got 0"),
+    ("R@99999999999", "cutoff must lie in [1, 10000000], got 99999999999"),
+    ("nDCG@-1", "got 'nDCG@-1'"),
+    ("nDCG@1.5", "cutoff must be a whole number, got 1.5"),
+    ("nDCG@True", "cutoff must"),
+    ("P@'x'", "cutoff must be a whole number, got 'x'"),
+    ("nDCG@", "got 'nDCG@'"),
+    ("nDCG@10@5", "got 'nDCG@10@5'"),
+    ("@10", "got '@10'"),
+    ("", "got ''"),
+    ("MRR10", "got 'MRR10'"),
+    ("mrr@10", "got 'mrr@10'"),
+    ("recip_rank", "got 'recip_rank'"),
+    ("RR(foo=1)@10", "foo"),
+    ("RR(rel=0)@10", "rel must lie in [1, 10000000], got 0"),
+    ("AP(rel=-1)", "got 'AP(rel=-1)'"),
+    ("P(rel='x')@5", "rel must be a whole number, got 'x'"),
+    ("Compat(p=1.5)", "p must lie in (0, 1), got 1.5"),
+    ("Compat(p=0)", "p must lie in (0, 1), got 0"),
+    ("SetF(beta=0)", "beta"),
+    ("IPrec@2", "recall"),
+    ("nDCG(dcg='exp')@10", "dcg"),
+    ("__import__('os').system('true')", "got"),
+    ("nDCG@10 + P@5", "got 'nDCG@10 + P@5'"),
+    ("ndcg_cut_10", "got 'ndcg_cut_10'"),
+]
+"""Measures that nobody can compute, and why."""
+
 
 def _short(value: object) -> str:
     return ascii(value)[:24]
@@ -265,6 +303,28 @@ ODD_INPUTS = [
     *(
         OddInput(f"config: run_file={_short(odd)}", place("retrieve", run_file=odd), refused(says))
         for odd, says in RUN_FILES
+    ),
+    *(
+        OddInput(
+            f"measure: {name}",
+            value("measures", ["MRR@10", name]),
+            refused("measures must be names such as 'MRR@10'", why),
+        )
+        for name, why in UNMEASURED
+    ),
+    *(
+        OddInput(f"measure: {name}", value("measures", [name]), (name,))
+        for name in ("nDCG(cutoff=10)", "RR(rel=2)@10", "Compat(p=0.9)", "ERR@20", "P@10000000")
+    ),
+    OddInput(
+        "measure: twice",
+        value("measures", ["MRR@10", "nDCG@10", "MRR@10"]),
+        refused("measures must name each measure once, got 'MRR@10' twice"),
+    ),
+    OddInput(
+        "measure: of validation",
+        value("training.measure", "RBP(p=0.8)", *TRAINED),
+        refused("training: measure must be names such as", "no installed package computes it"),
     ),
     OddInput("config: depth of everything", value("depth", 2**53 - 1), 2**53 - 1),
     OddInput("config: largest seed", value("seed", 2**32 - 1), 2**32 - 1),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from numbers import Integral
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import ir_measures
 
@@ -13,7 +17,9 @@ from recross.records import Qrels
 from recross.runs import Run
 from recross.text_files.values import GREATEST_GRADE, LEAST_GRADE
 
-NO_DOCUMENT = "no document"
+QUOTED = re.compile(r"[\s%/]")
+"""What gdeval's script would split an id at, and what stands for such characters."""
+NO_DOCUMENT = "/"
 """Judged 0 where a query has no judgment of 0 or more, which ends the process likewise; it is in no
 run, and nothing is relevant there: every measure is 0 with it and without."""
 
@@ -59,20 +65,54 @@ def read_form(name: str, relevant_from: int = 1) -> MeasureForm:
     )
 
 
-def check_measures(measures: Sequence[str]) -> None:
-    """Refuse a name that ir_measures cannot parse, before any work starts."""
+def check_measures(measures: Sequence[str], argument: str = "measures") -> None:
+    """Refuse what ir_measures cannot read, and what no installed package computes, before any work.
+
+    Raises:
+        InputError: naming the measure and why; or one is named twice.
+    """
     for name in measures:
-        try:
-            gains = ir_measures.parse_measure(name).params.get("gains") or {}
-        except (ValueError, NameError, KeyError, SyntaxError) as error:
+        if (reason := _find_reason_against(name)) is not None:
             raise InputError(
-                f"measures must be names such as 'MRR@10' or 'nDCG@10', got {name!r} ({error})"
-            ) from None
-        for gain in gains.values():
-            if not 0 <= gain <= GREATEST_GRADE:
-                raise InputError(
-                    f"measures must have gains in [0, {GREATEST_GRADE}], got {gain} in {name!r}"
-                )
+                f"{argument} must be names such as 'MRR@10' or 'nDCG@10', got {name!r} ({reason})"
+            )
+    if twice := [name for name in measures if measures.count(name) > 1]:
+        raise InputError(f"{argument} must name each measure once, got {twice[0]!r} twice")
+
+
+@cache
+def _find_reason_against(name: str) -> str | None:
+    """Why a measure cannot be computed: asked of its parameters first, then of a tiny evaluation.
+
+    trec_eval's code in C ends the process where a number of ranks is none.
+    """
+    try:
+        measure = ir_measures.parse_measure(name)
+        params = {key: given.default for key, given in measure.SUPPORTED_PARAMS.items()}
+        for key, value in (params | measure.params).items():
+            if (rule := _find_broken_rule(key, value)) is not None:
+                return f"{key} must {rule}, got {value!r}"
+        providers = [p for p in ir_measures.DefaultPipeline.providers if p.is_available()]
+        if not any(provider.supports(measure) for provider in providers):
+            return "no installed package computes it"
+        list(ir_measures.iter_calc([measure], {"1": {"a": 1, "b": 0}}, {"1": {"a": 2.0, "b": 1.0}}))
+    except Exception as error:  # noqa: BLE001  (parsers and providers fail in any way)
+        return str(error) or type(error).__name__
+    return None
+
+
+def _find_broken_rule(parameter: str, value: Any) -> str | None:
+    """What a parameter of a measure must be, where a value is not."""
+    match parameter, value:
+        case (("cutoff" | "rel"), int()) if not 1 <= value <= GREATEST_GRADE:
+            return f"lie in [1, {GREATEST_GRADE}]"
+        case (("cutoff" | "rel"), bool() | float() | str()):
+            return "be a whole number"
+        case "p", int() | float() if not 0 < value < 1:
+            return "lie in (0, 1)"
+        case "gains", dict() if any(not 0 <= gain <= GREATEST_GRADE for gain in value.values()):
+            return f"lie in [0, {GREATEST_GRADE}]"
+    return None
 
 
 def evaluate(run: Run, qrels: Qrels, measures: Sequence[str], relevant_from: int = 1) -> Evaluation:
@@ -105,15 +145,35 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[str], relevant_from: int
         for query_id in qrels
         if (ranking := run.rankings.get(query_id))
     }
+    queries = dict(zip(map(str, range(1, len(qrels) + 1)), qrels, strict=True))
+    judged, order = _rename(judged, queries), _rename(order, queries)
     per_query = {name: dict.fromkeys(qrels, 0.0) for name in measures}
     for name, values in per_query.items():
         # One at a time: beside one with gains, or of judged documents only, nDCG and NumRet may be
         # computed with its settings.
         counted = _make_countable(judged, read_form(name, relevant_from).gains)
         for metric in ir_measures.iter_calc([_parse(name, relevant_from)], counted, order):
-            if metric.query_id in qrels:
-                values[metric.query_id] = float(metric.value)
+            if metric.query_id in queries:
+                values[queries[metric.query_id]] = float(metric.value)
     return Evaluation(per_query)
+
+
+_Value = TypeVar("_Value")
+
+
+def _rename(
+    values: Mapping[str, Mapping[str, _Value]], queries: Mapping[str, str]
+) -> dict[str, dict[str, _Value]]:
+    """Queries by number, documents without blanks, as gdeval's script needs both."""
+    return {
+        number: {_quote(doc_id): value for doc_id, value in values[query_id].items()}
+        for number, query_id in queries.items()
+        if query_id in values
+    }
+
+
+def _quote(doc_id: str) -> str:
+    return quote(doc_id, safe="", errors="surrogatepass") if QUOTED.search(doc_id) else doc_id
 
 
 def _check_judgments(qrels: Qrels) -> dict[str, dict[str, int]]:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
 from recross.errors import InputError
+from recross.evaluation.measures import check_measures
 from recross.inference.preparation import Preparation
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Below, Ge, Gt, Le, Lt, checked
@@ -87,6 +88,7 @@ class FineTuning:
     """Whether it only tries rates: its loss may be no number, and the weights stay as they were."""
 
     def __post_init__(self) -> None:
+        check_measures([self.measure], "measure")
         if self.steps % self.validations:
             raise InputError(
                 f"steps must be a multiple of validations={self.validations}, got {self.steps}"
