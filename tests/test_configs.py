@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 from recross.command.building import build
 from recross.command.catalogue import find_config_folder, list_options, read_summary
 from recross.command.checking import find_config_problems
-from recross.command.composition import compose_config, quote_override, resolve_config
+from recross.command.composition import compose_config, resolve_config
+from recross.command.overrides import quote_override
 from recross.errors import ConfigError
 from recross.parts.identity import is_handed_over
 from recross.report.references import find_reference_file, read_values

@@ -13,6 +13,8 @@ from recross.command.cells import check_cells
 from recross.command.composition import compose_values
 from tests.odd_inputs.odd_input import OddInput, refused
 
+PLACE = "outputs/scratch/bm25.none.training=none/seed=0/result.json"
+SERVED = ("reranker=served", "reranker.base_url=http://host/v1", "reranker.model=m")
 INF, NAN = float("inf"), float("nan")
 LEXICAL = ("retriever=bm25", "reranker=none", "training=none")
 PLANS = {
@@ -277,6 +279,44 @@ UNMEASURED = [
 ]
 """Measures that nobody can compute, and why."""
 
+HYDRA = [
+    ("+hydra.callbacks.x._target_=shutil.copy", "hydra.callbacks: must be empty"),
+    ("hydra.launcher._target_=os.system", "hydra.launcher._target_: must be one of BasicLauncher"),
+    ("hydra.sweeper._target_=os.system", "hydra.sweeper._target_: must be one of BasicSweeper"),
+    ("+hydra.launcher.x._target_=os.system", "hydra.launcher.x._target_: must not be given"),
+    ("+hydra.job_logging.handlers={x: {class: os.system}}", "job_logging.handlers.x.class"),
+    ("+hydra.job_logging.formatters={x: {factory: os.x}}", "job_logging.formatters.x.factory"),
+    ("+hydra.job_logging.formatters={x: {format: ext://os.sep}}", "ext://os.sep"),
+    ("+hydra.hydra_logging.handlers={x: {class: a.b}}", "hydra.hydra_logging.handlers.x.class"),
+    ("hydra/job_logging=default", "job_logging.handlers.file.class"),
+    ("hydra.run.dir=/etc/x", "hydra.run.dir: must lie within output=outputs, got '/etc/x'"),
+    ("hydra.sweep.dir=../x", "hydra.sweep.dir: must lie within output=outputs, got '../x'"),
+    ("hydra.sweep.subdir=../../x", "hydra.sweep.subdir: must lie within output=outputs"),
+    ("hydra.job.chdir=true", "hydra.job.chdir: must be false"),
+    ("hydra.output_subdir=.hydra", "hydra.output_subdir: must be null"),
+    ("+hydra.job.env_set.LD_PRELOAD=x.so", "hydra.job.env_set: must not set LD_PRELOAD"),
+    ("+hydra.job.env_set.PYTHONPATH=x", "hydra.job.env_set: must not set PYTHONPATH"),
+    ("+hydra.job.env_set.HF_TOKEN=abc", "hydra.job.env_set.HF_TOKEN: must hold no secret"),
+    ("hydra/launcher=mine", "mine"),
+]
+"""What may not be said to Hydra."""
+
+KEY = "sk-proj-AbCdEfGhIjKlMnOpQrStUv0123456789"
+SECRETS = [
+    ("study", KEY),
+    ("label", f"by {KEY}"),
+    ("collection.packages", ["numpy", KEY]),
+    ("retriever.stopwords", "hf_AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGh"),
+    ("retriever.k1", KEY),
+    ("output", "s3://me:hunter2@host/x"),
+    ("output", "https://host/x?token=AbCdEf"),
+    ("tracking", {"_target_": "recross.tracking.tracker.JsonLinesTracker", "api_key": "abc"}),
+    ("unknown", KEY),
+    ("unknown", {"headers": {"Authorization": "abc"}}),
+    ("unknown", {KEY: 1}),
+]
+"""Values that no record may keep."""
+
 
 def _short(value: object) -> str:
     return ascii(value)[:24]
@@ -325,6 +365,92 @@ ODD_INPUTS = [
         "measure: of validation",
         value("training.measure", "RBP(p=0.8)", *TRAINED),
         refused("training: measure must be names such as", "no installed package computes it"),
+    ),
+    *(
+        OddInput(f"hydra: {word}", words("run", word), refused("hydra", says))
+        for word, says in HYDRA
+    ),
+    *(
+        OddInput(
+            f"secret: {number} at {path}", value(path, odd), refused(path, "must hold no secret")
+        )
+        for number, (path, odd) in enumerate(SECRETS)
+    ),
+    OddInput(
+        "secret: for a variable's name",
+        value("reranker.api_key_variable", "my key", "rerank", *SERVED),
+        refused("reranker.api_key_variable: must name a variable of the environment"),
+    ),
+    OddInput(
+        "no secret: a commit as an experiment's name",
+        place(name="0123456789abcdef0123456789abcdef01234567"),
+        "outputs/scratch/0123456789abcdef0123456789abcdef01234567/seed=0/result.json",
+    ),
+    OddInput(
+        "no secret: tokens, and keys to sort by",
+        value(
+            "reranker.extra_body",
+            {"max_tokens_per_doc": 5, "sort_key": "score", "tokenizer": "x", "eos_token": "<s>"},
+            "rerank",
+            *SERVED,
+        ),
+        {"max_tokens_per_doc": 5, "sort_key": "score", "tokenizer": "x", "eos_token": "<s>"},
+    ),
+    OddInput("words: stderr of Hydra", words("run", "hydra/job_logging=stdout"), PLACE),
+    OddInput("words: threads of jobs", words("run", "+hydra.job.env_set.OMP_NUM_THREADS=2"), PLACE),
+    OddInput(
+        "words: name=läufe",
+        words("run", "name=läufe"),
+        PLACE.replace("bm25.none.training=none", "läufe"),
+    ),
+    OddInput("words: blanks", words("retrieve", "run_file=a b (2).trec"), "outputs/a b (2).trec"),
+    OddInput("words: umlauts", words("retrieve", "run_file=ü/日本.trec"), "outputs/ü/日本.trec"),
+    OddInput(
+        "words: twice",
+        words("run", "name=a", "name=b", "seed=1", "seed=7"),
+        "outputs/scratch/b/seed=7/result.json",
+    ),
+    OddInput(
+        "words: group null",
+        words("run", "collection=null"),
+        refused("collection: must be an option"),
+    ),
+    OddInput("words: group of no name", words("run", "=5"), refused("override must be", "'=5'")),
+    OddInput("words: no value", words("run", "depth"), refused("override must be", "'depth'")),
+    OddInput(
+        "words: open list", words("run", "measures=["), refused("override must be", "measures=[")
+    ),
+    OddInput("words: unknown option", words("run", "reranker=nobody"), refused("nobody")),
+    OddInput("words: unknown key", words("run", "nothing=1"), refused("nothing")),
+    OddInput(
+        "words: appended unknown key", words("run", "+nothing=1"), refused("nothing: unknown")
+    ),
+    OddInput("words: group appended", words("run", "+retriever=splade"), refused("retriever")),
+    OddInput(
+        "words: stop words of nobody",
+        words("retrieve", "retriever.stopwords=klingon"),
+        refused("stopwords must be a language", "'klingon'"),
+    ),
+    OddInput(
+        "words: stemmer of nobody",
+        words("retrieve", "retriever.stemmer=klingon"),
+        refused("stemmer must be one of", "'klingon'"),
+    ),
+    OddInput(
+        "words: a secret of the environment",
+        words("run", "study=${oc.env:OPENAI_API_KEY}"),
+        refused("study", "oc.env must not read a secret"),
+    ),
+    OddInput(
+        "words: no such variable",
+        words("run", "study=${oc.env:RECROSS_NOT_THERE}"),
+        refused("study", "oc.env must name a variable of the environment, got RECROSS_NOT_THERE"),
+    ),
+    OddInput("words: a sweep of nothing", words("run", "depth=[]", sweep=True), refused("depth")),
+    OddInput(
+        "words: cells in one place",
+        words("run", "tracking=json_lines", "store=a,b", sweep=True),
+        refused("cells of a sweep must differ in what they write"),
     ),
     OddInput("config: depth of everything", value("depth", 2**53 - 1), 2**53 - 1),
     OddInput("config: largest seed", value("seed", 2**32 - 1), 2**32 - 1),

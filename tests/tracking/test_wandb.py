@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+import wandb
 
-from recross.errors import InputError
+from recross.errors import InputError, RunError
 from recross.tracking.weights_and_biases import WeightsAndBiases, log_table
 from tests.test_pipeline import item_key, wandb_records
 
@@ -103,3 +104,16 @@ def test_the_workspace_shows_the_runs_of_one_study():
     text = found._to_model().model_dump_json()
     for part in ("summary:latency_ms_per_100/p50", "dev MRR@10", "negatives", "experiment"):
         assert part in text
+
+
+def test_what_wandb_refuses_is_one_line_with_a_way_out(tmp_path, monkeypatch):
+    def refuse(**_settings):
+        raise wandb.errors.UsageError("No API key configured.\nUse `wandb login` to log in.")
+
+    monkeypatch.setattr(wandb, "init", refuse)
+    message = (
+        r"^tracking: wandb must take a run in mode online, and said: No API key configured\. Use"
+    )
+    with pytest.raises(RunError, match=message) as raised:
+        track(tmp_path, {}, WeightsAndBiases(mode="online"))
+    assert "tracking.mode=offline" in str(raised.value)

@@ -296,3 +296,30 @@ def test_a_loss_over_answers_is_refused_where_there_is_one_output(tmp_path, coll
             validation(collection),
             tmp_path / "out",
         )
+
+
+CLUSTERS = {
+    "slurm": {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "mine", "SLURM_JOB_ID": "7"}
+    | {
+        "SLURM_PROCID": "0",
+        "SLURM_LOCALID": "0",
+        "SLURM_NODEID": "0",
+        "SLURM_NTASKS_PER_NODE": "4",
+    },
+    "torchelastic": {"TORCHELASTIC_RUN_ID": "7", "RANK": "0", "WORLD_SIZE": "4", "LOCAL_RANK": "0"}
+    | {"GROUP_RANK": "0", "LOCAL_WORLD_SIZE": "4", "MASTER_ADDR": "host", "MASTER_PORT": "1"},
+    "kubeflow": {"KUBERNETES_PORT": "1", "MASTER_ADDR": "host", "MASTER_PORT": "1"}
+    | {"WORLD_SIZE": "4", "RANK": "0"},
+    "lsf": {"LSB_JOBID": "7", "LSB_DJOB_RANKFILE": "missing", "JSM_NAMESPACE_SIZE": "4"}
+    | {"JSM_NAMESPACE_LOCAL_RANK": "0", "JSM_NAMESPACE_RANK": "0"},
+}
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS)
+def test_a_training_does_not_mind_the_variables_of_a_cluster(
+    tmp_path, collection, groups, monkeypatch, cluster
+):
+    for name, value in CLUSTERS[cluster].items():
+        monkeypatch.setenv(name, value)
+    _, took = trained(tmp_path, collection, groups, steps=2, validations=1, batch_size=2)
+    assert took["steps"] == 2

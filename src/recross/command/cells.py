@@ -10,9 +10,9 @@ from recross.command.checking import find_config_problems
 from recross.command.composition import (
     compose_config,
     compose_values,
-    parse_overrides,
     resolve_config,
 )
+from recross.command.overrides import parse_overrides, quote_override
 from recross.errors import ConfigError
 from recross.experiment.commands import Command
 
@@ -25,6 +25,7 @@ def check_cells(
     Raises:
         ConfigError: with the problems of all cells, or two cells would write to one place.
     """
+    overrides = [quote_override(word) for word in overrides]
     parsed = parse_overrides(overrides)
     fixed = [word for o, word in zip(parsed, overrides, strict=True) if not o.is_sweep_override()]
     composed = compose_config(command, fixed, extra_folder)

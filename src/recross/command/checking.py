@@ -27,17 +27,21 @@ from recross.command.signatures import (
 from recross.errors import ConfigError
 from recross.parts import bounds
 from recross.parts.hints import Hint
+from recross.parts.secrets import find_secrets
 
 
 def find_config_problems(values: Node) -> Iterator[str]:
     """Every problem of a command's config; one of a group that others refer to is told once.
 
-    While a plug-in cannot be imported, that alone is told.
+    While a plug-in cannot be imported, or a value is a secret, that alone is told.
     """
     try:
         packages = (PACKAGE, *find_plugins(values.get(PLUGINS, ())))
     except ConfigError as error:
         yield from error.problems
+        return
+    if secrets := list(find_secrets(values)):  # other problems would show what they got
+        yield from secrets
         return
     referred = [
         problem

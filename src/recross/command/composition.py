@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from recross.command.catalogue import find_config_folder
+from recross.command.hydra_settings import find_setting_problems
 from recross.command.naming import label_combination, name_combination
+from recross.command.overrides import parse_overrides, quote_override
 from recross.command.plugins import find_option_folders, find_plugins
 from recross.command.signatures import PLUGINS, Node
 from recross.errors import ConfigError, InputError
+from recross.parts.secrets import is_secret_name, mask_secrets
 from recross.records import Json
 from recross.writing.whole_files import write_whole
 
@@ -32,6 +33,25 @@ def change_values(values: DictConfig, changes: DictConfig) -> DictConfig:
     return cast(DictConfig, OmegaConf.merge(values, changes))
 
 
+def read_variable(name: str, *default: str | None) -> str | None:
+    """A variable of the environment, ``${oc.env:DATA,data}``, that names no secret.
+
+    What a config refers to is written into records.
+
+    Raises:
+        InputError: it is called as keys and passwords are, or is not set and has no default.
+    """
+    if is_secret_name(name):
+        raise InputError(
+            f"oc.env must not read a secret, which records would keep, got {name};"
+            " options such as api_key_variable take its name"
+        )
+    if name not in os.environ and not default:
+        raise InputError(f"oc.env must name a variable of the environment, got {name}")
+    return os.environ.get(name, *default)
+
+
+OmegaConf.register_new_resolver("oc.env", read_variable, replace=True)
 OmegaConf.register_new_resolver("recross.name", name_combination, replace=True)
 OmegaConf.register_new_resolver("recross.change", change_values, replace=True)
 OmegaConf.register_new_resolver("recross.label", label_combination, replace=True)
@@ -39,27 +59,6 @@ OmegaConf.register_new_resolver("recross.label", label_combination, replace=True
 SEARCH_PATH = "hydra.searchpath"
 MOST_OPTIONS_SHOWN = 20
 """More are named by what is like the one that was asked for."""
-PLAIN_WITH_SIGN = re.compile(r"""^([^=\s]+)=([^'"\[\]{}$,\s=]*=[^'"\[\]{}$,\s]*)$""")
-
-
-def quote_override(word: str) -> str:
-    """Quote an override whose value contains ``=``, because Hydra cannot parse it otherwise.
-
-    Paths of our own folders do: ``retriever.checkpoint=outputs/…/seed=0/checkpoint``.
-    """
-    return PLAIN_WITH_SIGN.sub(r'\1="\2"', word)
-
-
-def parse_overrides(words: Sequence[str]) -> list[Override]:
-    """Read overrides as Hydra does.
-
-    Raises:
-        ConfigError: one cannot be parsed.
-    """
-    try:
-        return OverridesParser.create().parse_overrides(list(words))
-    except HydraException as error:
-        raise ConfigError([str(error).splitlines()[0]]) from None
 
 
 def find_extra_folders(words: Sequence[str], extra_folder: str | None = None) -> list[Path]:
@@ -67,7 +66,10 @@ def find_extra_folders(words: Sequence[str], extra_folder: str | None = None) ->
 
     Raises:
         ConfigError: an override cannot be parsed, or a plug-in cannot be imported.
+        InputError: there is no such folder.
     """
+    if extra_folder and not Path(extra_folder).is_dir():
+        raise InputError(f"--config-dir must be a folder, got {extra_folder!r}")
     given = {override.key_or_group: override for override in parse_overrides(words)}
     listed = given[PLUGINS].value() if PLUGINS in given else ()
     folders = [Path(extra_folder).resolve()] if extra_folder else []
@@ -108,16 +110,52 @@ def compose_config(
     """Compose a command's config, ``hydra`` node included.
 
     Raises:
-        ConfigError: an option or key is unknown, or an override cannot be parsed.
+        ConfigError: an option or key is unknown, an override or a file cannot be parsed, or what is
+            said to Hydra itself would run other code or write elsewhere.
     """
     GlobalHydra.instance().clear()
     words = add_option_folders([*map(quote_override, overrides)], extra_folder)
     try:
         with initialize_config_dir(str(find_config_folder()), version_base="1.3"):
-            return compose(command, words, return_hydra_config=True)
+            composed = compose(command, words, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         cause = f" ({error.__cause__})" if isinstance(error.__cause__, HydraException) else ""
-        raise ConfigError([_shorten(f"{error}{cause}")]) from None
+        raise ConfigError([mask_secrets(_shorten(f"{error}{cause}"))]) from None
+    except Exception as error:  # noqa: BLE001  (of a parser, or of Hydra where a value is odd)
+        raise ConfigError([_explain_composition(words, error)]) from None
+    HydraConfig.instance().set_config(composed)
+    settings = _resolve_settings(composed.hydra)
+    assert isinstance(settings, dict)
+    output = _resolve_value(composed, "output")
+    if problems := list(find_setting_problems(settings, str(output))):
+        raise ConfigError(problems)
+    return composed
+
+
+def _explain_composition(words: Sequence[str], error: Exception) -> str:
+    """What Hydra stumbled over: null for a group that must have an option, or a file."""
+    for override in parse_overrides(words):
+        if override.value() is None and "NoneType" in str(error):
+            return f"{override.key_or_group}: must be an option of this group, got null"
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"config must be files of YAML that Hydra can compose, got {mask_secrets(reason)}"
+
+
+def _resolve_settings(node: object) -> Json:
+    """Hydra's own node as data; what only a running job has stays as it is written."""
+    match node:
+        case DictConfig():
+            return {str(key): _resolve_settings(_resolve_value(node, key)) for key in node}
+        case ListConfig():
+            return [_resolve_settings(_resolve_value(node, n)) for n in range(len(node))]
+    return node
+
+
+def _resolve_value(node: DictConfig | ListConfig, key: Any) -> object:
+    try:
+        return None if OmegaConf.is_missing(node, key) else node[key]
+    except OmegaConfBaseException:
+        return str(node._get_node(key))
 
 
 def resolve_config(cfg: DictConfig) -> dict[str, Json]:

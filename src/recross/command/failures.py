@@ -16,6 +16,7 @@ from pathlib import Path
 from recross.command.interruption import Interrupted
 from recross.command.output import ClosedOutputError
 from recross.errors import InputError, RunError
+from recross.parts.secrets import mask_secrets
 
 logger = logging.getLogger("recross")
 
@@ -176,5 +177,5 @@ def _keep_traceback(error: BaseException) -> Path:
     name = f"recross-fault-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     path = Path(tempfile.gettempdir()) / name
     lines = [f"{' '.join(sys.argv)}\n\n", *traceback.format_exception(error)]
-    path.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+    path.write_text(mask_secrets("".join(lines)), encoding="utf-8", errors="backslashreplace")
     return path

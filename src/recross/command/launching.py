@@ -16,18 +16,21 @@ from recross.command.catalogue import find_config_folder
 from recross.command.cells import check_cells
 from recross.command.composition import (
     add_option_folders,
-    quote_override,
     resolve_config,
     save_config,
 )
 from recross.command.failures import describe_fault, explain, set_variable, show_traceback
 from recross.command.messages import send_messages_to_stderr
+from recross.command.overrides import quote_override
 from recross.command.signatures import Node
 from recross.errors import InputError
 from recross.experiment.commands import Command
 from recross.records import JsonObject
 
 logger = logging.getLogger(__name__)
+
+FLAGS = ("--multirun", "--config-dir", "--cfg", "--package", "--resolve", "--help")
+"""Of Hydra's own; others run what lies in files, or compose another config."""
 
 
 def launch(command: str, words: Sequence[str]) -> int:
@@ -36,13 +39,21 @@ def launch(command: str, words: Sequence[str]) -> int:
     Returns the exit code: 1 when a cell failed.
     """
     words = [quote_override(word) for word in words]
-    flags = argparse.ArgumentParser(prog=f"recross {command}", add_help=False)
+    flags = argparse.ArgumentParser(
+        prog=f"recross {command}", add_help=False, allow_abbrev=False, exit_on_error=False
+    )
     flags.add_argument("--multirun", "-m", action="store_true")
     flags.add_argument("--config-dir", "-cd")
     flags.add_argument("--cfg", "-c")
+    flags.add_argument("--package", "-p")
+    flags.add_argument("--resolve", action="store_true")
     flags.add_argument("--help", "-h", action="store_true")
-    known, others = flags.parse_known_args(words)
-    overrides = [word for word in others if not word.startswith("-")]
+    try:
+        known, overrides = flags.parse_known_args(words)
+    except argparse.ArgumentError as error:
+        raise InputError(f"{command}: {error}") from None
+    if unknown := [word for word in overrides if word.startswith("-")]:
+        raise InputError(f"flags must be one of {', '.join(FLAGS)}, got {unknown[0]!r}")
     flags_first = [word for word in words if word not in overrides]
     overrides = add_option_folders(overrides)
     words = [*flags_first, *overrides]

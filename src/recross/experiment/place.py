@@ -11,6 +11,7 @@ from pathlib import Path
 
 from recross.artefacts.locks import hold_alone
 from recross.errors import InputError
+from recross.parts.secrets import mask_secrets
 from recross.records import JsonObject
 from recross.store import write_json
 
@@ -83,7 +84,7 @@ class Place:
 
     def record_failure(self, names: JsonObject, error: Exception) -> None:
         """Record that the command failed, and why; beside the result, if that is finished."""
-        reason = f"{type(error).__name__}: {error}"
+        reason = mask_secrets(f"{type(error).__name__}: {error}")
         path = self._beside if self.failure == self.result and self.is_finished() else self.failure
         try:
             write_json(path, {**names, "status": "failed", "error": reason})

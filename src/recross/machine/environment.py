@@ -12,6 +12,7 @@ import torch
 
 from recross.machine.hardware import Hardware
 from recross.machine.processor import count_usable_cores, read_cpu_flags, read_processor_name
+from recross.parts.secrets import mask_secrets
 from recross.records import Json
 
 _PACKAGES = (
@@ -40,12 +41,12 @@ def describe_environment(hardware: Hardware) -> dict[str, Json]:
 
 
 def read_command_line() -> list[str]:
-    """The words that started this process.
+    """The words that started this process, secrets masked.
 
     A command's own name stands beside the program's, see ``launching``: Hydra reads the words
     after them.
     """
-    program, *words = sys.argv
+    program, *words = map(mask_secrets, sys.argv)
     return [*(program.split() if program.startswith("recross ") else [program]), *words]
 
 

@@ -36,6 +36,7 @@ from recross.parts.hints import (
     shorten_value,
 )
 from recross.parts.names import FileWithin, FolderName, OneLine
+from recross.parts.secrets import find_secrets
 
 __all__ = ["Below", "FileWithin", "Filled", "FolderName", "Ge", "Gt", "Le", "Lt", "OneLine", "UpTo"]
 __all__ += ["Seed", "checked", "find_problems", "make_adapter"]
@@ -61,6 +62,8 @@ def checked(part: type[_Checked]) -> type[_Checked]:
     def check(self: _Checked) -> None:
         hints, plain = _find_hints(type(self))  # type: ignore[arg-type]
         values = {name: getattr(self, name) for name in hints}
+        for problem in find_secrets(values):  # first: other errors show what they got
+            raise InputError(problem)
         for name, hint in plain.items():
             for where, problem in find_problems(hint, values[name]):
                 raise InputError(f"{name}{where} {problem}")

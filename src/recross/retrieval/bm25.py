@@ -72,6 +72,13 @@ class BM25(Retriever):
             raise InputError(
                 f"stemmer must be one of {', '.join(Stemmer.algorithms())}, got {self.stemmer!r}"
             )
+        try:
+            bm25s.tokenize(["a"], stopwords=self.stopwords, return_ids=False, show_progress=False)
+        except ValueError:
+            raise InputError(
+                "stopwords must be a language that bm25s has a list of, such as en, de or fr,"
+                f" got {self.stopwords!r}"
+            ) from None
 
     @property
     def candidates(self) -> str:

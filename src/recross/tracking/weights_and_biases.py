@@ -9,11 +9,11 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import wandb
 
-from recross.errors import InputError
+from recross.errors import InputError, RunError
 from recross.parts.bounds import checked
 from recross.parts.identity import fingerprint
 from recross.records import Json, JsonObject
@@ -46,7 +46,7 @@ class WeightsAndBiases:
     def open(self, folder: Path, study: str, name: str, config: JsonObject) -> WandbLog:
         """Start a run grouped by study, or go on in the one that the folder began."""
         folder.mkdir(parents=True, exist_ok=True)
-        run = wandb.init(
+        run = _begin(
             project=self.project,
             entity=self.entity,
             mode=self.mode,
@@ -135,7 +135,7 @@ def log_table(folder: Path, project: str, entity: str | None = None, mode: Mode 
         )
     with path.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
-    run = wandb.init(
+    run = _begin(
         project=project,
         entity=entity,
         mode=mode,
@@ -153,6 +153,22 @@ def log_table(folder: Path, project: str, entity: str | None = None, mode: Mode 
         run.log({picture.stem: wandb.Image(str(picture))})
     run.finish()
     return str(run.id)
+
+
+def _begin(**settings: Any) -> wandb.Run:
+    """Begin a run; what wandb refuses is said in one line.
+
+    Raises:
+        RunError: nobody is logged in, the server does not answer, or it refuses a name.
+    """
+    try:
+        return wandb.init(**settings)
+    except wandb.errors.Error as error:
+        reason = " ".join(str(error).split())
+        raise RunError(
+            f"tracking: wandb must take a run in mode {settings['mode']}, and said: {reason};"
+            " log in (wandb login, or WANDB_API_KEY), or use tracking.mode=offline"
+        ) from None
 
 
 def _run_id(folder: Path, config: JsonObject) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from recross.collections.collection import Collection
 from recross.errors import RunError
@@ -164,6 +165,7 @@ def _train(module: RankingModule, callbacks: list[pl.Callback], hardware: Hardwa
         accelerator=hardware.accelerator,
         devices=hardware.devices,
         strategy="ddp_spawn" if hardware.devices > 1 else "auto",
+        plugins=[LightningEnvironment()],  # whatever cluster the variables around look like
         precision="bf16-mixed" if hardware.effective_precision == "bf16" else "32-true",
         max_epochs=1,
         limit_val_batches=0,  # a callback validates between steps, wherever a training begins
