@@ -22,7 +22,7 @@ def test_every_handler_masks_what_any_library_says():
 
 
 def test_records_of_a_failure_and_of_the_command_line_hold_no_secret(tmp_path, monkeypatch):
-    place = Place(tmp_path / "result", tmp_path / "config.yaml", tmp_path / "failed.json")
+    place = Place(*(tmp_path / name for name in ("result", "config.yaml", "failed.json", "lock")))
     place.record_failure({}, ValueError(f"the server refused Bearer {KEY}"))
     assert "AbCd" not in (tmp_path / "failed.json").read_text()
     assert "the server refused ***" in (tmp_path / "failed.json").read_text()
