@@ -62,14 +62,14 @@ NO_SECRETS = frozenset(
     )
 )
 """Words beside ``key`` or ``token`` that say that it opens nothing."""
-WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
+WORD_OF_NAME = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 ASSIGNMENT = re.compile(r"""([\w.+~/@-]+)(["']?\s*[=:]\s*["']?)([^\s,"'}\]]+)""")
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+NAME_OF_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def is_secret_name(name: str) -> bool:
     """Whether what is called so opens something: ``api_key``, ``X-Auth-Token``, ``password``."""
-    words = {word.lower() for word in WORD.findall(name)}
+    words = {word.lower() for word in WORD_OF_NAME.findall(name)}
     if words & SECRET_WORDS and not words & {"variable", "env", "file", "path"}:
         return True
     return bool(words & KEY_WORDS) and not words & NO_SECRETS
@@ -81,7 +81,7 @@ def is_secret(text: str, name: str = "") -> bool:
         return True
     if is_secret_name(name) and text.strip() and not text.startswith(("<", "[")):
         return True
-    words = {word.lower() for word in WORD.findall(name)}
+    words = {word.lower() for word in WORD_OF_NAME.findall(name)}
     return bool(FORTY_HEX.fullmatch(text)) and not words & OF_COMMITS
 
 
@@ -106,7 +106,7 @@ def find_secrets(value: object, path: str = "") -> Iterator[str]:
 def _find_broken_rule(value: str | int, name: str) -> str | None:
     if is_secret(value, name) if isinstance(value, str) else is_secret_name(name):
         return WAY_OUT
-    if name.endswith("_variable") and not VARIABLE.fullmatch(str(value)):
+    if name.endswith("_variable") and not NAME_OF_VARIABLE.fullmatch(str(value)):
         return "must name a variable of the environment (its value is not shown)"
     return None
 
