@@ -376,8 +376,8 @@ def test_only_what_was_asked_for_makes_a_generator_what_it_is(tmp_path):
     "wrong, problem",
     [
         ({"base_url": "localhost:8000"}, "base_url must begin with http"),
-        ({"base_url": "https://me:secret@host/v1"}, "base_url must hold no user, password"),
-        ({"base_url": "https://host/v1?key=secret"}, "base_url must hold no user, password"),
+        ({"base_url": "https://me:secret@host/v1"}, "base_url: must hold no secret"),
+        ({"base_url": "https://host/v1?key=secret"}, "base_url: must hold no secret"),
         ({"max_concurrent": 0}, "max_concurrent must be at least 1, got 0"),
         ({"token_budget": 0}, "token_budget must be at least 1, got 0"),
     ],
