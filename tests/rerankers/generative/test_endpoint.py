@@ -391,8 +391,8 @@ def test_wrong_arguments_are_refused_before_anything_is_asked(wrong, problem):
 @pytest.mark.parametrize(
     "wrong, problem",
     [
-        ({"timeout_seconds": 0}, "timeout_seconds must be positive, got 0"),
-        ({"max_retries": -1}, "max_retries must not be negative, got -1"),
+        ({"timeout_seconds": 0}, r"timeout_seconds must lie in \(0, 86400\], got 0"),
+        ({"max_retries": -1}, r"max_retries must lie in \[0, 1000\], got -1"),
         ({"backoff_seconds": -1}, "backoff_seconds must not be negative, got -1"),
     ],
 )
