@@ -65,9 +65,12 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _run_command(words: Sequence[str]) -> int:
-    if not words or words[0] in ("-h", "--help"):
+    if not words:
+        known = ", ".join([*COMMANDS, *PLAIN_COMMANDS])
+        raise InputError(f"command must be one of {known}, got none")
+    if words[0] in ("-h", "--help"):
         say(USAGE)
-        return 0 if words else 2
+        return 0
     command, rest = words[0], words[1:]
     if command in COMMANDS:
         from recross.command.launching import launch

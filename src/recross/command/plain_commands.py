@@ -45,6 +45,7 @@ def _evaluate(words: Sequence[str]) -> int:
 
 
 def _compare(words: Sequence[str]) -> int:
+    from recross.evaluation.measures import check_measures
     from recross.report.tables.comparison import format_comparison, list_pairs
     from recross.report.tables.row_evaluations import read_row_evaluations
 
@@ -54,6 +55,7 @@ def _compare(words: Sequence[str]) -> int:
     parser.add_argument("--measures", nargs="+", default=["MRR@10"])
     parser.add_argument("--all-pairs", action="store_true", help="not only against the first row")
     arguments = parser.parse_args(words)
+    check_measures(arguments.measures)
     evaluations = read_row_evaluations(arguments.folders, arguments.measures, arguments.rows)
     pairs = list_pairs(list(evaluations), arguments.all_pairs)
     say(format_comparison(evaluations, arguments.measures, pairs))
