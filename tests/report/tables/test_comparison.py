@@ -78,7 +78,7 @@ def test_the_command_prints_means_and_pairs_and_writes_the_queries(tmp_path, cap
     lines = capsys.readouterr().out.splitlines()
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "|" in line]
     assert [names[0], "0.5000 [0.5000, 0.5000]"] in cells
-    compared = cells[-1]
+    compared = next(row for row in cells if row[0] == "MRR@10")
     assert compared[:7] == [
         *("MRR@10", names[1], names[0], "+0.5000 [+0.5000, +0.5000]"),
         *("12", "0", "0"),
