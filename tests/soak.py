@@ -252,7 +252,8 @@ def fill(path: Path) -> None:
 def disturb(soak: Soak, arguments: argparse.Namespace) -> None:
     """The study undisturbed, and then in every way that is asked for."""
     expected, seconds = make_reference(soak)
-    kill_often(soak, expected, arguments.kills, arguments.seconds, seconds)
+    if arguments.kills:
+        kill_often(soak, expected, arguments.kills, arguments.seconds, seconds)
     if arguments.processes:
         crowd(soak, expected, arguments.processes)
     if arguments.megabytes:

@@ -11,6 +11,7 @@ import sys
 import pytest
 import torch
 
+from recross.inference.cache.score_file import LOCK, LOCK_BYTES, ScoreFile
 from recross.report.plots import plot_quality_latency
 from recross.report.references import ReferenceValue, write_measured
 from recross.report.tables.comparison import write_per_query
@@ -20,7 +21,13 @@ from recross.runs import Run
 from recross.store import write_json
 from recross.tracking.tracker import JsonLinesLog, JsonLinesTracker
 from recross.training.progress import TrainingFolder
-from recross.writing.whole_files import append_whole, replace_file, write_lines_whole, write_whole
+from recross.writing.whole_files import (
+    append_whole,
+    replace_file,
+    reserve_space,
+    write_lines_whole,
+    write_whole,
+)
 from tests.limited import list_files, run_limited
 from tests.small_study import AFTER, BEFORE, page_of, record, write_study
 
@@ -182,3 +189,25 @@ def test_every_writer_leaves_no_half_file_where_space_runs_out(writer, tmp_path,
     with pytest.raises(OSError, match="No space left"):
         WRITERS[writer](tmp_path)
     assert {path: (tmp_path / path).read_bytes() for path in list_files(tmp_path)} == before
+
+
+def test_a_file_that_will_be_mapped_has_its_space(tmp_path):
+    path = tmp_path / "mapped"
+    with path.open("wb") as file:
+        file.truncate(1 << 20)
+    assert path.stat().st_blocks == 0
+    reserve_space(path)
+    assert path.stat().st_size == 1 << 20
+    assert path.stat().st_blocks * 512 >= 1 << 20
+
+
+def test_space_that_is_not_there_is_an_error_that_names_the_file(tmp_path):
+    script = "from pathlib import Path; from recross.writing.whole_files import reserve_space\n"
+    script += "reserve_space(Path('a'), 100_000)"
+    done = run_limited({resource.RLIMIT_FSIZE: 4096}, "-c", script, cwd=tmp_path)
+    assert done.stderr.splitlines()[-1] == "OSError: [Errno 27] File too large: 'a'"
+
+
+def test_the_lock_of_the_score_cache_has_the_size_that_lmdb_gives_it(tmp_path):
+    ScoreFile.open(tmp_path, 1 << 20)
+    assert (tmp_path / LOCK).stat().st_size == LOCK_BYTES

@@ -73,6 +73,26 @@ def append_whole(path: Path, text: str) -> None:
         raise _name_file(error, path) from error
 
 
+def reserve_space(path: Path, size: int | None = None) -> None:
+    """Take the space of a file that is to be mapped into memory, at least all that it has now.
+
+    Where a disk is full, to write into a mapped file without its space ends the process.
+
+    Raises:
+        OSError: there is no space; the error names ``path``.
+    """
+    try:
+        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            wanted = os.fstat(opened).st_size if size is None else size
+            if wanted:
+                os.posix_fallocate(opened, 0, wanted)
+        finally:
+            os.close(opened)
+    except OSError as error:
+        raise _name_file(error, path) from error
+
+
 def _begin(path: Path) -> tuple[Path, int]:
     """A new file beside ``path``, and its descriptor, whose lock says that its writer lives."""
     while True:

@@ -11,10 +11,14 @@ from typing import TypeAlias
 import lmdb
 from filelock import FileLock
 
+from recross.writing.whole_files import reserve_space
+
 GENERATIONS = 4
 """Scores are dropped a generation at a time, the oldest first: no order of pages to keep up."""
 READERS = 1024
-DATA = "data.mdb"
+DATA, LOCK = "data.mdb", "lock.mdb"
+LOCK_BYTES = READERS * 64 + 128
+"""Its size: a line of the processor's cache for every reader, and two before them."""
 YOUNGEST = b"youngest generation"
 
 LOCK_SECONDS = 0.001
@@ -45,6 +49,7 @@ class ScoreFile:
     def open(cls, folder: Path, max_bytes: int) -> ScoreFile:
         """Open the file in a folder, making both if need be."""
         folder.mkdir(parents=True, exist_ok=True)
+        reserve_space(folder / LOCK, LOCK_BYTES)
         environment = lmdb.open(
             str(folder),
             map_size=max_bytes,

@@ -20,6 +20,7 @@ from recross.inference.texts.token_ids import TokenArray, TokenIds
 from recross.inference.texts.tokenising import tokenize_parts
 from recross.records import JsonObject
 from recross.store import write_json
+from recross.writing.whole_files import reserve_space
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +120,7 @@ def _check_size(path: Path, size: int) -> None:
 
 def _write_offsets(folder: Path, count: int) -> None:
     offsets = np.lib.format.open_memmap(folder / OFFSETS, "w+", np.int64, (count + 1,))
+    reserve_space(folder / OFFSETS)
     offsets[0] = 0
     for start, lengths in _read_lengths(folder, count):
         stop = start + len(lengths)
