@@ -93,11 +93,13 @@ def test_many_processes_find_what_one_finds_in_the_order_of_the_files():
     assert harvest(sources, 3) == one == harvest(sources, 1)
 
 
-def test_what_is_not_python_and_what_stands_alone_in_utf_16_is_no_obstacle(tmp_path):
+def test_what_is_not_python_and_half_a_character_are_left_out_and_no_obstacle(tmp_path):
     (tmp_path / "broken.py").write_text("def {{ template }}:")
-    (tmp_path / "odd.py").write_text('def odd():\n    """A lone \\ud800 here."""\n')
+    half = 'def half():\n    """A lone \\ud800 here."""\n'
+    whole = 'def whole():\n    """A whole \\U0001f600 here."""\n'
+    (tmp_path / "odd.py").write_text(half + whole)
     sources = [("broken", str(tmp_path / "broken.py")), ("odd", str(tmp_path / "odd.py"))]
-    assert harvest(sources, 8) == [Entry("odd.odd", "A lone \ud800 here.", "")]
+    assert harvest(sources, 8) == [Entry("odd.whole", "A whole 😀 here.", "")]
     assert harvest([], 8) == []
 
 
