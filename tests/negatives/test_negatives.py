@@ -120,6 +120,7 @@ def test_an_unjudged_copy_of_a_positive_is_dropped_and_counted(store):
         "kept": 4,
         "positives_without_bound": {},
         "queries_without_candidates": 0,
+        "truncation": {"queries": 0, "documents": 0, "tokens_lost_share": 0.0},
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,18 +11,23 @@ from recross.collections.collection import CollectionSource
 from recross.errors import InputError
 from recross.experiment.combination import Combination
 from recross.experiment.place import Place
+from recross.experiment.run_accounts import (
+    AccountedRun,
+    Given,
+    account_for_retrieval,
+    complete_account,
+    describe_origin,
+)
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import FileWithin, Ge, checked
+from recross.parts.identity import describe
 from recross.records import JsonObject
 from recross.rerankers.reranker import Reranker
+from recross.retrieval.cuts import say_cuts
 from recross.retrieval.retriever import Retriever, retrieve_once
-from recross.retrieval.run_file import restrict_candidates
-from recross.runs import Run
-from recross.store import DEFAULT_STORE, Store
-
-logger = logging.getLogger(__name__)
+from recross.store import DEFAULT_STORE, Store, write_json
 
 
 class Command(Protocol):
@@ -53,6 +57,7 @@ class CheckpointTraining(Combination):
             config=self.folder / "config.yaml",
             failure=self.folder / "training.failed.json",
             lock=self.lock,
+            account=self.folder / "training.json",
         )
 
     @property
@@ -71,13 +76,18 @@ class CheckpointTraining(Combination):
 
     def _train_alone(self) -> JsonObject:
         log = self.open_log()
-        _, training = self.train(self.collection.load(), log)
+        collection = self.collection.load()
+        _, training = self.train(collection, log)
         if not training:
             raise InputError(
                 "reranker and training must be trainable and not none,"
                 f" got {type(self.reranker).__name__} and {type(self.training).__name__}"
             )
         log.finish({"training": training})
+        write_json(
+            self.folder / "training.json",
+            {**describe_origin(collection), "parts": describe(self), "training": training},
+        )
         return training
 
 
@@ -101,14 +111,30 @@ class RunFileCommand(ABC):
         return f"wrote {self.place.result}"
 
     def run(self) -> Path:
-        """Make the run and write it; returns the path of its file."""
-        with self.place.alone():
-            self.make_run().write(self.place.result)
-        return self.place.result
+        """Make the run and write it, beside what became of its input; returns its path."""
+        place = self.place
+        with place.alone():
+            made = self.make()
+            if place.account is not None:
+                write_json(place.account, {"run_file": str(place.result), **made.account})
+            made.run.write(place.result)
+        return place.result
 
     @abstractmethod
-    def make_run(self) -> Run:
-        """The run that is to be written."""
+    def make(self) -> AccountedRun:
+        """The run that is to be written, and its account."""
+
+    def check_run_file(self) -> None:
+        """Refuse a name that one of the files beside the run has, before any work.
+
+        Raises:
+            InputError: ``run_file`` ends like a config or a record.
+        """
+        if self.run_file.suffix in (".yaml", ".json"):
+            raise InputError(
+                "run_file must not end in .yaml or .json, as its config and records beside it do,"
+                f" got {str(self.run_file)!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,16 +149,19 @@ class Retrieval(RunFileCommand):
     run_file: Annotated[Path, FileWithin()] = Path("retrieved.trec")
 
     def __post_init__(self) -> None:
+        self.check_run_file()
         session = Session(self.hardware, self.store)
         session.settle(self, ("collection", "retriever"))
 
-    def make_run(self) -> Run:
+    def make(self) -> AccountedRun:
         """The best ``depth`` documents of every query of the split."""
         self.retriever.check()
         self.hardware.prepare()
         collection = self.collection.load()
         query_ids = collection.query_ids(self.split)
-        return retrieve_once(self.retriever, collection, query_ids, self.depth, Store(self.store))
+        run = retrieve_once(self.retriever, collection, query_ids, self.depth, Store(self.store))
+        account = account_for_retrieval(run, collection, self.split, self.depth)
+        return complete_account(account, run, collection, "retriever", self.retriever)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,19 +169,20 @@ class Retrieval(RunFileCommand):
 class Reranking(RunFileCommand):
     """Any run file re-ranked by any re-ranker: writes the new run to ``output/run_file``.
 
-    Every query of the file that the collection knows is re-ranked. ``cache`` is where networks keep
-    their scores: an interrupted run goes on from them.
+    Every query of the file that the collection knows is re-ranked, to ``depth`` candidates, or all.
+    ``cache`` is where networks keep their scores: an interrupted run goes on from them.
     """
 
     collection: CollectionSource
     reranker: Reranker
     candidates: Path
-    depth: Annotated[int, Ge(1)] = 100
+    depth: Annotated[int, Ge(1)] | None = None
     run_file: Annotated[Path, FileWithin()] = Path("reranked.trec")
     cache: ScoreCache | None = None
 
     def __post_init__(self) -> None:
-        if self.place.result.absolute() == self.candidates.absolute():
+        self.check_run_file()
+        if self.place.result.resolve() == self.candidates.resolve():
             raise InputError(
                 "run_file must not be candidates, which it would replace,"
                 f" got {str(self.run_file)!r}"
@@ -160,7 +190,7 @@ class Reranking(RunFileCommand):
         session = Session(self.hardware, self.store, self.cache)
         session.settle(self, ("collection", "reranker"))
 
-    def make_run(self) -> Run:
+    def make(self) -> AccountedRun:
         """The best ``depth`` candidates of every known query, in the re-ranker's order.
 
         Documents that the collection excludes for a query are no candidates.
@@ -170,14 +200,9 @@ class Reranking(RunFileCommand):
                 collection's.
         """
         self.reranker.check_trained()
-        run = Run.read(self.candidates)
         collection = self.collection.load()
-        known = [query_id for query_id in run.rankings if query_id in collection.queries]
-        if not known:
-            first = next(iter(run.rankings))
-            raise InputError(f"candidates must rank queries of the collection, got {first!r}")
-        candidates = restrict_candidates(run, collection, known, str(self.candidates))
-        allowed = candidates.without(collection.excluded)
-        if allowed.left_out:
-            logger.info("%d documents left out that are excluded", allowed.left_out)
-        return self.reranker.rerank(allowed.cut(self.depth), collection)
+        given = Given.read(self.candidates, collection, self.depth)
+        reranked = self.reranker.rerank(given.candidates, collection)
+        say_cuts("re-ranker", reranked.cost)
+        account = given.account(reranked, collection, self.depth)
+        return complete_account(account, reranked, collection, "reranker", self.reranker)

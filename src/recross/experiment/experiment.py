@@ -28,6 +28,7 @@ from recross.records import JsonObject
 from recross.rerankers.composed.interpolation import Interpolation, tune_interpolation
 from recross.rerankers.form import find_attentions, find_form
 from recross.rerankers.reranker import Reranker
+from recross.retrieval.cuts import say_cuts
 from recross.retrieval.retriever import retrieve_once
 from recross.runs import Run
 from recross.store import Store
@@ -88,6 +89,8 @@ class Experiment(Combination):
         candidates = self.retrieve(collection, self.test_split)
         logger.info("re-ranking %d queries", len(candidates))
         reranked = reranker.rerank(candidates, collection)
+        if reranker.reranks:
+            say_cuts("re-ranker", reranked.cost)
         interpolation = self._tune_interpolation(reranker, collection)
         timed = collection.query_ids(self.test_split)[: self.latency_queries]
         latency, first_stage_ms = time_stages(self.retriever, reranker, collection, timed)

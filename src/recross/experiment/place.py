@@ -52,6 +52,8 @@ class Place:
     ``result`` is the file or folder that says that the command is done. ``study`` is the folder
     whose table has a row for it, if any has. ``is_finished`` says whether the result is there that
     this command would write: no failure is recorded over it, even where both share a file.
+    ``account`` is the file that says what of the input became part of the result, if the result
+    does not say it itself.
     """
 
     result: Path
@@ -60,6 +62,7 @@ class Place:
     lock: Path
     study: Path | None = None
     is_finished: Callable[[], bool] = field(default=lambda: False, compare=False)
+    account: Path | None = None
 
     @classmethod
     def of_run_file(cls, path: Path) -> Place:
@@ -76,6 +79,7 @@ class Place:
             config=path.with_suffix(".yaml"),
             failure=path.with_suffix(".failed.json"),
             lock=path.with_name(f".{path.name}.lock"),
+            account=path.with_suffix(".account.json"),
         )
 
     def alone(self) -> AbstractContextManager[None]:

@@ -12,6 +12,7 @@ from numpy.random import Generator
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
+from recross.evaluation.accounts import describe_truncation
 from recross.negatives.filters import Filter
 from recross.negatives.mining import GUARDS, Sieve, find_known_positives
 from recross.negatives.pool import CandidatePool
@@ -78,8 +79,9 @@ class RankWindow(NegativeSampler):
             sieve.drop(name, rule, collection)
         pool = sieve.pool()
         pool.write(folder)
-        logger.info("negatives of %d %s queries: %s", len(positives), split, pool.counts)
-        return {"counts": pool.counts}
+        counts = {**pool.counts, "truncation": describe_truncation(candidates.cost)}
+        logger.info("negatives of %d %s queries: %s", len(positives), split, counts)
+        return {"counts": counts}
 
 
 Choice = Callable[[Sequence[str], int, Generator], list[str]]

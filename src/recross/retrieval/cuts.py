@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 from recross.inference.spans import Ints
 from recross.records import Cost, JsonObject
+
+logger = logging.getLogger(__name__)
 
 _KEPT = ("tokens", "cut_documents", "cut_tokens", "cut_queries")
 
@@ -32,3 +36,12 @@ def describe_cuts(cuts: Cost) -> JsonObject:
 def read_cuts(facts: JsonObject) -> Cost:
     """What a manifest says was counted; nothing in those written before anything was."""
     return Cost(**{name: int(facts.get(name, 0)) for name in _KEPT})
+
+
+def say_cuts(stage: str, cuts: Cost) -> None:
+    """Say how many documents and queries were longer than a stage's model reads."""
+    if cuts.cut_documents or cuts.cut_queries:
+        logger.info(
+            "%s: %d documents and %d queries are longer than it reads, and were cut by %d tokens",
+            *(stage, cuts.cut_documents, cuts.cut_queries, cuts.cut_tokens),
+        )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from recross.collections.collection import Collection
 from recross.records import JsonObject
-from recross.retrieval.cuts import describe_cuts, read_cuts
+from recross.retrieval.cuts import describe_cuts, read_cuts, say_cuts
 from recross.runs import Run
 from recross.store import Store, read_manifest
 
@@ -106,6 +106,7 @@ def retrieve_once(
     path = folder / "run.trec"
     run = Run.read(path) if path.stat().st_size else Run("empty", {})
     run = replace(run.restrict(query_ids), cost=read_cuts(read_manifest(folder)))
+    say_cuts("first stage", run.cost)
     run = run.without(collection.excluded).cut(depth)
     if run.left_out:
         logger.info("%d documents left out that are excluded for their query", run.left_out)

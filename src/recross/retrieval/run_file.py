@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from recross.errors import InputError
 from recross.parts.bounds import checked
 from recross.retrieval.retriever import Retriever
 from recross.runs import Run
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,14 @@ class RunFile(Retriever):
         Raises:
             InputError: the file names none of the queries, or a document the collection lacks.
         """
-        return restrict_candidates(Run.read(self.path), collection, query_ids, str(self.path)).cut(
-            depth
-        )
+        run = Run.read(self.path)
+        found = restrict_candidates(run, collection, query_ids, str(self.path)).cut(depth)
+        if missing := [query_id for query_id in query_ids if query_id not in run.rankings]:
+            logger.warning(
+                "%s: %d of %d queries are not in it and get no candidates, such as %r",
+                *(self.path, len(missing), len(query_ids), missing[0]),
+            )
+        return found
 
 
 def restrict_candidates(

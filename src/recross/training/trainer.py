@@ -149,6 +149,8 @@ class Trainer:
         training = plan.training
         check_plan(plan, reranker.network, training.hardware(self.session.hardware))
         phases, leaks = self._find_phases(training)
+        for phase in phases:
+            logger.info("training data, stage %s: %s", phase.name, phase.groups.summary)
         logger.info("training on %d groups, %d steps", len(phases[-1].groups), training.steps)
         validation = self._make_validation(training)
         took = fit(reranker, phases, plan, self.session, validation, folder, log)

@@ -12,6 +12,12 @@ from recross.records import JsonObject, TrainingGroup
 from recross.seeding import make_generator
 from recross.training.data.leaks import Leaks
 
+LEFT_OUT = (
+    *("in_evaluation_split", "without_positive", "without_negatives"),
+    *("unknown_positives", "excluded_positives"),
+)
+"""Why a query of the first two, or a relevant document of the others, is not learned from."""
+
 
 @dataclass(frozen=True)
 class TrainingGroups:
@@ -29,6 +35,12 @@ class TrainingGroups:
 
     def __len__(self) -> int:
         return len(self.groups)
+
+    @property
+    def summary(self) -> str:
+        """How many groups there are, and what was left out of them by reason."""
+        reasons = [f"{number} {reason}" for reason, number in self.left_out.items() if number]
+        return f"{len(self)} groups" + (f", left out: {', '.join(reasons)}" if reasons else "")
 
     @property
     def untaught(self) -> int:
@@ -53,17 +65,21 @@ def make_groups(
     """One group for each relevant document of each query of ``split``, labelled with its grade.
 
     Every draw depends on (seed, query_id, document) alone. A query that leaks from an evaluation
-    split is left out, and so is one without a relevant document or without negatives.
+    split is left out, and so is one without a relevant document or without negatives; relevant
+    documents that the collection lacks, or excludes for their query, are counted.
 
     Raises:
         InputError: nothing is left to train on.
     """
     judged = collection.qrels(split)
     groups: list[TrainingGroup] = []
-    left_out = dict.fromkeys(("in_evaluation_split", "without_positive", "without_negatives"), 0)
+    left_out = dict.fromkeys(LEFT_OUT, 0)
     for query_id in collection.query_ids(split):
         relevant = collection.relevant(split, query_id)
-        known = sorted(doc_id for doc_id in relevant if doc_id in collection.documents)
+        allowed = relevant - collection.excluded.get(query_id, frozenset())
+        known = sorted(doc_id for doc_id in allowed if doc_id in collection.documents)
+        left_out["excluded_positives"] += len(relevant) - len(allowed)
+        left_out["unknown_positives"] += len(allowed) - len(known)
         if query_id in leaks.queries:
             left_out["in_evaluation_split"] += 1
         elif not known:

@@ -31,6 +31,7 @@ class Phase:
         return {
             "stage": self.name,
             "share": self.share,
+            "groups": len(self.groups),
             "left_out": self.groups.left_out,
             "mined": self.groups.mined,
         }
