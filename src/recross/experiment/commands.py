@@ -27,6 +27,7 @@ from recross.records import JsonObject
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.cuts import say_cuts
 from recross.retrieval.retriever import Retriever, retrieve_once
+from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store, write_json
 
 
@@ -200,8 +201,9 @@ class Reranking(RunFileCommand):
                 collection's.
         """
         self.reranker.check_trained()
+        run = Run.read(self.candidates)
         collection = self.collection.load()
-        given = Given.read(self.candidates, collection, self.depth)
+        given = Given.choose(self.candidates, run, collection, self.depth)
         reranked = self.reranker.rerank(given.candidates, collection)
         say_cuts("re-ranker", reranked.cost)
         account = given.account(reranked, collection, self.depth)

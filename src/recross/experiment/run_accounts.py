@@ -44,13 +44,12 @@ class Given:
     below: int
 
     @classmethod
-    def read(cls, path: Path, collection: Collection, depth: int | None) -> Given:
-        """Read the file, and say what is left out.
+    def choose(cls, path: Path, whole: Run, collection: Collection, depth: int | None) -> Given:
+        """Choose from the run of a file what is re-ranked, and say what is left out.
 
         Raises:
             InputError: no query is the collection's, or a document is not.
         """
-        whole = Run.read(path)
         known = [query_id for query_id in whole.rankings if query_id in collection.queries]
         unknown = [query_id for query_id in whole.rankings if query_id not in collection.queries]
         if not known:
