@@ -13,7 +13,7 @@ from recross.experiment.combination import Combination
 from recross.experiment.place import Place
 from recross.experiment.run_accounts import (
     AccountedRun,
-    Given,
+    GivenRun,
     account_for_retrieval,
     complete_account,
     describe_origin,
@@ -203,7 +203,7 @@ class Reranking(RunFileCommand):
         self.reranker.check_trained()
         run = Run.read(self.candidates)
         collection = self.collection.load()
-        given = Given.choose(self.candidates, run, collection, self.depth)
+        given = GivenRun.choose(self.candidates, run, collection, self.depth)
         reranked = self.reranker.rerank(given.candidates, collection)
         say_cuts("re-ranker", reranked.cost)
         account = given.account(reranked, collection, self.depth)

@@ -29,7 +29,7 @@ class AccountedRun:
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenRun:
     """Candidates as somebody's file holds them, and what of them is re-ranked.
 
     Left out are the queries that the collection does not know, excluded documents, and those below
@@ -44,7 +44,7 @@ class Given:
     below: int
 
     @classmethod
-    def choose(cls, path: Path, whole: Run, collection: Collection, depth: int | None) -> Given:
+    def choose(cls, path: Path, whole: Run, collection: Collection, depth: int | None) -> GivenRun:
         """Choose from the run of a file what is re-ranked, and say what is left out.
 
         Raises:
