@@ -51,3 +51,12 @@ def test_queries_without_a_ranking_and_without_judgments_are_said_and_marked(tmp
         "RR,q2,0.0,0.0,0",
         "RR,q3,0.0,0.0,0",
     ]
+
+
+def test_nothing_is_counted_where_every_judged_query_is_ranked_and_has_a_relevant_document(
+    tmp_path,
+):
+    (tmp_path / "qrels").write_text("q1 0 d1 1\n")
+    Run.from_scores("toy", {"q1": {"d1": 3.5}}).write(tmp_path / "all.trec")
+    printed = evaluate_run_files([str(tmp_path / "all.trec"), "--qrels", str(tmp_path / "qrels")])
+    assert "Judged queries: 1, all in every run, each with a relevant document." in printed

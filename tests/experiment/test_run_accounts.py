@@ -78,7 +78,7 @@ def test_an_account_tells_what_a_run_was_made_from(tmp_path, small):
     _, first = rerank(tmp_path, small)
     write_candidates(tmp_path, "q1", "q2")
     _, second = rerank(tmp_path, small)
-    assert first["collection"] == second["collection"]
+    assert first["data"] == second["data"]
     assert first["reranker"] == second["reranker"]
     assert first["candidates"]["path"] == second["candidates"]["path"]
     assert first["candidates"]["content"] != second["candidates"]["content"]

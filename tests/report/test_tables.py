@@ -4,6 +4,7 @@ import io
 import pytest
 
 from recross.errors import InputError
+from recross.experiment.origin import find_own_version
 from recross.report.finished import find_finished
 from recross.report.plots import plot_curves, plot_quality_latency
 from recross.report.tables.row_references import read_references
@@ -128,6 +129,22 @@ def test_the_range_of_ties_is_averaged_over_seeds_that_all_know_it():
 def test_a_significant_loss_is_not_marked_as_a_gain():
     rows = {row.label: row for row in make_rows([result("worse", 0.3, p=0.001)], {})}
     assert rows["worse"].mark == "▼"
+
+
+def test_a_row_leads_to_the_folders_of_its_experiments():
+    seeds = [{**result("big", 0.5, p=0.5, seed=n), "folder": f"out/seed={n}"} for n in (0, 1)]
+    (row,) = make_rows(seeds, {})
+    assert row.folders == ("out/seed=0", "out/seed=1")
+    (line,) = csv.DictReader(io.StringIO(comma_separated([row])))
+    assert line["folders"] == "out/seed=0 out/seed=1"
+
+
+def test_what_another_version_has_made_is_named_below_the_table():
+    ours, theirs = find_own_version(), "0.0.1"
+    made = [{**result("old", 0.5), "recross": theirs}, {**result("new", 0.4), "recross": ours}]
+    shown = format_markdown(make_rows(made, {}))
+    assert f"Not made by this version of recross, {ours}: old (0.0.1)." in shown
+    assert "Not made by this version" not in format_markdown(make_rows(made[1:], {}))
 
 
 def test_the_csv_holds_plain_numbers():

@@ -10,13 +10,13 @@ from typing import Annotated, Protocol
 from recross.collections.collection import CollectionSource
 from recross.errors import InputError
 from recross.experiment.combination import Combination
+from recross.experiment.origin import describe_origin
 from recross.experiment.place import Place
 from recross.experiment.run_accounts import (
     AccountedRun,
     GivenRun,
     account_for_retrieval,
     complete_account,
-    describe_origin,
 )
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.session import Session
@@ -87,7 +87,11 @@ class CheckpointTraining(Combination):
         log.finish({"training": training})
         write_json(
             self.folder / "training.json",
-            {**describe_origin(collection), "parts": describe(self), "training": training},
+            {
+                **describe_origin(collection, self.train_split),
+                "parts": describe(self),
+                "training": training,
+            },
         )
         return training
 

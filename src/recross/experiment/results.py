@@ -16,6 +16,7 @@ from recross.evaluation.significance import bootstrap_interval, compute_p_value
 from recross.evaluation.ties import TieRange, TieRanges, find_tie_ranges
 from recross.experiment.finished_folder import RESULT
 from recross.experiment.model_card import write_card
+from recross.experiment.origin import describe_origin
 from recross.experiment.texts import choose_texts
 from recross.machine.environment import read_command_line
 from recross.records import Cost, JsonObject
@@ -118,6 +119,7 @@ def make_record(
     )
     return {
         **names,
+        **describe_origin(collection, split),
         "collection_name": collection.name,
         "measures": judged.reranked.mean,
         "intervals": _compute_intervals(judged.reranked),

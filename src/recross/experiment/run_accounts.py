@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.evaluation.accounts import describe_truncation
+from recross.experiment.origin import describe_origin
 from recross.parts.identity import describe
 from recross.records import JsonObject
 from recross.retrieval.run_file import restrict_candidates
@@ -142,18 +142,6 @@ def complete_account(
             "cost": asdict(run.cost),
         },
     )
-
-
-def describe_origin(collection: Collection) -> dict[str, object]:
-    """The version that made a file, and the texts and judgments that it was made from."""
-    return {
-        "recross": importlib.metadata.version("recross"),
-        "collection": {
-            "name": collection.name,
-            "fingerprint": collection.fingerprint,
-            "texts": collection.texts_fingerprint,
-        },
-    }
 
 
 def _count_splits(run: Run, collection: Collection) -> JsonObject:

@@ -26,7 +26,7 @@ def collate(folders: Sequence[Path], reference: Path | None = None) -> None:
         InputError: there is no finished experiment, or the reference file is not one.
     """
     finished = find_finished(folders)
-    results = [experiment.record for experiment in finished]
+    results = [{**found.record, "folder": str(found.folder)} for found in finished]
     studies = {folder.name for folder in folders} | {result["study"] for result in results}
     files = [reference] if reference else find_reference_files()
     rows = make_table_rows(results, read_references(files, studies))

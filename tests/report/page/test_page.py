@@ -2,6 +2,7 @@ import json
 import re
 from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -262,10 +263,13 @@ def test_what_differs_between_machines_stands_apart(data):
 
 def test_commands_can_be_pasted_into_a_shell(data):
     commands = {part["command"]: part["experiments"] for part in data["commands"]}
-    assert commands == {
+    names = {command: [name.split(": ")[0] for name in made] for command, made in commands.items()}
+    assert names == {
         "recross run seed=0 'a b'": ["quick, seed 0"],
         "recross run seed=1": ["slow, seed 0"],
     }
+    folders = [Path(name.split(": ")[1]) for made in commands.values() for name in made]
+    assert all((folder / "environment.json").is_file() for folder in folders)
 
 
 def test_labels_lose_the_overrides_that_all_share():

@@ -204,7 +204,8 @@ def _list_commands(finished: Sequence[Finished]) -> list[dict[str, Json]]:
     made: dict[str, list[str]] = {}
     for experiment in finished:
         if words := _read_environment(experiment).get("command"):
-            made.setdefault(_command(words), []).append(_name_experiment(experiment))
+            named = f"{_name_experiment(experiment)}: {experiment.folder}"
+            made.setdefault(_command(words), []).append(named)
     return [{"command": command, "experiments": names} for command, names in made.items()]
 
 

@@ -107,7 +107,10 @@ def format_ties(ties: Mapping[str, TieRanges], measures: Sequence[str]) -> str:
 
 
 def format_accounts(accounts: Mapping[str, QueryAccount]) -> str:
-    """What became of the queries of each run and of the judgments."""
+    """What became of the queries of each run and of the judgments, where that is not plain."""
+    if not any(any(of.oddities) for of in accounts.values()):
+        judged = max((of.judged for of in accounts.values()), default=0)
+        return f"Judged queries: {judged}, all in every run, each with a relevant document.\n"
     header = ["run", "judged queries", "not in the run", "no relevant document"]
     lines = [
         [name, *map(str, (of.judged, len(of.missing), len(of.without_relevant), len(of.unjudged)))]

@@ -100,6 +100,8 @@ def _make_mean(rows: Sequence[Row], label: str, references: Mapping[str, Referen
         depth=rows[0].depth,
         study=rows[0].study,
         collections=len(rows),
+        folders=tuple(folder for row in rows for folder in row.folders),
+        versions=tuple(dict.fromkeys(version for row in rows for version in row.versions)),
     )
 
 

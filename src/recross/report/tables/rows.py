@@ -49,7 +49,8 @@ class Row:
     ``form`` is the back-end with its precision, ``gate`` what the quality gate found of it.
     ``curve`` is the line of a plot that it is a point of, over ``depth`` or over ``budget_ms``.
     Rows of one ``study`` and ``setting`` differ in their ``collection`` alone; of a mean over
-    several, ``collections`` says how many.
+    several, ``collections`` says how many. ``folders`` hold its experiments with all their files,
+    ``versions`` of recross made them.
     """
 
     label: str
@@ -75,6 +76,8 @@ class Row:
     collection: str = ""
     setting: str = ""
     collections: int | None = None
+    folders: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
 
     @property
     def is_significant(self) -> bool:
@@ -174,6 +177,8 @@ def _make_row(
         study=runs[0]["study"],
         collection=runs[0]["collection_name"],
         setting=_describe_setting(runs[0], is_mixed=judged is not runs),
+        folders=tuple(run["folder"] for run in runs if "folder" in run),
+        versions=tuple(dict.fromkeys(run["recross"] for run in runs if "recross" in run)),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from recross.report.tables.alignment import MISSING, align_table
+from recross.report.tables.other_versions import name_other_versions
 from recross.report.tables.row_references import Reference
 from recross.report.tables.rows import Row, Value
 from recross.writing.escaping import (
@@ -70,7 +71,8 @@ def compose_note(rows: Sequence[Row]) -> str:
         OTHER_CANDIDATES: any(row.is_published_over_others for row in rows),
         MEANS: any(row.collections for row in rows),
     }
-    return NOTE + "".join(part for part, is_needed in parts.items() if is_needed)
+    marks = "".join(part for part, is_needed in parts.items() if is_needed)
+    return NOTE + marks + name_other_versions(rows)
 
 
 def format_latex(rows: Sequence[Row]) -> str:
@@ -102,6 +104,7 @@ def comma_separated(rows: Sequence[Row]) -> str:
         "given",
         "published",
         "collections",
+        "folders",
     ]
     lines: list[list[Cell]] = [["label", "seeds", *spread, *fixed, *more]]
     for row in rows:
@@ -129,6 +132,7 @@ def comma_separated(rows: Sequence[Row]) -> str:
                 reference.given if reference else None,
                 reference.published if reference else None,
                 row.collections,
+                " ".join(row.folders),
             ]
         )
     return "".join(map(format_csv_line, lines))
