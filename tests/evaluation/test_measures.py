@@ -100,7 +100,7 @@ def test_a_run_of_other_topics_is_refused():
         evaluate(run, {"2024-1.1": {"d1": 1}, "2024-2.1": {"d1": 1}}, ["MRR@10"])
 
 
-@pytest.mark.parametrize("grade", [-3, 10_000_001, 2**31, 2**63, -(2**63), 1.5, "1", None])
+@pytest.mark.parametrize("grade", [-3, 10_001, 2**31, 2**63, -(2**63), 1.5, "1", None])
 def test_grades_that_trec_eval_cannot_count_are_refused(grade):
     message = "grades must be whole numbers in .*, got .* for query 'q1', document 'd1'"
     with pytest.raises(InputError, match=message):
@@ -119,7 +119,7 @@ def test_a_query_with_negative_judgments_alone_scores_nothing(name, judgments):
 
 
 def test_gains_that_cannot_be_counted_are_refused():
-    with pytest.raises(InputError, match=r"gains must lie in \[0, 10000000\], got .*99999999"):
+    with pytest.raises(InputError, match=r"gains must lie in \[0, 10000\], got .*99999999"):
         check_measures(["nDCG(gains={1:99999999})@10"])
 
 
