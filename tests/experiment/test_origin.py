@@ -22,7 +22,7 @@ def test_judgments_and_queries_of_a_split_have_a_fingerprint_of_their_own():
 
 def test_a_result_of_another_version_is_named_when_it_is_made_again(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
-        say_other_version(tmp_path, None)
+        say_other_version(tmp_path, {})
         say_other_version(tmp_path, {"recross": find_own_version()})
         assert caplog.text == ""
         say_other_version(tmp_path, {"recross": "0.0.1"})

@@ -18,7 +18,6 @@ from recross.experiment.finished_folder import (
     read_result,
     seal_finished,
 )
-from recross.experiment.origin import say_other_version
 from recross.experiment.place import Place
 from recross.experiment.quality_gate import Judgments
 from recross.experiment.results import Outcome, write_outcome
@@ -79,7 +78,6 @@ class Experiment(Combination):
 
     def _run_alone(self) -> JsonObject:
         remove_partials(self.folder)
-        say_other_version(self.folder, read_result(self.folder))
         logger.info("%s, seed %d", self.name, self.seed)
         start = time.perf_counter()
         self.check_networks()

@@ -17,6 +17,7 @@ from recross.artefacts.manifest import (
     unseal_folder,
 )
 from recross.errors import InputError
+from recross.experiment.origin import say_other_version
 from recross.records import JsonObject
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ RESULT = "result.json"
 FACTS = ("reranks", "candidates", "base_checkpoint", "collection_name")
 """What tables read of a record beside its numbers."""
 
-_REWRITTEN = {"config.yaml", "environment.json", "log.jsonl", "wandb_run.json"}
+_REWRITTEN = {"config.yaml", "environment.json", "log.jsonl", "wandb_run.json", "training.json"}
 """Files of a finished folder that say how it was asked for, and change when it is asked again."""
 _MADE_FROM = "*.trec", "*.json", "checkpoint/**/*"
 
@@ -67,6 +68,7 @@ def read_finished(folder: Path, fingerprint: str) -> JsonObject | None:
     try:
         result = read_result(folder)
         if result is not None and (not is_finished(result) or result["fingerprint"] != fingerprint):
+            say_other_version(folder, result)
             return None
     except (InputError, AttributeError, KeyError, TypeError):
         result = None

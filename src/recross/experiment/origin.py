@@ -35,9 +35,9 @@ def describe_origin(collection: Collection, split: str | None = None) -> dict[st
     return {"recross": find_own_version(), "data": data}
 
 
-def say_other_version(folder: Path, result: JsonObject | None) -> None:
+def say_other_version(folder: Path, result: JsonObject) -> None:
     """Say it where another version of recross has made a result that is made again."""
-    made_by = (result or {}).get("recross", find_own_version())
+    made_by = result.get("recross", find_own_version())
     if made_by != find_own_version():
         logger.warning(
             "%s: finished by recross %s, made again by %s", folder, made_by, find_own_version()
