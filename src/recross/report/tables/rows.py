@@ -12,6 +12,7 @@ from recross.errors import InputError
 from recross.evaluation.significance import adjust_p_values
 from recross.records import JsonObject
 from recross.report.references import are_same_candidates
+from recross.report.tables.query_costs import count_query_passes, count_query_tokens
 from recross.report.tables.row_references import Reference
 
 SIGNIFICANT = 0.05
@@ -163,8 +164,8 @@ def _make_row(
         else None,
         first_stage_ms=statistics.median(search) if search else None,
         pairs_per_second=_compute_median([run["pairs_per_second"] for run in runs]),
-        passes_per_query=_count_passes(runs[0]),
-        tokens_per_query=_count_tokens(runs[0]),
+        passes_per_query=count_query_passes(runs[0]),
+        tokens_per_query=count_query_tokens(runs[0]),
         form=" ".join(filter(None, (runs[0]["backend"], runs[0]["precision"]))),
         gate=_find_worst_gate(runs),
         parameters=runs[0]["parameters"],
@@ -218,19 +219,6 @@ def _find_worst_gate(runs: Sequence[JsonObject]) -> JsonObject | None:
 def _compute_median(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
-
-
-def _count_passes(run: JsonObject) -> float | None:
-    """Forward passes that a query takes without kept scores; ``None`` where it takes none."""
-    cost, queries = run["cost"], run["queries"]["scored"]
-    passes = cost.get("forward_passes", 0) + cost.get("cache_hits", 0)
-    return passes / queries if passes and queries else None
-
-
-def _count_tokens(run: JsonObject) -> float | None:
-    """Tokens that a query takes without kept scores; ``None`` where all scores were kept."""
-    passes, computed = _count_passes(run), run["cost"].get("forward_passes", 0)
-    return passes * run["cost"]["tokens"] / computed if passes and computed else None
 
 
 def _set_p_value(row: Row, p_value: float) -> Row:

@@ -1,0 +1,18 @@
+"""What a query takes, whichever of its scores were kept."""
+
+from __future__ import annotations
+
+from recross.records import JsonObject
+
+
+def count_query_passes(run: JsonObject) -> float | None:
+    """Forward passes that a query takes without kept scores; ``None`` where it takes none."""
+    cost, queries = run["cost"], run["queries"]["scored"]
+    passes = cost.get("forward_passes", 0) + cost.get("cache_hits", 0)
+    return passes / queries if passes and queries else None
+
+
+def count_query_tokens(run: JsonObject) -> float | None:
+    """Tokens that a query takes without kept scores; ``None`` where all scores were kept."""
+    passes, computed = count_query_passes(run), run["cost"].get("forward_passes", 0)
+    return passes * run["cost"]["tokens"] / computed if passes and computed else None
