@@ -241,20 +241,19 @@ ODD_INPUTS = [
     OddInput("run: fewer documents than the cut-off", judge({"d3": 1}, "P@10"), 0.1),
     *(
         OddInput(
-            f"measure: {name!r}",
+            f"measured: {name!r}",
             lambda _, name=name: check_measures([name]),
             refused("measures must be names such as", repr(name)),
         )
         for name in ("", "@10", "nDCG@", "MRR10", "ndcg@ten", "nDCG(@10", "P@-1.5", "é")
     ),
     OddInput(
-        "measure: a gain that cannot be counted",
+        "measured: a gain that cannot be counted",
         lambda _: check_measures(["nDCG(gains={1:10001})@10"]),
-        refused("gains in [0, 10000]", "10001"),
+        refused("gains must lie in [0, 10000]", "10001"),
     ),
-    OddInput("measure: gains of unjudged grades", judge({"d1": 1}, "nDCG(gains={7:3})@10"), 1.0),
-    OddInput("measure: a cut-off beyond the run", judge({"d1": 1}, "nDCG@1000000"), 1.0),
-    OddInput("measure: twice", measure(FOUND, {"q1": {"d1": 1}}, "RR", "RR"), {"RR": 1.0}),
+    OddInput("measured: gains of unjudged grades", judge({"d1": 1}, "nDCG(gains={7:3})@10"), 1.0),
+    OddInput("measured: a cut-off beyond the run", judge({"d1": 1}, "nDCG@1000000"), 1.0),
     OddInput(
         "queries: none in common",
         count(FOUND, {"q9": {"d1": 1}}),
@@ -482,12 +481,12 @@ ODD_INPUTS = [
     OddInput(
         "rerank: over its own candidates",
         rerank(line("q1", "d1"), run_file=Path("odd.trec")),
-        refused("run_file must not be that of the candidates"),
+        refused("run_file must not be candidates"),
     ),
     OddInput(
         "rerank: into its own config",
         rerank(line("q1", "d1"), run_file=Path("odd.yaml")),
-        refused("run_file must not end in .yaml or .json", "odd.yaml"),
+        refused("run_file must not end in", "odd.yaml"),
     ),
     OddInput(
         "retrieve: deeper than the collection",
@@ -503,7 +502,7 @@ ODD_INPUTS = [
     OddInput(
         "retrieve: into its own account",
         retrieve(run_file=Path("odd.json")),
-        refused("run_file must not end in .yaml or .json", "odd.json"),
+        refused("run_file must not end in", "odd.json"),
     ),
     OddInput(
         "run file: a query that it lacks", read_run_file(line("q1", "d1")), {"q1": ["d1"], "q2": []}

@@ -104,8 +104,8 @@ def _find_reason_against(name: str) -> str | None:
 def _find_broken_rule(parameter: str, value: Any) -> str | None:
     """What a parameter of a measure must be, where a value is not."""
     match parameter, value:
-        case (("cutoff" | "rel"), int()) if not 1 <= value <= GREATEST_GRADE:
-            return f"lie in [1, {GREATEST_GRADE}]"
+        case (("cutoff" | "rel"), int()) if not 1 <= value <= GREATEST_CUTOFF:
+            return f"lie in [1, {GREATEST_CUTOFF}]"
         case (("cutoff" | "rel"), bool() | float() | str()):
             return "be a whole number"
         case "p", int() | float() if not 0 < value < 1:

@@ -129,18 +129,6 @@ class RunFileCommand(ABC):
     def make(self) -> AccountedRun:
         """The run that is to be written, and its account."""
 
-    def check_run_file(self) -> None:
-        """Refuse a name that one of the files beside the run has, before any work.
-
-        Raises:
-            InputError: ``run_file`` ends like a config or a record.
-        """
-        if self.run_file.suffix in (".yaml", ".json"):
-            raise InputError(
-                "run_file must not end in .yaml or .json, as its config and records beside it do,"
-                f" got {str(self.run_file)!r}"
-            )
-
 
 @dataclass(frozen=True, kw_only=True)
 @checked
@@ -154,7 +142,6 @@ class Retrieval(RunFileCommand):
     run_file: Annotated[Path, FileWithin()] = Path("retrieved.trec")
 
     def __post_init__(self) -> None:
-        self.check_run_file()
         session = Session(self.hardware, self.store)
         session.settle(self, ("collection", "retriever"))
 
@@ -186,7 +173,6 @@ class Reranking(RunFileCommand):
     cache: ScoreCache | None = None
 
     def __post_init__(self) -> None:
-        self.check_run_file()
         if self.place.result.resolve() == self.candidates.resolve():
             raise InputError(
                 "run_file must not be candidates, which it would replace,"
