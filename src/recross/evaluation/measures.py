@@ -17,6 +17,9 @@ from recross.records import Qrels
 from recross.runs import Run
 from recross.text_files.values import GREATEST_GRADE, LEAST_GRADE
 
+GREATEST_CUTOFF = 10_000_000
+"""Of a measure's ranks."""
+
 QUOTED = re.compile(r"[\s%/]")
 """What gdeval's script would split an id at, and what stands for such characters."""
 NO_DOCUMENT = "/"
