@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from recross.errors import InputError
 
 COMMANDS = ("run", "retrieve", "train", "rerank")
 """Commands that Hydra composes: each has a file of its own."""
@@ -17,6 +21,20 @@ def find_config_folder() -> Path:
     package = Path(__file__).parents[1]
     checkout = package.parents[1] / "conf"
     return checkout if (checkout / "run.yaml").is_file() else package / "conf"
+
+
+def read_target(path: Path) -> object:
+    """The class that a config names at its root; ``None`` where it names none.
+
+    Raises:
+        InputError: the file is no config.
+    """
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} must be a config in YAML, got {reason[:200]}") from None
+    return config.get("_target_") if isinstance(config, DictConfig) else None
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from recross.command.building import build
 from recross.command.checking import find_config_problems
@@ -18,7 +19,7 @@ from recross.experiment.commands import Command
 
 
 def check_cells(
-    command: str, overrides: Sequence[str], multirun: bool, extra_folder: str | None
+    command: str | Path, overrides: Sequence[str], multirun: bool, extra_folder: str | None
 ) -> tuple[list[Command], bool]:
     """Build every cell that the overrides ask for; also say whether they are those of a sweep.
 

@@ -16,7 +16,8 @@ from recross.errors import InputError
 
 USAGE = """usage: recross COMMAND [arguments]
 
-experiments (Hydra overrides; -m sweeps, --config-dir DIR adds your own configs)
+experiments (Hydra overrides; -m sweeps, --config-dir DIR adds your own configs; --from FILE begins
+with the config.yaml that lies beside a result, instead of the shipped one)
   run        one experiment, or a named study:  recross run experiment=performance_table
   retrieve   the first stage only, writes a TREC run
   train      up to the checkpoint

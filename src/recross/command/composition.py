@@ -16,11 +16,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from recross.command.catalogue import find_config_folder
 from recross.command.hydra_settings import find_setting_problems
-from recross.command.naming import label_combination, name_combination
+from recross.command.naming import label_combination, name_combination, rename_changed
 from recross.command.overrides import parse_overrides, quote_override
 from recross.command.plugins import find_option_folders, find_plugins
+from recross.command.saved import locate_primary, note_version
 from recross.command.signatures import PLUGINS, Node
 from recross.errors import ConfigError, InputError
 from recross.parts.secrets import is_secret_name, mask_secrets
@@ -94,9 +94,9 @@ def add_option_folders(words: Sequence[str], extra_folder: str | None = None) ->
 
 
 def compose_values(
-    command: str, overrides: Sequence[str] = (), extra_folder: str | None = None
+    command: str | Path, overrides: Sequence[str] = (), extra_folder: str | None = None
 ) -> dict[str, Json]:
-    """Compose a command's config and resolve it: all its values, as data.
+    """Compose a command's config, or a saved one, and resolve it: all its values, as data.
 
     Raises:
         ConfigError: as ``compose_config`` and ``resolve_config`` do.
@@ -105,9 +105,9 @@ def compose_values(
 
 
 def compose_config(
-    command: str, overrides: Sequence[str] = (), extra_folder: str | None = None
+    command: str | Path, overrides: Sequence[str] = (), extra_folder: str | None = None
 ) -> DictConfig:
-    """Compose a command's config, ``hydra`` node included.
+    """Compose a command's config, or a saved one, ``hydra`` node included.
 
     Raises:
         ConfigError: an option or key is unknown, an override or a file cannot be parsed, or what is
@@ -116,8 +116,9 @@ def compose_config(
     GlobalHydra.instance().clear()
     words = add_option_folders([*map(quote_override, overrides)], extra_folder)
     try:
-        with initialize_config_dir(str(find_config_folder()), version_base="1.3"):
-            composed = compose(command, words, return_hydra_config=True)
+        folder, name = locate_primary(command)
+        with initialize_config_dir(folder, version_base="1.3"):
+            composed = compose(name, words, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         cause = f" ({error.__cause__})" if isinstance(error.__cause__, HydraException) else ""
         raise ConfigError([mask_secrets(_shorten(f"{error}{cause}"))]) from None
@@ -126,7 +127,7 @@ def compose_config(
     HydraConfig.instance().set_config(composed)
     settings = _resolve_settings(composed.hydra)
     assert isinstance(settings, dict)
-    output = _resolve_value(composed, "output")
+    output = _resolve_value(composed, "output") if "output" in composed else ""
     if problems := list(find_setting_problems(settings, str(output))):
         raise ConfigError(problems)
     return composed
@@ -171,14 +172,14 @@ def resolve_config(cfg: DictConfig) -> dict[str, Json]:
     try:
         if missing := sorted(OmegaConf.missing_keys(values)):
             raise ConfigError([f"{key}: must be given, got nothing" for key in missing])
-        return cast(dict[str, Json], OmegaConf.to_container(values, resolve=True))
+        return rename_changed(cast(dict[str, Json], OmegaConf.to_container(values, resolve=True)))
     except OmegaConfBaseException as error:
         raise ConfigError([f"{error.full_key}: {str(error).splitlines()[0]}"]) from None
 
 
 def save_config(values: Node, path: Path) -> None:
-    """Write a resolved config as YAML."""
-    write_whole(path, OmegaConf.to_yaml(OmegaConf.create(dict(values))))
+    """Write a resolved config as YAML, below a line that says which version did."""
+    write_whole(path, note_version() + OmegaConf.to_yaml(OmegaConf.create(dict(values))))
 
 
 def read_config(path: Path) -> dict[str, Json]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 
 import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from recross.command.building import build
-from recross.command.catalogue import find_config_folder
 from recross.command.cells import check_cells
 from recross.command.composition import (
     add_option_folders,
@@ -22,6 +24,7 @@ from recross.command.composition import (
 from recross.command.failures import describe_fault, explain, set_variable, show_traceback
 from recross.command.messages import send_messages_to_stderr
 from recross.command.overrides import quote_override
+from recross.command.saved import locate_primary, take_saved
 from recross.command.signatures import Node
 from recross.errors import InputError
 from recross.experiment.commands import Command
@@ -32,12 +35,18 @@ logger = logging.getLogger(__name__)
 FLAGS = ("--multirun", "--config-dir", "--cfg", "--package", "--resolve", "--help")
 """Of Hydra's own; others run what lies in files, or compose another config."""
 
+HydraJob = Callable[[DictConfig], None]
+StartHydra = Callable[[HydraJob], int]
+"""Hydra with what it begins with and is told, yet to be given what it runs."""
+
 
 def launch(command: str, words: Sequence[str]) -> int:
     """Run an experiment command: check every cell of the sweep, then start the first.
 
     Returns the exit code: 1 when a cell failed.
     """
+    saved, words = take_saved(words, command)
+    start = command if saved is None else saved
     words = [quote_override(word) for word in words]
     flags = argparse.ArgumentParser(
         prog=f"recross {command}", add_help=False, allow_abbrev=False, exit_on_error=False
@@ -58,11 +67,12 @@ def launch(command: str, words: Sequence[str]) -> int:
     overrides = add_option_folders(overrides)
     words = [*flags_first, *overrides]
     if known.cfg or known.help:
-        return _run_hydra(command, words, run_cell)
-    cells, is_sweep = check_cells(command, overrides, known.multirun, known.config_dir)
+        return _run_hydra(command, saved, words, run_cell)
+    cells, is_sweep = check_cells(start, overrides, known.multirun, known.config_dir)
     for cell in cells:
         cell.place.forget_failure()
-    return _sweep(command, words, cells) if is_sweep else _run_single(command, words)
+    start_hydra = partial(_run_hydra, command, saved, words)
+    return _sweep(start_hydra, cells) if is_sweep else _run_single(start_hydra)
 
 
 def run_cell(cfg: DictConfig) -> None:
@@ -97,7 +107,7 @@ def _run(command: Command, values: Node) -> None:
         logger.info("%s", command.summary)
 
 
-def _run_single(command: str, words: Sequence[str]) -> int:
+def _run_single(start_hydra: StartHydra) -> int:
     failures: list[Exception] = []
 
     def job(cfg: DictConfig) -> None:
@@ -107,15 +117,15 @@ def _run_single(command: str, words: Sequence[str]) -> int:
         except Exception as error:  # noqa: BLE001  # Hydra would print it in its own way
             failures.append(error)
 
-    code = _run_hydra(command, words, job)
+    code = start_hydra(job)
     if failures:
         raise failures[0]
     return code
 
 
-def _sweep(command: str, words: Sequence[str], cells: Sequence[Command]) -> int:
+def _sweep(start_hydra: StartHydra, cells: Sequence[Command]) -> int:
     logger.info("recross: %d cells", len(cells))
-    code = _run_hydra(command, words, run_cell)
+    code = start_hydra(run_cell)
     failed = 0
     for cell in cells:
         if (reason := cell.place.find_failure()) is not None:
@@ -134,13 +144,13 @@ def _collate_studies(cells: Sequence[Command]) -> None:
         collate([study])
 
 
-def _run_hydra(command: str, words: Sequence[str], job: Callable[[DictConfig], None]) -> int:
+def _run_hydra(command: str, saved: Path | None, words: Sequence[str], job: HydraJob) -> int:
     before = sys.argv
-    sys.argv = [f"recross {command}", *words]
+    beginning = f" --from {shlex.quote(str(saved))}" if saved is not None else ""
+    sys.argv = [f"recross {command}{beginning}", *words]
     try:
-        decorate = hydra.main(
-            version_base="1.3", config_path=str(find_config_folder()), config_name=command
-        )
+        folder, name = locate_primary(command if saved is None else saved)
+        decorate = hydra.main(version_base="1.3", config_path=folder, config_name=name)
         with set_variable("HYDRA_FULL_ERROR", "1"):  # hand errors on, and do not print them
             decorate(job)()
     except SystemExit as stop:

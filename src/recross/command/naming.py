@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
+from recross.command.catalogue import find_config_folder
 from recross.parts.identity import fingerprint
+from recross.records import Json
 
 UNNAMED = frozenset(
     (
@@ -32,8 +35,12 @@ def name_combination() -> str:
     words = [choices.get("retriever", ""), choices.get("reranker", "")]
     for override in sorted(hydra.overrides.task):
         words.extend(_name_override(override))
-    name = NOT_IN_NAMES.sub("", ".".join(word for word in words if word))
-    if len(name.encode()) > LONGEST_NAME:  # file systems limit the names of folders
+    return shorten_name(NOT_IN_NAMES.sub("", ".".join(word for word in words if word)))
+
+
+def shorten_name(name: str) -> str:
+    """The name, cut where it is too long, because file systems limit the names of folders."""
+    if len(name.encode()) > LONGEST_NAME:
         start = name.encode()[:LONGEST_NAME].decode(errors="ignore")
         name = f"{start}-{fingerprint(name)[:8]}"
     return name
@@ -45,6 +52,27 @@ def label_combination() -> str:
     retriever, reranker = str(choices.get("retriever")), str(choices.get("reranker"))
     first = IN_TABLES.get(retriever, retriever)
     return first if reranker == "none" else f"{first} + {reranker}"
+
+
+def rename_changed(values: dict[str, Json]) -> dict[str, Json]:
+    """Values of a saved config; where overrides change it, name and label say so, as if composed.
+
+    What an experiment has written stays, and no table takes the changed one for another seed.
+    """
+    config = HydraConfig.get() if HydraConfig.initialized() else None
+    sources = config.runtime.config_sources if config is not None else ()
+    main = [Path(source.path) for source in sources if source.provider == "main"]
+    if config is None or main == [find_config_folder()]:
+        return values
+    overrides = sorted(config.overrides.task)
+    words = [word for override in overrides for word in _name_override(override)]
+    given = {override.partition("=")[0] for override in overrides}
+    changed = {
+        key: shorten_name(".".join([str(values[key]), *words]))
+        for key in ("name", "label")
+        if words and values.get(key) and key not in given
+    }
+    return values | changed
 
 
 def _name_override(override: str) -> Iterator[str]:

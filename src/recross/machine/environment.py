@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +48,7 @@ def read_command_line() -> list[str]:
     after them.
     """
     program, *words = map(mask_secrets, sys.argv)
-    return [*(program.split() if program.startswith("recross ") else [program]), *words]
+    return [*(shlex.split(program) if program.startswith("recross ") else [program]), *words]
 
 
 def read_git_state(folder: Path) -> dict[str, Json] | None:

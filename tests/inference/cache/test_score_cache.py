@@ -195,7 +195,7 @@ def test_a_file_that_was_cut_short_is_named_before_it_is_read(cache):
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from recross.errors import InputError
+from recross.errors import RunError
 from recross.inference.cache.score_cache import ScoreCache, verify
 cache = ScoreCache(Path(sys.argv[1]))
 cache.write("m", [("q", "kept")], [1.0])
@@ -204,7 +204,7 @@ soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (size + 65536, hard))
 try:
     cache.write("m", [(f"q {n}", "lost") for n in range(20000)], [2.0] * 20000)
-except InputError as error:
+except RunError as error:
     print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 print(cache.read("m", [("q", "kept"), ("q 0", "lost")]), verify(cache.path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recross.errors import InputError
+from recross.errors import InputError, RunError
 from recross.inference.cache.score_file import (
     DATA,
     FILE_ERRORS,
@@ -19,13 +20,17 @@ from recross.inference.cache.score_file import (
     identify_file,
 )
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a disk without room, or a limit on it, says; the last one where a part was written."""
+
 
 @contextmanager
 def use_file(folder: Path, max_bytes: int) -> Iterator[ScoreFile]:
     """Use the file in a folder, opened once by each process and again after it was cleared.
 
     Raises:
-        InputError: the folder cannot be made, read or written, or the disk is full.
+        InputError: the folder cannot be made, read or written.
+        RunError: the disk is full.
     """
     with _using, _explaining_errors(folder):
         file = _OPEN.get(folder.absolute())
@@ -84,7 +89,8 @@ def _explaining_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except FILE_ERRORS as error:
-        raise InputError(
+        is_full = any(os.strerror(code) in str(error) for code in FULL)
+        raise (RunError if is_full else InputError)(
             f"score cache must be a sound folder on a local disk with room to write,"
             f" got {str(folder)!r}: {error}"
         ) from error

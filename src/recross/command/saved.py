@@ -1,0 +1,82 @@
+"""Configs that a command has saved beside its results, and that it can begin from again."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from recross.command.catalogue import find_config_folder, read_target
+from recross.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+VERSION_NOTE = re.compile(r"# saved by recross (\S+)")
+HYDRA_PLACES = (
+    "hydra/job_logging=none",
+    "hydra/hydra_logging=none",
+    "hydra.output_subdir=null",
+    "hydra.run.dir=.",
+    "hydra.sweep.dir=${output}",
+    "hydra.sweep.subdir=.",
+)
+"""What our own configs say of Hydra, which writes no folder and no log; saved ones do not."""
+
+
+def note_version() -> str:
+    """The first line of a saved config."""
+    return f"# saved by recross {importlib.metadata.version('recross')}\n"
+
+
+def locate_primary(command: str | Path) -> tuple[str, str]:
+    """The folder and the name of the config that Hydra begins with: a command's, or a saved one."""
+    match command:
+        case Path():
+            return str(command.parent.resolve()), command.stem
+        case _:
+            return str(find_config_folder()), command
+
+
+def take_saved(words: Sequence[str], command: str) -> tuple[Path | None, list[str]]:
+    """Take ``--from FILE`` out of the words of a command; the others say what is changed of it.
+
+    Raises:
+        InputError: the file is none that the command has saved.
+    """
+    flags = argparse.ArgumentParser(prog=f"recross {command}", add_help=False, allow_abbrev=False)
+    flags.add_argument("--from", dest="saved", type=Path, metavar="FILE")
+    known, others = flags.parse_known_args(words)
+    if known.saved is None:
+        return None, others
+    return check_saved(known.saved, command), [*HYDRA_PLACES, *others]
+
+
+def check_saved(path: Path, command: str) -> Path:
+    """A config that a command has saved; say it where another version of recross has.
+
+    Raises:
+        InputError: there is none, or it is another command's.
+    """
+    if path.suffix != ".yaml" or not path.is_file():
+        raise InputError(f"--from must be a .yaml file that exists, got {str(path)!r}")
+    expected, found = read_target(find_config_folder() / f"{command}.yaml"), read_target(path)
+    if found != expected:
+        raise InputError(
+            f"--from must be a config that recross {command} has saved, with the _target_"
+            f" {expected}, got {found!r} in {str(path)!r}"
+        )
+    _say_version(path)
+    return path
+
+
+def _say_version(path: Path) -> None:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        noted = VERSION_NOTE.match(file.readline())
+    own, version = importlib.metadata.version("recross"), noted[1] if noted else "not said"
+    if version != own:
+        logger.warning(
+            "%s: its version of recross is %s, this is %s; results may differ", path, version, own
+        )
