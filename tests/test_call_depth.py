@@ -40,4 +40,4 @@ def test_few_functions_lie_between_the_console_and_the_forward(
     assert stacks[0][0] == "main"
     experiment = stacks[0][stacks[0].index("run") :]
     assert len(experiment) <= 9, " > ".join(experiment)
-    assert len(stacks[0]) <= 15, " > ".join(stacks[0])
+    assert len(stacks[0]) <= 17, " > ".join(stacks[0])

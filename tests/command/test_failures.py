@@ -167,7 +167,7 @@ def test_what_stops_a_run_is_said_once_and_not_by_hydra(
     stop, code, monkeypatch, caplog, capfd, tmp_path
 ):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(Retrieval, "make_run", lambda _: raise_(STOPS[stop][0]))
+    monkeypatch.setattr(Retrieval, "make", lambda _: raise_(STOPS[stop][0]))
     assert main(["retrieve", *WORDS]) == code
     assert len(errors(caplog)) == 1
     assert "Error executing job" not in capfd.readouterr().err
@@ -176,12 +176,12 @@ def test_what_stops_a_run_is_said_once_and_not_by_hydra(
 
 def test_a_fault_in_one_cell_is_told_and_the_others_go_on(here, monkeypatch, caplog):
     monkeypatch.setattr("tempfile.tempdir", str(here))
-    made = Retrieval.make_run
+    made = Retrieval.make
 
     def make(command):
         return raise_(TypeError("of ours")) if command.depth == 2 else made(command)
 
-    monkeypatch.setattr(Retrieval, "make_run", make)
+    monkeypatch.setattr(Retrieval, "make", make)
     assert main(["retrieve", "-m", *WORDS, "depth=2,3", "run_file=of_${depth}.trec"]) == 1
     (line,) = errors(caplog)
     assert "out/of_2.trec failed: FaultError: a fault of recross itself, TypeError: of our" in line

@@ -266,7 +266,7 @@ def say_no_json(saved: Path) -> None:
         (activate_otherwise, "activation_function must be one of"),
         (score_otherwise, "activation_fn must be Identity, Sigmoid, Tanh"),
         (end_in_two, "must give one score, got 32"),
-        (name_other_module, "must be Dense or LayerNorm, got Norm"),
+        (name_other_module, "must be a class of sentence_transformers .*got 'own.code.Norm'"),
         (lead_out, "must lie within the checkpoint"),
         (widen, "weights of the LayerNorm|must take the 32 features"),
         (say_nothing, "must name 'in_features'"),

@@ -33,6 +33,10 @@ class LateInteractionModel(BertPreTrainedModel):  # type: ignore[no-untyped-call
         self.linear = nn.Linear(config.hidden_size, config.dim, bias=False)
         self.post_init()  # type: ignore[no-untyped-call]
 
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> object:
+        """States of the tokens, before the linear layer, as transformers returns them."""
+        return self.bert(input_ids=input_ids, attention_mask=attention_mask)
+
 
 class FirstTokenLinear(ExactLinear):
     """A linear layer on the first token's state: ``(B, L, D)`` to ``(B, labels)``."""

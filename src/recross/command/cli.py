@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from recross.command.catalogue import COMMANDS
 from recross.command.failures import DEBUG, check_surroundings, guard, set_variable
@@ -52,33 +53,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         turn_signals_into_interruptions(),
         set_variable(DEBUG, "1" if "--debug" in words else os.environ.get(DEBUG)),
     ):
-        return guard(lambda: _run([word for word in words if word != "--debug"]))
+        return guard(partial(_run, [word for word in words if word != "--debug"]))
 
 
 def _run(words: Sequence[str]) -> int:
     check_surroundings(words)
     with deliver_output():
+        known = ", ".join([*COMMANDS, *PLAIN_COMMANDS])
+        if not words:
+            raise InputError(f"command must be one of {known}, got none")
+        if words[0] in ("-h", "--help"):
+            say(USAGE)
+            return 0
+        command, rest = words[0], words[1:]
         try:
-            return _run_command(words)
+            if command in COMMANDS:
+                from recross.command.launching import launch
+
+                return launch(command, rest)
+            if command in PLAIN_COMMANDS:
+                return PLAIN_COMMANDS[command](rest)
         except SystemExit as stop:  # of an argument parser, which has said why
             return stop.code if isinstance(stop.code, int) else 0
+        raise InputError(f"command must be one of {known}, got {command!r}")
     raise AssertionError("every way out is above")
-
-
-def _run_command(words: Sequence[str]) -> int:
-    if not words:
-        known = ", ".join([*COMMANDS, *PLAIN_COMMANDS])
-        raise InputError(f"command must be one of {known}, got none")
-    if words[0] in ("-h", "--help"):
-        say(USAGE)
-        return 0
-    command, rest = words[0], words[1:]
-    if command in COMMANDS:
-        from recross.command.launching import launch
-
-        return launch(command, rest)
-    if command in PLAIN_COMMANDS:
-        return PLAIN_COMMANDS[command](rest)
-    raise InputError(
-        f"command must be one of {', '.join([*COMMANDS, *PLAIN_COMMANDS])}, got {command!r}"
-    )

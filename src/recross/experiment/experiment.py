@@ -74,44 +74,41 @@ class Experiment(Combination):
             if self.reuse and (done := read_finished(self.folder, self.fingerprint)):
                 logger.info("%s: finished before, reused", self.folder)
                 return done
-            return self._run_alone()
-
-    def _run_alone(self) -> JsonObject:
-        remove_partials(self.folder)
-        logger.info("%s, seed %d", self.name, self.seed)
-        start = time.perf_counter()
-        self.check_networks()
-        log = self.open_log()
-        collection = self.collection.load()
-        collection.judged(self.test_split)  # refused before any work
-        reranker, training = self.train(collection, log)
-        quality_gate = self._pass_gate(reranker, collection)
-        candidates = self.retrieve(collection, self.test_split)
-        logger.info("re-ranking %d queries", len(candidates))
-        reranked = reranker.rerank(candidates, collection)
-        if reranker.reranks:
-            say_cuts("re-ranker", reranked.cost)
-        interpolation = self._tune_interpolation(reranker, collection)
-        timed = collection.query_ids(self.test_split)[: self.latency_queries]
-        latency, first_stage_ms = time_stages(self.retriever, reranker, collection, timed)
-        outcome = Outcome(
-            candidates=candidates,
-            reranked=reranked,
-            interpolation=interpolation,
-            training=training,
-            latency=latency,
-            first_stage_ms=first_stage_ms,
-            parameters=(reranker if reranker.reranks else self.retriever).parameters,
-            seconds=time.perf_counter() - start,
-            quality_gate=quality_gate,
-            attention=find_attentions(reranker),
-        )
-        result = write_outcome(
-            self.folder, self.names, outcome, collection, self.test_split, self.measures
-        )
-        log.finish(result)
-        seal_finished(self.folder, describe(self))
-        return result
+            remove_partials(self.folder)
+            logger.info("%s, seed %d", self.name, self.seed)
+            start = time.perf_counter()
+            self.check_networks()
+            log = self.open_log()
+            collection = self.collection.load()
+            collection.judged(self.test_split)  # refused before any work
+            reranker, training = self.train(collection, log)
+            quality_gate = self._pass_gate(reranker, collection)
+            candidates = self.retrieve(collection, self.test_split)
+            logger.info("re-ranking %d queries", len(candidates))
+            reranked = reranker.rerank(candidates, collection)
+            if reranker.reranks:
+                say_cuts("re-ranker", reranked.cost)
+            interpolation = self._tune_interpolation(reranker, collection)
+            timed = collection.query_ids(self.test_split)[: self.latency_queries]
+            latency, first_stage_ms = time_stages(self.retriever, reranker, collection, timed)
+            outcome = Outcome(
+                candidates=candidates,
+                reranked=reranked,
+                interpolation=interpolation,
+                training=training,
+                latency=latency,
+                first_stage_ms=first_stage_ms,
+                parameters=(reranker if reranker.reranks else self.retriever).parameters,
+                seconds=time.perf_counter() - start,
+                quality_gate=quality_gate,
+                attention=find_attentions(reranker),
+            )
+            result = write_outcome(
+                self.folder, self.names, outcome, collection, self.test_split, self.measures
+            )
+            log.finish(result)
+            seal_finished(self.folder, describe(self))
+            return result
 
     @property
     def names(self) -> JsonObject:
