@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 table: $(STAMP) ## the main job: train, re-rank and time, print the performance table (offline)
 	$(BIN)/recross run experiment=performance_table
 
-test: $(STAMP) ## the tests that take seconds each, no network: under five minutes on two cores
+test: $(STAMP) ## the tests that take seconds each, no network: about ten minutes on two cores
 	$(BIN)/pytest -n 2 --dist loadfile -m "not ci"
 
 fuzz: $(STAMP) ## ten minutes of random and mutated files for every reader of files, counted
