@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from recross.artefacts.folders import PARTIAL, remove_partials, sync_folder, sync_tree
+from recross.artefacts.folders import PARTIAL, remove_partials, sync_tree
 from recross.artefacts.locks import hold_alone
 from recross.artefacts.manifest import (
     MANIFEST,
@@ -26,7 +26,7 @@ from recross.artefacts.manifest import (
 from recross.errors import RunError
 from recross.parts.identity import describe, fingerprint
 from recross.records import Json, JsonObject
-from recross.writing.whole_files import write_whole
+from recross.writing.whole_files import sync_folder, write_whole
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from recross.checkpoints.published.record import OFFICIAL, PublishedNumber
 from recross.checkpoints.resolution import read_contract, save_contract
 from recross.command.catalogue import (
     group_options_by_checkpoint,
-    group_rerankers_by_checkpoint,
     list_options,
 )
 from recross.command.cli import main
@@ -170,9 +169,8 @@ def test_every_bi_encoder_has_an_option_and_those_called_dot_keep_their_lengths(
     "study, least", [("official_top1000", 10), ("beir", 11), ("nano_msmarco", 1)]
 )
 def test_the_references_of_a_study_are_the_published_numbers_of_its_options(study, least):
-    checkpoints = {
-        option: name for name, found in group_rerankers_by_checkpoint().items() for option in found
-    }
+    offered = group_options_by_checkpoint(("reranker",))
+    checkpoints = {option: name for name, found in offered.items() for option in found}
     values = read_values([find_reference_file(study)])
     assert len(values) >= least
     for value in values:

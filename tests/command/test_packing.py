@@ -5,6 +5,7 @@ import json
 import pytest
 
 from recross.checkpoints.delta_folder import CACHE_VARIABLE
+from recross.command import packing
 from recross.command.cli import main
 from tests.conftest import save_tiny
 
@@ -46,3 +47,17 @@ def test_only_what_an_experiment_has_trained_is_packed(finished, tmp_path, caplo
     assert "experiment must be a finished one's folder" in caplog.text
     assert main(["pack", str(folder), "--base", str(base), "--to", str(base)]) == 2
     assert "folder must be empty or new" in caplog.text
+
+
+@pytest.mark.parametrize("megabytes", ["0", "-1", "nan", "inf"])
+def test_a_size_that_is_none_is_refused_before_anything_is_read(megabytes, caplog):
+    assert main(["pack", "nowhere", "--to", "x", "--megabytes", megabytes]) == 2
+    assert "--megabytes must lie in (0, 100,000]" in caplog.text
+
+
+def test_what_stops_packing_leaves_nothing(finished, tmp_path, monkeypatch):
+    base, _, folder = finished
+    monkeypatch.setattr(packing, "_measure", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    before = sorted(tmp_path.iterdir())
+    assert main(["pack", str(folder), "--base", str(base), "--to", str(tmp_path / "small")]) == 130
+    assert sorted(tmp_path.iterdir()) == before

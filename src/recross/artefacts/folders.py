@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
 from pathlib import Path
+
+from recross.writing.whole_files import sync_folder
 
 PARTIAL = ".partial"
 """Part of the name of every file and folder that is not finished."""
@@ -20,16 +21,6 @@ def sync_tree(folder: Path) -> None:
     for path in (*folder.rglob("*"), folder):
         if path.is_dir():
             sync_folder(path)
-
-
-def sync_folder(folder: Path) -> None:
-    """Put on the disk which files a folder holds, where its file system can be asked to."""
-    with suppress(OSError):
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
 
 
 def remove_partials(folder: Path) -> None:

@@ -51,8 +51,7 @@ def pack(
         InputError: the folder is there already, the checkpoint has no weights in safetensors, or
             they are not of the base's shapes.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"folder must be empty or new, got {str(folder)!r}")
+    check_new(folder)
     trained, origin = _read_weights(checkpoint), Path(locate(base))
     prefix, started = _rename(_read_weights(origin), trained)
     delta = Delta.between(started, trained, most_bytes)
@@ -77,6 +76,16 @@ def pack(
         },
     )
     return delta
+
+
+def check_new(folder: Path) -> None:
+    """Refuse a folder that holds anything.
+
+    Raises:
+        InputError: it does, or is no folder.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(f"folder must be empty or new, got {str(folder)!r}")
 
 
 @cache

@@ -64,11 +64,6 @@ def read_summary(group: str, name: str, extra_folders: Sequence[Path] = ()) -> s
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
-def group_rerankers_by_checkpoint() -> dict[str, list[str]]:
-    """Every checkpoint that a re-ranker option loads, with the names of these options."""
-    return group_options_by_checkpoint(("reranker",))
-
-
 @cache
 def group_options_by_checkpoint(
     groups: tuple[str, ...] = ("reranker", "retriever"),

@@ -6,8 +6,15 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from recross.checkpoints.delta_folder import DELTA, DELTA_MANIFEST, pack, read_delta_manifest
+from recross.checkpoints.delta_folder import (
+    DELTA,
+    DELTA_MANIFEST,
+    check_new,
+    pack,
+    read_delta_manifest,
+)
 from recross.checkpoints.location import locate
 from recross.command.building import build
 from recross.command.composition import read_config
@@ -25,6 +32,7 @@ REPEATED = (
     *("recipe", "measures", "first_stage_measures", "training"),
 )
 """What the manifest repeats of the experiment's record."""
+MOST_MEGABYTES = 100_000
 
 
 def pack_experiment(words: Sequence[str]) -> str:
@@ -35,6 +43,10 @@ def pack_experiment(words: Sequence[str]) -> str:
     """
     arguments = _make_parser().parse_args(words)
     source, folder = arguments.experiment, arguments.to
+    if not 0 < arguments.megabytes <= MOST_MEGABYTES:
+        raise InputError(
+            f"--megabytes must lie in (0, {MOST_MEGABYTES:,}], got {arguments.megabytes}"
+        )
     record = read_result(source)
     if record is None or record.get("status") != "done":
         raise InputError(f"experiment must be a finished one's folder, got {str(source)!r}")
@@ -47,12 +59,21 @@ def pack_experiment(words: Sequence[str]) -> str:
         "environment": environment,
     }
     most_bytes = int(arguments.megabytes * 1e6)
-    delta = pack(source / "checkpoint", arguments.base, locate, folder, most_bytes, facts)
-    measured = _measure(experiment, folder)
-    write_json(folder / DELTA_MANIFEST, {**read_delta_manifest(folder), "dev": measured})
+    check_new(folder)
+    with TemporaryDirectory(dir=_make_parent(folder), prefix=".packing-") as place:
+        made = Path(place, folder.name)  # it appears whole or not at all
+        delta = pack(source / "checkpoint", arguments.base, locate, made, most_bytes, facts)
+        measured = _measure(experiment, made)
+        write_json(made / DELTA_MANIFEST, {**read_delta_manifest(made), "dev": measured})
+        made.replace(folder)
     size = (folder / DELTA).stat().st_size / 1e6
     named = "  ".join(f"{name} {value:.4f}" for name, value in measured["measures"].items())
     return f"wrote {folder}: {size:.1f} MB, {delta.kept:.1%} of the difference; dev {named}"
+
+
+def _make_parent(folder: Path) -> Path:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return folder.parent
 
 
 def _measure(experiment: Experiment, folder: Path) -> JsonObject:

@@ -35,7 +35,7 @@ def replace_file(path: Path) -> Iterator[Path]:
             raise
         finally:
             os.close(held)  # which gives up the lock
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise _name_file(error, path) from error
 
@@ -129,8 +129,8 @@ def _escape_glob(name: str) -> str:
     return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in name)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Put the new name on the disk, where a file system can."""
+def sync_folder(folder: Path) -> None:
+    """Put on the disk which files a folder holds, where its file system can be asked to."""
     with suppress(OSError):
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
