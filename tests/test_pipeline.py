@@ -447,7 +447,7 @@ def test_a_study_computed_again_takes_its_scores_from_the_cache(base, tmp_path, 
     run = (folder_of(tmp_path) / "reranked.trec").read_bytes()
     assert main([*words, "reuse=false"]) == 0
     second = result_of(folder_of(tmp_path))
-    assert second["cache"] == {"hits": first["cache"]["misses"], "misses": 0}
+    assert second["cache"] == {"hits": first["cache"]["misses"], "misses": 0, "damaged": 0}
     assert second["latency_ms_per_100"]["forward"] > 0  # timed for real, cache off
     assert (folder_of(tmp_path) / "reranked.trec").read_bytes() == run
     capsys.readouterr()
@@ -464,7 +464,7 @@ def test_a_study_computed_again_takes_its_scores_from_the_cache(base, tmp_path, 
 
 def test_the_cache_can_be_left_out(base, tmp_path):
     assert main(["run", *base, *SMALL, "study=s", "cache.enabled=false"]) == 0
-    assert result_of(folder_of(tmp_path))["cache"] == {"hits": 0, "misses": 0}
+    assert result_of(folder_of(tmp_path))["cache"] == {"hits": 0, "misses": 0, "damaged": 0}
     assert not (tmp_path / "out" / "store" / "scores").exists()
 
 

@@ -64,7 +64,8 @@ class Cost:
     """What it took to score a run; costs of stages add up.
 
     ``pairs`` were asked for (triples, where two documents are compared), ``forward_passes``
-    sequences went through the network in ``batches``. ``requests``, ``generated_tokens``,
+    sequences went through the network in ``batches``. ``cache_damaged`` of ``cache_misses`` were
+    asked since a page of the score cache is damaged. ``requests``, ``generated_tokens``,
     ``malformed`` answers and ``retries`` are those of generating models.
     """
 
@@ -81,6 +82,7 @@ class Cost:
     cut_tokens: int = 0
     cache_hits: int = 0
     cache_misses: int = 0
+    cache_damaged: int = 0
     requests: int = 0
     generated_tokens: int = 0
     malformed: int = 0

@@ -16,6 +16,7 @@ from recross.machine.hardware import Hardware
 from recross.machine.processor import is_out_of_memory
 from recross.rerankers.reading import EachAlone
 from recross.runs import Run
+from tests.damaged_scores import flip_last_bits
 
 
 class SumNetwork:
@@ -252,6 +253,21 @@ def test_another_precision_finds_nothing(tmp_path, monkeypatch):
     Engine(Counting(), Session(cache=cache)).score(PAIRS)
     monkeypatch.setattr(Hardware, "effective_precision", "bf16")
     assert Engine(Counting(), Session(cache=cache)).score(PAIRS)[1].cache_hits == 0
+
+
+def test_scores_on_damaged_pages_are_computed_again_which_is_said_and_counted(tmp_path, caplog):
+    cache = ScoreCache(tmp_path)
+    engine = Engine(Counting(), Session(cache=cache))
+    scores, _ = engine.score(PAIRS)
+    flip_last_bits(cache)
+    again, cost = engine.score(PAIRS)
+    assert again.tolist() == scores.tolist()
+    assert (cost.cache_hits, cost.cache_misses, cost.cache_damaged) == (0, 3, 3)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"score cache {tmp_path}: pages of 3 scores are damaged; computed again"
+    ]
+    _, cost = engine.score(PAIRS)
+    assert (cost.cache_hits, cost.cache_damaged, len(caplog.records)) == (3, 0, 1)
 
 
 def test_caches_are_off_while_something_is_timed(tmp_path):

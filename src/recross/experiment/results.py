@@ -143,7 +143,11 @@ def make_record(
         "planted": outcome.candidates.planted,
         "truncation": describe_truncation(cost),
         "first_stage_truncation": describe_truncation(outcome.candidates.cost),
-        "cache": {"hits": cost.cache_hits, "misses": cost.cache_misses},
+        "cache": {
+            "hits": cost.cache_hits,
+            "misses": cost.cache_misses,
+            "damaged": cost.cache_damaged,
+        },
         "cost": asdict(cost),
         "seconds": outcome.seconds,
         "status": "done",

@@ -93,6 +93,7 @@ class Engine:
                     bar.update(len(rows))
                 scores.append(portion.scores_in_order())
                 cost += portion.cost(batches, time.perf_counter() - start, kept.is_on)
+        kept.say_damaged(cost.cache_damaged)
         return np.concatenate(scores), cost
 
     def texts_of(self, collection: Collection) -> CollectionTexts:
@@ -130,12 +131,12 @@ class Engine:
         start = time.perf_counter()
         places, which = items.find_distinct()
         distinct = items.take(places).with_their_texts()
-        scores, keys = self._kept.read(distinct)
+        scores, keys, damaged = self._kept.read(distinct)
         unknown = np.flatnonzero(np.isnan(scores))
         asked = distinct.take(unknown).with_their_texts()
         encoded = self.network.encode_texts(asked.queries, asked.documents, asked.numbers)
         seconds = time.perf_counter() - start
-        return Portion(distinct, which, scores, unknown, keys, encoded, seconds)
+        return Portion(distinct, which, scores, unknown, keys, encoded, seconds, damaged)
 
     @cached_property
     def _runner(self) -> Runner[Encoded[NetworkBatch], Scores]:

@@ -110,6 +110,7 @@ class Portion:
     keys: Keys | None  # of the distinct items, where scores are kept
     encoded: Encoded[NetworkBatch]  # the unknown ones
     tokenize_seconds: float
+    damaged: int = 0  # unknown items whose page in the cache is damaged
 
     def fill(self, rows: Ints, scores: Scores) -> None:
         """Take the scores of the unknown items with these numbers.
@@ -141,6 +142,7 @@ class Portion:
             forward_seconds=seconds,
             cache_hits=len(self.distinct) - computed if cache_is_on else 0,
             cache_misses=computed if cache_is_on else 0,
+            cache_damaged=self.damaged,
         )
 
     def _refuse_nan(self, rows: Ints, scores: Scores) -> None:

@@ -16,6 +16,7 @@ from recross.errors import InputError
 from recross.inference.cache import open_files, score_pages
 from recross.inference.cache.score_cache import LEAST_BYTES, ScoreCache, clear, count_scores, verify
 from recross.inference.cache.score_keys import Keys
+from tests.damaged_scores import change_pages
 
 MODEL = "MiniLM, 512 tokens, fp32"
 DUO = ("which is faster", "a hare", "a tortoise")
@@ -103,8 +104,8 @@ def test_digests_that_share_a_half_are_told_apart():
     other = Keys(one.scorer, one.pages, one.page_of, np.uint64([[7, 2]]))
     ((key, entries),) = score_pages.split_by_page(one, np.float32([0.5]))
     page = score_pages.lay_out_page(key, entries, 0)
-    assert score_pages.look_up(one, [page]).tolist() == [0.5]
-    assert np.isnan(score_pages.look_up(other, [page]).item())
+    assert score_pages.look_up(one, [page]).scores.tolist() == [0.5]
+    assert np.isnan(score_pages.look_up(other, [page]).scores.item())
 
 
 text = st.text(max_size=6)
@@ -498,13 +499,6 @@ def test_a_process_notices_that_another_has_cleared_the_cache(cache):
     assert count_scores(cache.path).entries == 1
 
 
-def damage(cache, change):
-    """Change the stored page of one query behind the cache's back."""
-    with open_files.use_file(cache.path, LEAST_BYTES) as file, file.writing() as transaction:
-        generation, key, page = next(file.pages(transaction))
-        transaction.put(key, change(page), db=generation)
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -518,7 +512,7 @@ def damage(cache, change):
 )
 def test_a_damaged_page_is_found_is_never_read_and_can_be_dropped(cache, change):
     cache.write(MODEL, [("q", "a"), ("q", "b")], [1, 2])
-    damage(cache, change)
+    change_pages(cache, change)
     cache.write(MODEL, [("p", "a")], [3])
     assert np.isnan(found(cache, ("q", "a"), ("q", "b"))).all()
     assert count_scores(cache.path).entries == 1
@@ -540,7 +534,7 @@ def test_a_page_moved_to_another_query_is_damaged(cache):
 
 def test_a_damaged_page_is_written_anew(cache):
     cache.write(MODEL, [("q", "a"), ("q", "b")], [1, 2])
-    damage(cache, lambda page: page[:-1])
+    change_pages(cache, lambda page: page[:-1])
     cache.write(MODEL, [("q", "a")], [4])
     assert found(cache, ("q", "a")) == [4]
     assert verify(cache.path) == 0

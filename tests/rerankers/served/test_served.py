@@ -16,6 +16,7 @@ from recross.rerankers.composed.cascade import Cascade, Stage
 from recross.rerankers.remote.patience import EndpointError, Patience
 from recross.rerankers.served.dialects import RerankV1, RerankV2, TeiRerank, VllmScore
 from recross.rerankers.served.served import ServedReranker
+from tests.damaged_scores import flip_last_bits
 from tests.rerankers.served.conftest import FAST, overlap
 from tests.score_stub import Failure
 
@@ -242,6 +243,20 @@ def test_the_same_scores_are_known_under_another_address_and_no_others(
         served(stub, reads_together=True),
     ):
         assert other.rerank(candidates, collection).cost.cache_hits == 0
+
+
+def test_answers_on_damaged_pages_are_asked_for_again_which_is_said_and_counted(
+    serve, served, candidates, collection, caplog
+):
+    asking = served(serve())
+    run = asking.rerank(candidates, collection)
+    flip_last_bits(asking.cache)
+    again = asking.rerank(candidates, collection)
+    assert (again.cost.cache_misses, again.cost.cache_damaged) == (36, 36)
+    assert again.rankings == run.rankings
+    assert [message for message in caplog.messages if "damaged" in message] == [
+        f"score cache {asking.cache.path}: pages of 36 scores are damaged; computed again"
+    ]
 
 
 def test_scores_of_another_revision_or_version_of_the_server_are_others(

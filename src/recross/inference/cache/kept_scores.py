@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +14,21 @@ from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.cache.score_keys import Keys
 from recross.inference.items import Items, Scores
 
+logger = logging.getLogger(__name__)
+
 SECONDS_BETWEEN_WRITES = 5.0
 """What an interruption loses at most."""
+
+
+class Found(NamedTuple):
+    """Scores that were kept, ``(B,)``, NaN where there is none, and what they are filed under.
+
+    ``damaged`` of those that are missing lay on a damaged page, if they were ever kept.
+    """
+
+    scores: Scores
+    keys: Keys | None
+    damaged: int = 0
 
 
 class KeptScores:
@@ -30,15 +45,21 @@ class KeptScores:
         """Whether scores are read and written now."""
         return self._cache is not None and self._cache.is_on
 
-    def read(self, items: Items) -> tuple[Scores, Keys | None]:
-        """Scores that were kept, ``(B,)``, NaN where there is none, and what they are filed under.
-
-        Without a cache the items' texts are not looked at.
-        """
+    def read(self, items: Items) -> Found:
+        """Find what was kept of items; without a cache their texts are not looked at."""
         if self._cache is None or not self.is_on:
-            return np.full(len(items), np.nan, dtype=np.float32), None
+            return Found(np.full(len(items), np.nan, dtype=np.float32), None)
         keys = items.keys(self._scorer)
-        return self._cache.look_up(keys), keys
+        scores, damaged = self._cache.look_up(keys)
+        return Found(scores, keys, int(damaged.sum()))
+
+    def say_damaged(self, count: int) -> None:
+        """Say that scores were computed again for the damage of their pages, if any were."""
+        if self._cache is not None and count:
+            logger.warning(
+                "score cache %s: pages of %d scores are damaged; computed again",
+                *(self._cache.path, count),
+            )
 
     def add(self, keys: Keys | None, scores: Scores) -> None:
         """Take scores to be kept, and write what has waited long enough."""

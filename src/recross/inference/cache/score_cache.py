@@ -18,6 +18,7 @@ from recross.inference.cache.open_files import use_file
 from recross.inference.cache.page_writer import PageWriter
 from recross.inference.cache.score_keys import DIGEST_BYTES, Keys
 from recross.inference.cache.score_pages import (
+    LookedUp,
     count_entries,
     is_intact,
     look_up,
@@ -80,7 +81,7 @@ class ScoreCache:
         Raises:
             InputError: an item holds no document, or the folder cannot be used.
         """
-        return self.look_up(Keys.of_texts(scorer, items))
+        return self.look_up(Keys.of_texts(scorer, items)).scores
 
     def write(self, scorer: str, items: Sequence[TextItem], scores: npt.ArrayLike) -> None:
         """Keep one score per item; on return they outlast the process.
@@ -91,16 +92,22 @@ class ScoreCache:
         """
         self.file(scorer, Keys.of_texts(scorer, items), scores)
 
-    def look_up(self, keys: Keys) -> Scores:
-        """What ``read`` gives, of items by what they are filed under."""
+    def look_up(self, keys: Keys) -> LookedUp:
+        """What ``read`` gives, of items by what they are filed under.
+
+        Those count as damaged that a damaged page may have held, and that no other page holds.
+        """
         scores = np.full(len(keys), np.nan, dtype=np.float32)
+        damaged = np.zeros(len(keys), dtype=np.bool_)
         if not self.is_on or not len(keys):
-            return scores
+            return LookedUp(scores, damaged)
         with use_file(self.path, self.max_bytes) as file, file.reading() as transaction:
             for generation in file.list_newest_first(transaction):
                 pages = [transaction.get(key, db=generation) for key in keys.pages]
-                scores = np.where(np.isnan(scores), look_up(keys, pages), scores)
-        return scores
+                found = look_up(keys, pages)
+                scores = np.where(np.isnan(scores), found.scores, scores)
+                damaged |= found.damaged
+        return LookedUp(scores, damaged & np.isnan(scores))
 
     def file(self, scorer: str, keys: Keys, scores: npt.ArrayLike) -> None:
         """Keep scores as ``write`` does, of items by what they are filed under."""

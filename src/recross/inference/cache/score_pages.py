@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,13 @@ HEADER_BYTES = 16
 """Checksum, then the time of writing in nanoseconds, eight bytes each; entries follow."""
 
 Entries = npt.NDArray[np.void]
+
+
+class LookedUp(NamedTuple):
+    """What pages hold of items: scores, NaN where there is none, and whose page is damaged."""
+
+    scores: Scores  # (B,)
+    damaged: npt.NDArray[np.bool_]  # (B,)
 
 
 def lay_out_page(key: bytes, entries: Entries, written: int) -> bytes:
@@ -49,22 +57,27 @@ def read_time(page: bytes) -> int:
     return int.from_bytes(page[8:HEADER_BYTES], "little")
 
 
-def look_up(keys: Keys, pages: Sequence[bytes | None]) -> Scores:
-    """Look up the scores of the items, ``(B,)``; NaN where a page or an entry is missing.
+def look_up(keys: Keys, pages: Sequence[bytes | None]) -> LookedUp:
+    """Look up the scores of the items; NaN where a page or an entry is missing.
 
     All pages are searched at once; a page that is not intact counts as missing. Two pages with the
     entries ``[b, a]`` and ``[c]`` make a table of three rows on the pages ``[0, 0, 1]``. An item
     of page 0 and document a gets a search number; among the sorted numbers of the table it falls on
     that of row 1, whose page and digest are then compared with the item's own.
     """
-    bodies = [
-        page[HEADER_BYTES:] if page and page[:8] == _sum_up(key, page[8:]) else b""
+    sound = [
+        page is None or page[:8] == _sum_up(key, page[8:])
         for key, page in zip(keys.pages, pages, strict=True)
+    ]
+    damaged = ~np.array(sound, dtype=np.bool_)[keys.page_of]
+    bodies = [
+        page[HEADER_BYTES:] if page and is_sound else b""
+        for page, is_sound in zip(pages, sound, strict=True)
     ]
     table = np.frombuffer(b"".join(bodies), ENTRY)
     scores = np.full(len(keys.page_of), np.nan, dtype=np.float32)
     if not len(table) or not len(scores):
-        return scores
+        return LookedUp(scores, damaged)
     page_of = np.repeat(np.arange(len(bodies)), [len(body) // ENTRY.itemsize for body in bodies])
     high, low = keys.entries[:, 0], keys.entries[:, 1]
     table_numbers = keys.search_numbers(page_of, table["high"])
@@ -76,7 +89,7 @@ def look_up(keys: Keys, pages: Sequence[bytes | None]) -> Scores:
     same = (table["high"][rows] == high[items]) & (table["low"][rows] == low[items])
     same &= page_of[rows] == keys.page_of[items]
     scores[items[same]] = table["score"][rows[same]]
-    return scores
+    return LookedUp(scores, damaged)
 
 
 def split_by_page(keys: Keys, scores: Scores) -> Iterator[tuple[bytes, Entries]]:

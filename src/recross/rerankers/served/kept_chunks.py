@@ -33,6 +33,8 @@ class KeptChunks:
         self._kept, self._scorer, self._size, self._together = kept, scorer, size, together
         self.is_on = kept.is_on
         """Whether scores are read and written; threads do not know whether caches are off."""
+        self.damaged = 0
+        """Scores that were read in vain, since their pages are damaged."""
         self._writing = threading.Lock()
 
     def read(
@@ -45,7 +47,8 @@ class KeptChunks:
             for chunk in chunks
             for item in self._lay_out(Asked(query, tuple(documents[doc] for doc in chunk)))
         ]
-        scores, _ = self._kept.read(Items.of(items))
+        scores, _, damaged = self._kept.read(Items.of(items))
+        self.damaged += damaged
         known = {
             doc: score
             for doc, score in zip(documents, scores.tolist(), strict=True)

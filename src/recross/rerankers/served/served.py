@@ -132,6 +132,7 @@ class ServedReranker(Reranker):
                 spent += Cost(requests=1, tokens=scored.tokens, retries=scored.retries)
                 bar.update(len(chunk.doc_ids))
         finished = time.perf_counter()
+        store.say_damaged(kept.damaged)
         cost = replace(
             spent,
             pairs=pairs,
@@ -140,6 +141,7 @@ class ServedReranker(Reranker):
             total_seconds=finished - start,
             cache_hits=pairs - asked,
             cache_misses=asked if kept.is_on else 0,
+            cache_damaged=kept.damaged,
         )
         return Run.from_scores(self.name, scores, cost)
 
