@@ -25,6 +25,8 @@ OPTIONAL = {
     "sklearn": "collection=apidocs: extra 'embedded'",
     "networkx": "collection=apidocs: extra 'embedded'",
     "pandas": "collection=apidocs: extra 'embedded'",
+    "faiss": "retriever=biencoder_hnsw, biencoder_ivf: extra 'faiss'",
+    "wandb": "tracking=wandb: extra 'wandb'",
     "ray": "hydra/launcher=ray: extra 'ray'",
     "submitit": "hydra/launcher=submitit_slurm: extra 'slurm'",
     **{
