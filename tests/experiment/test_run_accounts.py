@@ -37,13 +37,16 @@ def write_candidates(tmp_path, *query_ids):
     Run.from_scores("x", dict.fromkeys(query_ids, scores)).write(tmp_path / "x.trec")
 
 
-def test_a_reranked_run_holds_all_candidates_unless_a_depth_is_given(tmp_path, small, caplog):
+def test_a_reranked_run_holds_all_candidates_unless_its_tail_is_dropped(tmp_path, small, caplog):
     write_candidates(tmp_path, "q1", "q2")
     whole, account = rerank(tmp_path, small)
     assert {len(ranking) for ranking in whole.rankings.values()} == {5}
     assert account["documents"]["below_depth"] == 0
+    kept, account = rerank(tmp_path, small, "depth=3")
+    assert {q: kept.doc_ids(q) for q in ("q1", "q2")} == {q: whole.doc_ids(q) for q in ("q1", "q2")}
+    assert (account["tail"], account["documents"]["below_depth"]) == ("keep", 4)
     assert caplog.text.count("leaves out") == 0
-    cut, account = rerank(tmp_path, small, "depth=3")
+    cut, account = rerank(tmp_path, small, "depth=3", "tail=drop")
     assert {len(ranking) for ranking in cut.rankings.values()} == {3}
     assert account["documents"] == {
         "given": 10,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol
 
 from recross.collections.collection import CollectionSource
 from recross.errors import InputError
+from recross.evaluation.measures import check_measures
 from recross.experiment.combination import Combination
+from recross.experiment.gains import format_gains, measure_gains
 from recross.experiment.origin import describe_origin
 from recross.experiment.place import Place
 from recross.experiment.run_accounts import (
@@ -162,17 +165,22 @@ class Reranking(RunFileCommand):
     """Any run file re-ranked by any re-ranker: writes the new run to ``output/run_file``.
 
     Every query of the file that the collection knows is re-ranked, to ``depth`` candidates, or all.
+    Those below it stay behind them, in the order they had; ``tail="drop"`` leaves them out.
     ``cache`` is where networks keep their scores: an interrupted run goes on from them.
+    Where queries are judged, ``measures`` are told of the file and of the new run.
     """
 
     collection: CollectionSource
     reranker: Reranker
     candidates: Path
     depth: Annotated[int, Ge(1)] | None = None
+    tail: Literal["keep", "drop"] = "keep"
+    measures: tuple[str, ...] = ("MRR@10", "nDCG@10")
     run_file: Annotated[Path, FileWithin()] = Path("reranked.trec")
     cache: ScoreCache | None = None
 
     def __post_init__(self) -> None:
+        check_measures(self.measures)
         if self.place.result.resolve() == self.candidates.resolve():
             raise InputError(
                 "run_file must not be candidates, which it would replace,"
@@ -180,6 +188,13 @@ class Reranking(RunFileCommand):
             )
         session = Session(self.hardware, self.store, self.cache)
         session.settle(self, ("collection", "reranker"))
+
+    @property
+    def summary(self) -> str:
+        """Where the run file lies, and what was gained where its queries are judged."""
+        account = self.place.account
+        kept = json.loads(account.read_text("utf-8"))["gains"] if account is not None else {}
+        return "\n".join([super().summary, *format_gains(kept)])
 
     def make(self) -> AccountedRun:
         """The best ``depth`` candidates of every known query, in the re-ranker's order.
@@ -193,8 +208,14 @@ class Reranking(RunFileCommand):
         self.reranker.check_trained()
         run = Run.read(self.candidates)
         collection = self.collection.load()
-        given = GivenRun.choose(self.candidates, run, collection, self.depth)
+        given = GivenRun.choose(
+            self.candidates, run, collection, self.depth, drops_tail=self.tail == "drop"
+        )
         reranked = self.reranker.rerank(given.candidates, collection)
         say_cuts("re-ranker", reranked.cost)
-        account = given.account(reranked, collection, self.depth)
-        return complete_account(account, reranked, collection, "reranker", self.reranker)
+        whole = given.complete(reranked)
+        account = {
+            **given.account(reranked, collection, self.depth),
+            "gains": measure_gains(given.allowed, whole, collection, self.measures),
+        }
+        return complete_account(account, whole, collection, "reranker", self.reranker)

@@ -32,19 +32,27 @@ class AccountedRun:
 class GivenRun:
     """Candidates as somebody's file holds them, and what of them is re-ranked.
 
-    Left out are the queries that the collection does not know, excluded documents, and those below
-    ``depth``; without a depth all others are kept.
+    Left out are the queries that the collection does not know, and excluded documents: others are
+    ``allowed``. Of these ``candidates`` are re-ranked: those down to ``depth``, or all. Those below
+    it stay behind them in their order, unless ``drops_tail``.
     """
 
     path: Path
     whole: Run
     unknown: Sequence[str]
+    allowed: Run
     candidates: Run
-    excluded: int
-    below: int
+    drops_tail: bool
 
     @classmethod
-    def choose(cls, path: Path, whole: Run, collection: Collection, depth: int | None) -> GivenRun:
+    def choose(
+        cls,
+        path: Path,
+        whole: Run,
+        collection: Collection,
+        depth: int | None,
+        drops_tail: bool = False,
+    ) -> GivenRun:
         """Choose from the run of a file what is re-ranked, and say what is left out.
 
         Raises:
@@ -57,10 +65,18 @@ class GivenRun:
         allowed = restrict_candidates(whole, collection, known, str(path))
         allowed = allowed.without(collection.excluded)
         cut = allowed.cut(depth) if depth is not None else allowed
-        below = _count(allowed) - _count(cut)
-        given = cls(path, whole, unknown, cut, allowed.left_out, below)
+        given = cls(path, whole, unknown, allowed, cut, drops_tail)
         given._say(collection, depth)
         return given
+
+    @property
+    def below(self) -> int:
+        """How many allowed documents are below the depth."""
+        return _count(self.allowed) - _count(self.candidates)
+
+    def complete(self, reranked: Run) -> Run:
+        """The re-ranked candidates and, unless it is dropped, what was below them."""
+        return reranked if self.drops_tail or not self.below else reranked.with_tail(self.allowed)
 
     def _say(self, collection: Collection, depth: int | None) -> None:
         if self.unknown:
@@ -68,14 +84,13 @@ class GivenRun:
                 "%s: %d of %d queries are unknown to %r and left out, such as %r",
                 *(self.path, len(self.unknown), len(self.whole), collection.name, self.unknown[0]),
             )
-        if self.excluded:
-            logger.info("%d documents left out that are excluded", self.excluded)
-        if self.below:
-            deeper = self.below + _count(self.candidates)
-            logger.warning(
-                "%s: depth=%s leaves out %d of %d documents, those below it",
-                *(self.path, depth, self.below, deeper),
-            )
+        if self.allowed.left_out:
+            logger.info("%d documents left out that are excluded", self.allowed.left_out)
+        counts = (self.path, depth, self.below, _count(self.allowed))
+        if self.below and self.drops_tail:
+            logger.warning("%s: depth=%s leaves out %d of %d documents, those below it", *counts)
+        elif self.below:
+            logger.info("%s: depth=%s leaves %d of %d documents as they are, below it", *counts)
 
     def account(self, reranked: Run, collection: Collection, depth: int | None) -> JsonObject:
         """Every query and document that was given, by what became of it."""
@@ -83,6 +98,7 @@ class GivenRun:
         return {
             "candidates": {"path": str(self.path), "content": hash_files(self.path)},
             "depth": depth,
+            "tail": "drop" if self.drops_tail else "keep",
             "queries": {
                 "given": len(self.whole),
                 "unknown": len(self.unknown),
@@ -94,7 +110,7 @@ class GivenRun:
             "documents": {
                 "given": _count(self.whole),
                 "of_unknown_queries": of_unknown,
-                "excluded": self.excluded,
+                "excluded": self.allowed.left_out,
                 "below_depth": self.below,
                 "reranked": _count(reranked),
             },
