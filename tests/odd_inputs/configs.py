@@ -147,7 +147,6 @@ NUMBERS_OF_TRAINING = [
     ("steps", 0, ("must be at least 1, got 0",)),
     ("steps", 10**15, ("steps must read at most 1,000,000,000 groups",)),
     ("validations", 0, ("must be at least 1, got 0",)),
-    ("validations", 7, ("steps must be a multiple of validations=7",)),
     ("learning_rate", INF, (FINITE, "inf")),
     ("learning_rate", NAN, (FINITE, "nan")),
     ("learning_rate", 0, ("must be positive, got 0",)),

@@ -68,6 +68,17 @@ def test_files_are_kept_with_the_run_and_say_what_they_were_made_from(folder):
     assert of["results"]["measures"] == {"MRR@10": 0.25}
 
 
+def test_where_an_offline_run_lies_and_how_to_send_it_is_said(folder, caplog, monkeypatch):
+    monkeypatch.chdir(folder)
+    caplog.set_level("INFO")
+    run_id = track(folder, {})
+    (said,) = [line for line in caplog.messages if line.startswith("wandb: ")]
+    _, _, command = said.partition("to send it: wandb sync ")
+    (here,) = folder.glob("wandb/offline-run-*")
+    assert Path(command) == here.relative_to(folder)
+    assert (folder / command / f"run-{run_id}.wandb").is_file()
+
+
 def test_the_same_config_goes_on_in_the_same_run_and_another_does_not(folder):
     first = track(folder, {"depth": 10})
     assert track(folder, {"depth": 10}) == first

@@ -254,7 +254,6 @@ def test_a_loss_that_is_no_number_stops_with_its_step(tmp_path, collection, grou
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"steps": 7, "validations": 2}, "steps must be a multiple of validations=2, got 7"),
         ({"learning_rate": 0.0}, "learning_rate must be positive, got 0.0"),
         ({"frozen_share": 1.5}, r"frozen_share must lie in \[0, 1\], got 1.5"),
         ({"easy_share": 1.0}, r"easy_share must lie in \[0, 1\), got 1.0"),

@@ -25,11 +25,32 @@ from recross.writing.whole_files import (
     append_whole,
     replace_file,
     reserve_space,
+    share_files,
     write_lines_whole,
     write_whole,
 )
 from tests.limited import list_files, run_limited
 from tests.small_study import AFTER, BEFORE, page_of, record, write_study
+
+
+def modes_of(folder):
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_files_that_a_library_wrote_for_its_user_alone_are_shared_as_the_umask_says(
+    tmp_path, umask, mode
+):
+    inner = tmp_path / "checkpoint"
+    inner.mkdir()
+    (inner / "model.safetensors").touch(mode=0o600)
+    (inner / "run.sh").touch(mode=0o700)
+    before = os.umask(umask)
+    try:
+        share_files(tmp_path)
+    finally:
+        os.umask(before)
+    assert modes_of(tmp_path) == {"model.safetensors": mode, "run.sh": mode | 0o700}
 
 
 def fail_after(number):

@@ -6,14 +6,18 @@ import os
 import shutil
 from pathlib import Path
 
-from recross.writing.whole_files import sync_folder
+from recross.writing.whole_files import share_files, sync_folder
 
 PARTIAL = ".partial"
 """Part of the name of every file and folder that is not finished."""
 
 
 def sync_tree(folder: Path) -> None:
-    """Put every file below a folder on the disk, and then the folders that name them."""
+    """Put every file below a folder on the disk, and then the folders that name them.
+
+    Whoever made them, they are to be read by whom the umask lets.
+    """
+    share_files(folder)
     for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:

@@ -24,6 +24,7 @@ from recross.checkpoints.delta import Delta
 from recross.errors import InputError
 from recross.records import JsonObject
 from recross.store import Store, write_json
+from recross.writing.whole_files import share_files
 
 DELTA = "delta.safetensors"
 DELTA_MANIFEST = "delta.json"
@@ -57,7 +58,6 @@ def pack(
     delta = Delta.between(started, trained, most_bytes)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(dict(delta.tensors), folder / DELTA)
-    (folder / DELTA).chmod(0o644)  # safetensors writes for its user alone
     shares_tokenizer = _read_tokenizer(checkpoint) == _read_tokenizer(origin)
     for path in sorted(checkpoint.iterdir()):
         is_shared = path.name == TOKENIZER and shares_tokenizer
@@ -75,6 +75,7 @@ def pack(
             **facts,
         },
     )
+    share_files(folder)
     return delta
 
 

@@ -34,6 +34,7 @@ from recross.inference.static_batches import find_static_form, suits_static_batc
 from recross.inference.texts.texts import GivenTexts, NumberedTexts
 from recross.inference.tokens import Item
 from recross.machine.hardware import Hardware
+from recross.writing.whole_files import share_files
 
 Forward = Callable[[PackedBatch], Tensor]
 """Scores a batch, ``(B,)``, in its order."""
@@ -217,6 +218,7 @@ class Network(nn.Module, ABC, Generic[_Batch]):
         )
         self.save_weights(folder)
         save_contract(self.contract, folder)
+        share_files(folder)
 
     def save_weights(self, folder: Path) -> None:
         """Save weights and tokenizer in Hugging Face layout."""

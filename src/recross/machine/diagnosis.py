@@ -27,6 +27,7 @@ OPTIONAL = {
     "pandas": "collection=apidocs: extra 'embedded'",
     "faiss": "retriever=biencoder_hnsw, biencoder_ivf: extra 'faiss'",
     "wandb": "tracking=wandb: extra 'wandb'",
+    "tensorboard": "tracking=tensorboard: extra 'tensorboard'",
     "ray": "hydra/launcher=ray: extra 'ray'",
     "submitit": "hydra/launcher=submitit_slurm: extra 'slurm'",
     **{

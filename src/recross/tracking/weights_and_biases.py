@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import re
 import secrets
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +18,13 @@ import wandb
 from recross.errors import InputError, RunError
 from recross.parts.bounds import checked
 from recross.parts.identity import fingerprint
-from recross.records import Json, JsonObject
+from recross.records import JsonObject
 from recross.store import write_json
 from recross.tracking.tracker import JsonLinesLog, JsonLinesTracker
+from recross.tracking.values import flatten_cells
 from recross.writing.escaping import read_guarded
+
+logger = logging.getLogger(__name__)
 
 Mode = Literal["offline", "online"]
 
@@ -81,12 +86,13 @@ class WandbLog:
     def finish(self, result: JsonObject) -> None:
         """Record the result as summary, as a one-row table and as files, and close the run."""
         self.lines.finish(result)
-        flat = {key: value for key, value in _flatten(result).items() if _is_cell(value)}
+        flat = flatten_cells(result)
         self.run.summary.update(flat)
         self.run.log({"result": wandb.Table(columns=list(flat), data=[list(flat.values())])})
         if self.kept is not None:
             self._keep(self.kept, result)
         self.run.finish()
+        logger.info("%s", describe_run(self.run))
 
     def _keep(self, folder: Path, result: JsonObject) -> None:
         """Candidates come in, results and checkpoint go out; each says what it was made from."""
@@ -152,7 +158,17 @@ def log_table(folder: Path, project: str, entity: str | None = None, mode: Mode 
     for picture in sorted(folder.glob("*.png")):
         run.log({picture.stem: wandb.Image(str(picture))})
     run.finish()
+    logger.info("%s", describe_run(run))
     return str(run.id)
+
+
+def describe_run(run: wandb.Run) -> str:
+    """Where a run is to be seen, or where it lies and how to send it."""
+    if not run.offline:
+        return f"wandb: {run.url}"
+    folder = Path(run.dir).parent  # of the run's own files
+    here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return f"wandb: offline run in {here}; to send it: wandb sync {shlex.quote(str(here))}"
 
 
 def _begin(**settings: Any) -> wandb.Run:
@@ -181,21 +197,6 @@ def _run_id(folder: Path, config: JsonObject) -> str:
     run_id = secrets.token_hex(6)
     write_json(path, {"id": run_id, "config": digest})
     return run_id
-
-
-def _flatten(record: JsonObject, prefix: str = "") -> dict[str, Json]:
-    flat: dict[str, Json] = {}
-    for key, value in record.items():
-        match value:
-            case Mapping():
-                flat |= _flatten(value, f"{prefix}{key}/")
-            case _:
-                flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _is_cell(value: object) -> bool:
-    return value is None or isinstance(value, str | int | float | bool)
 
 
 def _number(cell: str) -> str | float:

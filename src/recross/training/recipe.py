@@ -46,10 +46,11 @@ class FineTuning:
     a ``frozen_share`` the word embeddings and that share of the layers, from the first and
     rounded down, stay as they are.
 
-    ``validations`` times, evenly spaced and the last time after the last step, the first
-    ``validation_queries`` development queries are re-ranked to ``validation_depth``; the weights
-    with the best ``measure`` are kept. ``precision=None`` trains in the hardware target's own; a
-    study of hardware names one, and then trains once for all.
+    ``validations`` times (at most after every step), as evenly spaced as whole steps are and the
+    last time after the last one, the first ``validation_queries`` development queries are re-ranked
+    to ``validation_depth``; the weights with the best ``measure`` are kept. ``precision=None``
+    trains in the hardware target's own; a study of hardware names one, and then trains once for
+    all.
 
     ``layer_decay`` below 1 lets lower layers learn more slowly. ``averaging`` is the decay of an
     exponential moving average of the weights, which is then validated and kept. Training ends early
@@ -89,10 +90,6 @@ class FineTuning:
 
     def __post_init__(self) -> None:
         check_measures([self.measure], "measure")
-        if self.steps % self.validations:
-            raise InputError(
-                f"steps must be a multiple of validations={self.validations}, got {self.steps}"
-            )
         if self.steps * self.batch_size > MOST_GROUPS_READ:
             raise InputError(
                 f"steps must read at most {MOST_GROUPS_READ:,} groups, batch_size={self.batch_size}"
@@ -101,7 +98,8 @@ class FineTuning:
 
     def validates_after(self, step: int) -> bool:
         """Whether the weights are validated after this many steps."""
-        return not self.is_search and step % (self.steps // self.validations) == 0
+        done, before = (n * self.validations // self.steps for n in (step, step - 1))
+        return not self.is_search and done > before
 
     def hardware(self, target: Hardware) -> Hardware:
         """The hardware target as training uses it: with the torch back-end, in ``precision``."""

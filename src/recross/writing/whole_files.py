@@ -93,6 +93,22 @@ def reserve_space(path: Path, size: int | None = None) -> None:
         raise _name_file(error, path) from error
 
 
+def share_files(folder: Path) -> None:
+    """Let group and others read and write every file below a folder as far as the umask lets them.
+
+    safetensors writes files for its user alone.
+    """
+    probe, opened = _begin(folder / "mode")  # only a new file says what the umask is
+    allowed = os.fstat(opened).st_mode & 0o666
+    probe.unlink()
+    os.close(opened)
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            mode = path.stat().st_mode
+            if mode & allowed != allowed:
+                path.chmod(mode | allowed)
+
+
 def _begin(path: Path) -> tuple[Path, int]:
     """A new file beside ``path``, and its descriptor, whose lock says that its writer lives."""
     while True:
