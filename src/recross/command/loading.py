@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recross.checkpoints.chat_layout import is_chat_chain
+from recross.checkpoints.delta_folder import find_cache_folder
 from recross.checkpoints.module_folder import read_modules
 from recross.checkpoints.multi_vector import is_multi_vector
 from recross.checkpoints.published import find_contract
@@ -17,6 +18,7 @@ from recross.command.catalogue import list_options
 from recross.command.composition import compose_values
 from recross.command.plugins import find_option_folders, find_plugins
 from recross.errors import InputError
+from recross.inference.cache.score_cache import ScoreCache
 from recross.machine.hardware import Hardware
 from recross.rerankers.causal import CausalReranker
 from recross.rerankers.comparing.duo import DuoBERT, DuoT5
@@ -38,12 +40,16 @@ def load_reranker(
     *,
     contract: str | None = None,
     max_length: int | None = None,
-    hardware: Hardware = Hardware(),
+    hardware: Hardware | str = Hardware(),
+    cache: bool | str | Path = False,
 ) -> NetworkReranker:
     """Load a re-ranker by folder, option name (``minilm_l6``) or hub id.
 
     ``contract`` names the scoring contract where the checkpoint does not say; ``max_length``
-    overrides its limit, in tokens.
+    overrides its limit, in tokens. ``hardware`` is a target or an option (``"cpu_int8"``). With
+    ``cache`` scores are kept by content, and never computed twice: in a folder of your own, or for
+    ``True`` in the user's. Whatever else is kept lies there, too: in ``$RECROSS_CACHE``, else
+    ``~/.cache/recross``, and nothing in the folder that you work in.
 
     Raises:
         InputError: there is no such checkpoint, the option has no network of its own, or the
@@ -57,7 +63,11 @@ def load_reranker(
         reranker = _find_kind(name, contract)(name)
     if not isinstance(reranker, NetworkReranker):
         raise InputError(f"name must be that of a network, got the option {name!r}")
-    changes: dict[str, Any] = {"hardware": hardware}
+    changes: dict[str, Any] = {
+        "hardware": _find_hardware(hardware),
+        "store": find_cache_folder() / "store",
+        "cache": _find_cache(cache),
+    }
     changes |= {"contract": contract} if contract is not None else {}
     changes |= {"max_length": max_length} if max_length is not None else {}
     takes = {field.name for field in fields(reranker)}
@@ -66,6 +76,19 @@ def load_reranker(
     reranker = replace(reranker, **changes)
     _ = reranker.network  # a wrong name fails here, not at the first score
     return reranker
+
+
+def _find_hardware(hardware: Hardware | str) -> Hardware:
+    if isinstance(hardware, Hardware):
+        return hardware
+    option: Hardware = build(compose_values("run", [f"hardware={hardware}"])["hardware"])
+    return option
+
+
+def _find_cache(cache: bool | str | Path) -> ScoreCache | None:
+    if isinstance(cache, bool):
+        return ScoreCache(find_cache_folder() / "scores") if cache else None
+    return ScoreCache(Path(cache))
 
 
 def build_reranker_option(name: str) -> Reranker:

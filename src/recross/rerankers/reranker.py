@@ -21,6 +21,7 @@ from recross.machine.hardware import Hardware
 from recross.parts.identity import handed_over
 from recross.records import JsonObject
 from recross.rerankers.reading import EachAlone, Reading
+from recross.rerankers.text_ranking import TextPair, TextRanker, check_pointwise, score_pairs
 from recross.rerankers.unmade import UnmadeCheckpoint
 from recross.runs import Run
 from recross.store import DEFAULT_STORE
@@ -118,7 +119,7 @@ def is_trainable(reranker: Reranker) -> TypeGuard[Trainable]:
 
 
 @dataclass(frozen=True)
-class NetworkReranker(Trainable):
+class NetworkReranker(Trainable, TextRanker):
     """A re-ranker by checkpoint: a hub id, a folder, ``embedded:NAME``, or what a training leaves.
 
     Weights are loaded when first needed; scores are kept in the ``cache``, if there is one;
@@ -222,18 +223,16 @@ class NetworkReranker(Trainable):
         """Score one query's documents, ``(N,)``; higher is more relevant."""
         return self.reading.score(self.engine, query, documents)
 
-    def predict(self, pairs: Sequence[tuple[str, str]]) -> Scores:
-        """Score (query, document) pairs, ``(B,)``.
+    def predict(
+        self, pairs: Sequence[TextPair], batch_size: int | None = None, show_progress: bool = False
+    ) -> Scores:
+        """Score (query, document) pairs, ``(B,)``; at most ``batch_size`` in one forward pass.
 
         Raises:
             InputError: documents are compared, so that none has a score of its own.
         """
-        if self.reading.compares:
-            raise InputError(
-                "predict needs a pointwise re-ranker, got one that compares documents;"
-                " use score(query, documents)"
-            )
-        return self.engine.score([(query, document) for query, document in pairs])[0]
+        check_pointwise(self.reading)
+        return score_pairs(self.engine, pairs, batch_size, show_progress)
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Order every query's candidates by the network's scores."""

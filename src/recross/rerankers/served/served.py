@@ -30,6 +30,7 @@ from recross.rerankers.served.budget import RunBudget
 from recross.rerankers.served.dialects import Asked, Dialect
 from recross.rerankers.served.kept_chunks import Chunk, KeptChunks
 from recross.rerankers.served.score_server import Scored, ScoreServer
+from recross.rerankers.text_ranking import TextRanker
 from recross.runs import Run
 
 KEPT_FORM = 1
@@ -38,7 +39,7 @@ KEPT_FORM = 1
 
 @dataclass(frozen=True)
 @checked
-class ServedReranker(Reranker):
+class ServedReranker(Reranker, TextRanker):
     """The scores of a ``model`` behind a server, ``max_concurrent`` requests at a time.
 
     A request holds one query and at most ``documents_per_request`` documents, in the form that the

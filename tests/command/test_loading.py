@@ -1,0 +1,38 @@
+"""Re-rankers by name, from Python: where they compute, and where they keep what they make."""
+
+import pytest
+
+from recross import load_reranker
+from recross.errors import ConfigError
+from recross.inference.cache.score_cache import count_scores
+
+TEXTS = ["red fox", "blue owl"]
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A working directory and a user's cache, both empty."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("RECROSS_CACHE", str(tmp_path / "user"))
+    return tmp_path
+
+
+def test_nothing_is_left_in_the_working_directory(elsewhere, tiny_bert):
+    reranker = load_reranker(tiny_bert, cache=True)
+    assert reranker.store == elsewhere / "user" / "store"
+    reranker.score("red cat", TEXTS)
+    assert count_scores(elsewhere / "user" / "scores").entries == 2
+    assert not list((elsewhere / "work").iterdir())
+
+
+def test_scores_are_kept_where_one_says_or_not_at_all(elsewhere, tiny_bert):
+    load_reranker(tiny_bert, cache=elsewhere / "mine").score("red cat", TEXTS)
+    assert count_scores(elsewhere / "mine").entries == 2
+    assert load_reranker(tiny_bert).cache is None
+
+
+def test_hardware_may_be_an_option_by_name(tiny_bert):
+    assert load_reranker(tiny_bert, hardware="cpu_bf16").hardware.precision == "bf16"
+    with pytest.raises(ConfigError, match="cpu_int9"):
+        load_reranker(tiny_bert, hardware="cpu_int9")
