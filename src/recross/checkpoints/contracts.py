@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 from recross.checkpoints.answer_pieces import check_pieces
 from recross.checkpoints.templates import check_slots, list_slots
 from recross.errors import InputError
-from recross.machine.hardware import Precision
+from recross.machine.backends import Precision
 from recross.parts.bounds import Below, Ge, Gt, checked
 
 PromptReadOut = Literal["log_softmax", "margin", "logit", "sigmoid", "expected_value", "head"]

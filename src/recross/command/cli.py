@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ about
   store      what the store holds; is it sound; what can go:  recross store list|verify|gc|why
   cache      what the score cache holds; forget it; check it:  recross cache stats|clear|verify
 
+--version says which recross this is
 --debug, or RECROSS_DEBUG=1 in the environment, shows where an error came from
 """
 
@@ -64,6 +66,9 @@ def _run(words: Sequence[str]) -> int:
             raise InputError(f"command must be one of {known}, got none")
         if words[0] in ("-h", "--help"):
             say(USAGE)
+            return 0
+        if words[0] == "--version":
+            say(f"recross {importlib.metadata.version('recross')}")
             return 0
         command, rest = words[0], words[1:]
         try:

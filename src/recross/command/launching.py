@@ -9,13 +9,12 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from recross.command.building import build
-from recross.command.cells import check_cells
 from recross.command.composition import (
     add_option_folders,
     resolve_config,
@@ -27,8 +26,10 @@ from recross.command.overrides import quote_override
 from recross.command.saved import locate_primary, take_saved
 from recross.command.signatures import Node
 from recross.errors import InputError
-from recross.experiment.commands import Command
 from recross.records import JsonObject
+
+if TYPE_CHECKING:
+    from recross.experiment.commands import Command
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,9 @@ def launch(command: str, words: Sequence[str]) -> int:
     overrides = add_option_folders(overrides)
     words = [*flags_first, *overrides]
     if known.cfg or known.help:
-        return _run_hydra(command, saved, words, run_cell)
+        return _run_hydra(command, saved, words, run_cell)  # which shows, and runs nothing
+    from recross.command.cells import check_cells  # brings torch
+
     cells, is_sweep = check_cells(start, overrides, known.multirun, known.config_dir)
     for cell in cells:
         cell.place.forget_failure()
@@ -80,6 +83,8 @@ def run_cell(cfg: DictConfig) -> None:
 
     A failure is recorded in a file, which every launcher leaves, and does not stop other cells.
     """
+    from recross.command.building import build
+
     send_messages_to_stderr()
     values = resolve_config(cfg)
     cell: Command = build(values)
@@ -108,6 +113,8 @@ def _run(command: Command, values: Node) -> None:
 
 
 def _run_single(start_hydra: StartHydra) -> int:
+    from recross.command.building import build
+
     failures: list[Exception] = []
 
     def job(cfg: DictConfig) -> None:

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Literal, NamedTuple
 
 Backend = Literal["torch", "torch_compile", "torch_int8", "onnx"]
+Precision = Literal["fp32", "bf16", "fp16"]
 
 
 class Needs(NamedTuple):

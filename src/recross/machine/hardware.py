@@ -9,12 +9,10 @@ from typing import Annotated, Literal
 import torch
 
 from recross.errors import InputError
-from recross.machine.backends import NEEDS, Backend, find_missing_packages
+from recross.machine.backends import NEEDS, Backend, Precision, find_missing_packages
 from recross.machine.processor import bf16_is_faster, read_cpu_flags
 from recross.parts.bounds import Ge, Le, checked
 from recross.parts.fields import read_field_values
-
-Precision = Literal["fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from recross.checkpoints.published.record import (
     mrr,
     ndcg,
 )
-from recross.machine.hardware import Precision
+from recross.machine.backends import Precision
 
 MONO_PROMPT = "Query: {query} Document: {document} Relevant:"
 TRUE_FALSE = ("▁false", "▁true")

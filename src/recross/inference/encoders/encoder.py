@@ -21,7 +21,8 @@ from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import MakeAffine, freeze_affine
 from recross.inference.encoders.attention import Attention
 from recross.inference.encoders.packed_attention import has_kernel_for
-from recross.machine.hardware import Hardware, Precision
+from recross.machine.backends import Precision
+from recross.machine.hardware import Hardware
 
 Layer = TypeVar("Layer")
 

@@ -16,7 +16,8 @@ from recross.inference.batches import PackedBatch, find_masked_filler, reads_seg
 from recross.inference.encoders.backends.last_token import make_reader
 from recross.inference.encoders.encoder import Computation, Encoder, EncoderForward
 from recross.inference.encoders.padding_probe import reads_padding
-from recross.machine.hardware import Hardware, Precision
+from recross.machine.backends import Precision
+from recross.machine.hardware import Hardware
 
 POSITION_TABLES = ("position_embeddings", "wpe", "embed_positions")
 """What embeddings of absolute positions are called."""

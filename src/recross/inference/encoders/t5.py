@@ -36,7 +36,8 @@ from recross.inference.encoders.encoder import (
     Encoder,
     PackedForward,
 )
-from recross.machine.hardware import Hardware, Precision
+from recross.machine.backends import Precision
+from recross.machine.hardware import Hardware
 
 ACTIVATIONS: dict[str, Activation] = {"relu": "relu", "gelu_new": "gelu_tanh", "gelu": "gelu"}
 
