@@ -15,7 +15,13 @@ from transformers import AutoTokenizer, ByT5Tokenizer, ProphetNetTokenizer
 
 from recross.collections.collection import Collection
 from recross.errors import InputError, RunError
-from recross.inference.texts import collection_texts, text_index, token_file, tokenising
+from recross.inference.texts import (
+    collection_texts,
+    text_index,
+    token_file,
+    token_processes,
+    tokenising,
+)
 from recross.inference.texts.collection_texts import CollectionTexts, KeptTexts
 from recross.inference.texts.digests import digest_texts
 from recross.inference.texts.text_index import TextIndex, find_firsts, hash_id
@@ -140,11 +146,11 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from transformers import AutoTokenizer
-from recross.inference.texts import token_file, tokenising
+from recross.inference.texts import token_file, token_processes
 from recross.inference.texts.token_file import write_token_file
 
-token_file.TEXTS_PER_PART, tokenising.TEXTS_WORTH_PROCESSES = 50, 1
-tokenising.count_usable_cores = lambda: 2
+token_file.TEXTS_PER_PART, token_processes.TEXTS_WORTH_PROCESSES = 50, 1
+token_processes.count_usable_cores = lambda: 2
 folder, checkpoint = Path(sys.argv[1]), sys.argv[2]
 texts = [f"here lives a red cat {number} and more words" for number in range(2_000)]
 
@@ -198,13 +204,26 @@ def test_several_processes_that_are_killed_leave_no_orphan_and_write_what_one_wo
 
 
 @pytest.mark.usefixtures("tokenizer")
-def test_a_script_without_a_guard_tokenises_alone(tmp_path):
-    script, folder = tmp_path / "script.py", tmp_path / "kept"
-    script.write_text(f"{SCRIPT}\nif True:{WORK}")
+def test_a_script_without_a_guard_has_processes_and_is_not_run_by_them(tmp_path):
+    script, folder, runs = tmp_path / "script.py", tmp_path / "kept", tmp_path / "runs"
+    noted = f"open({str(runs)!r}, 'a').write('once')"
+    script.write_text(f"{noted}\n{SCRIPT}\nif True:{WORK}")
     done, errors = start(script, folder, tmp_path / "tokenizer", "fast").communicate(timeout=240)
-    assert "goes on alone" in errors
-    facts = eval(done.splitlines()[-1])
+    assert (errors, runs.read_text()) == ("", "once")
+    facts = eval(done)
     assert facts["texts"] == len(open_token_file(folder, facts)) == 2_000
+
+
+def test_where_processes_end_one_goes_on_alone(tmp_path, tokenizer, monkeypatch, caplog):
+    texts = [f"here lives a red cat {number}" for number in range(40)]
+    alone = written(tmp_path / "alone", texts, tokenizer)
+    monkeypatch.setattr(token_file, "TEXTS_PER_PART", 2)
+    monkeypatch.setattr(token_processes, "TEXTS_WORTH_PROCESSES", 1)
+    monkeypatch.setattr(token_processes, "count_usable_cores", lambda: 2)
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+    found = written(tmp_path / "kept", texts, tokenizer)
+    assert "one goes on alone" in caplog.text
+    assert found.ids.tobytes() == alone.ids.tobytes()
 
 
 def find_children(pid):

@@ -17,7 +17,7 @@ from recross.checkpoints.loaded import Tokenizer
 from recross.errors import RunError
 from recross.inference.progress import progress
 from recross.inference.texts.token_ids import TokenArray, TokenIds
-from recross.inference.texts.tokenising import tokenize_parts
+from recross.inference.texts.token_processes import tokenize_parts
 from recross.records import JsonObject
 from recross.store import write_json
 from recross.writing.whole_files import reserve_space
