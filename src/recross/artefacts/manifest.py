@@ -18,7 +18,7 @@ CHECKSUM = "xxh3_128"
 
 _SEAL = b',\n  "checksum": "'
 """Begins the last line but one: the checksum of all that stands before it."""
-_BYTES_AT_ONCE = 1 << 20
+BYTES_AT_ONCE = 1 << 20
 
 
 class _FileState(NamedTuple):
@@ -76,25 +76,28 @@ def note_verified(folder: Path, written: Path) -> None:
         _verified[_key(folder, MANIFEST)] = _read_states(written, manifest["files"])
 
 
-def find_damage(folder: Path, manifest: str = MANIFEST) -> str | None:
+def find_damage(folder: Path, manifest: str = MANIFEST, unread: tuple[str, ...] = ()) -> str | None:
     """What is wrong with a sealed folder, naming the file; ``None``: all is as it was written.
 
     The sizes of all files are compared at every call; their contents once in each process, and
-    again once the system says that one was written to.
+    again once the system says that one was written to. Files whose names begin with one of
+    ``unread`` are not looked at.
     """
     try:
-        return _compare(folder, manifest)
+        return _compare(folder, manifest, unread)
     except FileNotFoundError as error:
         return f"{Path(error.filename).relative_to(folder)} is missing"
     except OSError as error:
         return f"{error.filename} cannot be read: {error.strerror}"
 
 
-def _compare(folder: Path, manifest: str) -> str | None:
+def _compare(folder: Path, manifest: str, unread: tuple[str, ...]) -> str | None:
     sealed = read_sealed(folder, manifest)
     if sealed is None:
         return f"{manifest} is damaged or of an older version"
-    files: dict[str, JsonObject] = sealed["files"]
+    files: dict[str, JsonObject] = {
+        name: facts for name, facts in sealed["files"].items() if not name.startswith(unread)
+    }
     states = _read_states(folder, files, manifest)
     for state in states[1:]:
         if state.size != files[state.name]["bytes"]:
@@ -141,7 +144,7 @@ def _read_state(folder: Path, name: str) -> _FileState:
 
 def sum_up(path: Path) -> dict[str, Any]:
     """The size of a file and a checksum of its content."""
-    digest, size, buffer = xxhash.xxh3_128(), 0, memoryview(bytearray(_BYTES_AT_ONCE))
+    digest, size, buffer = xxhash.xxh3_128(), 0, memoryview(bytearray(BYTES_AT_ONCE))
     with path.open("rb", buffering=0) as file:
         while count := file.readinto(buffer):
             digest.update(buffer[:count])

@@ -28,7 +28,8 @@ FACTS = ("reranks", "candidates", "base_checkpoint", "collection_name")
 
 _REWRITTEN = {"config.yaml", "environment.json", "log.jsonl", "wandb_run.json", "training.json"}
 """Files of a finished folder that say how it was asked for, and change when it is asked again."""
-_MADE_FROM = "*.trec", "*.json", "checkpoint/**/*"
+_CHECKPOINT = "checkpoint"
+_MADE_FROM = "*.trec", "*.json", f"{_CHECKPOINT}/**/*"
 
 
 def seal_finished(folder: Path, identity: JsonObject) -> None:
@@ -78,6 +79,11 @@ def read_finished(folder: Path, fingerprint: str) -> JsonObject | None:
     return result
 
 
+def find_record_damage(folder: Path) -> str | None:
+    """What is wrong with the records and runs of a sealed folder; its checkpoint is not read."""
+    return find_damage(folder, unread=(f"{_CHECKPOINT}/",))
+
+
 def is_finished(result: JsonObject) -> bool:
     """Whether a record is of a finished experiment, written by a version that says every fact."""
     return bool(result["status"] == "done" and all(fact in result for fact in FACTS))
@@ -85,7 +91,7 @@ def is_finished(result: JsonObject) -> bool:
 
 def keep_checkpoint(made: Path, folder: Path) -> None:
     """Copy a finished checkpoint of the store into an experiment's folder, whole or not at all."""
-    kept, partial = folder / "checkpoint", folder / f".checkpoint{PARTIAL}"
+    kept, partial = folder / _CHECKPOINT, folder / f".{_CHECKPOINT}{PARTIAL}"
     if holds_files_of(kept, made):
         return
     unseal_folder(folder)
