@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -100,15 +99,18 @@ def test_bytes_behind_the_last_finished_chunk_are_not_trusted(tmp_path, document
     assert (np.asarray(found.vectors) == expected).all()
 
 
-def test_what_is_said_to_be_written_is_on_the_disk_by_then(tmp_path, documents, monkeypatch):
-    def checked(path, value):
-        if path.name == "written.json":
-            size = (path.parent / "vectors.bin").stat().st_size
-            assert size == value["documents"] * DIMENSION * 2
-        return path.write_text(json.dumps(value))
-
-    monkeypatch.setattr(document_vectors, "write_json", checked)
-    assert len(stored(tmp_path, documents, Encoder())) == len(documents)
+def test_an_interrupted_encoding_whose_bytes_changed_begins_again(tmp_path, documents, caplog):
+    with pytest.raises(KeyboardInterrupt):
+        stored(tmp_path, documents, Encoder(dies_at="text 12"))
+    (partial,) = (tmp_path / "vectors").glob(".*.partial")
+    content = (partial / "vectors.bin").read_bytes()
+    (partial / "vectors.bin").write_bytes(content[:7] + bytes([content[7] ^ 1]) + content[8:])
+    second = Encoder()
+    found = stored(tmp_path, documents, second)
+    assert sorted(second.seen) == sorted(documents.values())
+    expected = np.stack([vector(text) for text in documents.values()]).astype(np.float16)
+    assert (np.asarray(found.vectors) == expected).all()
+    assert f"{partial}: vectors.bin is not what was written; begun again" in caplog.messages
 
 
 @pytest.mark.parametrize("depth", [1, 7, 23, 40])

@@ -7,6 +7,7 @@ import pytest
 import torch
 import transformers
 
+from recross.artefacts.manifest import forget_verified
 from recross.errors import InputError
 from recross.machine.hardware import Hardware
 from recross.retrieval import splade
@@ -96,6 +97,34 @@ def test_an_interrupted_encoding_goes_on_where_it_stopped(
     assert encoded == [*texts[80:], collection.queries["q3"]]
     assert dict(again.rankings["q3"]) == pytest.approx(dict(whole.rankings["q3"]), rel=1e-5)
     assert not list(tmp_path.rglob("chunk_*"))
+
+
+@pytest.mark.parametrize("name", ["chunk_0.npz", "chunk_1.json"])
+def test_a_chunk_that_was_damaged_after_an_interruption_is_encoded_again(
+    masked_lm, tmp_path, collection, monkeypatch, caplog, name
+):
+    monkeypatch.setattr(splade, "DOCUMENTS_PER_CHUNK", 40)
+    texts = list(collection.documents.values())
+    whole = make_retriever(masked_lm, tmp_path / "whole").retrieve(collection, ["q3"], 96)
+    with pytest.MonkeyPatch.context() as patch:
+        watch_texts(patch, dies_at=texts[85])
+        with pytest.raises(KeyboardInterrupt):
+            make_retriever(masked_lm, tmp_path).retrieve(collection, ["q3"], 96)
+    (path,) = (tmp_path / "sparse").rglob(name)
+    content = path.read_bytes()
+    half = len(content) // 2
+    path.write_bytes(content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :])
+    forget_verified()
+    encoded = watch_texts(monkeypatch)
+    again = make_retriever(masked_lm, tmp_path).retrieve(collection, ["q3"], 96)
+    redone = texts[:40] if name == "chunk_0.npz" else texts[40:80]
+    assert encoded == [*redone, *texts[80:], collection.queries["q3"]]
+    assert again.rankings == whole.rankings
+    assert [message for message in caplog.messages if "encoded again" in message] == [
+        f"{path.parent}: {name} is "
+        + ("not what was written" if name == "chunk_0.npz" else "damaged or of an older version")
+        + "; encoded again"
+    ]
 
 
 def test_a_length_beyond_the_positions_is_refused(masked_lm, tmp_path, collection):

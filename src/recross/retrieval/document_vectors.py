@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from recross.artefacts.growing import GrowingFiles
 from recross.inference.encoders.pooled import EncodedTexts, Vectors
 from recross.inference.progress import Bar, progress
 from recross.inference.texts.texts import NumberedTexts
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 EncodeTexts = Callable[[NumberedTexts], Iterator[EncodedTexts]]
 """Yields numbers of texts, their vectors and what they lost, batch by batch."""
 
-VECTORS, DOC_IDS, WRITTEN = "vectors.bin", "doc_ids.json", "written.json"
+VECTORS, DOC_IDS = "vectors.bin", "doc_ids.json"
 
 DOCUMENTS_PER_CHUNK = 10_000
 """Documents sorted by length together, and what an interruption loses at most."""
@@ -56,24 +56,18 @@ class DocumentVectors:
         """Encode documents into a folder, after those that an interruption left there.
 
         Only one chunk is in memory. A chunk counts as written when its bytes are on the disk and
-        ``written.json``, replaced after that, says so; whatever lies behind it is cut off. Returns
-        entries for the manifest.
+        the folder's record of them, replaced after that, says so. Returns entries for the manifest.
         """
-        done, dimension, cuts = _written(folder)
-        with (
-            (folder / VECTORS).open("ab") as file,
-            progress(len(documents), "encoding", "document", done) as bar,
-        ):
-            file.truncate(done * dimension * np.float16().itemsize)
+        file = GrowingFiles(folder, VECTORS)
+        done, dimension = file.facts.get("documents", 0), file.facts.get("dimension", 0)
+        cuts = read_cuts(file.facts)
+        with progress(len(documents), "encoding", "document", done) as bar:
             while done < len(documents):
                 chunk = np.arange(done, min(done + DOCUMENTS_PER_CHUNK, len(documents)))
                 vectors, own = _in_order(len(chunk), encode(documents.take(chunk)), bar)
-                file.write(vectors.data)
-                file.flush()
-                os.fsync(file.fileno())
                 done, dimension, cuts = done + len(chunk), vectors.shape[1], cuts + own
                 facts = {"documents": done, "dimension": dimension, **describe_cuts(cuts)}
-                write_json(folder / WRITTEN, facts)
+                file.append({VECTORS: vectors}, facts)
                 logger.info("bi-encoder: %d of %d documents encoded", done, len(documents))
         write_json(folder / DOC_IDS, list(doc_ids))
         return {"documents": done, "dimension": dimension, **describe_cuts(cuts)}
@@ -113,14 +107,6 @@ class DocumentVectors:
 def _single(vectors: npt.NDArray[np.float16]) -> Vectors:
     single: Vectors = torch.from_numpy(vectors).float().numpy()  # 0.4 of the time that numpy takes
     return single
-
-
-def _written(folder: Path) -> tuple[int, int, Cost]:
-    """How many documents an interrupted encoding has finished, of which dimension, and cut."""
-    if not (folder / WRITTEN).is_file():
-        return 0, 0, Cost()
-    facts = json.loads((folder / WRITTEN).read_text(encoding="utf-8"))
-    return facts["documents"], facts["dimension"], read_cuts(facts)
 
 
 def _in_order(

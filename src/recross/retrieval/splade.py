@@ -18,9 +18,9 @@ from typing import Annotated, Protocol
 import numpy as np
 from scipy import sparse
 
+from recross.artefacts.manifest import find_damage, read_sealed, seal_folder
 from recross.artefacts.opening import open_once
 from recross.checkpoints.first_stage_contracts import SparseContract
-from recross.checkpoints.json_files import read_json
 from recross.checkpoints.location import CHECKPOINT
 from recross.checkpoints.sentence_layout import with_choices
 from recross.checkpoints.sparse_layout import read_sparse_encoder
@@ -170,11 +170,11 @@ def write_index(
     chunks: list[Path] = []
     while chunk := list(islice(texts, DOCUMENTS_PER_CHUNK)):
         chunks.append(folder / f"chunk_{len(chunks)}.npz")
-        if not chunks[-1].is_file():
+        if not _is_sound(chunks[-1]):
             weighed = encode(chunk)
-            cuts = count_document_cuts(weighed.lengths, weighed.lost)
-            write_json(chunks[-1].with_suffix(".json"), describe_cuts(cuts))
             _save_whole(chunks[-1], weighed.weights)
+            cuts = describe_cuts(count_document_cuts(weighed.lengths, weighed.lost))
+            seal_folder(folder, cuts, [chunks[-1].name], _name_seal(chunks[-1]))
         logger.info("splade: %d chunks of %d documents encoded", len(chunks), DOCUMENTS_PER_CHUNK)
     weights = sparse.vstack([sparse.load_npz(path) for path in chunks], format="csr")
     by_term = weights.T.tocsr()  # (terms, documents)
@@ -183,11 +183,27 @@ def write_index(
     ):
         np.save(folder / name, values)
     write_json(folder / DOC_IDS, list(documents))
-    cuts = sum((read_cuts(read_json(path.with_suffix(".json"))) for path in chunks), Cost())
+    sealed = [read_sealed(folder, _name_seal(path)) or {} for path in chunks]
+    cuts = sum(map(read_cuts, sealed), Cost())
     for path in chunks:
         path.unlink()
         path.with_suffix(".json").unlink()
     return {"documents": len(documents), "weights": int(by_term.nnz), **describe_cuts(cuts)}
+
+
+def _name_seal(chunk: Path) -> str:
+    """The manifest of a chunk: what was cut of its texts, and its size and checksum."""
+    return chunk.with_suffix(".json").name
+
+
+def _is_sound(chunk: Path) -> bool:
+    """Whether a chunk is there as it was written; one that is damaged is said."""
+    if not (chunk.is_file() and (chunk.parent / _name_seal(chunk)).is_file()):
+        return False
+    damage = find_damage(chunk.parent, _name_seal(chunk))
+    if damage is not None:
+        logger.warning("%s: %s; encoded again", chunk.parent, damage)
+    return damage is None
 
 
 def _save_whole(path: Path, weights: sparse.csr_array) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from recross.artefacts.growing import GrowingFiles
 from recross.inference.progress import Bar, progress
 from recross.inference.spans import Ints, lay_out_spans
 from recross.inference.texts.texts import NumberedTexts
@@ -23,8 +23,8 @@ Floats = npt.NDArray[np.float32]
 
 VECTORS, SCALES, OFFSETS, DOC_IDS = "vectors.bin", "scales.npy", "offsets.npy", "doc_ids.json"
 CUTS = "cuts.npy"
-SIZES, LOST, RAW_SCALES, WRITTEN = "sizes.bin", "lost.bin", "scales.bin", "written.json"
-"""What grows while documents are encoded, and how much of it is whole."""
+SIZES, LOST, RAW_SCALES = "sizes.bin", "lost.bin", "scales.bin"
+"""What grows while documents are encoded, beside their vectors."""
 
 DOCUMENTS_AT_A_TIME = 5_000
 """Documents sorted by length together, and what an interruption loses at most."""
@@ -52,15 +52,16 @@ class TokenVectors:
         """Encode documents into a folder, after those that an interruption left there.
 
         ``encode`` yields each one's vectors and how many tokens were cut off it. Only one chunk is
-        in memory; it counts as written when ``written.json``, replaced after its bytes are on the
-        disk, says so. Returns entries for the manifest.
+        in memory; it counts as written when the folder's record of it, replaced after its bytes
+        are on the disk, says so. Returns entries for the manifest.
         """
-        written = _read_written(folder)
+        files = GrowingFiles(folder, VECTORS, SIZES, LOST, RAW_SCALES)
+        written = _Written(**files.facts)
         with progress(len(documents), "encoding", "document", written.documents) as bar:
             while written.documents < len(documents):
                 end = min(written.documents + DOCUMENTS_AT_A_TIME, len(documents))
                 chunk = documents.take(np.arange(written.documents, end))
-                written = _append(folder, written, _read_chunk(encode(chunk), storage, bar))
+                written = _append(files, written, _read_chunk(encode(chunk), storage, bar))
         sizes, cuts = (np.fromfile(folder / name, np.int64) for name in (SIZES, LOST))
         np.save(folder / OFFSETS, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
         np.save(folder / CUTS, cuts)
@@ -140,7 +141,6 @@ class _Written(NamedTuple):
     documents: int = 0
     tokens: int = 0
     dimension: int = 0
-    value_bytes: int = 0
 
 
 class _Chunk(NamedTuple):
@@ -150,12 +150,6 @@ class _Chunk(NamedTuple):
     scales: Floats  # (T,) of int8, else none
     sizes: Ints  # (documents,)
     lost: Ints  # (documents,)
-
-
-def _read_written(folder: Path) -> _Written:
-    if not (folder / WRITTEN).is_file():
-        return _Written()
-    return _Written(**json.loads((folder / WRITTEN).read_text(encoding="utf-8")))
 
 
 def _read_chunk(encoded: Iterator[tuple[Floats, int]], storage: Storage, bar: Bar) -> _Chunk:
@@ -174,27 +168,18 @@ def _read_chunk(encoded: Iterator[tuple[Floats, int]], storage: Storage, bar: Ba
     return _Chunk(rounded, scales, sizes, np.array(lost, dtype=np.int64))
 
 
-def _append(folder: Path, written: _Written, chunk: _Chunk) -> _Written:
-    """Put a chunk behind what is whole; whatever else lies there is cut off."""
-    of_token = written.dimension * written.value_bytes
-    parts: list[tuple[str, npt.NDArray[Any], int]] = [
-        (VECTORS, chunk.vectors, written.tokens * of_token),
-        (SIZES, chunk.sizes, written.documents * 8),
-        (LOST, chunk.lost, written.documents * 8),
-        (RAW_SCALES, chunk.scales, written.tokens * 4 if len(chunk.scales) else 0),
-    ]
-    for name, values, whole in parts:
-        with (folder / name).open("ab") as file:
-            file.truncate(whole)
-            file.write(values.data)
-            file.flush()
-            os.fsync(file.fileno())
+def _append(files: GrowingFiles, written: _Written, chunk: _Chunk) -> _Written:
     tokens, dimension = chunk.vectors.shape
     now = _Written(
         written.documents + len(chunk.sizes),
         written.tokens + tokens,
         dimension,
-        chunk.vectors.itemsize,
     )
-    write_json(folder / WRITTEN, now._asdict())
+    parts = {
+        VECTORS: chunk.vectors,
+        SIZES: chunk.sizes,
+        LOST: chunk.lost,
+        RAW_SCALES: chunk.scales,
+    }
+    files.append(parts, now._asdict())
     return now

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,18 +11,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from recross.artefacts.growing import GrowingFiles
 from recross.checkpoints.loaded import Tokenizer
 from recross.errors import RunError
 from recross.inference.progress import progress
 from recross.inference.texts.token_ids import TokenArray, TokenIds
 from recross.inference.texts.token_processes import tokenize_parts
 from recross.records import JsonObject
-from recross.store import write_json
 from recross.writing.whole_files import reserve_space
 
 logger = logging.getLogger(__name__)
 
-IDS, LENGTHS, OFFSETS, WRITTEN = "ids.bin", "lengths.bin", "offsets.npy", "written.json"
+IDS, LENGTHS, OFFSETS = "ids.bin", "lengths.bin", "offsets.npy"
 LENGTH = np.dtype("<i4")
 
 TEXTS_PER_PART = 20_000
@@ -38,35 +36,25 @@ def write_token_file(
 ) -> JsonObject:
     """Tokenise ``count`` texts into a folder, after those that an interruption left there.
 
-    Few parts are in memory. A part counts as written when its bytes are on the disk and
-    ``written.json``, replaced after that, says so; whatever lies behind it is cut off. Returns
-    entries for the manifest.
+    Few parts are in memory. A part counts as written when its bytes are on the disk and the
+    folder's record of them, replaced after that, says so. Returns entries for the manifest.
 
     Raises:
-        RunError: there are other than ``count`` texts, or an interrupted file lost what it held.
+        RunError: there are other than ``count`` texts.
     """
     folder.mkdir(exist_ok=True)
     kind = _choose_type(tokenizer)
-    done, tokens = _find_written(folder)
-    _check_size(folder / IDS, tokens * kind.itemsize)
-    _check_size(folder / LENGTHS, done * LENGTH.itemsize)
+    files = GrowingFiles(folder, IDS, LENGTHS)
+    done, tokens = files.facts.get("texts", 0), files.facts.get("tokens", 0)
     waiting = islice(texts, done, None)
-    with (
-        (folder / IDS).open("ab") as ids_file,
-        (folder / LENGTHS).open("ab") as lengths_file,
-        progress(count, description, "text", done) as bar,
-    ):
-        ids_file.truncate(tokens * kind.itemsize)
-        lengths_file.truncate(done * LENGTH.itemsize)
+    with progress(count, description, "text", done) as bar:
         parts = iter(lambda: list(islice(waiting, TEXTS_PER_PART)), [])
         for part in tokenize_parts(tokenizer, parts, kind, count - done):
-            ids_file.write(part.ids.data)
-            lengths_file.write(part.lengths.astype(LENGTH).data)
-            for file in (ids_file, lengths_file):
-                file.flush()
-                os.fsync(file.fileno())
             done, tokens = done + len(part), tokens + len(part.ids)
-            write_json(folder / WRITTEN, {"texts": done, "tokens": tokens})
+            files.append(
+                {IDS: part.ids, LENGTHS: part.lengths.astype(LENGTH)},
+                {"texts": done, "tokens": tokens},
+            )
             bar.update(len(part))
             logger.info("%s: %d of %d texts", description, done, count)
     if done != count:
@@ -98,24 +86,6 @@ def open_token_file(folder: Path, facts: JsonObject) -> TokenIds:
 def _choose_type(tokenizer: Tokenizer) -> np.dtype[np.unsignedinteger]:
     largest = max(tokenizer.get_vocab().values(), default=0)
     return np.dtype(np.uint16 if largest < 1 << 16 else np.uint32)
-
-
-def _find_written(folder: Path) -> tuple[int, int]:
-    """How many texts an interrupted writing has finished, and how many tokens they have."""
-    if not (folder / WRITTEN).is_file():
-        return 0, 0
-    facts = json.loads((folder / WRITTEN).read_text(encoding="utf-8"))
-    return facts["texts"], facts["tokens"]
-
-
-def _check_size(path: Path, size: int) -> None:
-    """Refuse a file that is shorter than what was written: cutting it would fill it with zeros."""
-    found = path.stat().st_size if path.is_file() else 0
-    if found < size:
-        raise RunError(
-            f"an interrupted file must hold what was written, {size} bytes, got {found} in {path};"
-            f" delete the folder {path.parent.parent}, and it is made again"
-        )
 
 
 def _write_offsets(folder: Path, count: int) -> None:
