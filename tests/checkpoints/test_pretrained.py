@@ -1,10 +1,12 @@
 """Loading: every kind of model is the one that Hugging Face makes of the same folder."""
 
 import json
+import re
 
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from recross.checkpoints.location import (
     find_pinned_revision,
@@ -79,6 +81,45 @@ def test_what_is_not_pinned_is_the_newest_and_its_commit_is_told(hub, tmp_path):
     assert find_revision(folder) is None
     assert find_revision("a/folder/that/is/gone") is None
     assert find_revisions(["no/body", folder, "some/body"]) == {"no/body": NEWEST}
+
+
+def cut_file(path):
+    path.write_bytes(path.read_bytes()[:-7])
+    return f"weights of a checkpoint must be whole files, got {path} of"
+
+
+def make_integers(path):
+    weights = load_file(path)
+    name = "bert.embeddings.word_embeddings.weight"
+    save_file({**weights, name: weights[name].to(torch.int8)}, path, {"format": "pt"})
+    return f"must be floating-point numbers, got {name} of I8 in {path}"
+
+
+def leave_out_a_part(path):
+    index = path.with_name("model.safetensors.index.json")
+    index.write_text(json.dumps({"weight_map": {"x": "part-1.safetensors"}}))
+    path.unlink()
+    return f"every file that {index} names must lie beside it, got no part-1.safetensors"
+
+
+def put_a_pointer(path):
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 7\n")
+    return f"got a pointer of git's large-file storage in place of {path}"
+
+
+@pytest.mark.parametrize("damage", [cut_file, make_integers, leave_out_a_part, put_a_pointer])
+@pytest.mark.parametrize("place", ["folder", "hub"])
+def test_damaged_weights_are_one_error_in_a_folder_and_in_the_hubs_cache(
+    hub, tmp_path, damage, place
+):
+    if place == "folder":
+        checkpoint = str(folder := save_tiny(tmp_path / "folder"))
+    else:
+        hub(checkpoint := "no/body")
+        folder = tmp_path / "models--no--body" / "snapshots" / NEWEST
+    problem = damage(folder / "model.safetensors")
+    with pytest.raises(InputError, match=re.escape(problem)):
+        load("sequence_classifier", checkpoint)
 
 
 @pytest.mark.parametrize("asked", ["flash_attention_2", "eager", None])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
@@ -25,7 +25,7 @@ from recross.checkpoints.foreign import (
     has_linear_head,
 )
 from recross.checkpoints.loaded import Model, ModelConfig, Tokenizer
-from recross.checkpoints.location import find_revision
+from recross.checkpoints.location import find_file, find_revision
 from recross.checkpoints.module_folder import ModuleFolder, read_modules
 from recross.checkpoints.pooled_classifier import build_classifier, holds_head
 from recross.checkpoints.published import find_published
@@ -148,12 +148,14 @@ def load(
 
 
 def check_weight_files(source: ModelSource, config: ModelConfig) -> None:
-    """Refuse files of weights in a folder that are damaged, or not of the sizes of its config.
+    """Refuse files of weights that are damaged, or not of the sizes of their config.
+
+    Those of an id of the hub are fetched if they are not in its cache.
 
     Raises:
         InputError: they are.
     """
-    stored = read_stored_weights(Path(source.location, source.folder))
+    stored = read_stored_weights(partial(find_file, source.location, folder=source.folder))
     check_stored_sizes(source.checkpoint, config, stored)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,15 +36,19 @@ StoredWeights = Mapping[str, StoredWeight]
 """The weights of a checkpoint's files by their names there."""
 
 
-def read_stored_weights(folder: Path) -> StoredWeights:
-    """Read what the files of weights in a folder say that they hold; nothing where none is there.
+FindFile = Callable[[str], Path | None]
+"""Finds a file of a checkpoint by its name, in its folder or on the hub."""
+
+
+def read_stored_weights(find: FindFile) -> StoredWeights:
+    """Read what the files of weights of a checkpoint say that they hold; nothing if it has none.
 
     Raises:
         InputError: a file is cut or is no file of weights, a part that an index names is missing,
             or a weight is of integers.
     """
     stored: dict[str, StoredWeight] = {}
-    for path in _list_files(folder):
+    for path in _list_files(find):
         refuse_pointer(path)
         stored |= read_stored(path)
     return stored
@@ -120,29 +124,30 @@ def _is_finite(weight: Tensor) -> bool:
     return quick or bool(weight.isfinite().all())
 
 
-def _list_files(folder: Path) -> Iterator[Path]:
+def _list_files(find: FindFile) -> Iterator[Path]:
     """The files that are read: one, or those of an index."""
     for name in FILES_OF_WEIGHTS:
-        for path in (folder / name, folder / f"{name}.index.json"):
-            if path.is_file():
-                yield from _list_parts(path) if path.suffix == ".json" else (path,)
-                return
+        if (path := find(name)) is not None:
+            yield path
+            return
+        if (index := find(f"{name}.index.json")) is not None:
+            yield from _list_parts(index, find)
+            return
 
 
-def _list_parts(index: Path) -> list[Path]:
+def _list_parts(index: Path, find: FindFile) -> list[Path]:
     named = read_json(index).get("weight_map")
     if not isinstance(named, dict) or not all(isinstance(part, str) for part in named.values()):
         raise InputError(f"{index} must hold a weight_map of names of weights to files")
-    parts = [index.parent / part for part in dict.fromkeys(named.values())]
-    missing = [part for part in parts if not part.is_file() or part.parent != index.parent]
-    if missing or not parts:
-        names = ", ".join(part.name for part in missing[:_SHOWN]) or "none"
+    found = {name: find(name) if Path(name).name == name else None for name in named.values()}
+    if not found:
+        raise InputError(f"{index} must name at least one file of weights, got none")
+    if missing := [Path(name).name for name, path in found.items() if path is None]:
         raise InputError(
-            f"every file that {index} names must lie beside it, got no {names}"
-            if parts
-            else f"{index} must name at least one file of weights, got none"
+            f"every file that {index} names must lie beside it,"
+            f" got no {', '.join(missing[:_SHOWN])}"
         )
-    return parts
+    return [path for path in found.values() if path is not None]
 
 
 def _read_header(path: Path) -> StoredWeights:

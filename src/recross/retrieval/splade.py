@@ -173,8 +173,8 @@ def write_index(
         if not _is_sound(chunks[-1]):
             weighed = encode(chunk)
             _save_whole(chunks[-1], weighed.weights)
-            cuts = describe_cuts(count_document_cuts(weighed.lengths, weighed.lost))
-            seal_folder(folder, cuts, [chunks[-1].name], _name_seal(chunks[-1]))
+            lost = describe_cuts(count_document_cuts(weighed.lengths, weighed.lost))
+            seal_folder(folder, lost, [chunks[-1].name], _name_seal(chunks[-1]))
         logger.info("splade: %d chunks of %d documents encoded", len(chunks), DOCUMENTS_PER_CHUNK)
     weights = sparse.vstack([sparse.load_npz(path) for path in chunks], format="csr")
     by_term = weights.T.tocsr()  # (terms, documents)
