@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from recross.collections.files import write_beir
@@ -105,7 +106,8 @@ class Soak:
             elif name not in expected:
                 self.expect(False, f"{what}: {name} is stray")
             else:
-                self.expect(found[name] == expected[name], f"{what}: {name} differs")
+                other = show_difference(expected[name], found[name])
+                self.expect(found[name] == expected[name], f"{what}: {name} differs{other}")
 
 
 def say(text: str) -> None:
@@ -116,12 +118,22 @@ def say(text: str) -> None:
 def describe_output(output: Path) -> dict[str, object]:
     """Every file by its name, with what must not differ of its content."""
     files = (path for path in output.rglob("*") if path.is_file() and path.suffix != ".lock")
-    return {str(path.relative_to(output)): describe_file(path) for path in files}
+    return {str(path.relative_to(output)): describe_file(path, output.name) for path in files}
 
 
-def describe_file(path: Path) -> object:
+def show_difference(expected: object, found: object) -> str:
+    """The first lines in which two texts differ; nothing of what is no text."""
+    if not isinstance(expected, bytes) or not isinstance(found, bytes):
+        return ""
+    lines = (text.decode(errors="replace").splitlines() for text in (expected, found))
+    differing = (pair for pair in zip(*lines, strict=False) if pair[0] != pair[1])
+    return "".join(f"\n    -{one}\n    +{other}" for one, other in islice(differing, 3))
+
+
+def describe_file(path: Path, output: str) -> object:
+    """What must not differ of a file; tables name experiments, below the folder ``output``."""
     if path.name in ("table.md", "table.csv", "table.tex", "measures.json", "texts.json"):
-        return path.read_bytes()
+        return path.read_bytes().replace(f"{output}/s/".encode(), b"s/")
     if path.suffix in (".trec", ".safetensors"):
         return path.read_bytes()
     if path.name == "result.json":
