@@ -44,10 +44,10 @@ def base(tmp_path):
     return folder
 
 
-@pytest.fixture
-def trained(base, tmp_path):
+@pytest.fixture(params=["first_token", "span_cosine"])
+def trained(base, tmp_path, request):
     """Two of its layers with a head, a little further on."""
-    reranker = CrossEncoder(str(base), layers=2, fresh_head=True, max_length=32)
+    reranker = CrossEncoder(str(base), layers=2, fresh_head=True, head=request.param, max_length=32)
     network = reranker.network
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -71,8 +71,9 @@ def test_the_difference_scores_as_the_whole_and_takes_less(base, trained, tmp_pa
         trained / "model.safetensors"
     ).stat().st_size
     manifest = json.loads((tmp_path / "small" / "delta.json").read_text())
+    found = {path.name for path in (tmp_path / "small").iterdir()}
     assert manifest["seed"] == 3
-    assert manifest["prefix"] == "bert."
+    assert manifest["prefix"] == ("bert." if "1_Pooling" not in found else "")
 
 
 def test_fewer_bytes_keep_less_of_the_difference(base, trained, tmp_path):
@@ -85,10 +86,10 @@ def test_fewer_bytes_keep_less_of_the_difference(base, trained, tmp_path):
 def test_it_is_put_together_once(base, trained, tmp_path, cache_folder):
     pack(trained, str(base), locate, tmp_path / "small", 10_000_000, {})
     assert locate(str(tmp_path / "small")) == locate(str(tmp_path / "small"))
-    assert len(list(cache_folder.rglob("model.safetensors"))) == 1
+    assert len(list(cache_folder.glob("*/*/model.safetensors"))) == 1
     assemble.cache_clear()
     whole = locate(str(tmp_path / "small"))
-    assert len(list(cache_folder.rglob("model.safetensors"))) == 1
+    assert len(list(cache_folder.glob("*/*/model.safetensors"))) == 1
     assert not (cache_folder / "assembled").joinpath(whole, DELTA).exists()
 
 
@@ -103,6 +104,18 @@ def test_a_damaged_difference_is_refused(base, trained, tmp_path):
     flip(tmp_path / "small" / DELTA)
     with pytest.raises(InputError, match=rf"{DELTA} must have the SHA-256"):
         load_reranker(tmp_path / "small")
+
+
+def test_a_damaged_file_beside_the_difference_is_refused(base, trained, tmp_path):
+    pack(trained, str(base), locate, tmp_path / "small", 10_000_000, {})
+    files = sorted(path for path in (tmp_path / "small").rglob("*") if path.is_file())
+    for path in files:
+        if path.name not in (DELTA, "delta.json"):
+            flip(path)
+            assemble.cache_clear()
+            with pytest.raises(InputError, match="must have the SHA-256"):
+                locate(str(tmp_path / "small"))
+            flip(path)
 
 
 def test_another_base_is_refused(base, trained, tmp_path):

@@ -48,6 +48,9 @@ ALL_NETWORKS = {
     **NETWORKS,
     "electra": lambda f: CrossEncoder(str(save_tiny(f, "electra", labels=1))),
     "roberta": lambda f: CrossEncoder(str(save_tiny(f, "roberta", labels=1))),
+    "bert-span-cosine": lambda f: CrossEncoder(
+        str(save_tiny(f)), fresh_head=True, head="span_cosine", max_length=32
+    ),
     "distilbert": lambda f: CrossEncoder(str(save_tiny(f, "distilbert")), max_length=32),
     "mpnet": lambda f: CrossEncoder(str(save_tiny(f, "mpnet")), max_length=32),
     "bert-padded": lambda f: CrossEncoder(str(save_tiny(f, hidden_act="relu"))),

@@ -41,6 +41,9 @@ def t5(folder, contract, **more):
 
 NETWORKS = {
     "bert": lambda f: CrossEncoder(str(save_tiny(f)), fresh_head=True, max_length=32),
+    "bert-span-cosine": lambda f: CrossEncoder(
+        str(save_tiny(f)), fresh_head=True, head="span_cosine", max_length=32
+    ),
     "bert-two-classes": lambda f: CrossEncoder(
         str(save_tiny(f, labels=2)), contract="nboost-bert-base", max_length=32
     ),
@@ -60,6 +63,7 @@ NETWORKS = {
 RECIPES = [
     ("bert", Pointwise()),
     ("bert", Listwise()),
+    ("bert-span-cosine", Listwise()),
     ("bert-two-classes", AnswerLikelihood()),
     ("monot5", AnswerLikelihood()),
     ("monot5", Listwise()),

@@ -261,8 +261,14 @@ def say_no_json(saved: Path) -> None:
         (lose_dense, "must name 'in_features'"),
         (break_dense, "cannot be read"),
         (exchange_dense, "weights of the Dense in '4_Dense'"),
-        (pool_twice, "must be a Pooling of cls or mean or lasttoken, got Pooling cls mean"),
-        (pool_maxima, "must be a Pooling of cls or mean or lasttoken, got Pooling max"),
+        (
+            pool_twice,
+            "lasttoken or span_cosine, got Pooling cls mean",
+        ),
+        (
+            pool_maxima,
+            "lasttoken or span_cosine, got Pooling max",
+        ),
         (activate_otherwise, "activation_function must be one of"),
         (score_otherwise, "activation_fn must be Identity, Sigmoid, Tanh"),
         (end_in_two, "must give one score, got 32"),

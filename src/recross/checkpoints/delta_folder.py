@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -59,16 +59,16 @@ def pack(
     folder.mkdir(parents=True, exist_ok=True)
     save_file(dict(delta.tensors), folder / DELTA)
     shares_tokenizer = _read_tokenizer(checkpoint) == _read_tokenizer(origin)
-    for path in sorted(checkpoint.iterdir()):
-        is_shared = path.name == TOKENIZER and shares_tokenizer
-        if path.is_file() and path.name not in (WHOLE_WEIGHTS, DELTA_MANIFEST) and not is_shared:
-            shutil.copy(path, folder / path.name)
+    for path in _list_files_but(checkpoint, (WHOLE_WEIGHTS, DELTA_MANIFEST)):
+        if path.name != TOKENIZER or not shares_tokenizer:
+            _copy(checkpoint, path, folder)
     write_json(
         folder / DELTA_MANIFEST,
         {
             "base": base,
             "base_sha256": _hash(origin / WHOLE_WEIGHTS),
             "delta_sha256": _hash(folder / DELTA),
+            "files_sha256": _hash_small_files(folder),
             "prefix": prefix,
             "weights": list(trained),
             "kept": delta.kept,
@@ -99,6 +99,8 @@ def assemble(folder: Path, locate: Locate) -> Path:
     manifest = read_delta_manifest(folder)
     origin = Path(locate(str(manifest["base"])))
     _verify(folder / DELTA, str(manifest["delta_sha256"]))
+    for name, checksum in manifest["files_sha256"].items():
+        _verify(folder / name, checksum)
 
     def make(target: Path) -> JsonObject:
         _verify(origin / WHOLE_WEIGHTS, str(manifest["base_sha256"]))
@@ -107,7 +109,7 @@ def assemble(folder: Path, locate: Locate) -> Path:
         made = Delta(load_file(folder / DELTA)).add_to(base, names)
         save_file(made, target / WHOLE_WEIGHTS, metadata={"format": "pt"})
         for path in _list_small_files(folder):
-            shutil.copy(path, target / path.name)
+            _copy(folder, path, target)
         if not (target / TOKENIZER).is_file():
             shutil.copy(origin / TOKENIZER, target / TOKENIZER)
         return {"name": folder.name}
@@ -115,7 +117,7 @@ def assemble(folder: Path, locate: Locate) -> Path:
     identity = {
         "delta": manifest["delta_sha256"],
         "base": manifest["base_sha256"],
-        "files": {path.name: _hash(path) for path in _list_small_files(folder)},
+        "files": _hash_small_files(folder),
     }
     return Store(find_cache_folder()).artefact("assembled", identity, make)
 
@@ -143,15 +145,33 @@ def read_delta_manifest(folder: Path) -> JsonObject:
         manifest: JsonObject = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} must say what {DELTA} was made of ({error})") from None
-    wanted = ("base", "base_sha256", "delta_sha256", "prefix", "weights")
+    wanted = ("base", "base_sha256", "delta_sha256", "files_sha256", "prefix", "weights")
     if missing := [key for key in wanted if key not in manifest]:
         raise InputError(f"{path} must hold {missing[0]!r}, got none")
     return manifest
 
 
 def _list_small_files(folder: Path) -> list[Path]:
-    files = (path for path in folder.iterdir() if path.is_file())
-    return sorted(path for path in files if path.name not in (DELTA, DELTA_MANIFEST))
+    """All but the difference and its manifest, modules that follow the encoder included."""
+    return _list_files_but(folder, (DELTA, DELTA_MANIFEST))
+
+
+def _hash_small_files(folder: Path) -> dict[str, str]:
+    """The checksum of each, by its place within the folder."""
+    return {path.relative_to(folder).as_posix(): _hash(path) for path in _list_small_files(folder)}
+
+
+def _list_files_but(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Files of a folder and of those within it, without these of the folder itself."""
+    left_out = {folder / name for name in names}
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path not in left_out)
+
+
+def _copy(origin: Path, path: Path, target: Path) -> None:
+    """Copy a file of one folder to its place in another."""
+    place = target / path.relative_to(origin)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(path, place)
 
 
 def _verify(path: Path, expected: str) -> None:

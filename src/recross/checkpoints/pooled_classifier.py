@@ -1,7 +1,9 @@
 """Cross-encoders whose head is a chain of modules: a pooling, linear layers, norms.
 
 sentence-transformers keeps such a re-ranker (the ettin family is one) as a bare encoder, and the
-weights of every other module in a folder of its own.
+weights of every other module in a folder of its own. A head that is made here may read the cosine
+of the query's and the document's tokens, which sentence-transformers does not know: on a
+bi-encoder it ranks by what that already knows of two texts, and learns the rest.
 """
 
 from __future__ import annotations
@@ -10,15 +12,30 @@ from pathlib import Path
 from typing import Literal, NamedTuple, cast, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recross.checkpoints.chain_modules import KINDS_OF_MODULES, load_module, save_module
+from recross.checkpoints.chain_modules import (
+    KINDS_OF_MODULES,
+    DenseModule,
+    load_module,
+    save_module,
+)
 from recross.checkpoints.loaded import LoadedModule, Model, ModelConfig
-from recross.checkpoints.module_folder import ModuleFolder, read_pooling, write_modules
+from recross.checkpoints.module_folder import (
+    ModuleEntry,
+    ModuleFolder,
+    read_pooling,
+    write_modules,
+)
 from recross.errors import InputError
 
-TokenPooling = Literal["cls", "mean", "lasttoken"]
-"""Whose output a head reads: the first token's, the mean of all, the last token's."""
+TokenPooling = Literal["cls", "mean", "lasttoken", "span_cosine"]
+"""Whose output a head reads: the first token's, the mean of all, the last token's; or the first
+token's and behind it the cosine of the means over the two segments, query and document."""
+FIRST_SCALE = 20.0
+"""What a head that is made here multiplies the cosine by at first, as bi-encoders are trained."""
+_IDENTITY = "torch.nn.modules.linear.Identity"
 
 
 class Classified(NamedTuple):
@@ -37,6 +54,8 @@ class PooledClassifier(nn.Module):
         self, encoder: Model, pooling: TokenPooling, head: nn.Sequential, chain: ModuleFolder
     ) -> None:
         super().__init__()
+        if getattr(encoder, "pooler", None) is not None:  # BERT's own, which no pooling reads
+            encoder.pooler = None
         self.encoder = cast(nn.Module, encoder)
         self.pooling: TokenPooling = pooling
         self.head = head
@@ -74,7 +93,8 @@ class PooledClassifier(nn.Module):
     def forward(self, attention_mask: Tensor, **inputs: Tensor) -> Classified:
         """Logits of padded sequences, ``(B, 1)``."""
         states = self.encoder(attention_mask=attention_mask, **inputs).last_hidden_state
-        return Classified(self.head(_pool_padded(states, attention_mask, self.pooling)))
+        segments = inputs.get("token_type_ids")
+        return Classified(self.head(_pool_padded(states, attention_mask, segments, self.pooling)))
 
     def save_pretrained(self, folder: Path) -> None:
         """Write the chain as it was read: every module in its own place."""
@@ -111,13 +131,46 @@ def build_classifier(encoder: Model, chain: ModuleFolder) -> PooledClassifier:
             f" {' or '.join(get_args(TokenPooling))}, got {pooling.kind} {' '.join(modes)}"
         )
     modules = [load_module(chain, entry) for entry in rest if entry.kind != "Dropout"]
-    _check_widths(chain, encoder.config.hidden_size)
+    _check_widths(chain, encoder.config.hidden_size + (modes[0] == "span_cosine"))
     return PooledClassifier(encoder, cast(TokenPooling, modes[0]), nn.Sequential(*modules), chain)
+
+
+def make_span_classifier(encoder: Model) -> PooledClassifier:
+    """Put a head on an encoder that scores by the cosine of query and document, and learns more.
+
+    The weights of the first token's state are zero at first. Documents begin as bi-encoders read
+    them: in the first segment, whose vector that of the second is set to.
+    """
+    width = int(encoder.config.hidden_size) + 1
+    dense = {"in_features": width, "out_features": 1, "activation_function": _IDENTITY}
+    head = DenseModule(dense)
+    with torch.no_grad():
+        head.linear.weight.zero_()[0, -1] = FIRST_SCALE
+        cast(Tensor, head.linear.bias).zero_()
+        for name, module in cast(nn.Module, encoder).named_modules():
+            if name.endswith("token_type_embeddings"):
+                cast(nn.Embedding, module).weight[1:] = cast(nn.Embedding, module).weight[0]
+    pooling = {"embedding_dimension": width - 1, "pooling_mode": "span_cosine"}
+    chain = ModuleFolder(
+        "",
+        (
+            ModuleEntry("Transformer", "", {}),
+            ModuleEntry("Pooling", "1_Pooling", pooling),
+            ModuleEntry("Dense", "2_Dense", dense),
+        ),
+        {},
+    )
+    return PooledClassifier(encoder, "span_cosine", nn.Sequential(head), chain)
 
 
 def find_chain(model: LoadedModule) -> ModuleFolder | None:
     """Find the chain that a classifier's head was read from; ``None`` for a head of its family."""
     return model.chain if isinstance(model, PooledClassifier) else None
+
+
+def find_pooling(model: LoadedModule) -> TokenPooling | None:
+    """Find whose output a classifier's head of modules reads; ``None`` for a head of its family."""
+    return model.pooling if isinstance(model, PooledClassifier) else None
 
 
 def describe_head(chain: ModuleFolder) -> str:
@@ -144,11 +197,27 @@ def _check_widths(chain: ModuleFolder, width: int) -> None:
         )
 
 
-def _pool_padded(states: Tensor, mask: Tensor, pooling: TokenPooling) -> Tensor:
+def join_cosine(first: Tensor, query: Tensor, document: Tensor) -> Tensor:
+    """First tokens' states ``(B, D)`` and the cosines of two means ``(B, D)``: ``(B, D + 1)``."""
+    cosines = F.cosine_similarity(query.float(), document.float(), dim=1)
+    return torch.cat([first.float(), cosines[:, None]], dim=1)
+
+
+def _pool_padded(
+    states: Tensor, mask: Tensor, segments: Tensor | None, pooling: TokenPooling
+) -> Tensor:
     """One vector ``(B, D)`` of each padded sequence's tokens ``(B, L, D)``."""
     if pooling == "cls":
         return states[:, 0]
     if pooling == "lasttoken":
         return states[torch.arange(len(states), device=states.device), mask.sum(dim=1) - 1]
+    if pooling == "span_cosine":
+        assert segments is not None  # of a model that tells segments apart
+        spans = [_average(states, mask * (segments == number)) for number in (0, 1)]
+        return join_cosine(states[:, 0], spans[0], spans[1])
+    return _average(states, mask)
+
+
+def _average(states: Tensor, mask: Tensor) -> Tensor:
     real = mask[:, :, None].to(states.dtype)
     return (states * real).sum(dim=1) / real.sum(dim=1)

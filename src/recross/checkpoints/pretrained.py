@@ -27,7 +27,11 @@ from recross.checkpoints.foreign import (
 from recross.checkpoints.loaded import Model, ModelConfig, Tokenizer
 from recross.checkpoints.location import find_file, find_revision
 from recross.checkpoints.module_folder import ModuleFolder, read_modules
-from recross.checkpoints.pooled_classifier import build_classifier, holds_head
+from recross.checkpoints.pooled_classifier import (
+    build_classifier,
+    holds_head,
+    make_span_classifier,
+)
 from recross.checkpoints.published import find_published
 from recross.checkpoints.source import (
     ModelSource,
@@ -84,10 +88,15 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class Fresh:
-    """What may be missing from a checkpoint because it will be trained: drawn from a seed."""
+    """What may be missing from a checkpoint because it will be trained: drawn from a seed.
+
+    With ``reads_spans`` the head is one over the cosine of query and document, whatever the
+    checkpoint ends in.
+    """
 
     seed: int = 0
     labels: int | None = 1
+    reads_spans: bool = False
 
 
 class Wanted(NamedTuple):
@@ -138,9 +147,12 @@ def load(
     for name, value in (settings or {}).items():
         setattr(config, name, value)
     head = chain if kind == "sequence_classifier" and holds_head(chain) else None
-    wanted = Wanted("encoder" if head else kind, config, fresh, dtype, layers)
+    reads_spans = fresh is not None and fresh.reads_spans
+    wanted = Wanted("encoder" if head or reads_spans else kind, config, fresh, dtype, layers)
     model, is_fresh = read_component(source, "weights", lambda: _load_weights(source, wanted))
-    if head is not None:
+    if reads_spans:
+        model, is_fresh = cast(Model, make_span_classifier(model).to(dtype)), True
+    elif head is not None:
         model = cast(Model, build_classifier(model, head).to(dtype))
     check_finite(checkpoint, model.named_parameters())
     _check_vocabulary(checkpoint, model, tokenizer)

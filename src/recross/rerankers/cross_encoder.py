@@ -18,7 +18,7 @@ from recross.checkpoints.chat_layout import is_chat_chain
 from recross.checkpoints.contracts import ClassifierContract
 from recross.checkpoints.loaded import ModelConfig
 from recross.checkpoints.module_folder import ModuleFolder, make_classifier_chain, write_modules
-from recross.checkpoints.pooled_classifier import describe_head, find_chain
+from recross.checkpoints.pooled_classifier import describe_head, find_chain, find_pooling
 from recross.checkpoints.pretrained import Pretrained
 from recross.checkpoints.resolution import resolve_contract
 from recross.errors import InputError
@@ -65,6 +65,11 @@ class PairNetwork(PairScorer):
         )
         self.read_out = READ_OUTS[contract.read_out]
         template = (triple_template if contract.compares else pair_template)(tokenizer)
+        if find_pooling(model) == "span_cosine" and template.segments[1] == template.segments[3]:
+            raise InputError(
+                "head=span_cosine needs a tokenizer with a segment for queries and one for"
+                f" documents, got {type(tokenizer).__name__}, which has one for both"
+            )
         self._joiner = Joiner(tokenizer, template, contract.max_length, contract.max_query_length)
 
     def encode_texts(
@@ -107,22 +112,34 @@ class CrossEncoder(NetworkReranker):
     """A cross-encoder with a classification head.
 
     ``layers`` keeps only the first layers of the encoder. ``fresh_head`` allows a checkpoint that
-    has no classification head; it gets one drawn from ``head_seed``, to be trained. ``contract``
-    names a published scoring contract where the checkpoint does not say; ``max_length`` and
-    ``max_query_length`` override its limits.
+    has no classification head; it gets one drawn from ``head_seed``, to be trained: on the first
+    token, or (``head="span_cosine"``) one that begins as the cosine of the query's and the
+    document's tokens, so that a bi-encoder's checkpoint ranks before it has learned anything.
+    ``contract`` names a published scoring contract where the checkpoint does not say;
+    ``max_length`` and ``max_query_length`` override its limits.
     """
 
     layers: Annotated[int, Ge(1)] | None = None
     fresh_head: bool = False
     head_seed: Seed = 0
+    head: Literal["first_token", "span_cosine"] = "first_token"
     max_length: Annotated[int, Ge(8)] | None = None
     max_query_length: Annotated[int, Ge(1)] | None = None
     contract: str | ClassifierContract | None = None
     _: KW_ONLY
 
+    def __post_init__(self) -> None:
+        if self.head != "first_token" and (not self.fresh_head or self.reading.compares):
+            raise InputError(
+                f"head={self.head} must be a fresh head (fresh_head=true) for single documents,"
+                " got one that is read or compares"
+            )
+
     def load(self) -> PairNetwork:
         """Load the checkpoint's network with its contract."""
-        fresh = pretrained.Fresh(self.head_seed) if self.fresh_head else None
+        reads_spans = self.head == "span_cosine"
+        fresh = pretrained.Fresh(self.head_seed, reads_spans=reads_spans)
+        fresh = fresh if self.fresh_head else None
         loaded = pretrained.load(
             "sequence_classifier", self.checkpoint_place, layers=self.layers, fresh=fresh
         )
@@ -148,6 +165,7 @@ class CrossEncoder(NetworkReranker):
             alias=self.name,
             layers=None,
             fresh_head=False,
+            head="first_token",
             contract=None,
         )
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from recross.checkpoints.heads import in_single_precision
+from recross.checkpoints.pooled_classifier import join_cosine
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.attention import average_sequences, by_group
 from recross.inference.encoders.encoder import EncoderForward
@@ -60,6 +63,36 @@ def _highest(states: Tensor, texts: PackedBatch) -> Tensor:
     return torch.segment_reduce(states.float(), "max", offsets=offsets, axis=0, unsafe=True)
 
 
+def _span_cosine(states: Tensor, texts: PackedBatch) -> Tensor:
+    """The first token's state, and the cosine of the means over the two segments."""
+    if states.device.type == "cpu" and texts.groups:
+        in_groups = zip(
+            by_group(states, texts.groups), by_group(texts.segments, texts.groups), strict=True
+        )
+        means = torch.cat([_average_segments(rows.float(), kinds) for rows, kinds in in_groups])
+    else:
+        offsets = _find_spans(texts)
+        means = torch.segment_reduce(states.float(), "mean", offsets=offsets, axis=0, unsafe=True)
+        means = means.view(len(texts), 2, -1)
+    return join_cosine(_first(states, texts), means[:, 0], means[:, 1])
+
+
+def _average_segments(rows: Tensor, segments: Tensor) -> Tensor:
+    """Means over the tokens of the first and of the second segment, ``(n, 2, D)``."""
+    second = segments.squeeze(-1).float()  # (n, L)
+    shares = torch.stack([1 - second, second], dim=1)
+    with in_single_precision(rows.device):
+        return (shares / shares.sum(dim=2, keepdim=True)) @ rows
+
+
+def _find_spans(texts: PackedBatch) -> Tensor:
+    """Where each segment of each sequence begins, and where the last one ends, ``(2 B + 1,)``."""
+    offsets = texts.layout.offsets.long()
+    second = F.pad(texts.segments.long().cumsum(0), (1, 0))[offsets].diff()
+    begins = torch.stack([offsets[:-1], offsets[1:] - second], dim=1)
+    return torch.cat([begins.flatten(), offsets[-1:]])
+
+
 def _lengths(texts: PackedBatch) -> Tensor:
     return texts.layout.offsets.diff().float()[:, None]
 
@@ -71,4 +104,5 @@ _MODES: Mapping[str, Callable[[Tensor, PackedBatch], Tensor]] = {
     "mean_sqrt_len_tokens": _mean_by_root,
     "weightedmean": _weighted_mean,
     "max": _highest,
+    "span_cosine": _span_cosine,
 }
