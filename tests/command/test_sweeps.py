@@ -31,6 +31,24 @@ def errors(caplog):
     return [record.message for record in caplog.records if record.levelname == "ERROR"]
 
 
+@pytest.mark.parametrize("command", ["run", "train", "retrieve"])
+@pytest.mark.parametrize("more", [[], ["-m"], ["--cfg", "job"]])
+@pytest.mark.usefixtures("here")
+def test_a_group_given_twice_is_refused_in_one_line(caplog, command, more):
+    words = ["retriever=random", "retriever=bm25,run_file" if more == ["-m"] else "retriever=bm25"]
+    assert main([command, *COLLECTION, *words, *more]) == 2
+    (error,) = errors(caplog)
+    got = words[1].partition("=")[2]
+    assert f"retriever: must be given once, got random and {got}" in error
+
+
+@pytest.mark.usefixtures("here")
+def test_values_given_twice_are_hydras_and_the_last_counts(capsys):
+    words = ["retriever=random", "retriever.seed=1", "retriever.seed=2", "--cfg", "job"]
+    assert main(["retrieve", *COLLECTION, *words]) == 0
+    assert "seed: 2" in capsys.readouterr().out
+
+
 def test_a_sweep_of_retrieve_tells_of_the_cell_that_failed(here, caplog):
     words = ["retriever=run_file", "retriever.path=bad.trec,good.trec"]
     assert main(["retrieve", "-m", *COLLECTION, *words, "run_file=of_${retriever.path}"]) == 1

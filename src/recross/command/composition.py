@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from recross.command.catalogue import find_config_folder
 from recross.command.hydra_settings import find_setting_problems
 from recross.command.naming import label_combination, name_combination, rename_changed
 from recross.command.overrides import parse_overrides, quote_override
@@ -91,6 +92,29 @@ def add_option_folders(words: Sequence[str], extra_folder: str | None = None) ->
     places = dict.fromkeys([*map(str, searched), *(f"file://{folder}" for folder in folders)])
     others = [word for word in words if not word.startswith(f"{SEARCH_PATH}=")]
     return [*others, f"{SEARCH_PATH}=[{','.join(map(repr, places))}]"]
+
+
+def refuse_groups_twice(words: Sequence[str], extra_folder: str | None) -> None:
+    """Refuse two options for one group, of which Hydra would take the last without a word.
+
+    Raises:
+        ConfigError: with every group that is given twice, and its options.
+    """
+    roots = [find_config_folder(), *find_extra_folders(words, extra_folder)]
+    given: dict[str, list[str]] = {}
+    for override, word in zip(parse_overrides(words), words, strict=True):
+        if any((root / override.key_or_group).is_dir() for root in roots):
+            place = f"@{override.package}" if override.package else ""
+            key = f"{override.key_or_group}{place}"
+            given.setdefault(key, []).append(word.partition("=")[2] or word)
+    twice = {key: options for key, options in given.items() if len(options) > 1}
+    if twice:
+        raise ConfigError(
+            [
+                f"{key}: must be given once, got {' and '.join(map(mask_secrets, options))}"
+                for key, options in twice.items()
+            ]
+        )
 
 
 def compose_values(

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from recross.command.composition import (
     add_option_folders,
+    refuse_groups_twice,
     resolve_config,
     save_config,
 )
@@ -64,6 +65,7 @@ def launch(command: str, words: Sequence[str]) -> int:
         raise InputError(f"{command}: {error}") from None
     if unknown := [word for word in overrides if word.startswith("-")]:
         raise InputError(f"flags must be one of {', '.join(FLAGS)}, got {unknown[0]!r}")
+    refuse_groups_twice(overrides, known.config_dir)
     flags_first = [word for word in words if word not in overrides]
     overrides = add_option_folders(overrides)
     words = [*flags_first, *overrides]
