@@ -14,6 +14,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("WANDB_SILENT", "true")
 os.environ.setdefault("RECROSS_KERNELS", "own")  # the last digits of two processes are compared
+os.environ.setdefault("RECROSS_PROGRESS", "off")  # what commands say does not depend on the clock
 # ir_datasets reads its home when it is imported; its miniature needs no 14 GB of free disk
 os.environ["IR_DATASETS_HOME"] = tempfile.mkdtemp(prefix="recross-ir-datasets-")
 os.environ["IR_DATASETS_SKIP_DISK_FREE"] = "true"

@@ -26,6 +26,7 @@ from recross.artefacts.manifest import (
 from recross.errors import RunError
 from recross.parts.identity import describe, fingerprint
 from recross.records import Json, JsonObject
+from recross.writing.progress import working
 from recross.writing.whole_files import sync_folder, write_whole
 
 logger = logging.getLogger(__name__)
@@ -123,7 +124,8 @@ def _make(
         _remove(partial)
     partial.mkdir(exist_ok=resumable)
     remove_partials(partial)
-    facts = make(partial)
+    with working(f"making {folder.parent.name.replace('_', ' ')}"):
+        facts = make(partial)
     version = importlib.metadata.version("recross")
     sync_tree(partial)
     seal_folder(partial, {"identity": describe(identity), "recross": version, **facts})

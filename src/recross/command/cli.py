@@ -15,6 +15,7 @@ from recross.command.messages import send_messages_to_stderr
 from recross.command.output import deliver_output, prepare_streams
 from recross.command.plain_commands import PLAIN_COMMANDS, say
 from recross.errors import InputError
+from recross.writing.progress import working
 
 USAGE = """usage: recross COMMAND [arguments]
 
@@ -39,6 +40,7 @@ about
 
 --version says which recross this is
 --debug, or RECROSS_DEBUG=1 in the environment, shows where an error came from
+RECROSS_PROGRESS=off says nothing of work that goes on
 """
 
 
@@ -72,12 +74,13 @@ def _run(words: Sequence[str]) -> int:
             return 0
         command, rest = words[0], words[1:]
         try:
-            if command in COMMANDS:
-                from recross.command.launching import launch
+            with working(f"recross {command}"):
+                if command in COMMANDS:
+                    from recross.command.launching import launch
 
-                return launch(command, rest)
-            if command in PLAIN_COMMANDS:
-                return PLAIN_COMMANDS[command](rest)
+                    return launch(command, rest)
+                if command in PLAIN_COMMANDS:
+                    return PLAIN_COMMANDS[command](rest)
         except SystemExit as stop:  # of an argument parser, which has said why
             return stop.code if isinstance(stop.code, int) else 0
         raise InputError(f"command must be one of {known}, got {command!r}")

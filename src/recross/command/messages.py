@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import TextIO
 
 from recross.parts.secrets import mask_secrets
 
@@ -13,11 +14,22 @@ def send_messages_to_stderr() -> None:
     """Show our own messages, and of other libraries only their warnings."""
     if not sys.stderr.isatty():  # a log file wants lines, not bars
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_Messages()])
     for handler in logging.getLogger().handlers:
         if mask_record not in handler.filters:
             handler.addFilter(mask_record)
     logging.getLogger("recross").setLevel(logging.INFO)
+
+
+class _Messages(logging.StreamHandler[TextIO]):
+    """Says on standard error whatever that is by then: above a live line while there is one."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: TextIO) -> None: ...
 
 
 def mask_record(record: logging.LogRecord) -> bool:

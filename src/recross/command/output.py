@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
+from recross.writing.progress import end_live_line
+
 
 class ClosedOutputError(Exception):
     """The answer could not be printed: the reader of a pipe has gone, or the output is no use.
@@ -63,6 +65,7 @@ class _Answer(io.TextIOBase):
         return self._printed.encoding
 
     def write(self, text: str) -> int:
+        end_live_line()
         with self._telling():
             return self._printed.write(text)
         raise AssertionError("it is written or an error is raised")

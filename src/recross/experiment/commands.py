@@ -32,6 +32,7 @@ from recross.retrieval.cuts import say_cuts
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store, write_json
+from recross.writing.progress import Stages
 
 
 class Command(Protocol):
@@ -80,8 +81,11 @@ class CheckpointTraining(Combination):
 
     def _train_alone(self) -> JsonObject:
         log = self.open_log()
-        collection = self.collection.load()
-        _, training = self.train(collection, log)
+        with Stages(["collection", "training"]) as stages:
+            stages.begin("collection")
+            collection = self.collection.load()
+            stages.begin("training")
+            _, training = self.train(collection, log)
         if not training:
             raise InputError(
                 "reranker and training must be trainable and not none,"
@@ -152,9 +156,13 @@ class Retrieval(RunFileCommand):
         """The best ``depth`` documents of every query of the split."""
         self.retriever.check()
         self.hardware.prepare()
-        collection = self.collection.load()
-        query_ids = collection.query_ids(self.split)
-        run = retrieve_once(self.retriever, collection, query_ids, self.depth, Store(self.store))
+        with Stages(["collection", "first stage"]) as stages:
+            stages.begin("collection")
+            collection = self.collection.load()
+            query_ids = collection.query_ids(self.split)
+            stages.begin("first stage", f"{len(query_ids)} queries")
+            store = Store(self.store)
+            run = retrieve_once(self.retriever, collection, query_ids, self.depth, store)
         account = account_for_retrieval(run, collection, self.split, self.depth)
         return complete_account(account, run, collection, "retriever", self.retriever)
 
@@ -206,16 +214,21 @@ class Reranking(RunFileCommand):
                 collection's.
         """
         self.reranker.check_trained()
-        run = Run.read(self.candidates)
-        collection = self.collection.load()
-        given = GivenRun.choose(
-            self.candidates, run, collection, self.depth, drops_tail=self.tail == "drop"
-        )
-        reranked = self.reranker.rerank(given.candidates, collection)
-        say_cuts("re-ranker", reranked.cost)
-        whole = given.complete(reranked)
-        account = {
-            **given.account(reranked, collection, self.depth),
-            "gains": measure_gains(given.allowed, whole, collection, self.measures),
-        }
+        with Stages(["candidates", "collection", "re-ranking", "measures"]) as stages:
+            stages.begin("candidates")
+            run = Run.read(self.candidates)
+            stages.begin("collection")
+            collection = self.collection.load()
+            given = GivenRun.choose(
+                self.candidates, run, collection, self.depth, drops_tail=self.tail == "drop"
+            )
+            stages.begin("re-ranking", f"{len(given.candidates)} queries")
+            reranked = self.reranker.rerank(given.candidates, collection)
+            say_cuts("re-ranker", reranked.cost)
+            stages.begin("measures")
+            whole = given.complete(reranked)
+            account = {
+                **given.account(reranked, collection, self.depth),
+                "gains": measure_gains(given.allowed, whole, collection, self.measures),
+            }
         return complete_account(account, whole, collection, "reranker", self.reranker)

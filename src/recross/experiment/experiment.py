@@ -21,17 +21,20 @@ from recross.experiment.finished_folder import (
 from recross.experiment.place import Place
 from recross.experiment.quality_gate import Judgments
 from recross.experiment.results import Outcome, write_outcome
+from recross.experiment.summary import summarise
 from recross.experiment.timing import time_stages
 from recross.parts.fields import read_field_values
 from recross.parts.identity import describe, fingerprint
-from recross.records import JsonObject
+from recross.records import Cost, JsonObject
 from recross.rerankers.composed.interpolation import Interpolation, tune_interpolation
 from recross.rerankers.form import find_attentions, find_form
-from recross.rerankers.reranker import Reranker
+from recross.rerankers.reranker import Reranker, is_trainable
 from recross.retrieval.cuts import say_cuts
 from recross.retrieval.retriever import retrieve_once
 from recross.runs import Run
 from recross.store import Store
+from recross.training.recipe import FineTuning
+from recross.writing.progress import Stages
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +58,9 @@ class Experiment(Combination):
 
     @property
     def summary(self) -> str:
-        """Its folder and what was measured, in one line."""
-        measures = (read_result(self.folder) or {}).get("measures", {})
-        named = "  ".join(f"{name} {value:.4f}" for name, value in measures.items())
-        return f"{self.folder}: {named}"
+        """What was found, what was left out, where it lies, and what comes next."""
+        result = read_result(self.folder)
+        return summarise(self.folder, result) if result is not None else str(self.folder)
 
     @property
     def fingerprint(self) -> str:
@@ -70,7 +72,7 @@ class Experiment(Combination):
 
         Other processes that run the same experiment wait, and reuse what this one has finished.
         """
-        with self.place.alone():
+        with self.place.alone(), Stages(self.stages) as stages:
             if self.reuse and (done := read_finished(self.folder, self.fingerprint)):
                 logger.info("%s: finished before, reused", self.folder)
                 return done
@@ -79,18 +81,26 @@ class Experiment(Combination):
             start = time.perf_counter()
             self.check_networks()
             log = self.open_log()
+            stages.begin("collection")
             collection = self.collection.load()
             collection.judged(self.test_split)  # refused before any work
+            stages.begin("training")
             reranker, training = self.train(collection, log)
+            stages.begin("quality gate")
             quality_gate = self._pass_gate(reranker, collection)
+            stages.begin("first stage")
             candidates = self.retrieve(collection, self.test_split)
-            logger.info("re-ranking %d queries", len(candidates))
+            stages.begin("re-ranking", f"{len(candidates)} queries")
             reranked = reranker.rerank(candidates, collection)
-            if reranker.reranks:
-                say_cuts("re-ranker", reranked.cost)
+            say_cuts("re-ranker", reranked.cost if reranker.reranks else Cost())
+            stages.begin("interpolation")
             interpolation = self._tune_interpolation(reranker, collection)
-            timed = collection.query_ids(self.test_split)[: self.latency_queries]
-            latency, first_stage_ms = time_stages(self.retriever, reranker, collection, timed)
+            stages.begin("latency", f"{self.latency_queries} queries", still=True)
+            latency, first_stage_ms = time_stages(
+                *(self.retriever, reranker, collection),
+                collection.query_ids(self.test_split)[: self.latency_queries],
+            )
+            stages.begin("results")
             outcome = Outcome(
                 candidates=candidates,
                 reranked=reranked,
@@ -109,6 +119,23 @@ class Experiment(Combination):
             log.finish(result)
             seal_finished(self.folder, describe(self))
             return result
+
+    @property
+    def stages(self) -> list[str]:
+        """What it does, in this order; a stage that has nothing to do is none."""
+        reranks, hardware = self.reranker.reranks, self.hardware
+        trains = isinstance(self.training, FineTuning) and is_trainable(self.reranker)
+        wanted = {
+            "collection": True,
+            "training": trains,
+            "quality gate": reranks and not hardware.is_reference,
+            "first stage": True,
+            "re-ranking": reranks,
+            "interpolation": reranks and self.interpolate,
+            "latency": self.latency_queries > 0,
+            "results": True,
+        }
+        return [name for name, is_wanted in wanted.items() if is_wanted]
 
     @property
     def names(self) -> JsonObject:
@@ -139,7 +166,6 @@ class Experiment(Combination):
     def retrieve(self, collection: Collection, split: str) -> Run:
         """The candidates of a split."""
         query_ids = collection.query_ids(split)
-        logger.info("first stage, %d %s queries", len(query_ids), split)
         return retrieve_once(self.retriever, collection, query_ids, self.depth, Store(self.store))
 
     def _has_dev(self, collection: Collection) -> bool:

@@ -15,7 +15,7 @@ from recross.evaluation.significance import (
 )
 from recross.records import JsonObject, Qrels
 from recross.runs import Run
-from recross.writing.numbers import format_p_value
+from recross.writing.numbers import relate_p_value
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +48,8 @@ def format_gains(gains: Mapping[str, JsonObject]) -> Iterator[str]:
             yield (
                 f"{split}, {gain['judged']} judged queries: {name} {found['after']:.4f}, before"
                 f" {found['before']:.4f}: {found['difference']:+.4f} [{low:+.4f}, {high:+.4f}],"
-                f" p {_relate(format_p_value(found['p_value']))}"
+                f" p {relate_p_value(found['p_value'])}"
             )
-
-
-def _relate(p_value: str) -> str:
-    return p_value if p_value.startswith("<") else f"= {p_value}"
 
 
 def _say_missing(split: str, account: QueryAccount) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 
 from recross.collections.collection import Collection
@@ -11,8 +10,6 @@ from recross.inference.cache.score_cache import turn_caches_off
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.retriever import Retriever
 from recross.runs import Run
-
-logger = logging.getLogger(__name__)
 
 TIMED_DEPTH = 100
 """Candidates of each query that is timed, whatever the depth of the experiment."""
@@ -27,7 +24,6 @@ def time_stages(
     """
     if not query_ids:
         return None, {}
-    logger.info("timing %d queries", len(query_ids))
 
     def search(ids: Sequence[str]) -> Run:
         return retriever.retrieve(collection, ids, TIMED_DEPTH)

@@ -23,13 +23,13 @@ from recross.inference.cache.identity import name_scorer
 from recross.inference.cache.kept_scores import KeptScores
 from recross.inference.items import Items, Portion, Scores
 from recross.inference.network import Network
-from recross.inference.progress import progress
 from recross.inference.runner import Runner
 from recross.inference.sequences import Encoded
 from recross.inference.session import Session
 from recross.inference.texts.collection_texts import CollectionTexts
 from recross.inference.texts.texts import TextItem
 from recross.records import Cost
+from recross.writing.progress import progress
 
 _Batch = TypeVar("_Batch", bound=NetworkBatch)
 

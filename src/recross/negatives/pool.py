@@ -30,6 +30,21 @@ class CandidatePool:
     barred: Barred
     counts: JsonObject
 
+    @property
+    def account(self) -> str:
+        """What became of the candidates, in words."""
+        counts = self.counts
+        dropped = [
+            f"{number:,} {reason.replace('_', ' ')}"
+            for reason, number in counts["dropped"].items()
+            if number
+        ]
+        parts = [f"{counts['kept']:,} of {counts['candidates']:,} candidates kept"]
+        parts += [f"dropped: {', '.join(dropped)}"] if dropped else []
+        if counts["queries_without_candidates"]:
+            parts.append(f"{counts['queries_without_candidates']:,} queries without candidates")
+        return "; ".join(parts)
+
     def list_allowed(self, query_id: str, positive: str) -> list[str]:
         """The documents that may stand beside one positive, best first."""
         barred = frozenset(self.barred.get(query_id, {}).get(positive, ()))

@@ -80,7 +80,7 @@ class RankWindow(NegativeSampler):
         pool = sieve.pool()
         pool.write(folder)
         counts = {**pool.counts, "truncation": describe_truncation(candidates.cost)}
-        logger.info("negatives of %d %s queries: %s", len(positives), split, counts)
+        logger.info("negatives of %d %s queries: %s", len(positives), split, pool.account)
         return {"counts": counts}
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from recross.errors import InputError
 from recross.inference.engine import Engine
 from recross.inference.items import Scores
-from recross.inference.progress import progress
 from recross.rerankers.reading import Reading
+from recross.writing.progress import progress
 
 TextPair = tuple[str, str]
 

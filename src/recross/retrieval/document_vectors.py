@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,13 +14,11 @@ import torch
 
 from recross.artefacts.growing import GrowingFiles
 from recross.inference.encoders.pooled import EncodedTexts, Vectors
-from recross.inference.progress import Bar, progress
 from recross.inference.texts.texts import NumberedTexts
 from recross.records import Cost, JsonObject
 from recross.retrieval.cuts import count_document_cuts, describe_cuts, read_cuts
 from recross.store import read_manifest, write_json
-
-logger = logging.getLogger(__name__)
+from recross.writing.progress import Bar, progress
 
 EncodeTexts = Callable[[NumberedTexts], Iterator[EncodedTexts]]
 """Yields numbers of texts, their vectors and what they lost, batch by batch."""
@@ -68,7 +65,6 @@ class DocumentVectors:
                 done, dimension, cuts = done + len(chunk), vectors.shape[1], cuts + own
                 facts = {"documents": done, "dimension": dimension, **describe_cuts(cuts)}
                 file.append({VECTORS: vectors}, facts)
-                logger.info("bi-encoder: %d of %d documents encoded", done, len(documents))
         write_json(folder / DOC_IDS, list(doc_ids))
         return {"documents": done, "dimension": dimension, **describe_cuts(cuts)}
 

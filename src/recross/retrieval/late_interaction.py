@@ -17,7 +17,6 @@ from recross.inference.late_interaction.encoding import KeptVectors, encode_quer
 from recross.inference.late_interaction.loading import load_network
 from recross.inference.late_interaction.network import LateInteractionNetwork
 from recross.inference.late_interaction.token_vectors import Floats, Storage, TokenVectors
-from recross.inference.progress import progress
 from recross.inference.texts.collection_texts import CollectionTexts
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Gt, checked
@@ -28,6 +27,7 @@ from recross.retrieval.retriever import Retriever
 from recross.retrieval.vector_index import NOTHING, compute_products
 from recross.runs import Run
 from recross.store import DEFAULT_STORE
+from recross.writing.progress import progress
 
 TOKENS_AT_ONCE = 1 << 14
 """Token vectors of documents in single precision at a time while a collection is searched."""

@@ -43,6 +43,7 @@ from recross.retrieval.sparse_encoder import SparseEncoder, WeighedTexts, load_s
 from recross.retrieval.sparse_index import SparseIndex
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store, read_manifest, write_json
+from recross.writing.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -168,14 +169,15 @@ def write_index(
     """
     texts = iter(documents.values())
     chunks: list[Path] = []
-    while chunk := list(islice(texts, DOCUMENTS_PER_CHUNK)):
-        chunks.append(folder / f"chunk_{len(chunks)}.npz")
-        if not _is_sound(chunks[-1]):
-            weighed = encode(chunk)
-            _save_whole(chunks[-1], weighed.weights)
-            lost = describe_cuts(count_document_cuts(weighed.lengths, weighed.lost))
-            seal_folder(folder, lost, [chunks[-1].name], _name_seal(chunks[-1]))
-        logger.info("splade: %d chunks of %d documents encoded", len(chunks), DOCUMENTS_PER_CHUNK)
+    with progress(len(documents), "encoding", "document") as bar:
+        while chunk := list(islice(texts, DOCUMENTS_PER_CHUNK)):
+            chunks.append(folder / f"chunk_{len(chunks)}.npz")
+            if not _is_sound(chunks[-1]):
+                weighed = encode(chunk)
+                _save_whole(chunks[-1], weighed.weights)
+                lost = describe_cuts(count_document_cuts(weighed.lengths, weighed.lost))
+                seal_folder(folder, lost, [chunks[-1].name], _name_seal(chunks[-1]))
+            bar.update(len(chunk))
     weights = sparse.vstack([sparse.load_npz(path) for path in chunks], format="csr")
     by_term = weights.T.tocsr()  # (terms, documents)
     for name, values in zip(

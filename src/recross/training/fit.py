@@ -13,7 +13,6 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from recross.collections.collection import Collection
 from recross.errors import RunError
 from recross.inference.network import Network
-from recross.inference.progress import is_watched
 from recross.inference.session import Session
 from recross.inference.texts.collection_texts import CollectionTexts
 from recross.machine.hardware import Hardware
@@ -109,6 +108,7 @@ def _list_callbacks(
     search = [SearchRange(module, folder)] if module.training_plan.training.is_search else []
     return [
         RestoreState(module, folder),
+        ProgressBar(module),
         *search,
         Validate(module, validation, folder),
         RefreshNegatives(module),
@@ -172,7 +172,8 @@ def _train(module: RankingModule, callbacks: list[pl.Callback], hardware: Hardwa
         num_sanity_val_steps=0,
         logger=False,
         enable_checkpointing=False,
-        callbacks=[ProgressBar(module, refresh_rate=1 if is_watched() else 0), *callbacks],
+        enable_progress_bar=False,
+        callbacks=callbacks,
         enable_model_summary=False,
         use_distributed_sampler=False,
         deterministic=True,

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from recross.artefacts.growing import GrowingFiles
-from recross.inference.progress import Bar, progress
 from recross.inference.spans import Ints, lay_out_spans
 from recross.inference.texts.texts import NumberedTexts
 from recross.records import JsonObject
 from recross.store import read_manifest, write_json
+from recross.writing.progress import Bar, progress
 
 Storage = Literal["fp16", "int8"]
 Floats = npt.NDArray[np.float32]

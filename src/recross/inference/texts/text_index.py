@@ -10,10 +10,10 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from recross.errors import InputError
-from recross.inference.progress import progress
 from recross.inference.spans import Ints
 from recross.inference.texts.digests import Digests, digest
 from recross.records import JsonObject
+from recross.writing.progress import progress
 
 DIGESTS, HASHES, ROWS, FIRSTS = "digests.bin", "hashes.npy", "rows.npy", "firsts.npy"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -14,13 +13,11 @@ import numpy.typing as npt
 from recross.artefacts.growing import GrowingFiles
 from recross.checkpoints.loaded import Tokenizer
 from recross.errors import RunError
-from recross.inference.progress import progress
 from recross.inference.texts.token_ids import TokenArray, TokenIds
 from recross.inference.texts.token_processes import tokenize_parts
 from recross.records import JsonObject
+from recross.writing.progress import progress
 from recross.writing.whole_files import reserve_space
-
-logger = logging.getLogger(__name__)
 
 IDS, LENGTHS, OFFSETS = "ids.bin", "lengths.bin", "offsets.npy"
 LENGTH = np.dtype("<i4")
@@ -56,7 +53,6 @@ def write_token_file(
                 {"texts": done, "tokens": tokens},
             )
             bar.update(len(part))
-            logger.info("%s: %d of %d texts", description, done, count)
     if done != count:
         raise RunError(f"a collection must hold as many texts as it says, {count}, got {done}")
     _write_offsets(folder, done)

@@ -14,7 +14,6 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from recross.inference.cache.score_cache import caches_are_off
-from recross.inference.progress import progress
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import fingerprint, handed_over
 from recross.records import Cost, Json, JsonObject
@@ -26,6 +25,7 @@ from recross.rerankers.remote.asking import ask_all
 from recross.rerankers.remote.json_server import check_address
 from recross.rerankers.remote.patience import EndpointError, Patience
 from recross.store import DEFAULT_STORE
+from recross.writing.progress import progress
 
 TOP_LOGPROBS = 20
 """First tokens that a server is asked to tell of: no more are allowed by OpenAI and by vLLM."""

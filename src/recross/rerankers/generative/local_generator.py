@@ -20,7 +20,6 @@ from recross.checkpoints.location import CHECKPOINT
 from recross.errors import InputError
 from recross.inference.cache.identity import digest_weights
 from recross.inference.cache.score_cache import caches_are_off
-from recross.inference.progress import progress
 from recross.inference.spans import Ints
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
@@ -31,6 +30,7 @@ from recross.rerankers.generative.decoding import Decoder, Prompts
 from recross.rerankers.generative.generators import Conversation, LabelLogits, split_begun
 from recross.rerankers.generative.kept_answers import KeptAnswer, KeptAnswers
 from recross.store import DEFAULT_STORE
+from recross.writing.progress import progress
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from recross.collections.collection import Collection
 from recross.inference.cache.kept_scores import KeptScores
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.items import Scores
-from recross.inference.progress import progress
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import fingerprint, handed_over
 from recross.records import Cost, JsonObject
@@ -32,6 +31,7 @@ from recross.rerankers.served.kept_chunks import Chunk, KeptChunks
 from recross.rerankers.served.score_server import Scored, ScoreServer
 from recross.rerankers.text_ranking import TextRanker
 from recross.runs import Run
+from recross.writing.progress import progress
 
 KEPT_FORM = 1
 """Raised when what is asked of a server, or kept of its answers, changes."""

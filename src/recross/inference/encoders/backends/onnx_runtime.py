@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -74,6 +75,7 @@ def _export(model: Model, folder: Path) -> JsonObject:
         names.append("token_type_ids")
     example = tuple(torch.ones(EXAMPLE, dtype=torch.long) for _ in names)
     free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # packages of vision that it misses
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter's own deprecations: nobody here can act
         torch.onnx.export(
