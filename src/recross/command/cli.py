@@ -25,6 +25,7 @@ with the config.yaml that lies beside a result, instead of the shipped one)
   retrieve   the first stage only, writes a TREC run
   train      up to the checkpoint
   rerank     re-rank any TREC run:  recross rerank reranker=minilm_l6 candidates=bm25.trec
+  choose     which to use, measured:  recross choose reranker=A,B hardware=cpu,cpu_int8 within_ms=50
 results
   evaluate   measures of run files, with significance:  recross evaluate RUN... --qrels FILE
   table      collate finished experiments:  recross table DIR... [--check against references]

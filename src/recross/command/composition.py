@@ -18,7 +18,13 @@ from yaml import YAMLError
 
 from recross.command.catalogue import find_config_folder
 from recross.command.hydra_settings import find_setting_problems
-from recross.command.naming import label_combination, name_combination, rename_changed
+from recross.command.naming import (
+    label_combination,
+    list_choice_words,
+    name_choice,
+    name_combination,
+    rename_changed,
+)
 from recross.command.overrides import parse_overrides, quote_override
 from recross.command.plugins import find_option_folders, find_plugins
 from recross.command.saved import locate_primary, note_version
@@ -54,6 +60,8 @@ def read_variable(name: str, *default: str | None) -> str | None:
 
 OmegaConf.register_new_resolver("oc.env", read_variable, replace=True)
 OmegaConf.register_new_resolver("recross.name", name_combination, replace=True)
+OmegaConf.register_new_resolver("recross.choice", name_choice, replace=True)
+OmegaConf.register_new_resolver("recross.choice_words", list_choice_words, replace=True)
 OmegaConf.register_new_resolver("recross.change", change_values, replace=True)
 OmegaConf.register_new_resolver("recross.label", label_combination, replace=True)
 

@@ -15,6 +15,7 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
+from recross.command.choosing import measure_apart, write_advice
 from recross.command.composition import (
     add_option_folders,
     refuse_groups_twice,
@@ -77,7 +78,11 @@ def launch(command: str, words: Sequence[str]) -> int:
     for cell in cells:
         cell.place.forget_failure()
     start_hydra = partial(_run_hydra, command, saved, words)
-    return _sweep(start_hydra, cells) if is_sweep else _run_single(start_hydra)
+    if not is_sweep:
+        return _run_single(start_hydra)
+    chooses = command == "choose"
+    run, collate = (run_apart, write_advice) if chooses else (run_cell, _collate_studies)
+    return _sweep(partial(start_hydra, run), cells, collate)
 
 
 def run_cell(cfg: DictConfig) -> None:
@@ -97,6 +102,12 @@ def run_cell(cfg: DictConfig) -> None:
             _run_or_record(cell, values, names)
     except InputError as error:  # there is no lock to be had
         cell.place.record_failure(names, error)
+
+
+def run_apart(cfg: DictConfig) -> None:
+    """Run one cell in a new process, here or where a launcher started this one."""
+    send_messages_to_stderr()
+    measure_apart(resolve_config(cfg))
 
 
 def _run_or_record(cell: Command, values: Node, names: JsonObject) -> None:
@@ -132,16 +143,20 @@ def _run_single(start_hydra: StartHydra) -> int:
     return code
 
 
-def _sweep(start_hydra: StartHydra, cells: Sequence[Command]) -> int:
+def _sweep(
+    run_cells: Callable[[], int],
+    cells: Sequence[Command],
+    collate: Callable[[Sequence[Command]], None],
+) -> int:
     logger.info("recross: %d cells", len(cells))
-    code = start_hydra(run_cell)
+    code = run_cells()
     failed = 0
     for cell in cells:
         if (reason := cell.place.find_failure()) is not None:
             failed += 1
             logger.error("recross: %s failed: %s", cell.place.result, reason)
     if failed < len(cells):
-        _collate_studies(cells)
+        collate(cells)
     return 1 if failed else code
 
 

@@ -38,6 +38,47 @@ def name_combination() -> str:
     return shorten_name(NOT_IN_NAMES.sub("", ".".join(word for word in words if word)))
 
 
+def name_choice() -> str:
+    """Name what is measured for a choice: re-ranker, hardware, and what else is said of them."""
+    choices = HydraConfig.get().runtime.choices
+    words = [str(choices.get("reranker", "")), str(choices.get("hardware", ""))]
+    for override in sorted(_list_of_choice(within=("reranker.", "reranker@", "hardware."))):
+        words.extend(_name_override(_shorten_checkpoint(override)))
+    return shorten_name(NOT_IN_NAMES.sub("", ".".join(words)))
+
+
+def list_choice_words() -> list[str]:
+    """The overrides of ``recross rerank`` that use what is measured, on the same collection."""
+    choices = HydraConfig.get().runtime.choices
+    inner = ("reranker.", "reranker@", "hardware.", "generator", "dialect", "strategy")
+    told = _list_of_choice(within=(*inner, "collection", "plugins"))
+    chosen = [f"reranker={choices['reranker']}", f"hardware={choices['hardware']}"]
+    return [*chosen, *map(_drop_quotes, told)]
+
+
+def _drop_quotes(override: str) -> str:
+    """The override as it was typed: every command quotes again what must be."""
+    key, _, value = override.partition("=")
+    inner = value[1:-1]
+    is_quoted = value == f'"{inner}"' and not {'"', "\\"} & set(inner)
+    return f"{key}={inner}" if is_quoted else override
+
+
+def _shorten_checkpoint(override: str) -> str:
+    """A path to what an experiment trained, by the experiment: its folder is called checkpoint."""
+    key, sign, value = override.partition("=")
+    place = Path(value.strip("'\""))
+    if place.name != "checkpoint":
+        return override
+    seed, experiment = place.parent.name, place.parent.parent.name
+    return f"{key}{sign}{experiment}.{seed}"
+
+
+def _list_of_choice(within: tuple[str, ...]) -> list[str]:
+    overrides = HydraConfig.get().overrides.task
+    return [word for word in overrides if word.lstrip("+~").startswith(within)]
+
+
 def shorten_name(name: str) -> str:
     """The name, cut where it is too long, because file systems limit the names of folders."""
     if len(name.encode()) > LONGEST_NAME:

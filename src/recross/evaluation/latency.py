@@ -32,6 +32,16 @@ class Latency:
     queries: int
 
 
+def time_queries(
+    stage: Rerank, candidates: Run, collection: Collection, warmup: int = 2
+) -> list[float]:
+    """Seconds that ``stage`` takes for each query alone, after ``warmup`` uncounted ones."""
+    singles = [candidates.restrict([query_id]) for query_id in candidates.rankings]
+    for single in singles[:warmup]:
+        stage(single, collection)
+    return [_time(stage, single, collection)[0] for single in singles]
+
+
 def measure_reranking(
     stage: Rerank, candidates: Run, collection: Collection, warmup: int = 2
 ) -> Latency:

@@ -1,0 +1,1 @@
+"""What to use in production: measured choices as table, plot, page and one piece of advice."""

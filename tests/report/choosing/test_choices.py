@@ -1,0 +1,126 @@
+"""Which of the measured choices nothing beats, and which one is advised."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from recross.errors import InputError
+from recross.report.choosing.choice_files import FRONT, write_choices
+from recross.report.choosing.choices import mark_front, read_choices
+
+
+def measured(depth, quality, p95, p_value=0.01):
+    return {
+        "depth": depth,
+        "measures": {"MRR@10": quality, "nDCG@10": quality + 0.01},
+        "intervals": {"MRR@10": [quality - 0.1, quality + 0.1]},
+        "p_values": {"MRR@10": p_value},
+        **{"p50_ms": p95 / 2, "p95_ms": p95, "p99_ms": p95 * 1.1},
+        **{"pairs_per_second": 100.0, "queries_per_second": 10.0},
+    }
+
+
+def record(name, *depths, within=50.0, **more):
+    return {
+        **{"name": name, "words": [f"reranker={name}", "hardware=cpu", "collection=files"]},
+        **{"collection": "mine", "candidates": "first.trec", "queries": 30, "within_ms": within},
+        **{"backend": "torch", "precision": "fp32", "load_seconds": 1.0, "size_mb": 62.5},
+        **{"peak_memory_mb": 700.0, "depths": list(depths)},
+        "first_stage": {
+            "measures": {"MRR@10": 0.4, "nDCG@10": 0.41},
+            "intervals": {"MRR@10": [0.3, 0.5]},
+        },
+        "environment": {"processor": "A processor", "torch_threads": 2},
+        **more,
+    }
+
+
+@pytest.fixture
+def keep(tmp_path):
+    def write(*records):
+        paths = []
+        for one in records:
+            path = tmp_path / str(len(paths)) / "choice.json"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(one))
+            paths.append(path)
+        return paths
+
+    return write
+
+
+SMALL = record("small", measured(10, 0.50, 20.0), measured(50, 0.45, 45.0))
+LARGE = record("large", measured(10, 0.55, 48.0), measured(50, 0.70, 200.0))
+
+
+def test_the_front_is_what_is_better_than_all_that_is_faster(keep):
+    rows = read_choices(keep(SMALL, LARGE)).rows
+    assert [(row.name, row.depth, row.is_on_front) for row in rows] == [
+        ("candidates as they are", 0, True),
+        ("small", 10, True),
+        ("small", 50, False),
+        ("large", 10, True),
+        ("large", 50, True),
+    ]
+    assert mark_front(rows[::-1]) == list(rows)  # whatever the order
+
+
+def test_the_best_within_the_time_is_advised_with_the_command_that_uses_it(keep):
+    study = read_choices(keep(SMALL, LARGE))
+    assert study.advice == (
+        "Within 50 ms use large on the best 10 candidates: MRR@10 0.5500 against 0.4000 without it,"
+        " 95 of 100 queries done in 48 ms."
+    )
+    assert study.command == (
+        "recross rerank reranker=large hardware=cpu collection=files depth=10 candidates=first.trec"
+    )
+
+
+def test_without_a_limit_the_best_of_all_is_advised(keep):
+    study = read_choices(keep(SMALL | {"within_ms": None}, LARGE))
+    assert (study.advised.name, study.advised.depth) == ("large", 50)
+
+
+def test_of_equal_ones_the_faster_is_advised(keep):
+    twin = record("twin", measured(10, 0.55, 30.0))
+    assert read_choices(keep(LARGE, twin)).advised.name == "twin"
+
+
+def test_candidates_are_left_as_they_are_where_nothing_is_better(keep):
+    study = read_choices(keep(record("worse", measured(10, 0.39, 10.0))))
+    assert study.advised.depth == 0
+    assert study.command is None
+    assert "nothing that was measured is better" in study.advice
+
+
+def test_a_difference_that_may_be_chance_is_called_so(keep):
+    study = read_choices(keep(record("new", measured(10, 0.42, 10.0, p_value=0.3))))
+    assert "which may be chance" in study.advice
+
+
+def test_other_candidates_are_not_compared(keep):
+    with pytest.raises(InputError, match="choices must be of the same candidates, got"):
+        read_choices(keep(SMALL, LARGE | {"candidates": "second.trec"}))
+
+
+def test_table_csv_plot_and_page_say_the_same(keep, tmp_path, capsys):
+    odd = record("<b>|odd</b>", measured(10, 0.60, 30.0))
+    paths = write_choices(keep(SMALL, LARGE, odd), tmp_path)
+    assert [path.name for path in paths] == [
+        *("choices.md", "choices.csv", "choices.png", "choices.svg", "choices.html")
+    ]
+    table = (tmp_path / "choices.md").read_text()
+    assert capsys.readouterr().out == table
+    fronts = [line for line in table.splitlines() if line.startswith(f"| {FRONT}")]
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "choices.csv").read_text())))
+    assert len(fronts) == sum(line["on_front"] == "True" for line in lines) == 4
+    (advised,) = [line for line in lines if line["advised"] == "True"]
+    assert (advised["name"], float(advised["p95_ms"])) == ("<b>|odd</b>", 30.0)
+    page = (tmp_path / "choices.html").read_text()
+    assert "<b>|odd" not in page
+    assert "&lt;b&gt;|odd&lt;/b&gt; on the best 10 candidates" in page
+    assert page.count("<tr") == len(lines) + 1
+    assert "<script" not in page
+    assert "default-src 'none'" in page
