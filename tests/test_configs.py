@@ -305,7 +305,7 @@ def test_negatives_are_checked_where_a_file_brings_its_own():
 
 
 def test_rules_of_constructors_are_reported_with_their_group():
-    with pytest.raises(ConfigError, match=r"negatives: skip must lie in \[0, depth=50\), got 60"):
+    with pytest.raises(ConfigError, match=r"negatives\.skip: must lie in \[0, depth=50\), got 60"):
         build(values("negatives.skip=60"))
 
 
@@ -340,26 +340,22 @@ def test_missing_values_are_all_named():
 
 
 def test_an_unknown_option_of_a_few_lists_them():
-    with pytest.raises(
-        ConfigError, match=r"Could not find 'hardware/tpu'(?s:.*)cpu_int8(?s:.*)gpu"
-    ):
+    with pytest.raises(ConfigError, match=r"hardware: must be one of .*cpu_int8.*gpu.* got 'tpu'"):
         values("hardware=tpu")
 
 
 @pytest.mark.parametrize(
-    "word, close", [("retriever=bm52", "closest: bm25;"), ("reranker=setwise", "closest: setwise_")]
+    "word, close", [("retriever=bm52", "bm25?"), ("reranker=setwise", "setwise_llm")]
 )
 def test_an_unknown_option_of_many_names_the_closest(word, close):
     with pytest.raises(ConfigError) as caught:
         values(word)
-    lines = str(caught.value).splitlines()
-    assert len(lines) == 2
-    assert close in lines[1]
-    assert f"`recross options {word.partition('=')[0]}` lists all" in lines[1]
+    (line,) = str(caught.value).splitlines()
+    assert close in line.partition("did you mean ")[2]
 
 
 def test_an_unknown_key_is_refused():
-    with pytest.raises(ConfigError, match="Could not override 'retriever.k9'"):
+    with pytest.raises(ConfigError, match=r"retriever\.k9: unknown; retriever takes k1, b, "):
         values("retriever=bm25", "retriever.k9=1")
 
 

@@ -367,7 +367,7 @@ def test_wandb_writes_an_offline_run_that_can_be_read_back(base, tmp_path):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["run", "retriever=bm52"], "Could not find 'retriever/bm52'"),
+        (["run", "retriever=bm52"], "retriever: must be one of .* got 'bm52'; did you mean bm25"),
         (["run", "negatives.depth=ten"], "negatives.depth: .* got 'ten'"),
         (
             ["run", "collection=files", "collection.folder=/no/such"],
@@ -388,7 +388,7 @@ def test_wandb_writes_an_offline_run_that_can_be_read_back(base, tmp_path):
             ["run", "retriever=official"],
             "retriever.datasets: Interpolation key 'collection.splits' not found",
         ),
-        (["run", "measures=[MRR10]"], "measures must be names such as .* got 'MRR10'"),
+        (["run", "measures=[MRR10]"], "measures: must be names such as .* got 'MRR10'"),
     ],
 )
 def test_wrong_input_is_one_clear_error_and_exit_code_two(

@@ -91,8 +91,8 @@ def test_an_account_tells_what_a_run_was_made_from(tmp_path, small):
     "words, message",
     [
         (["run_file=x.trec"], "run_file must not be candidates"),
-        (["run_file=x.yaml"], "run_file must not end in"),
-        (["run_file=x.json"], "run_file must not end in"),
+        (["run_file=x.yaml"], "run_file: must not end in"),
+        (["run_file=x.json"], "run_file: must not end in"),
     ],
 )
 def test_a_run_file_that_would_replace_another_file_is_refused(

@@ -204,12 +204,12 @@ NAMES = [
 
 
 LISTS = [
-    ("measures", [], ("measures must name at least one measure, got none",)),
+    ("measures", [], ("measures: must name at least one measure, got none",)),
     ("measures", "MRR@10", ("measures: must be a list of text, got 'MRR@10'",)),
     ("measures", None, ("measures: must be a list of text, got None",)),
     ("measures", [10], ("measures[0]: must be a string, got 10",)),
     ("measures", ["MRR@10", None], ("measures[1]", "None")),
-    ("collection.packages", [], ("packages must name at least one package, got none",)),
+    ("collection.packages", [], ("collection.packages: must name at least one package, got none",)),
     ("retriever", [], ("retriever: must be a Retriever, got []",)),
     ("retriever", None, ("retriever: must be a Retriever, got None",)),
     ("reranker", "minilm", ("reranker: must be a Reranker, got 'minilm'",)),
@@ -219,25 +219,25 @@ LISTS = [
     ("output", "a\0b", ("output: must be text that a file can hold",)),
     ("store", "", ("store: must be a path, not empty, got ''",)),
     ("store", 5, ("store: must be a path, got 5",)),
-    ("label", "two\nlines", ("label must be one line of text, got 'two\\nlines'",)),
-    ("curve", "a\u2028b", ("curve must be one line of text",)),
+    ("label", "two\nlines", ("label: must be one line of text, got 'two\\nlines'",)),
+    ("curve", "a\u2028b", ("curve: must be one line of text",)),
     ("label", 5, ("label: must be text or null, got 5",)),
 ]
 
 
 RUN_FILES = [
-    ("../../x.trec", "run_file must be a name other than . and .., got '../../x.trec'"),
-    ("sub/../../x.trec", "run_file must be a name other than . and .."),
-    ("/tmp/x.trec", "run_file must be a path within output (output=FOLDER chooses that)"),
-    (".", "run_file must name a file, got '.'"),
-    ("..", "run_file must be a name other than . and .., got '..'"),
+    ("../../x.trec", "run_file: must be a name other than . and .., got '../../x.trec'"),
+    ("sub/../../x.trec", "run_file: must be a name other than . and .."),
+    ("/tmp/x.trec", "run_file: must be a path within output (output=FOLDER chooses that)"),
+    (".", "run_file: must name a file, got '.'"),
+    ("..", "run_file: must be a name other than . and .., got '..'"),
     ("", "run_file: must be a path, not empty, got ''"),
-    ("x.yaml", "run_file must not end in .yaml, as the record beside it does"),
-    ("x.failed.json", "run_file must not end in .json"),
-    ("-x.trec", "run_file must be a name that does not begin with -"),
-    ("sub /x.trec", "run_file must be a name without blanks at its ends"),
-    ("x" * 300, "run_file must be a name of at most 200 bytes"),
-    ("a\nb.trec", "run_file must be a name without control characters"),
+    ("x.yaml", "run_file: must not end in .yaml, as the record beside it does"),
+    ("x.failed.json", "run_file: must not end in .json"),
+    ("-x.trec", "run_file: must be a name that does not begin with -"),
+    ("sub /x.trec", "run_file: must be a name without blanks at its ends"),
+    ("x" * 300, "run_file: must be a name of at most 200 bytes"),
+    ("a\nb.trec", "run_file: must be a name without control characters"),
 ]
 
 UNMEASURED = [
@@ -347,7 +347,7 @@ ODD_INPUTS = [
         OddInput(
             f"measure: {name}",
             value("measures", ["MRR@10", name]),
-            refused("measures must be names such as 'MRR@10'", why),
+            refused("measures: must be names such as 'MRR@10'", why),
         )
         for name, why in UNMEASURED
     ),
@@ -358,7 +358,7 @@ ODD_INPUTS = [
     OddInput(
         "measure: twice",
         value("measures", ["MRR@10", "nDCG@10", "MRR@10"]),
-        refused("measures must name each measure once, got 'MRR@10' twice"),
+        refused("measures: must name each measure once, got 'MRR@10' twice"),
     ),
     OddInput(
         "measure: of validation",

@@ -15,6 +15,7 @@ from recross.checkpoints.delta_folder import assemble, is_delta
 from recross.checkpoints.json_files import refuse_pointer
 from recross.checkpoints.published import find_published
 from recross.errors import InputError
+from recross.parts.closest import say_unknown
 from recross.parts.identity import READ
 
 EMBEDDED = "embedded:"
@@ -44,8 +45,7 @@ def _locate_embedded(checkpoint: str) -> str:
     if name in _list_shipped():
         return str(SHIPPED / name)
     if name not in _PACKAGES:
-        known = ", ".join([*_PACKAGES, *_list_shipped()])
-        raise InputError(f"checkpoint must be one of {known}, got {name!r}")
+        raise InputError(say_unknown("checkpoint", name, [*_PACKAGES, *_list_shipped()]))
     if find_spec(_PACKAGES[name]) is None:
         raise InputError(
             f"checkpoint {checkpoint!r} needs the package {_PACKAGES[name]!r};"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 from recross.errors import InputError
+from recross.parts.closest import suggest
 from recross.parts.identity import fingerprint
 from recross.records import Excluded, Qrels, relevant_documents
 
@@ -130,6 +131,7 @@ class Collection:
         if split not in splits:
             raise InputError(
                 f"collection {self.name!r} has the splits {', '.join(splits)}, got {split!r}"
+                f"{suggest(split, splits)}"
             )
         return splits[split]
 

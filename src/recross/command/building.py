@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recross.command.checking import find_config_problems
+from recross.command.checking import drop_copies, find_every_problem
 from recross.command.composition import compose_values
 from recross.command.plugins import find_plugins
 from recross.command.signatures import (
@@ -21,7 +23,7 @@ from recross.command.signatures import (
     read_hints,
 )
 from recross.errors import ConfigError, InputError
-from recross.parts import bounds
+from recross.parts.bounds import make_adapter
 from recross.parts.hints import Hint
 
 if TYPE_CHECKING:
@@ -34,10 +36,15 @@ def build(values: Node) -> Any:
     Raises:
         ConfigError: naming each unknown target, unknown key, missing key and ill-typed value.
     """
-    if problems := list(find_config_problems(values)):
-        raise ConfigError(problems)
-    packages = (PACKAGE, *find_plugins(values.get(PLUGINS, ())))
-    return _construct("", drop_referred(values), packages)
+    packages: tuple[str, ...] = (PACKAGE,)
+    problems = find_every_problem(values)
+    with suppress(ConfigError):  # which is among the problems
+        packages = (PACKAGE, *find_plugins(values.get(PLUGINS, ())))
+    builder = _Builder(packages, problems)
+    built = builder.construct("", drop_referred(values))
+    if builder.problems:
+        raise ConfigError(drop_copies(builder.problems))
+    return built
 
 
 def load_experiment(*overrides: str) -> Experiment:
@@ -52,30 +59,46 @@ def load_experiment(*overrides: str) -> Experiment:
     return experiment
 
 
-def _construct(path: str, node: Node, packages: Sequence[str]) -> object:
-    target = find_class(node[TARGET], packages)
-    assert target is not None  # checked
-    hints = read_hints(target)
-    arguments = {
-        key: _construct_value(f"{path}.{key}" if path else key, value, hints[key], packages)
-        for key, value in node.items()
-        if key != TARGET
-    }
-    try:
-        return target(**arguments)
-    except ConfigError:
-        raise
-    except InputError as error:
-        raise ConfigError([f"{path}: {error}" if path else str(error)]) from None
+@dataclass
+class _Builder:
+    """Builds parts from the innermost on, and goes on where one cannot be built.
 
+    A part is not tried while there are ``problems`` within it, and ``None`` then.
+    """
 
-def _construct_value(path: str, value: object, hint: Hint, packages: Sequence[str]) -> object:
-    if is_node(value):
-        return _construct(path, value, packages)
-    if (items := list_items(value, hint)) is not None:
-        inner = read_element(hint)
-        parts = [
-            _construct_value(f"{path}{step}", item, inner, packages) for step, item in items.items()
-        ]
-        return dict(zip(value, parts, strict=True)) if isinstance(value, Mapping) else tuple(parts)
-    return bounds.make_adapter(hint).validate_python(value)
+    packages: Sequence[str]
+    problems: list[str]
+
+    def construct(self, path: str, node: Node) -> Any:
+        target = find_class(node[TARGET], self.packages)
+        hints = read_hints(target) if target is not None else {}
+        arguments = {
+            key: self._construct_value(f"{path}.{key}" if path else key, value, hints.get(key))
+            for key, value in node.items()
+            if key != TARGET
+        }
+        if target is None or self._is_wrong_within(path):
+            return None
+        try:
+            return target(**arguments)
+        except ConfigError as error:
+            self.problems += error.problems
+        except InputError as error:
+            self.problems.append(f"{path}: {error}" if path else str(error))
+        return None
+
+    def _construct_value(self, path: str, value: object, hint: Hint) -> object:
+        if is_node(value):
+            return self.construct(path, value)
+        if (items := list_items(value, hint)) is not None:
+            inner = read_element(hint)
+            parts = [
+                self._construct_value(f"{path}{step}", item, inner) for step, item in items.items()
+            ]
+            return dict(zip(value, parts, strict=True)) if isinstance(value, Mapping) else (*parts,)
+        return None if self._is_wrong_within(path) else make_adapter(hint).validate_python(value)
+
+    def _is_wrong_within(self, path: str) -> bool:
+        """Whether there are problems of what stands at a place or below it."""
+        below = tuple(f"{path}{sign}" for sign in (":", ".", "["))
+        return bool(self.problems) if not path else any(p.startswith(below) for p in self.problems)

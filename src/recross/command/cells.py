@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from recross.command.building import build
-from recross.command.checking import find_config_problems
 from recross.command.composition import (
     compose_config,
     compose_values,
     resolve_config,
 )
 from recross.command.overrides import parse_overrides, quote_override
+from recross.command.signatures import Node
 from recross.errors import ConfigError
 from recross.experiment.commands import Command
 
@@ -37,17 +38,32 @@ def check_cells(
         params = hydra.sweeper.get("params") or {}
         given = [f"{key}={value}" for key, value in params.items() if key not in named]
         grid = _combine([*given, *overrides])
-        cells = [compose_values(command, words, extra_folder) for words in grid]
+        make_cells = [partial(compose_values, command, words, extra_folder) for words in grid]
     elif fixed == list(overrides):
-        cells = [resolve_config(composed)]
+        make_cells = [partial(resolve_config, composed)]
     else:  # several values for one run, which Hydra refuses
-        cells = [compose_values(command, overrides, extra_folder)]
-    problems = [problem for cell in cells for problem in find_config_problems(cell)]
-    if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
-    commands: list[Command] = [build(cell) for cell in cells]  # constructors only store and check
+        make_cells = [partial(compose_values, command, overrides, extra_folder)]
+    commands = _build_cells(make_cells)
     _refuse_collisions(commands)
     return commands, is_sweep
+
+
+def _build_cells(make_cells: Sequence[Callable[[], Node]]) -> list[Command]:
+    """Build every cell; constructors only store and check.
+
+    Raises:
+        ConfigError: with the problems of all of them, each once.
+    """
+    commands: list[Command] = []
+    problems: dict[str, None] = {}
+    for make_cell in make_cells:
+        try:
+            commands.append(build(make_cell()))
+        except ConfigError as error:
+            problems |= dict.fromkeys(error.problems)
+    if problems:
+        raise ConfigError(list(problems))
+    return commands
 
 
 def _combine(words: Sequence[str]) -> Iterator[list[str]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import is_dataclass
 
 from recross.command.plugins import find_plugins
@@ -26,32 +27,40 @@ from recross.command.signatures import (
 )
 from recross.errors import ConfigError
 from recross.parts import bounds
-from recross.parts.hints import Hint
+from recross.parts.closest import suggest
+from recross.parts.hints import Hint, find_broken_rules
 from recross.parts.secrets import find_secrets
 
 
-def find_config_problems(values: Node) -> Iterator[str]:
+def find_config_problems(values: Node) -> list[str]:
     """Every problem of a command's config; one of a group that others refer to is told once.
 
     While a plug-in cannot be imported, or a value is a secret, that alone is told.
     """
+    return drop_copies(find_every_problem(values))
+
+
+def find_every_problem(values: Node) -> list[str]:
+    """The same, with those of a group that others refer to at each place."""
     try:
         packages = (PACKAGE, *find_plugins(values.get(PLUGINS, ())))
     except ConfigError as error:
-        yield from error.problems
-        return
+        return error.problems
     if secrets := list(find_secrets(values)):  # other problems would show what they got
-        yield from secrets
-        return
+        return secrets
     referred = [
         problem
         for key in values.keys() & set(REFERRED_TO)
         for problem in _find_value_problems(key, values[key], object, packages)
     ]
-    yield from referred
-    copies = tuple(f".{problem}" for problem in referred)
-    problems = _find_node_problems("", drop_referred(values), packages)
-    yield from (problem for problem in problems if not problem.endswith(copies))
+    return [*referred, *_find_node_problems("", drop_referred(values), packages)]
+
+
+def drop_copies(problems: Sequence[str]) -> list[str]:
+    """Each problem once, without those that are told of the group itself."""
+    referred = tuple(f"{key}{sign}" for key in REFERRED_TO for sign in ".:[")
+    copies = tuple(f".{problem}" for problem in problems if problem.startswith(referred))
+    return [one for one in dict.fromkeys(problems) if not one.endswith(copies)]
 
 
 def _find_node_problems(path: str, node: Node, packages: Sequence[str]) -> Iterator[str]:
@@ -65,15 +74,36 @@ def _find_node_problems(path: str, node: Node, packages: Sequence[str]) -> Itera
     if not is_dataclass(target):
         yield f"{prefix}{TARGET}: must name a dataclass, whose fields say what it is, got {name!r}"
         return
-    parameters, hints = list_parameters(target), read_hints(target)
+    parameters = list_parameters(target)
     arguments = {key: value for key, value in node.items() if key != TARGET}
     for key in arguments.keys() - parameters.keys():
-        yield f"{prefix}{key}: unknown; {name} takes {', '.join(parameters)}"
-    for key, parameter in parameters.items():
-        if key in arguments:
-            yield from _find_value_problems(f"{prefix}{key}", arguments[key], hints[key], packages)
-        elif parameter.default is inspect.Parameter.empty:
+        meant = suggest(key, parameters)
+        yield f"{prefix}{key}: unknown; {name} takes {', '.join(parameters)}{meant}"
+    given = {key: arguments.get(key, one.default) for key, one in parameters.items()}
+    for key, value in given.items():
+        if value is inspect.Parameter.empty:
             yield f"{prefix}{key}: missing; {name} needs it"
+    defaults = given.keys() - arguments.keys()
+    yield from _find_argument_problems(prefix, given, defaults, read_hints(target), packages)
+
+
+def _find_argument_problems(
+    prefix: str,
+    given: Mapping[str, object],
+    defaults: AbstractSet[str],
+    hints: Mapping[str, Hint],
+    packages: Sequence[str],
+) -> Iterator[str]:
+    """Every problem of each argument, and of those that have none, with the others."""
+    sound = {key: given[key] for key in defaults}
+    for key, value in given.items():
+        if key not in defaults:
+            problems = list(_find_value_problems(f"{prefix}{key}", value, hints[key], packages))
+            yield from problems
+            sound |= {} if problems else {key: value}
+    for key in [key for key in given if key in sound and key not in defaults]:
+        for problem in find_broken_rules(hints[key], sound[key], sound):
+            yield f"{prefix}{key}: {problem}"
 
 
 def _find_value_problems(

@@ -15,6 +15,7 @@ from recross.command.messages import send_messages_to_stderr
 from recross.command.output import deliver_output, prepare_streams
 from recross.command.plain_commands import PLAIN_COMMANDS, say
 from recross.errors import InputError
+from recross.parts.closest import say_unknown
 from recross.writing.progress import working
 
 USAGE = """usage: recross COMMAND [arguments]
@@ -64,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str]) -> int:
     check_surroundings(words)
     with deliver_output():
-        known = ", ".join([*COMMANDS, *PLAIN_COMMANDS])
+        known = [*COMMANDS, *PLAIN_COMMANDS]
         if not words:
-            raise InputError(f"command must be one of {known}, got none")
+            raise InputError(f"command must be one of {', '.join(known)}, got none")
         if words[0] in ("-h", "--help"):
             say(USAGE)
             return 0
@@ -84,5 +85,5 @@ def _run(words: Sequence[str]) -> int:
                     return PLAIN_COMMANDS[command](rest)
         except SystemExit as stop:  # of an argument parser, which has said why
             return stop.code if isinstance(stop.code, int) else 0
-        raise InputError(f"command must be one of {known}, got {command!r}")
+        raise InputError(say_unknown("command", command, known))
     raise AssertionError("every way out is above")

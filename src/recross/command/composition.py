@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from difflib import get_close_matches
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from recross.command.catalogue import find_config_folder
+from recross.command.checking import find_config_problems
 from recross.command.hydra_settings import find_setting_problems
+from recross.command.mistakes import explain_mistakes, find_mistakes, find_unknown_options
 from recross.command.naming import (
     label_combination,
     list_choice_words,
@@ -66,8 +67,6 @@ OmegaConf.register_new_resolver("recross.change", change_values, replace=True)
 OmegaConf.register_new_resolver("recross.label", label_combination, replace=True)
 
 SEARCH_PATH = "hydra.searchpath"
-MOST_OPTIONS_SHOWN = 20
-"""More are named by what is like the one that was asked for."""
 
 
 def find_extra_folders(words: Sequence[str], extra_folder: str | None = None) -> list[Path]:
@@ -147,15 +146,9 @@ def compose_config(
     """
     GlobalHydra.instance().clear()
     words = add_option_folders([*map(quote_override, overrides)], extra_folder)
-    try:
-        folder, name = locate_primary(command)
-        with initialize_config_dir(folder, version_base="1.3"):
-            composed = compose(name, words, return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        cause = f" ({error.__cause__})" if isinstance(error.__cause__, HydraException) else ""
-        raise ConfigError([mask_secrets(_shorten(f"{error}{cause}"))]) from None
-    except Exception as error:  # noqa: BLE001  (of a parser, or of Hydra where a value is odd)
-        raise ConfigError([_explain_composition(words, error)]) from None
+    folder, name = locate_primary(command)
+    with initialize_config_dir(folder, version_base="1.3"):
+        composed = _compose_or_explain(name, words)
     HydraConfig.instance().set_config(composed)
     settings = _resolve_settings(composed.hydra)
     assert isinstance(settings, dict)
@@ -165,13 +158,24 @@ def compose_config(
     return composed
 
 
-def _explain_composition(words: Sequence[str], error: Exception) -> str:
-    """What Hydra stumbled over: null for a group that must have an option, or a file."""
-    for override in parse_overrides(words):
-        if override.value() is None and "NoneType" in str(error):
-            return f"{override.key_or_group}: must be an option of this group, got null"
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"config must be files of YAML that Hydra can compose, got {mask_secrets(reason)}"
+def _compose_or_explain(name: str, words: Sequence[str]) -> DictConfig:
+    compose_with = partial(compose, name, return_hydra_config=True)
+    try:
+        return compose_with(list(words))
+    except Exception as error:  # noqa: BLE001  (of Hydra, its parser, or where a value is odd)
+        mistakes, rest = find_mistakes(compose_with, words, error)
+    problems = explain_mistakes(mistakes, rest, [*rest.hydra.runtime.choices])
+    unknown = tuple(f"{place}." for place in find_unknown_options(mistakes))
+    others = (problem for problem in _find_problems(rest) if not problem.startswith(unknown))
+    raise ConfigError([*problems, *others])
+
+
+def _find_problems(cfg: DictConfig) -> list[str]:
+    """Every problem of a composed config's values."""
+    try:
+        return find_config_problems(resolve_config(cfg))
+    except ConfigError as error:
+        return error.problems
 
 
 def _resolve_settings(node: object) -> Json:
@@ -203,10 +207,21 @@ def resolve_config(cfg: DictConfig) -> dict[str, Json]:
     values = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     try:
         if missing := sorted(OmegaConf.missing_keys(values)):
-            raise ConfigError([f"{key}: must be given, got nothing" for key in missing])
+            raise ConfigError([*_find_missing(values, missing)])
         return rename_changed(cast(dict[str, Json], OmegaConf.to_container(values, resolve=True)))
     except OmegaConfBaseException as error:
         raise ConfigError([f"{error.full_key}: {str(error).splitlines()[0]}"]) from None
+
+
+def _find_missing(values: DictConfig, missing: Sequence[str]) -> Iterator[str]:
+    """What must be given, and what is wrong with the values that are."""
+    yield from (f"{key}: must be given, got nothing" for key in missing)
+    try:
+        others = cast(dict[str, Json], OmegaConf.to_container(values, resolve=True))
+    except OmegaConfBaseException:  # they refer to what is missing
+        return
+    told = tuple(f"{key}:" for key in missing)
+    yield from (one for one in find_config_problems(others) if not one.startswith(told))
 
 
 def save_config(values: Node, path: Path) -> None:
@@ -227,23 +242,3 @@ def read_config(path: Path) -> dict[str, Json]:
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"config must be YAML, got {str(path)!r} ({reason})") from None
-
-
-def _shorten(message: str) -> str:
-    """Hydra's message without its search path, which helps nobody who mistyped an option."""
-    shown = message.partition("Config search path:")[0]
-    lines = [line for line in shown.splitlines() if line.strip()]
-    options = [line.strip() for line in lines if line.startswith("\t")]
-    if len(options) <= MOST_OPTIONS_SHOWN:
-        return "\n".join(lines)
-    others = [line for line in lines if not line.startswith(("\t", "Available options"))]
-    return "\n".join([*others, _name_closest(message, options)])
-
-
-def _name_closest(message: str, options: Sequence[str]) -> str:
-    """The options that look like the one that Hydra could not find."""
-    group, _, asked = message.partition("Could not find '")[2].partition("'")[0].rpartition("/")
-    alike = [option for option in options if asked in option]
-    close = dict.fromkeys([*alike, *get_close_matches(asked, options, n=5, cutoff=0.5)])
-    named = f"closest: {', '.join([*close][:8])}; " if close else ""
-    return f"{named}`recross options {group}` lists all {len(options)}"

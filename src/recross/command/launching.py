@@ -28,6 +28,7 @@ from recross.command.overrides import quote_override
 from recross.command.saved import locate_primary, take_saved
 from recross.command.signatures import Node
 from recross.errors import InputError
+from recross.parts.closest import say_unknown
 from recross.records import JsonObject
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def launch(command: str, words: Sequence[str]) -> int:
     except argparse.ArgumentError as error:
         raise InputError(f"{command}: {error}") from None
     if unknown := [word for word in overrides if word.startswith("-")]:
-        raise InputError(f"flags must be one of {', '.join(FLAGS)}, got {unknown[0]!r}")
+        raise InputError(say_unknown("flags", unknown[0], FLAGS))
     refuse_groups_twice(overrides, known.config_dir)
     flags_first = [word for word in words if word not in overrides]
     overrides = add_option_folders(overrides)

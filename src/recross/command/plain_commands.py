@@ -12,6 +12,7 @@ from pathlib import Path
 
 from recross.command.catalogue import list_options, read_summary
 from recross.errors import InputError
+from recross.parts.closest import say_unknown
 
 
 def _table(words: Sequence[str]) -> int:
@@ -76,7 +77,7 @@ def _options(words: Sequence[str]) -> int:
     options = list_options(folders)
     groups = [word for word in arguments.words if word not in plugins] or list(options)
     if unknown := [group for group in groups if group not in options]:
-        raise InputError(f"group must be one of {', '.join(options)}, got {unknown[0]!r}")
+        raise InputError(say_unknown("group", unknown[0], options))
     for group in groups:
         say(group)
         for name in options[group]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from numbers import Integral
@@ -13,6 +13,7 @@ from urllib.parse import quote
 import ir_measures
 
 from recross.errors import InputError
+from recross.parts.closest import suggest
 from recross.records import Qrels
 from recross.runs import Run
 from recross.text_files.values import GREATEST_GRADE, LEAST_GRADE
@@ -68,19 +69,31 @@ def read_form(name: str, relevant_from: int = 1) -> MeasureForm:
     )
 
 
+class MeasureNames:
+    """A bound of lists: names that ir_measures reads and an installed package computes, each once.
+
+    It is one of ``recross.parts.hints.ValueRule``.
+    """
+
+    def find_problems(self, value: Sequence[str]) -> Iterator[str]:
+        """Each name that is none, and why; each that stands there twice."""
+        for name in dict.fromkeys(value):
+            if (reason := _find_reason_against(name)) is not None:
+                meant = suggest(re.split("[(@]", name)[0], ir_measures.measures.registry)
+                said = f"must be names such as 'MRR@10' or 'nDCG@10', got {name!r} ({reason})"
+                yield f"{said}{meant}"
+            if value.count(name) > 1:
+                yield f"must name each measure once, got {name!r} twice"
+
+
 def check_measures(measures: Sequence[str], argument: str = "measures") -> None:
     """Refuse what ir_measures cannot read, and what no installed package computes, before any work.
 
     Raises:
         InputError: naming the measure and why; or one is named twice.
     """
-    for name in measures:
-        if (reason := _find_reason_against(name)) is not None:
-            raise InputError(
-                f"{argument} must be names such as 'MRR@10' or 'nDCG@10', got {name!r} ({reason})"
-            )
-    if twice := [name for name in measures if measures.count(name) > 1]:
-        raise InputError(f"{argument} must name each measure once, got {twice[0]!r} twice")
+    for problem in MeasureNames().find_problems(measures):
+        raise InputError(f"{argument} {problem}")
 
 
 @cache

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from recross.collections.collection import Collection, CollectionSource
-from recross.evaluation.measures import check_measures
+from recross.evaluation.measures import MeasureNames
 from recross.experiment.finished_folder import keep_checkpoint
 from recross.experiment.place import check_apart
 from recross.experiment.quality_gate import QualityGate
@@ -75,7 +75,7 @@ class Combination:
     train_split: str = "train"
     dev_split: str = "dev"
     test_split: str = "test"
-    measures: Annotated[tuple[str, ...], Filled("name at least one measure")] = (
+    measures: Annotated[tuple[str, ...], Filled("name at least one measure"), MeasureNames()] = (
         "MRR@10",
         "nDCG@10",
     )
@@ -92,7 +92,6 @@ class Combination:
     def __post_init__(self) -> None:
         check_apart(self.store, self.output / self.study, self.output / self.study / self.name)
         self.session.settle(self, NAMED)
-        check_measures(self.measures)
         if self.training.enabled:
             check_teacher(self.loss, self.teacher, self.training_data.may_be_taught)
 

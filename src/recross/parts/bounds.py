@@ -34,6 +34,7 @@ from recross.parts.hints import (
     say_bounds,
     say_kinds,
     shorten_value,
+    suggest_choice,
 )
 from recross.parts.names import FileWithin, FolderName, OneLine
 from recross.parts.secrets import find_secrets
@@ -132,7 +133,8 @@ def _say(error: ValidationError, hint: Hint, value: object) -> Iterator[tuple[st
     is_beyond = any(p["type"].startswith(("greater_than", "less_than")) for p in problems)
     rule = say_bounds(hint) if is_beyond else ""
     if rule or not problems[0]["loc"] or is_union(hint):
-        yield "", f"must {rule or f'be {say_kinds(hint)}'}, got {shorten_value(value)}"
+        said = f"must {rule or f'be {say_kinds(hint)}'}, got {shorten_value(value)}"
+        yield "", said + suggest_choice(hint, value)
         return
     for problem in problems:
         where = "".join(

@@ -7,10 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Protocol,
+    TypeAlias,
+    Union,
+    get_args,
+    get_origin,
+    runtime_checkable,
+)
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from recross.parts.closest import suggest
 from recross.parts.names import TextForm
 
 Hint: TypeAlias = Any
@@ -50,6 +61,14 @@ class Filled:
     """A bound of collections: not empty; ``rule`` is what an error says, ``hold at least one``."""
 
     rule: str
+
+
+@runtime_checkable
+class ValueRule(Protocol):
+    """A bound of a whole value that a part's own room declares, such as names of measures."""
+
+    def find_problems(self, value: Any) -> Iterator[str]:
+        """What it does not keep, ``must be …, got …`` of each."""
 
 
 def is_plain(hint: Hint) -> bool:
@@ -107,6 +126,12 @@ def _say_single_kinds(hint: Hint) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
+def suggest_choice(hint: Hint, value: object) -> str:
+    """``; did you mean bf16?``, for text that is none of the choices of a hint."""
+    choices = [str(c) for kind in list_kinds(hint) if _is_choice(kind) for c in get_args(kind)]
+    return suggest(str(value), choices)
+
+
 def say_bounds(hint: Hint) -> str:
     """``be at least 1``, ``be positive``, ``lie in [0, 1)``; nothing where none is declared."""
     bounds = _find_bounds(hint)
@@ -124,18 +149,22 @@ def say_bounds(hint: Hint) -> str:
 def find_broken_rules(hint: Hint, value: Any, others: Mapping[str, Any]) -> Iterator[str]:
     """What an argument does not keep of the bounds that are no numbers, with what it got.
 
-    ``others`` are the arguments of its part.
+    ``others`` are the sound arguments of its part.
     """
     for declared in _list_declared(hint) if value is not None else ():
         match declared:
             case Filled(rule) if not value:
                 yield f"must {rule}, got none"
+            case Below(name) | UpTo(name) if name not in others:
+                continue  # it has a problem of its own
             case Below(name) if value >= others[name]:
                 yield f"must lie in {_open_interval(hint)}, {name}={others[name]}), got {value}"
             case UpTo(name) if value > others[name]:
                 yield f"must lie in {_open_interval(hint)}, {name}={others[name]}], got {value}"
             case TextForm() as form if (broken := form.find_broken(value)) is not None:
                 yield f"must {broken}, got {shorten_value(value)}"
+            case ValueRule() as rule:
+                yield from rule.find_problems(value)
 
 
 def _open_interval(hint: Hint) -> str:

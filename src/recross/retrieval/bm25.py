@@ -22,6 +22,7 @@ from scipy import sparse
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.parts.bounds import Ge, Le, checked
+from recross.parts.closest import say_unknown
 from recross.parts.identity import handed_over
 from recross.records import JsonObject
 from recross.retrieval.matches import Matches, make_run
@@ -69,9 +70,7 @@ class BM25(Retriever):
 
     def __post_init__(self) -> None:
         if self.stemmer not in Stemmer.algorithms():
-            raise InputError(
-                f"stemmer must be one of {', '.join(Stemmer.algorithms())}, got {self.stemmer!r}"
-            )
+            raise InputError(say_unknown("stemmer", self.stemmer, Stemmer.algorithms()))
         try:
             bm25s.tokenize(["a"], stopwords=self.stopwords, return_ids=False, show_progress=False)
         except ValueError:

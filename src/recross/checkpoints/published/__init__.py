@@ -8,6 +8,7 @@ from pkgutil import iter_modules
 from recross.checkpoints.contracts import Contract
 from recross.checkpoints.published.record import PublishedCheckpoint
 from recross.errors import InputError
+from recross.parts.closest import say_unknown
 
 _FAMILIES = [
     import_module(f"{__name__}.{found.name}")
@@ -53,5 +54,5 @@ def find_contract(name: str) -> Contract:
         InputError: there is none of that name.
     """
     if name not in _BY_NAME:
-        raise InputError(f"contract must be one of {', '.join(_BY_NAME)}, got {name!r}")
+        raise InputError(say_unknown("contract", name, _BY_NAME))
     return _BY_NAME[name]

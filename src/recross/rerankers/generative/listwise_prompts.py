@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recross.errors import InputError
+from recross.parts.closest import say_unknown
 from recross.rerankers.generative.generators import (
     Conversation,
     Message,
@@ -168,5 +169,5 @@ def find_prompt(prompt: str | ListwisePrompt) -> ListwisePrompt:
     if isinstance(prompt, ListwisePrompt):
         return prompt
     if prompt not in PROMPTS:
-        raise InputError(f"prompt must be one of {', '.join(PROMPTS)}, got {prompt!r}")
+        raise InputError(say_unknown("prompt", prompt, PROMPTS))
     return PROMPTS[prompt]

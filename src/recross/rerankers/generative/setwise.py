@@ -11,6 +11,7 @@ import numpy as np
 
 from recross.errors import InputError
 from recross.parts.bounds import Ge, checked
+from recross.parts.closest import say_unknown
 from recross.records import Cost
 from recross.rerankers.generative.generators import (
     Conversation,
@@ -178,5 +179,5 @@ def find_setwise_prompt(prompt: str | SetwisePrompt) -> SetwisePrompt:
     if isinstance(prompt, SetwisePrompt):
         return prompt
     if prompt not in SETWISE_PROMPTS:
-        raise InputError(f"prompt must be one of {', '.join(SETWISE_PROMPTS)}, got {prompt!r}")
+        raise InputError(say_unknown("prompt", prompt, SETWISE_PROMPTS))
     return SETWISE_PROMPTS[prompt]

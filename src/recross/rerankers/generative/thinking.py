@@ -16,6 +16,7 @@ import numpy.typing as npt
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.parts.bounds import Ge, checked
+from recross.parts.closest import say_unknown
 from recross.records import Cost
 from recross.rerankers.generative.generators import (
     Conversation,
@@ -177,5 +178,5 @@ def find_thinking_prompt(prompt: str | ThinkingPrompt) -> ThinkingPrompt:
     if isinstance(prompt, ThinkingPrompt):
         return prompt
     if prompt not in THINKING_PROMPTS:
-        raise InputError(f"prompt must be one of {', '.join(THINKING_PROMPTS)}, got {prompt!r}")
+        raise InputError(say_unknown("prompt", prompt, THINKING_PROMPTS))
     return THINKING_PROMPTS[prompt]
