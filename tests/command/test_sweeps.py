@@ -1,7 +1,9 @@
 """Sweeps of every command: cells that fail are counted, wherever they ran, and stop no other."""
 
 import importlib.util
+import io
 import json
+import os
 import subprocess
 import sys
 
@@ -118,6 +120,20 @@ def results(folder):
             ]
             found[record["label"]] = [*runs, record["measures"], record["fingerprint"]]
     return found
+
+
+def test_a_closed_pipe_leaves_no_study_without_its_tables(here, monkeypatch):
+    reader, written = os.pipe()
+    os.close(reader)
+    with monkeypatch.context() as patch:
+        unbuffered = os.fdopen(written, "wb", buffering=0)
+        patch.setattr(sys, "stdout", io.TextIOWrapper(unbuffered, write_through=True))
+        words = ["retriever=run_file", "retriever.path=good.trec", "reranker=none"]
+        assert main(["run", "-m", *COLLECTION, *words, "study=one,other,third", "name=n"]) == 141
+        sys.stdout.close()
+    for study in ("one", "other", "third"):
+        written = {path.name for path in (here / "out" / study).iterdir()}
+        assert {"table.md", "table.csv", "table.html"} <= written
 
 
 SWEEP = ["retriever=run_file", "reranker=none,oracle", "latency_queries=0", "study=s"]

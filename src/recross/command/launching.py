@@ -24,6 +24,7 @@ from recross.command.composition import (
 )
 from recross.command.failures import describe_fault, explain, set_variable, show_traceback
 from recross.command.messages import send_messages_to_stderr
+from recross.command.output import ClosedOutputError
 from recross.command.overrides import quote_override
 from recross.command.saved import locate_primary, take_saved
 from recross.command.signatures import Node
@@ -165,8 +166,14 @@ def _collate_studies(cells: Sequence[Command]) -> None:
     from recross.report.collation import collate
 
     studies = {cell.place.study for cell in cells}
+    closed: ClosedOutputError | None = None
     for study in sorted(study for study in studies if study is not None):
-        collate([study])
+        try:
+            collate([study])
+        except ClosedOutputError as error:  # the files of the other studies are still to be written
+            closed = error
+    if closed is not None:
+        raise closed
 
 
 def _run_hydra(command: str, saved: Path | None, words: Sequence[str], job: HydraJob) -> int:

@@ -19,7 +19,7 @@ def read_csv_lines(
         InputError: ``what`` the file holds is missing, it lacks a column or has one twice, a line
             has more fields or fewer than there are columns, or quotes are left open.
     """
-    texts = (f"{line.text}\n" for line in read_all_lines(path, what))
+    texts = (f"{line.text}{line.ending}" for line in read_all_lines(path, what))
     lines = csv.reader(texts, strict=True)
     try:
         header = next(lines, [])

@@ -24,6 +24,12 @@ class Line(NamedTuple):
     end: int
     text: str
 
+    @property
+    def ending(self) -> str:
+        r"""What ends it in its file: ``\r\n``, or else ``\n``, also where the file ends without."""
+        is_long = self.end - self.start - len(self.text.encode("utf-8")) == len("\r\n")
+        return "\r\n" if is_long else "\n"
+
 
 def read_lines(path: Path, what: str = "file") -> Iterator[Line]:
     """Yield every line that is not blank, read as :func:`read_all_lines` reads them.
