@@ -12,6 +12,7 @@ from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HFValidationError
 
 from recross.checkpoints.delta_folder import assemble, is_delta
+from recross.checkpoints.hub import require_place
 from recross.checkpoints.json_files import refuse_pointer
 from recross.checkpoints.published import find_published
 from recross.errors import InputError
@@ -108,6 +109,7 @@ def find_file(checkpoint: str, name: str, folder: str = "") -> Path | None:
             return None
         refuse_pointer(path)
         return path
+    require_place(location)
     revision = find_pinned_revision(checkpoint)
     try:
         return Path(hf_hub_download(location, name, subfolder=folder or None, revision=revision))
