@@ -54,9 +54,9 @@ class PooledClassifier(nn.Module):
         self, encoder: Model, pooling: TokenPooling, head: nn.Sequential, chain: ModuleFolder
     ) -> None:
         super().__init__()
-        if getattr(encoder, "pooler", None) is not None:  # BERT's own, which no pooling reads
-            encoder.pooler = None
         self.encoder = cast(nn.Module, encoder)
+        if "pooler" in self.encoder._modules:  # BERT's own, which no pooling reads
+            self.encoder._modules["pooler"] = None
         self.pooling: TokenPooling = pooling
         self.head = head
         self.chain = chain

@@ -137,9 +137,8 @@ class CrossEncoder(NetworkReranker):
 
     def load(self) -> PairNetwork:
         """Load the checkpoint's network with its contract."""
-        reads_spans = self.head == "span_cosine"
-        fresh = pretrained.Fresh(self.head_seed, reads_spans=reads_spans)
-        fresh = fresh if self.fresh_head else None
+        drawn = pretrained.Fresh(self.head_seed, reads_spans=self.head == "span_cosine")
+        fresh = drawn if self.fresh_head else None
         loaded = pretrained.load(
             "sequence_classifier", self.checkpoint_place, layers=self.layers, fresh=fresh
         )

@@ -11,6 +11,7 @@ from recross.inference.encoders.attention import (
     Placement,
     attend_all,
     attend_first,
+    attend_plainly,
     group_by_group,
 )
 from recross.inference.encoders.blocks import lay_out_blocks
@@ -69,6 +70,36 @@ def test_gradients_and_half_precision_go_through_the_fused_kernel(dtype):
     assert rows.grad is not None
     with torch.no_grad():
         assert attend_all(rows.detach(), Attention(HEADS, layout_of([(2, 3)]))).dtype == dtype
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_plain_attention_has_the_gradients_of_the_fused_kernel(biased):
+    draw = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(3, HEADS, 7, SIZE, generator=draw) for _ in range(3))
+    bias = torch.randn(1, HEADS, 7, 7, generator=draw) if biased else None
+    found = []
+    for attend in (attend_plainly, torch.nn.functional.scaled_dot_product_attention):
+        parts = [part.clone().requires_grad_() for part in (query, key, value)]
+        out = attend(*parts, bias, 0.0, scale=0.3)
+        (out * torch.arange(7.0)[:, None]).sum().backward()
+        found.append([out.detach(), *(part.grad for part in parts)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+def test_what_learns_in_bf16_on_a_processor_attends_plainly(monkeypatch):
+    calls = []
+    plainly = attention_module.attend_plainly
+    monkeypatch.setattr(
+        attention_module, "attend_plainly", lambda *parts: calls.append(1) or plainly(*parts)
+    )
+    groups = [(2, 3)]
+    for dtype, learns in ((torch.bfloat16, True), (torch.bfloat16, False), (torch.float32, True)):
+        rows = projected(groups).to(dtype).requires_grad_(learns)
+        out = attend_all(rows, Attention(HEADS, layout_of(groups)))
+        expected = attend_all(rows.detach().float(), Attention(HEADS, layout_of(groups)))
+        torch.testing.assert_close(out.float(), expected, atol=0.03, rtol=0.03)
+    assert len(calls) == 1
 
 
 def rotary(groups):

@@ -29,6 +29,9 @@ from recross.inference.encoders.packed_attention import (
 from recross.inference.encoders.rotary import Rotary, rotate
 from recross.inference.layout import Groups, Layout
 
+MOST_LEARNED_PLAINLY = 256
+"""Tokens of a sequence up to which attention in bf16 is not torch's fused one in training."""
+
 
 class Placement(NamedTuple):
     """How attention knows where tokens stand to one another; by default it does not.
@@ -127,10 +130,36 @@ def group_by_group(projected: Tensor, attention: Attention) -> Tensor:
         bias = None if placement.bias is None else placement.bias[None, :, :length, :length]
         if placement.window is not None and placement.binds(length):
             out = _attend_near(query, key, value, placement.window, bias, dropout, scale)
+        elif projected.requires_grad and _learns_faster_plainly(projected, length):
+            out = attend_plainly(query, key, value, bias, dropout, scale)
         else:
             out = F.scaled_dot_product_attention(query, key, value, bias, dropout, scale=scale)
         outputs.append(out.transpose(1, 2).reshape(count * length, -1))
     return torch.cat(outputs)  # (T, D)
+
+
+def attend_plainly(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None = None,
+    dropout: float = 0.0,
+    scale: float | None = None,
+) -> Tensor:
+    """Attend ``(n, heads, L, d)`` by two products and a softmax, which keeps ``L x L`` of them."""
+    products = (query * (scale or query.shape[-1] ** -0.5)) @ key.transpose(-1, -2)
+    shares = (products if bias is None else products + bias).softmax(dim=-1)
+    return F.dropout(shares.to(value.dtype), dropout, dropout > 0) @ value
+
+
+def _learns_faster_plainly(projected: Tensor, length: int) -> bool:
+    """Whether torch's fused kernel is the slower one in training, as it is in bf16 on processors.
+
+    Its gradients take two to thirty times as long as those of two products, up to the length
+    where what these keep leaves the processor's caches (``benchmarks/attention_gradients.py``).
+    """
+    on_processor = projected.device.type == "cpu"
+    return on_processor and projected.dtype == torch.bfloat16 and length <= MOST_LEARNED_PLAINLY
 
 
 def attend_first(
