@@ -1,7 +1,14 @@
+import json
 import logging
+import re
 
+import pytest
+
+from recross.collections.collection import Collection
+from recross.collections.files import write_beir
 from recross.command.cli import main
 from recross.command.evaluating import evaluate_run_files
+from recross.errors import InputError
 from recross.runs import Run
 
 
@@ -60,3 +67,85 @@ def test_nothing_is_counted_where_every_judged_query_is_ranked_and_has_a_relevan
     Run.from_scores("toy", {"q1": {"d1": 3.5}}).write(tmp_path / "all.trec")
     printed = evaluate_run_files([str(tmp_path / "all.trec"), "--qrels", str(tmp_path / "qrels")])
     assert "Judged queries: 1, all in every run, each with a relevant document." in printed
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A collection of twelve queries, a run that finds nothing first, and one that finds all."""
+    queries = {f"q{n}": f"question {n}" for n in range(12)}
+    qrels = {"test": {query_id: {"a": 1, "b": 2} for query_id in queries}}
+    documents = {"a": "the first", "b": "the second", "c": "another", "barred": "no candidate"}
+    splits = {"test": tuple(queries)}
+    write_beir(tmp_path / "toy", Collection("toy", documents, queries, splits, qrels, "toy"))
+    (tmp_path / "toy" / "excluded.tsv").write_text("q0\tbarred\n")
+    for name, score in (("bad", 0.0), ("good", 3.0)):
+        scores = {"a": score, "b": 0.5, "c": 1.0, "barred": -1.0}
+        Run.from_scores(name, dict.fromkeys(queries, scores)).write(tmp_path / f"{name}.trec")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+COLLECTION = ["--collection", "files", "folder=toy"]
+
+
+def test_runs_alone_become_a_table_a_plot_and_a_page(study):
+    words = ["the first=bad.trec", "ours=good.trec", *COLLECTION, "--output", "out"]
+    assert main(["evaluate", *words, "--measures", "MRR@10", "P@1"]) == 0
+    written = {path.name for path in (study / "out").iterdir()}
+    assert written == {
+        *(f"table.{form}" for form in ("md", "csv", "tex", "html")),
+        *("measures.png", "measures.svg"),
+    }
+    markdown = (study / "out" / "table.md").read_text()
+    assert "| ours      | 1.0000▲ [1.000, 1.000] | 1.0000▲ [1.000, 1.000] |" in markdown
+    assert "▲ better, ▼ worse than the first, p < .05" in markdown
+    assert "p50" not in markdown  # nothing was timed
+    latex = (study / "out" / "table.tex").read_text()
+    assert "ours & \\textbf{1.0000}$^{\\dagger}$ & \\textbf{1.0000}$^{\\dagger}$ \\\\" in latex
+    page = (study / "out" / "table.html").read_text()
+    data = json.loads(re.search(r'application/json">(.*?)</script>', page)[1])
+    explored = data["exploration"]
+    assert [system["label"] for system in explored["systems"]] == ["the first", "ours"]
+    assert explored["outcomes"][0][1] == [12, 0, 0]
+    (group,) = explored["groups"]
+    assert group["texts"]["b"] == "the second"
+    assert {query["text"] for query in group["queries"]} == {f"question {n}" for n in range(12)}
+
+
+def test_without_a_collection_the_page_shows_identifiers(study):
+    qrels = ["--qrels", "toy/qrels/test.tsv"]
+    evaluate_run_files(["good.trec", "bad.trec", *qrels, "--measures", "RR", "--output", "out"])
+    page = (study / "out" / "table.html").read_text()
+    data = json.loads(re.search(r'application/json">(.*?)</script>', page)[1])
+    (group,) = data["exploration"]["groups"]
+    assert {query["text"] for query in group["queries"]} == {None}
+    assert group["queries"][0]["relevant"] == ["a", "b"]
+
+
+@pytest.mark.usefixtures("study")
+def test_a_collection_has_the_judgments_and_what_is_excluded(caplog):
+    given = ["--qrels", "toy/qrels/test.tsv"]
+    with caplog.at_level(logging.INFO, "recross"):
+        of_collection = evaluate_run_files(["bad.trec", *COLLECTION])
+    assert "bad.trec: 1 documents left out that are excluded" in caplog.text
+    assert of_collection == evaluate_run_files(["bad.trec", *given])
+    with pytest.raises(InputError, match="--qrels or --collection must be given, got neither"):
+        evaluate_run_files(["bad.trec"])
+
+
+@pytest.mark.parametrize(
+    "runs, reason",
+    [
+        (["a=bad.trec", "a=good.trec"], "a name of its own, got 'a' twice"),
+        (["a=bad.trec", "bad.trec"], "each run file once, got 'bad.trec' twice"),
+    ],
+)
+@pytest.mark.usefixtures("study")
+def test_a_name_or_a_file_that_is_there_twice_is_refused(runs, reason):
+    with pytest.raises(InputError, match=reason):
+        evaluate_run_files([*runs, *COLLECTION])
+
+
+def test_a_file_with_an_equal_sign_in_its_name_is_that_file(study):
+    (study / "bad.trec").rename(study / "k1=0.9.trec")
+    assert "| k1=0.9.trec |" in evaluate_run_files(["k1=0.9.trec", *COLLECTION])

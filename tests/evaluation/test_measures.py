@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from recross.errors import InputError
-from recross.evaluation.measures import check_measures, evaluate
+from recross.evaluation.measures import check_measures, evaluate, read_form
 from recross.runs import Run
 
 
@@ -135,3 +135,33 @@ def test_a_measure_computed_by_gdeval_takes_any_id_of_a_query_and_of_a_document(
         "plain": pytest.approx(1 / 16 / 2, abs=1e-5),
         "other one": pytest.approx(3 / 16, abs=1e-5),
     }
+
+
+@pytest.mark.parametrize(
+    "theirs, ours",
+    [
+        ("map", "AP"),
+        ("map_cut_3", "AP@3"),
+        ("ndcg", "nDCG"),
+        ("ndcg_cut_3", "nDCG@3"),
+        ("ndcg_cut.3", "nDCG@3"),
+        ("recip_rank", "RR"),
+        ("P_2", "P@2"),
+        ("recall.2", "R@2"),
+        ("success_1", "Success@1"),
+        ("bpref", "Bpref"),
+        ("set_P", "SetP"),
+        ("iprec_at_recall_0.50", "IPrec@0.5"),
+    ],
+)
+def test_a_measure_has_trec_evals_name_too(theirs, ours):
+    qrels = {"q1": {"a": 2, "b": 1, "d": 0}, "q2": {"c": 1}}
+    run = Run.from_scores("r", {"q1": {"d": 3.0, "a": 2.0, "b": 1.0}, "q2": {"c": 1.0, "a": 2.0}})
+    found = evaluate(run, qrels, [theirs, ours]).per_query
+    assert found[theirs] == found[ours]
+    assert read_form(theirs) == read_form(ours)
+
+
+def test_trec_evals_name_of_several_measures_is_refused():
+    with pytest.raises(InputError, match=r"trec_eval's name of 9 measures; one is ndcg_cut_10"):
+        check_measures(["ndcg_cut"])

@@ -9,8 +9,9 @@ from recross.experiment.model_card import format_card
 from recross.report.page.page import embed_json
 from recross.report.references import ReferenceValue, read_values, write_measured
 from recross.report.tables.alignment import align_table
+from recross.report.tables.latex import format_latex
 from recross.report.tables.rows import make_rows
-from recross.report.tables.table import comma_separated, format_latex, format_markdown
+from recross.report.tables.table import comma_separated, format_markdown
 from recross.writing.escaping import guard_formula, read_guarded
 from tests.odd_inputs.format_readers import (
     read_csv_cells,
@@ -123,8 +124,8 @@ def in_comparison(label: str) -> str:
 
 def in_latex(label: str) -> str:
     lines = format_latex(rows_of(label)).split("\n")
-    assert len(lines) == 8
-    return read_latex_row(lines[4])[0]
+    assert len(lines) == 14
+    return read_latex_row(lines[lines.index("\\midrule") + 1])[0]
 
 
 def in_csv(label: str) -> str:

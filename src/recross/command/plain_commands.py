@@ -16,8 +16,10 @@ from recross.parts.closest import say_unknown
 
 
 def _table(words: Sequence[str]) -> int:
+    from recross.command.evaluating import add_latex_arguments
     from recross.report.checking import check, write_reference
     from recross.report.collation import collate
+    from recross.report.tables.latex import LatexStyle
 
     parser = argparse.ArgumentParser(prog="recross table")
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
@@ -31,10 +33,12 @@ def _table(words: Sequence[str]) -> int:
     parser.add_argument(
         "--tolerance", type=float, default=0.02, help="of the measures that are kept"
     )
+    add_latex_arguments(parser)
     arguments = parser.parse_args(words)
     if arguments.write_reference:
         write_reference(arguments.folders, arguments.tolerance, arguments.reference)
-    collate(arguments.folders, arguments.reference)
+    style = LatexStyle(arguments.intervals, arguments.caption, arguments.label)
+    collate(arguments.folders, arguments.reference, style)
     return 1 if arguments.check and not check(arguments.folders, arguments.reference) else 0
 
 

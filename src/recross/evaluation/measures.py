@@ -21,6 +21,15 @@ from recross.text_files.values import GREATEST_GRADE, LEAST_GRADE
 GREATEST_CUTOFF = 10_000_000
 """Of a measure's ranks."""
 
+_TREC_EVAL = frozenset(
+    (
+        *("map", "ndcg", "recip_rank", "bpref", "num_q", "num_ret", "num_rel", "num_rel_ret"),
+        *("set_P", "set_recall", "set_F", "set_map"),
+        *("ndcg_cut", "map_cut", "recall", "success", "iprec_at_recall"),
+    )
+)
+_TREC_EVAL_AT = re.compile(r"(ndcg_cut|map_cut|P|recall|success|iprec_at_recall)[_.]\d+(\.\d+)?")
+
 QUOTED = re.compile(r"[\s%/]")
 """What gdeval's script would split an id at, and what stands for such characters."""
 NO_DOCUMENT = "/"
@@ -103,7 +112,7 @@ def _find_reason_against(name: str) -> str | None:
     trec_eval's code in C ends the process where a number of ranks is none.
     """
     try:
-        measure = ir_measures.parse_measure(name)
+        measure = _read_name(name)
         params = {key: given.default for key, given in measure.SUPPORTED_PARAMS.items()}
         for key, value in (params | measure.params).items():
             if (rule := _find_broken_rule(key, value)) is not None:
@@ -115,6 +124,16 @@ def _find_reason_against(name: str) -> str | None:
     except Exception as error:  # noqa: BLE001  (parsers and providers fail in any way)
         return str(error) or type(error).__name__
     return None
+
+
+def _read_name(name: str) -> ir_measures.Measure:
+    """The measure of a name, ir_measures' own or trec_eval's, such as ``ndcg_cut_10``."""
+    if name not in _TREC_EVAL and not _TREC_EVAL_AT.fullmatch(name):
+        return ir_measures.parse_measure(name)
+    found = ir_measures.parse_trec_measure(name)
+    if len(found) > 1:
+        raise ValueError(f"trec_eval's name of {len(found)} measures; one is {name}_10")
+    return found[0]
 
 
 def _find_broken_rule(parameter: str, value: Any) -> str | None:
@@ -220,7 +239,7 @@ def _make_countable(
 
 
 def _parse(name: str, relevant_from: int) -> ir_measures.Measure:
-    measure: ir_measures.Measure = ir_measures.parse_measure(name)
+    measure = _read_name(name)
     if relevant_from > 1 and "rel" in measure.SUPPORTED_PARAMS and "rel" not in measure.params:
         measure = measure(rel=relevant_from)
     return measure

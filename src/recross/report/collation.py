@@ -12,6 +12,7 @@ from recross.report.finished import find_finished
 from recross.report.page.page import write_page
 from recross.report.plots import plot_curves, plot_quality_latency
 from recross.report.references import find_reference_files
+from recross.report.tables.latex import LatexStyle
 from recross.report.tables.means import make_table_rows
 from recross.report.tables.row_references import read_references
 from recross.report.tables.table import format_markdown, write_table
@@ -19,7 +20,9 @@ from recross.report.tables.table import format_markdown, write_table
 logger = logging.getLogger(__name__)
 
 
-def collate(folders: Sequence[Path], reference: Path | None = None) -> None:
+def collate(
+    folders: Sequence[Path], reference: Path | None = None, style: LatexStyle = LatexStyle()
+) -> None:
     """Write tables, plots and page of finished experiments into the first folder, print the table.
 
     Raises:
@@ -32,7 +35,7 @@ def collate(folders: Sequence[Path], reference: Path | None = None) -> None:
     rows = make_table_rows(results, read_references(files, studies))
     if not rows:
         raise InputError(f"no finished experiment under {', '.join(map(str, folders))}")
-    written = [*write_table(rows, folders[0]), *plot_quality_latency(rows, folders[0])]
+    written = [*write_table(rows, folders[0], style), *plot_quality_latency(rows, folders[0])]
     written += plot_curves(rows, folders[0])
     written.append(write_page(rows, finished, folders[0]))
     sys.stdout.write(format_markdown(rows))

@@ -1,58 +1,75 @@
-"""Quality against latency, depth and budget; the only home of matplotlib."""
+"""Quality against latency, depth and budget, and of runs, for a column of a paper.
+
+The only home of matplotlib.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from recross.report.tables.front import find_front, find_milliseconds
 from recross.report.tables.rows import INTERPOLATED, Row
+from recross.report.tables.short_labels import shorten_labels
 from recross.writing.escaping import show_unprintable
 from recross.writing.whole_files import replace_file
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-LONGEST_LABEL = 62
+LONGEST_LABEL, LONGEST_BESIDE = 62, 34
+"""Of a label below a plot, and beside it."""
+COLUMN_INCHES = 3.4
+"""The width of a column in the styles of ACM and IEEE."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5C5C5C")
+"""Of Okabe and Ito (2008), without yellow, which a white page hides."""
+SHAPES = ("o", "^", "D", "v", "P", "X", "p", "h")
+STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 6.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 4,
+    "grid.linewidth": 0.4,
+    "svg.fonttype": "none",
+}
 
 
 def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Draw the first measure against p50 latency as ``quality_latency.png`` and ``.svg``.
 
-    Rows without a latency are left out; without any such row nothing is drawn.
+    Rows without a latency are left out; without any such row nothing is drawn. A line joins the
+    rows than which none is both faster and better.
     """
-    points = [(row, _find_milliseconds(row)) for row in rows if row.measures]
-    drawn = [(row, latency) for row, latency in points if latency]
+    drawn = [row for row in rows if row.measures and find_milliseconds(row)]
     if not drawn:
         return []
-    figure = _make_figure()
-    axes = figure.subplots()
-    name = next(iter(drawn[0][0].measures))
-    shown: list[tuple[str, Line2D]] = []
-    models = list(dict.fromkeys(_model(row) for row, _ in drawn))
-    for row, latency in drawn:
-        colour = f"C{models.index(_model(row)) % 10}"
-        value = row.measures[name]
-        error = [[value.mean - value.low], [value.high - value.mean]]
-        is_first_stage = row.difference is None
-        bars = axes.errorbar(
-            latency,
-            value.mean,
-            yerr=error,
-            fmt="s" if is_first_stage else "o",
-            capsize=3,
-            color=colour,
-            markerfacecolor="none" if _model(row) != row.label else colour,
-        )
-        shown.append((f"{row.label} {row.mark}", bars.lines[0]))
-    axes.set_xscale("log")
-    axes.set_xlabel("p50 latency per 100 documents, ms (squares: first stage, one search)")
-    axes.set_ylabel(f"{name}, 95 % interval")
-    axes.grid(alpha=0.3)
-    _name_what_is_drawn(figure, shown)
-    return _save(figure, folder, "quality_latency")
+    with _open_figure(2.1 + 0.14 * len(drawn)) as figure:
+        axes = figure.subplots()
+        name = next(iter(drawn[0].measures))
+        models = list(dict.fromkeys(_model(row) for row in drawn))
+        shown = []
+        for row, label in zip(
+            drawn, shorten_labels([row.label for row in drawn]).names, strict=True
+        ):
+            mark = _draw_point(axes, row, name, models.index(_model(row)))
+            shown.append((f"{label} {row.mark}", mark))
+        shown += _draw_front(axes, drawn, name)
+        axes.set_xscale("log")
+        axes.set_xlabel("p50 latency per 100 documents, ms")
+        axes.set_ylabel(f"{name}, 95 % interval")
+        _name_what_is_drawn(figure, axes, shown)
+        return _save(figure, folder, "quality_latency")
 
 
 def plot_curves(rows: Sequence[Row], folder: Path) -> list[Path]:
@@ -69,12 +86,64 @@ def plot_curves(rows: Sequence[Row], folder: Path) -> list[Path]:
     drawn = {name: _place_points(points, budgets) for name, points in curves.items()}
     if all(len(points) < 2 for points in drawn.values()):
         return []
-    figure = _make_figure()
-    _draw_curves(figure, drawn)
-    axes = figure.axes[0]
-    axes.set_xlabel("milliseconds that a query may take" if budgets else "candidates re-ranked")
-    axes.set_ylabel(f"{next(iter(next(iter(curves.values()))[0].measures))}, 95 % interval")
-    return _save(figure, folder, "quality_budget" if budgets else "quality_depth")
+    with _open_figure(2.1 + 0.14 * len(drawn)) as figure:
+        axes = figure.subplots()
+        shown = _draw_curves(axes, drawn)
+        axes.set_xlabel("milliseconds that a query may take" if budgets else "candidates re-ranked")
+        axes.set_ylabel(f"{next(iter(next(iter(curves.values()))[0].measures))}, 95 % interval")
+        _name_what_is_drawn(figure, axes, shown)
+        return _save(figure, folder, "quality_budget" if budgets else "quality_depth")
+
+
+def plot_measures(rows: Sequence[Row], folder: Path) -> list[Path]:
+    """Draw every measure of each row with its interval as ``measures.png`` and ``.svg``."""
+    names = list(dict.fromkeys(name for row in rows for name in row.measures))
+    labels = shorten_labels([row.label for row in rows]).names
+    with _open_figure(0.5 + 0.2 * len(rows) * len(names) + 0.3 * len(names)) as figure:
+        for axes, name in zip(figure.subplots(len(names), squeeze=False).flat, names, strict=True):
+            for place, row in enumerate(rows):
+                value = row.measures[name]
+                error = [[value.mean - value.low], [value.high - value.mean]]
+                axes.errorbar(value.mean, place, xerr=error, fmt="o", capsize=2, color=COLOURS[0])
+            marked = [
+                _cut(show_unprintable(f"{label} {row.mark_of(name)}".rstrip()), LONGEST_BESIDE)
+                for label, row in zip(labels, rows, strict=True)
+            ]
+            axes.set_yticks(range(len(rows)), marked, parse_math=False)
+            axes.set_ylim(len(rows) - 0.5, -0.5)
+            axes.set_xlabel(f"{name}, 95 % interval")
+            axes.grid(alpha=0.3, axis="x")
+        return _save(figure, folder, "measures")
+
+
+def _draw_point(axes: Axes, row: Row, name: str, model: int) -> Line2D:
+    value, colour = row.measures[name], COLOURS[model % len(COLOURS)]
+    line: Line2D = axes.errorbar(
+        find_milliseconds(row) or 0.0,
+        value.mean,
+        yerr=[[value.mean - value.low], [value.high - value.mean]],
+        fmt="s" if row.difference is None else SHAPES[model % len(SHAPES)],
+        capsize=2,
+        elinewidth=0.6,
+        color=colour,
+        markerfacecolor="white" if _model(row) != row.label else colour,
+    ).lines[0]
+    return line
+
+
+def _draw_front(axes: Axes, rows: Sequence[Row], name: str) -> list[tuple[str, Line2D]]:
+    """A stair through the rows that none is faster and better than, if there are several."""
+    front = [rows[number] for number in find_front(rows)]
+    if len(front) < 2:
+        return []
+    times, means = (
+        [find_milliseconds(row) for row in front],
+        [row.measures[name].mean for row in front],
+    )
+    (line,) = axes.step(
+        times, means, where="post", color="#8A8A8A", linewidth=0.8, linestyle="--", zorder=1
+    )
+    return [("Pareto front: none is faster and better", line)]
 
 
 def _place_points(rows: Sequence[Row], budgets: bool) -> Mapping[float, Row]:
@@ -83,16 +152,16 @@ def _place_points(rows: Sequence[Row], budgets: bool) -> Mapping[float, Row]:
     return dict(sorted(placed.items()))
 
 
-def _draw_curves(figure: Figure, curves: Mapping[str, Mapping[float, Row]]) -> None:
-    axes = figure.subplots()
+def _draw_curves(axes: Axes, curves: Mapping[str, Mapping[float, Row]]) -> list[tuple[str, Line2D]]:
     shown: list[tuple[str, Line2D]] = []
     for number, (label, points) in enumerate(curves.items()):
         values = [next(iter(row.measures.values())) for row in points.values()]
-        means, colour = [value.mean for value in values], f"C{number % 10}"
+        means, colour = [value.mean for value in values], COLOURS[number % len(COLOURS)]
         if len(points) == 1:
             shown.append((label, axes.axhline(means[0], color=colour, linestyle="--")))
             continue
-        (line,) = axes.plot(list(points), means, marker="o", color=colour)
+        shape = SHAPES[number % len(SHAPES)]
+        (line,) = axes.plot(list(points), means, marker=shape, color=colour)
         shown.append((label, line))
         lows, highs = [value.low for value in values], [value.high for value in values]
         axes.fill_between(list(points), lows, highs, color=colour, alpha=0.12, linewidth=0)
@@ -100,38 +169,41 @@ def _draw_curves(figure: Figure, curves: Mapping[str, Mapping[float, Row]]) -> N
     axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    _name_what_is_drawn(figure, shown)
+    return shown
 
 
-def _name_what_is_drawn(figure: Figure, shown: Sequence[tuple[str, Line2D]]) -> None:
+def _name_what_is_drawn(figure: Figure, axes: Axes, shown: Sequence[tuple[str, Line2D]]) -> None:
     """A legend of any labels: matplotlib would set formulas in them, and leave out ``_names``."""
+    axes.grid(alpha=0.3)
     handles = [handle for _, handle in shown]
     places = [str(number) for number in range(len(shown))]
-    legend = figure.legend(
-        handles, places, loc="outside right upper", fontsize="small", frameon=False
-    )
+    legend = figure.legend(handles, places, loc="outside lower left", frameon=False)
     for text, (label, _) in zip(legend.get_texts(), shown, strict=True):
         text.set_parse_math(False)
-        text.set_text(_cut(show_unprintable(label)))
+        text.set_text(_cut(show_unprintable(label), LONGEST_LABEL))
 
 
-def _cut(label: str) -> str:
-    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
+def _cut(label: str, longest: int) -> str:
+    return label if len(label) <= longest else label[: longest - 1] + "…"
 
 
-def _make_figure() -> Figure:
+@contextmanager
+def _open_figure(height_inches: float) -> Iterator[Figure]:
+    """A figure as wide as a column, in a paper's style."""
     import matplotlib  # a second to import
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    return plt.figure(figsize=(10, 5), layout="constrained")
+    with matplotlib.rc_context(STYLE):
+        figure = plt.figure(figsize=(COLUMN_INCHES, height_inches), layout="constrained")
+        try:
+            yield figure
+        finally:
+            plt.close(figure)
 
 
 def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    from matplotlib import pyplot as plt
-
     paths = [folder / f"{name}.{suffix}" for suffix in ("png", "svg")]
     for axes in figure.axes:
         for text in (axes.xaxis.label, axes.yaxis.label):
@@ -139,13 +211,8 @@ def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
     for path in paths:
         with replace_file(path) as partial, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for it
-            figure.savefig(partial, dpi=150, format=path.suffix[1:])
-    plt.close(figure)
+            figure.savefig(partial, dpi=300, format=path.suffix[1:])
     return paths
-
-
-def _find_milliseconds(row: Row) -> float | None:
-    return row.latency["p50"] if row.latency else row.first_stage_ms
 
 
 def _model(row: Row) -> str:

@@ -10,7 +10,7 @@ from recross.experiment.texts import choose_texts, cut_snippet, sample_queries
 from recross.report.finished import find_finished
 from recross.report.page.exploration import explore, find_systems, outcome, read_texts
 from recross.report.page.page import SCRIPTS, collect_page, embed_json, render
-from recross.report.page.page_data import shorten_names, thin
+from recross.report.page.page_data import thin
 from recross.report.tables.rows import make_rows
 from recross.runs import Run
 from recross.store import write_json
@@ -270,14 +270,6 @@ def test_commands_can_be_pasted_into_a_shell(data):
     }
     folders = [Path(name.split(": ")[1]) for made in commands.values() for name in made]
     assert all((folder / "environment.json").is_file() for folder in folders)
-
-
-def test_labels_lose_the_overrides_that_all_share():
-    labels = ["bm25.none.size=8.lr=0.1", "bm25.l2.size=8.lr=0.1, interpolated (0.30)"]
-    assert shorten_names(labels) == ["bm25.none", "bm25.l2, interpolated (0.30)"]
-    assert shorten_names(["a.size=8", "b.size=9"]) == ["a.size=8", "b.size=9"]
-    assert shorten_names(["a lr=0.1", "b lr=3.1"]) == ["a lr=0.1", "b lr=3.1"]
-    assert shorten_names(["a.size=8"]) == ["a.size=8"]
 
 
 def test_snippets_are_one_line_cut_and_writable():

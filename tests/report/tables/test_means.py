@@ -10,10 +10,11 @@ from recross.errors import InputError
 from recross.report.collation import collate
 from recross.report.parity import judge
 from recross.report.references import ReferenceValue
+from recross.report.tables.latex import format_latex
 from recross.report.tables.means import make_mean_rows, make_table_rows, name_mean
 from recross.report.tables.row_references import read_references
 from recross.report.tables.rows import make_rows
-from recross.report.tables.table import comma_separated, format_latex, format_markdown
+from recross.report.tables.table import comma_separated, format_markdown
 from recross.store import write_json
 from tests.report.test_tables import HEADER, result
 
@@ -151,7 +152,7 @@ def test_the_csv_says_over_how_many_and_latex_and_page_show_the_row(tmp_path, re
     lines = {line["label"]: line for line in csv.DictReader(io.StringIO(comma_separated(rows)))}
     assert lines["big on mean of 2"]["collections"] == "2"
     assert lines["big on a"]["collections"] == ""
-    assert "big on mean of 2 & 0.6500" in format_latex(rows)
+    assert "big on mean of 2 & \\textbf{0.6500}" in format_latex(rows)
     for number, record in enumerate(RECORDS):
         folder = tmp_path / "s" / str(number)
         write_json(folder / "result.json", record)

@@ -15,7 +15,13 @@ from pathlib import Path
 from recross.experiment.texts import EXPLORED
 from recross.records import Json, JsonObject
 from recross.report.finished import Finished
-from recross.report.page.exploration import explore, find_systems, read_texts
+from recross.report.page.exploration import (
+    GroupTexts,
+    System,
+    explore,
+    find_systems,
+    read_texts,
+)
 from recross.report.page.page_data import collect_study
 from recross.report.tables.rows import Row
 from recross.writing.whole_files import write_whole
@@ -27,17 +33,32 @@ SCRIPTS = ("elements", "sorting", "results", "quality", "curves", "rankings", "e
 
 def write_page(rows: Sequence[Row], finished: Sequence[Finished], folder: Path) -> Path:
     """Write ``table.html``; returns its path."""
+    return write_rendered(collect_page(rows, finished), folder)
+
+
+def write_rendered(data: JsonObject, folder: Path) -> Path:
+    """Write ``table.html`` with these data; returns its path."""
     path = folder / PAGE
-    write_whole(path, render(collect_page(rows, finished)), errors="replace")
+    write_whole(path, render(data), errors="replace")
     return path
 
 
 def collect_page(
     rows: Sequence[Row], finished: Sequence[Finished], limit_bytes: int = LIMIT_BYTES
 ) -> dict[str, Json]:
-    """Everything that the page shows; fewer queries are explored where it grew too large."""
+    """Everything that the page of finished experiments shows."""
     systems = find_systems(finished, [row.label for row in rows])
-    texts, data = read_texts(finished), collect_study(rows, finished)
+    data = collect_study(rows, finished)
+    return add_exploration(data, systems, read_texts(finished), limit_bytes)
+
+
+def add_exploration(
+    data: JsonObject,
+    systems: Sequence[System],
+    texts: Mapping[str, GroupTexts],
+    limit_bytes: int = LIMIT_BYTES,
+) -> dict[str, Json]:
+    """The data with queries to explore; fewer where the page grew too large."""
     size, rest = EXPLORED, _count_bytes(data)
     exploration = explore(systems, texts, size)
     while size and rest + _count_bytes(exploration) > limit_bytes:

@@ -12,11 +12,12 @@ from pathlib import Path
 from recross.records import Json
 from recross.report.finished import Finished
 from recross.report.tables.alignment import MISSING
+from recross.report.tables.columns import choose_columns
 from recross.report.tables.rows import INTERPOLATED, Row
-from recross.report.tables.table import choose_columns, compose_note
+from recross.report.tables.short_labels import shorten_labels
+from recross.report.tables.table import compose_note
 
 CURVE_POINTS = 300
-OVERRIDE = re.compile(r"\.(?=[^.=]+=)")
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
@@ -25,12 +26,17 @@ def collect_study(rows: Sequence[Row], finished: Sequence[Finished]) -> dict[str
     return {
         "studies": sorted({experiment.record["study"] for experiment in finished}),
         "summary": _summarise(rows, finished),
-        "table": _make_table(rows),
+        **collect_rows(rows),
         "points": _list_points(rows),
         "curves": [curve for experiment in finished if (curve := _read_curve(experiment))],
         "environment": _compare_environments(finished),
         "commands": _list_commands(finished),
     }
+
+
+def collect_rows(rows: Sequence[Row]) -> dict[str, Json]:
+    """What the page shows of a table's rows alone."""
+    return {"table": _make_table(rows)}
 
 
 def _summarise(rows: Sequence[Row], finished: Sequence[Finished]) -> list[str]:
@@ -53,15 +59,15 @@ def _count(number: int, noun: str) -> str:
 
 def _make_table(rows: Sequence[Row]) -> dict[str, Json]:
     columns = choose_columns(rows)
-    shown = [[show(row) for _, show in columns] for row in rows]
+    shown = [[column.show(row) for column in columns] for row in rows]
     is_number = [
         number > 0 and all(line[number] == MISSING or _NUMBER.match(line[number]) for line in shown)
         for number in range(len(columns))
     ]
     return {
         "columns": [
-            {"name": name, "numeric": numeric}
-            for (name, _), numeric in zip(columns, is_number, strict=True)
+            {"name": column.heading, "numeric": numeric}
+            for column, numeric in zip(columns, is_number, strict=True)
         ],
         "rows": [
             [
@@ -80,21 +86,9 @@ def _number(cell: str) -> float | None:
     return float(number[0].replace(",", "")) if number else None
 
 
-def shorten_names(labels: Sequence[str]) -> list[str]:
-    """Labels without the overrides at their ends that all share, such as those of a sweep."""
-    bases = [label.partition(INTERPOLATED)[0] for label in labels]
-    words = [OVERRIDE.split(base) for base in bases]
-    while len(set(bases)) > 1 and min(map(len, words)) > 1 and len({w[-1] for w in words}) == 1:
-        words = [label_words[:-1] for label_words in words]
-    short = [".".join(label_words) for label_words in words]
-    return [
-        name + label[len(base) :] for name, base, label in zip(short, bases, labels, strict=True)
-    ]
-
-
 def _list_points(rows: Sequence[Row]) -> list[dict[str, Json]]:
     points = [point for row in rows if (point := _make_point(row))]
-    short = shorten_names([point["label"] for point in points])
+    short, _ = shorten_labels([point["label"] for point in points])
     return [{**point, "short": name} for point, name in zip(points, short, strict=True)]
 
 
@@ -205,11 +199,12 @@ def _list_commands(finished: Sequence[Finished]) -> list[dict[str, Json]]:
     for experiment in finished:
         if words := _read_environment(experiment).get("command"):
             named = f"{_name_experiment(experiment)}: {experiment.folder}"
-            made.setdefault(_command(words), []).append(named)
+            made.setdefault(quote_command(words), []).append(named)
     return [{"command": command, "experiments": names} for command, names in made.items()]
 
 
-def _command(words: Sequence[str]) -> str:
+def quote_command(words: Sequence[str]) -> str:
+    """The command as it can be pasted into a shell."""
     return shlex.join([Path(words[0]).name, *words[1:]])
 
 

@@ -23,6 +23,7 @@ from recross.evaluation.significance import (
 from recross.evaluation.ties import TieRange, TieRanges
 from recross.report.tables.alignment import MISSING, align_table
 from recross.writing.escaping import format_csv_line
+from recross.writing.numbers import format_p_value
 from recross.writing.whole_files import replace_file
 
 Pair = tuple[str, str]
@@ -190,5 +191,5 @@ def _make_line(comparison: Comparison) -> list[str]:
         *(comparison.measure, comparison.run, comparison.against),
         f"{comparison.difference:+.4f} [{low:+.4f}, {high:+.4f}]",
         *(str(number) for number in (outcomes.wins, outcomes.ties, outcomes.losses)),
-        *(f"{comparison.p_values[test]:.4f}" for test in TESTS),
+        *(format_p_value(comparison.p_values[test]) for test in TESTS),
     ]

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from recross.records import JsonObject
 from recross.report.tables.row_references import Reference
-from recross.report.tables.rows import INTERPOLATED, Row, Value, make_rows
+from recross.report.tables.rows import INTERPOLATED, Row, make_rows
+from recross.report.tables.values import Value
 
 _Bounds = tuple[float, float]
 
@@ -85,13 +86,16 @@ def _name_group(rows: Sequence[Row], name: Callable[[Sequence[str]], str]) -> st
 
 def _make_mean(rows: Sequence[Row], label: str, references: Mapping[str, Reference]) -> Row:
     shared = [name for name in rows[0].measures if all(name in row.measures for row in rows)]
-    differences = [row.difference for row in rows if row.difference is not None]
     sizes, parameters = {row.size_mb for row in rows}, {row.parameters for row in rows}
     return Row(
         label=label,
         seeds=min(row.seeds for row in rows),
         measures={name: _average([row.measures[name] for row in rows]) for name in shared},
-        difference=statistics.mean(differences) if differences else None,
+        differences={
+            name: statistics.mean(row.differences[name] for row in rows)
+            for name in shared
+            if all(name in row.differences for row in rows)
+        },
         form=rows[0].form,
         size_mb=sizes.pop() if len(sizes) == 1 else None,
         parameters=parameters.pop() if len(parameters) == 1 else None,

@@ -6,7 +6,7 @@ import json
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from recross.errors import InputError
 from recross.evaluation.significance import adjust_p_values
@@ -14,6 +14,7 @@ from recross.records import JsonObject
 from recross.report.references import are_same_candidates
 from recross.report.tables.query_costs import count_query_passes, count_query_tokens
 from recross.report.tables.row_references import Reference
+from recross.report.tables.values import Value, make_value
 
 SIGNIFICANT = 0.05
 INTERPOLATED = ", interpolated"
@@ -25,28 +26,11 @@ SETTING = (
 
 
 @dataclass(frozen=True)
-class Value:
-    """A measure over the queries: its mean, 95 % interval, and spread over seeds.
-
-    ``ties`` are the least and the greatest mean over the orders that tied scores allow.
-    """
-
-    mean: float
-    low: float
-    high: float
-    sd: float | None
-    ties: tuple[float, float] | None = None
-
-    @property
-    def is_moved_by_ties(self) -> bool:
-        """Whether the order of ties changes one of the four digits that tables show."""
-        return self.ties is not None and round(self.ties[0], 4) < round(self.ties[1], 4)
-
-
-@dataclass(frozen=True)
 class Row:
-    """One line of the table; ``p_value`` is adjusted for the number of rows (Holm).
+    """One line of the table.
 
+    ``differences`` from what a row is compared with and their ``p_values``, adjusted for the number
+    of rows (Holm), are by measure: with its own first stage, or the row that ``against`` names.
     ``form`` is the back-end with its precision, ``gate`` what the quality gate found of it.
     ``curve`` is the line of a plot that it is a point of, over ``depth`` or over ``budget_ms``.
     Rows of one ``study`` and ``setting`` differ in their ``collection`` alone; of a mean over
@@ -57,8 +41,9 @@ class Row:
     label: str
     seeds: int
     measures: Mapping[str, Value]
-    p_value: float | None = None
-    difference: float | None = None
+    p_values: Mapping[str, float] = field(default_factory=dict)
+    differences: Mapping[str, float] = field(default_factory=dict)
+    against: str | None = None
     latency: Mapping[str, float] | None = None
     first_stage_ms: float | None = None
     pairs_per_second: float | None = None
@@ -81,9 +66,14 @@ class Row:
     versions: tuple[str, ...] = ()
 
     @property
-    def is_significant(self) -> bool:
-        """Whether the difference from the first stage is more than chance."""
-        return self.p_value is not None and self.p_value < SIGNIFICANT
+    def p_value(self) -> float | None:
+        """That of the first measure; ``None`` where nothing was compared."""
+        return next(iter(self.p_values.values()), None)
+
+    @property
+    def difference(self) -> float | None:
+        """That of the first measure; ``None`` where nothing was compared."""
+        return next(iter(self.differences.values()), None)
 
     @property
     def is_published_over_others(self) -> bool:
@@ -94,10 +84,14 @@ class Row:
 
     @property
     def mark(self) -> str:
-        """``▲`` or ``▼`` where the row is significantly better or worse than its first stage."""
-        if not self.is_significant:
+        """``▲`` or ``▼`` where the first measure is significantly better or worse."""
+        return self.mark_of(next(iter(self.measures), ""))
+
+    def mark_of(self, measure: str) -> str:
+        """``▲`` or ``▼`` where this measure is significantly better or worse."""
+        if self.p_values.get(measure, 1.0) >= SIGNIFICANT:
             return ""
-        return "▲" if (self.difference or 0.0) > 0 else "▼"
+        return "▲" if self.differences[measure] > 0 else "▼"
 
 
 def make_rows(results: Iterable[JsonObject], references: Mapping[str, Reference]) -> list[Row]:
@@ -116,11 +110,19 @@ def make_rows(results: Iterable[JsonObject], references: Mapping[str, Reference]
     rows = [row for runs in by_label.values() for row in _make_label_rows(runs, references)]
     missing = [label for label in references if label not in by_label]
     rows += [_make_unmeasured(references[label]) for label in missing]
-    compared = [row for row in rows if row.p_value is not None]
-    adjusted = iter(adjust_p_values([row.p_value for row in compared if row.p_value is not None]))
     order = list(references)
-    final = [_set_p_value(row, next(adjusted)) if row.p_value is not None else row for row in rows]
-    return sorted(final, key=lambda row: _place(row, order))
+    return sorted(correct_p_values(rows), key=lambda row: _place(row, order))
+
+
+def correct_p_values(rows: Sequence[Row]) -> list[Row]:
+    """The rows with the p-values of each measure adjusted for how many rows have one."""
+    by_row: list[dict[str, float]] = [{} for _ in rows]
+    for name in dict.fromkeys(name for row in rows for name in row.p_values):
+        compared = [number for number, row in enumerate(rows) if name in row.p_values]
+        adjusted = adjust_p_values([rows[number].p_values[name] for number in compared])
+        for number, p_value in zip(compared, adjusted, strict=True):
+            by_row[number][name] = p_value
+    return [replace(row, p_values=own) for row, own in zip(rows, by_row, strict=True)]
 
 
 def _check_alike(label: str, runs: Sequence[JsonObject]) -> None:
@@ -147,18 +149,15 @@ def _make_row(
     runs: Sequence[JsonObject],
     reference: Reference | None,
 ) -> Row:
-    first = next(iter(judged[0]["measures"]))
     latency = [run["latency_ms_per_100"] for run in runs if run["latency_ms_per_100"]]
     search = [run["first_stage_ms"]["p50"] for run in runs if run["first_stage_ms"]]
-    reranks = runs[0]["reranks"]
-    means = [record["measures"][first] for record in judged]
-    before = [run["first_stage_measures"][first] for run in runs]
+    differences = _average_differences(judged, runs) if runs[0]["reranks"] else {}
     return Row(
         label=label,
         seeds=len(runs),
-        measures={name: _make_value(name, judged) for name in judged[0]["measures"]},
-        p_value=max(record["p_values"][first] for record in judged) if reranks else None,
-        difference=statistics.mean(means) - statistics.mean(before) if reranks else None,
+        measures={name: make_value(name, judged) for name in judged[0]["measures"]},
+        p_values={name: max(one["p_values"][name] for one in judged) for name in differences},
+        differences=differences,
         latency={k: statistics.median(times[k] for times in latency) for k in latency[0]}
         if latency
         else None,
@@ -183,32 +182,21 @@ def _make_row(
     )
 
 
+def _average_differences(
+    judged: Sequence[JsonObject], runs: Sequence[JsonObject]
+) -> dict[str, float]:
+    """From the first stage, over seeds, by measure that was tested."""
+    return {
+        name: statistics.mean(record["measures"][name] for record in judged)
+        - statistics.mean(run["first_stage_measures"][name] for run in runs)
+        for name in judged[0]["measures"]
+        if all(name in record["p_values"] for record in judged)
+    }
+
+
 def _describe_setting(run: JsonObject, is_mixed: bool) -> str:
     """What was measured, whatever the collection."""
     return json.dumps([is_mixed, *(run.get(fact) for fact in SETTING)], sort_keys=True)
-
-
-def _make_value(name: str, judged: Sequence[JsonObject]) -> Value:
-    means = [record["measures"][name] for record in judged]
-    lows, highs = zip(*(record["intervals"][name] for record in judged), strict=True)
-    return Value(
-        statistics.mean(means),
-        statistics.mean(lows),
-        statistics.mean(highs),
-        statistics.stdev(means) if len(means) > 1 else None,
-        _average_ties([record.get("ties", {}).get(name) for record in judged]),
-    )
-
-
-def _average_ties(ranges: Sequence[JsonObject | None]) -> tuple[float, float] | None:
-    """Over seeds; ``None`` where a record says nothing of ties."""
-    known = [values for values in ranges if values]
-    if len(known) < len(ranges):
-        return None
-    least, greatest = (
-        statistics.mean(values[name] for values in known) for name in ("least", "greatest")
-    )
-    return least, greatest
 
 
 def _find_worst_gate(runs: Sequence[JsonObject]) -> JsonObject | None:
@@ -219,10 +207,6 @@ def _find_worst_gate(runs: Sequence[JsonObject]) -> JsonObject | None:
 def _compute_median(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
-
-
-def _set_p_value(row: Row, p_value: float) -> Row:
-    return Row(**{**vars(row), "p_value": p_value})
 
 
 def _make_unmeasured(reference: Reference) -> Row:

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from recross.report.tables.alignment import MISSING, align_table
+from recross.report.tables.alignment import align_table
+from recross.report.tables.columns import choose_columns
+from recross.report.tables.latex import LatexStyle, format_latex
 from recross.report.tables.other_versions import name_other_versions
-from recross.report.tables.row_references import Reference
-from recross.report.tables.rows import Row, Value
-from recross.writing.escaping import (
-    Cell,
-    escape_latex,
-    escape_markdown,
-    format_csv_line,
-    show_unprintable,
-)
+from recross.report.tables.rows import INTERPOLATED, Row
+from recross.report.tables.values import Value
+from recross.writing.escaping import Cell, escape_markdown, format_csv_line, show_unprintable
 from recross.writing.whole_files import write_whole
 
-Column = tuple[str, Callable[[Row], str]]
-NOTE = (
-    "Brackets: 95 % bootstrap interval over queries (± sd over seeds). ▲ better, ▼ worse than its"
-    " own first stage, p < .05 (paired randomisation test on the first measure, Holm-corrected over"
-    " rows)."
-    " Latency: one query at a time, warm, cache off, per 100 documents; of a first stage: one"
-    " search for 100 documents. Interpolated rows: weight of the re-ranker, chosen on dev."
+INTERVALS = "Brackets: 95 % bootstrap interval over queries (± sd over seeds)."
+TESTED = (
+    " ▲ better, ▼ worse than {}, p < .05 (paired randomisation test, Holm-corrected over the rows"
+    " of a measure)."
 )
-
+LATENCY = (
+    " Latency: one query at a time, warm, cache off, per 100 documents; of a first stage: one"
+    " search for 100 documents."
+)
+WEIGHTS = " Interpolated rows: weight of the re-ranker, chosen on dev."
 
 TIES = (
     " Ties: the means that other orders of documents with one score would give, where they differ"
@@ -43,9 +40,13 @@ MEANS = (
 )
 
 
-def write_table(rows: Sequence[Row], folder: Path) -> list[Path]:
+def write_table(rows: Sequence[Row], folder: Path, style: LatexStyle = LatexStyle()) -> list[Path]:
     """Write ``table.md``, ``table.csv`` and ``table.tex``; returns their paths."""
-    texts = {"md": format_markdown(rows), "csv": comma_separated(rows), "tex": format_latex(rows)}
+    texts = {
+        "md": format_markdown(rows),
+        "csv": comma_separated(rows),
+        "tex": format_latex(rows, style),
+    }
     paths = []
     for suffix, text in texts.items():
         path = folder / f"table.{suffix}"
@@ -58,7 +59,8 @@ def format_markdown(rows: Sequence[Row]) -> str:
     """A table in Markdown with aligned columns and a note that explains its marks."""
     columns = choose_columns(rows)
     lines = align_table(
-        [name for name, _ in columns], [[show(row) for _, show in columns] for row in rows]
+        [column.heading for column in columns],
+        [[column.show(row) for column in columns] for row in rows],
     )
     return "\n".join([*lines, "", compose_note(rows), *_list_sources(rows)]) + "\n"
 
@@ -66,23 +68,17 @@ def format_markdown(rows: Sequence[Row]) -> str:
 def compose_note(rows: Sequence[Row]) -> str:
     """What brackets and marks mean, of those that these rows have."""
     is_moved = any(value.is_moved_by_ties for row in rows for value in row.measures.values())
+    against = next((row.against for row in rows if row.against), "its own first stage")
     parts = {
+        TESTED.format(against): any(row.p_values for row in rows),
+        LATENCY: any(row.latency or row.first_stage_ms for row in rows),
+        WEIGHTS: any(INTERPOLATED in row.label for row in rows),
         TIES: is_moved,
         OTHER_CANDIDATES: any(row.is_published_over_others for row in rows),
         MEANS: any(row.collections for row in rows),
     }
     marks = "".join(part for part, is_needed in parts.items() if is_needed)
-    return NOTE + marks + name_other_versions(rows)
-
-
-def format_latex(rows: Sequence[Row]) -> str:
-    """A ``tabular`` for the booktabs package."""
-    columns = choose_columns(rows)
-    lines = [" & ".join(escape_latex(name) for name, _ in columns) + " \\\\\n\\midrule"]
-    lines += [" & ".join(escape_latex(show(row)) for _, show in columns) + " \\\\" for row in rows]
-    body = "\n".join(lines)
-    form = "l" + "r" * (len(columns) - 1)
-    return f"\\begin{{tabular}}{{{form}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
+    return INTERVALS + marks + name_other_versions(rows)
 
 
 def comma_separated(rows: Sequence[Row]) -> str:
@@ -136,95 +132,6 @@ def comma_separated(rows: Sequence[Row]) -> str:
             ]
         )
     return "".join(map(format_csv_line, lines))
-
-
-def choose_columns(rows: Sequence[Row]) -> list[Column]:
-    """Names of the columns that these rows need, and what each shows of a row."""
-    names = list(dict.fromkeys(name for row in rows for name in row.measures))
-    columns: list[Column] = [("model", lambda row: row.label)]
-    if any(row.reference for row in rows):
-        columns += _reference_columns()
-    for name in names or ["MRR@10"]:
-        columns.append((name, _measure(name, marked=name == names[0] if names else False)))
-    return [
-        *columns,
-        *_choose_cost_columns(rows),
-        *_form_columns(rows),
-        ("p50 ms/100", lambda row: _number((row.latency or {}).get("p50", row.first_stage_ms))),
-        ("p95", lambda row: _number((row.latency or {}).get("p95"))),
-        ("tokenise", lambda row: _number((row.latency or {}).get("tokenize"))),
-        ("forward", lambda row: _number((row.latency or {}).get("forward"))),
-        ("pairs/s", lambda row: _number(row.pairs_per_second)),
-        ("size MB", lambda row: _number(row.size_mb)),
-        ("params M", lambda row: _number(row.parameters and row.parameters / 1000000.0)),
-    ]
-
-
-def _choose_cost_columns(rows: Sequence[Row]) -> list[Column]:
-    """Forward passes and tokens of a query, where rows differ in how many documents they read."""
-    passes = {round(row.passes_per_query, 1) for row in rows if row.passes_per_query}
-    if len(passes) < 2:
-        return []
-    return [
-        ("passes/query", lambda row: _number(row.passes_per_query)),
-        ("tokens/query", lambda row: _number(row.tokens_per_query)),
-    ]
-
-
-def _form_columns(rows: Sequence[Row]) -> list[Column]:
-    """Back-end and precision, and how near they come to fp32, where rows differ in them."""
-    if len({row.form for row in rows if row.measures}) < 2:
-        return []
-
-    def gate(row: Row) -> str:
-        if row.gate is None or "tau_mean" not in row.gate:
-            return MISSING
-        return f"{row.gate['tau_mean']:.4f} {'passes' if row.gate['passed'] else 'fails'}"
-
-    return [("back-end", lambda row: row.form), ("tau to fp32, gate", gate)]
-
-
-def _reference_columns() -> list[Column]:
-    def show(read: Callable[[Reference], float | None], form: str) -> Callable[[Row], str]:
-        def show_row(row: Row) -> str:
-            value = read(row.reference) if row.reference is not None else None
-            return MISSING if value is None else format(value, form)
-
-        return show_row
-
-    return [
-        ("given", show(lambda reference: reference.given, ".3f")),
-        ("given ms/100", show(lambda reference: reference.given_latency_ms, ",.0f")),
-        ("given MB", show(lambda reference: reference.given_size_mb, ",.0f")),
-        ("published", _show_published),
-    ]
-
-
-def _show_published(row: Row) -> str:
-    if row.reference is None or row.reference.published is None:
-        return MISSING
-    return f"{row.reference.published:.4f}{'†' if row.is_published_over_others else ''}"
-
-
-def _measure(name: str, marked: bool) -> Callable[[Row], str]:
-    def show(row: Row) -> str:
-        value = row.measures.get(name)
-        if value is None:
-            return MISSING
-        spread = f" ± {value.sd:.4f}" if value.sd is not None else ""
-        mark = row.mark if marked else ""
-        shown = f"{value.mean:.4f}{mark}{spread} [{value.low:.3f}, {value.high:.3f}]"
-        if value.ties is None or not value.is_moved_by_ties:
-            return shown
-        return f"{shown} (ties: {value.ties[0]:.4f} to {value.ties[1]:.4f})"
-
-    return show
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return MISSING
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _list_statistics(value: Value) -> tuple[float | None, ...]:
