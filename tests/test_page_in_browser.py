@@ -1,13 +1,16 @@
 """The page as a reader has it: in Chromium, by pointer and by keyboard, wide and narrow."""
 
 import itertools
+import json
 import os
 import re
 import shutil
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.small_study import HOSTILE, page_of, write_study
+from recross.store import write_json
+from tests.small_study import AFTER, BEFORE, HOSTILE, page_of, record, write_study
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -182,3 +185,123 @@ def test_headings_descend_one_level_at_a_time(page):
     levels = page.locator("h1, h2, h3, h4").evaluate_all("all => all.map(h => +h.tagName[1])")
     assert levels[0] == 1
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory):
+    """A study of two measures and long names, whose points lie close together."""
+    folder = tmp_path_factory.mktemp("crowded")
+    measures = ("MRR@10", "nDCG@10")
+    for number in range(14):
+        label = f"bi-encoder + embedded_l{number} with a long name, at depth {number}"
+        found = record(label, AFTER, BEFORE, latency=900.0 + 40 * (number % 7))
+        found |= {
+            "measures": dict.fromkeys(measures, 0.5 + 0.004 * number),
+            "intervals": dict.fromkeys(measures, (0.45, 0.6)),
+            "first_stage_measures": dict.fromkeys(measures, 0.4),
+            "p_values": dict.fromkeys(measures, 0.0001 if number > 4 else 0.9),
+        }
+        write_json(folder / str(number) / "result.json", found)
+    return page_of(folder).as_uri()
+
+
+@pytest.fixture(params=[WIDE, NARROW], ids=["1280", "390"])
+def crowded_page(request, browser, crowded):
+    opened = browser.new_page(viewport=request.param)
+    opened.goto(crowded)
+    yield opened
+    opened.close()
+
+
+def boxes(page, selector):
+    """Left, top, right and bottom of each."""
+    corners = "b => [b.left, b.top, b.right, b.bottom]"
+    every = f"all => all.map(n => n.getBoundingClientRect()).map({corners})"
+    return page.locator(selector).evaluate_all(every)
+
+
+def touch(a, b):
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def test_all_columns_are_seen_on_a_wide_page_and_a_second_measure_on_a_narrow_one(crowded_page):
+    box = crowded_page.locator("#results .scroll")
+    hidden = box.evaluate("node => node.scrollWidth - node.clientWidth")
+    (second,) = boxes(crowded_page, "#results thead th:has-text('nDCG@10'):not(.mark)")
+    assert second[2] <= crowded_page.viewport_size["width"]
+    assert (hidden == 0) == (crowded_page.viewport_size == WIDE)
+
+
+def test_every_mark_has_a_label_and_no_label_lies_on_another_or_on_a_mark(crowded_page):
+    labels, marks = (boxes(crowded_page, f"#quality {name}") for name in (".point-label", ".mark"))
+    assert len(labels) == len(marks) == 14
+    pairs = [*itertools.combinations(labels, 2), *itertools.product(labels, marks)]
+    assert not [(a, b) for a, b in pairs if touch(a, b)]
+    named = crowded_page.locator("#quality .point-label").all_inner_texts()
+    if named[0] == "1":  # without room for names
+        named = crowded_page.locator("#quality ol li").all_inner_texts()
+    assert len(set(named)) == 14
+    assert all(name.startswith("bi-encoder + embedded_l") for name in named)
+
+
+def test_the_front_is_drawn_and_marks_of_significance_have_a_column(crowded_page):
+    assert crowded_page.locator("#quality path.front").count() == 1
+    assert crowded_page.locator("#results td.mark").all_inner_texts().count("▲") == 2 * 9
+    assert crowded_page.locator("#results td.best").count() == 2
+
+
+def test_a_sentence_says_what_was_found(page):
+    assert page.inner_text("#finding").startswith("quick is best in MRR@10: 0.6250")
+
+
+def test_a_query_has_an_address_that_opens_it_again(browser, address):
+    page, other = browser.new_page(), browser.new_page()
+    page.goto(address)
+    page.get_by_role("button", name="two").click()
+    link = page.url
+    said = parse_qs(urlsplit(link).fragment)
+    assert said == {"query": ["q2"], "a": ["first"], "b": ["quick"]}
+    other.goto(link.replace("b=quick", "b=slow"))
+    assert other.locator("#query-title").text_content() == "two"
+    chosen = other.get_by_label("B, compared with A")
+    assert chosen.evaluate("node => node.selectedOptions[0].text") == "slow"
+    page.close()
+    other.close()
+
+
+def test_a_link_to_what_is_not_there_opens_nothing(address, browser):
+    opened = browser.new_page()
+    said = []
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    for part in ("query=q2&a=gone&b=quick", "query=gone&a=first&b=quick", "results"):
+        opened.goto(f"{address}#{part}")
+        opened.reload()
+        assert opened.locator("#queries article:visible").count() == 0
+    assert said == []
+    opened.close()
+
+
+def save(page, button, folder):
+    with page.expect_download() as waited:
+        page.get_by_role("button", name=button, exact=True).click()
+    path = folder / button
+    waited.value.save_as(path)
+    return path.read_bytes()
+
+
+def test_tables_and_drawings_are_saved_as_files(browser, address, tmp_path):
+    page = browser.new_page(viewport=WIDE)
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(address)
+    files = json.loads(page.locator("#data").text_content())["table"]["files"]
+    assert [file["name"] for file in files] == ["table.csv", "table.tex"]
+    for file in files:
+        assert save(page, file["name"], tmp_path).decode() == file["text"]
+    drawing = save(page, "quality_latency.svg", tmp_path).decode()
+    assert 'xmlns="http://www.w3.org/2000/svg"' in drawing
+    assert "class=" not in drawing
+    assert "quick" in drawing
+    assert save(page, "quality_latency.png", tmp_path).startswith(b"\x89PNG")
+    assert said == []
+    page.close()

@@ -262,7 +262,7 @@ UNMEASURED = [
     ("", "got ''"),
     ("MRR10", "got 'MRR10'"),
     ("mrr@10", "got 'mrr@10'"),
-    ("recip_rank", "got 'recip_rank'"),
+    ("recip_rank_10", "got 'recip_rank_10'"),
     ("RR(foo=1)@10", "foo"),
     ("RR(rel=0)@10", "rel must lie in [1, 10000000], got 0"),
     ("AP(rel=-1)", "got 'AP(rel=-1)'"),

@@ -136,13 +136,10 @@ def _draw_front(axes: Axes, rows: Sequence[Row], name: str) -> list[tuple[str, L
     front = [rows[number] for number in find_front(rows)]
     if len(front) < 2:
         return []
-    times, means = (
-        [find_milliseconds(row) for row in front],
-        [row.measures[name].mean for row in front],
-    )
-    (line,) = axes.step(
-        times, means, where="post", color="#8A8A8A", linewidth=0.8, linestyle="--", zorder=1
-    )
+    times = [find_milliseconds(row) or 0.0 for row in front]
+    means = [row.measures[name].mean for row in front]
+    look = {"color": "#8A8A8A", "linewidth": 0.8, "linestyle": "--", "zorder": 1}
+    (line,) = axes.step(times, means, where="post", **look)
     return [("Pareto front: none is faster and better", line)]
 
 

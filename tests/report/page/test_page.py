@@ -14,7 +14,18 @@ from recross.report.page.page_data import thin
 from recross.report.tables.rows import make_rows
 from recross.runs import Run
 from recross.store import write_json
-from tests.small_study import AFTER, BEFORE, HOSTILE, TEXTS, page_of, record, write_study
+from tests.small_study import (
+    AFTER,
+    BEFORE,
+    FIRST,
+    HOSTILE,
+    STEPS,
+    TEXTS,
+    page_of,
+    record,
+    write_experiment,
+    write_study,
+)
 
 
 class Parts(HTMLParser):
@@ -216,16 +227,17 @@ def test_systems_of_two_collections_are_not_compared(tmp_path):
 def test_cells_sort_by_their_numbers(data):
     table = data["table"]
     names = [column["name"] for column in table["columns"]]
-    p50 = names.index("p50 ms/100")
+    p50 = names.index("p50")
+    assert table["columns"][p50]["unit"] == "ms/100"
     assert {row[0][0]: row[p50] for row in table["rows"]} == {
         "first": ["12", 12.0],
         "quick": ["2,000", 2000.0],
         "slow": ["10,000", 10000.0],
     }
-    measure = {row[0][0]: row[names.index("MRR@10")][1] for row in table["rows"]}
-    assert measure["quick"] == 0.625
+    measure = {row[0][0]: row[names.index("MRR@10")][:2] for row in table["rows"]}
+    assert measure["quick"] == ["0.6250", 0.625]
     assert not table["columns"][0]["numeric"]
-    size = [row[names.index("size MB")] for row in table["rows"] if row[0][0] == "first"]
+    size = [row[names.index("size")] for row in table["rows"] if row[0][0] == "first"]
     assert size == [["–", None]]
 
 
@@ -242,6 +254,17 @@ def test_curves_are_those_of_the_log_and_a_loss_that_is_no_number_is_null(data):
     assert curve["loss"] == [[1, 2.0], [2, 1.0], [3, None]]
     assert curve["dev"] == {"dev MRR@10": [[2, 0.5], [3, 0.25]]}
     assert curve["best_step"] == 2
+
+
+def test_the_training_of_the_best_row_is_shown_first(tmp_path):
+    write_study(tmp_path)
+    for name, mean in (("weak", 0.1), ("mixed", 0.2)):
+        found = record(name, {"q1": mean}, BEFORE)
+        if name == "mixed":
+            found["interpolation"] = {**found, "measures": {"MRR@10": 0.9}, "weight": 0.5}
+        write_experiment(tmp_path / name, found, AFTER, BEFORE, (FIRST, FIRST), steps=STEPS)
+    labels = [curve["label"] for curve in data_of(tmp_path)["curves"]]
+    assert labels == ["mixed", "quick", "weak"]
 
 
 def test_long_losses_are_thinned_to_means():

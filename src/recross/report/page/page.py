@@ -28,7 +28,10 @@ from recross.writing.whole_files import write_whole
 
 PAGE = "table.html"
 LIMIT_BYTES = 3_000_000
-SCRIPTS = ("elements", "sorting", "results", "quality", "curves", "rankings", "explorer", "start")
+SCRIPTS = (
+    *("elements", "sorting", "downloads", "results", "quality", "curves", "rankings", "explorer"),
+    "start",
+)
 
 
 def write_page(rows: Sequence[Row], finished: Sequence[Finished], folder: Path) -> Path:

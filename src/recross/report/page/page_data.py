@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from recross.records import Json
+from recross.report.finding import compose_finding
 from recross.report.finished import Finished
+from recross.report.page.page_table import make_page_table
 from recross.report.tables.alignment import MISSING
-from recross.report.tables.columns import choose_columns
+from recross.report.tables.front import find_front, find_milliseconds
 from recross.report.tables.rows import INTERPOLATED, Row
 from recross.report.tables.short_labels import shorten_labels
-from recross.report.tables.table import compose_note
 
 CURVE_POINTS = 300
-_NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
 def collect_study(rows: Sequence[Row], finished: Sequence[Finished]) -> dict[str, Json]:
@@ -28,7 +27,7 @@ def collect_study(rows: Sequence[Row], finished: Sequence[Finished]) -> dict[str
         "summary": _summarise(rows, finished),
         **collect_rows(rows),
         "points": _list_points(rows),
-        "curves": [curve for experiment in finished if (curve := _read_curve(experiment))],
+        "curves": [curve for one in _sort_by_quality(finished) if (curve := _read_curve(one))],
         "environment": _compare_environments(finished),
         "commands": _list_commands(finished),
     }
@@ -36,7 +35,7 @@ def collect_study(rows: Sequence[Row], finished: Sequence[Finished]) -> dict[str
 
 def collect_rows(rows: Sequence[Row]) -> dict[str, Json]:
     """What the page shows of a table's rows alone."""
-    return {"table": _make_table(rows)}
+    return {"finding": compose_finding(rows), "table": make_page_table(rows)}
 
 
 def _summarise(rows: Sequence[Row], finished: Sequence[Finished]) -> list[str]:
@@ -57,43 +56,18 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("s" if number != 1 else "")
 
 
-def _make_table(rows: Sequence[Row]) -> dict[str, Json]:
-    columns = choose_columns(rows)
-    shown = [[column.show(row) for column in columns] for row in rows]
-    is_number = [
-        number > 0 and all(line[number] == MISSING or _NUMBER.match(line[number]) for line in shown)
-        for number in range(len(columns))
-    ]
-    return {
-        "columns": [
-            {"name": column.heading, "numeric": numeric}
-            for column, numeric in zip(columns, is_number, strict=True)
-        ],
-        "rows": [
-            [
-                [cell, _number(cell) if numeric else None]
-                for cell, numeric in zip(line, is_number, strict=True)
-            ]
-            for line in shown
-        ],
-        "note": compose_note(rows),
-        "sources": [f"{row.label}: {row.reference.source}" for row in rows if row.reference],
-    }
-
-
-def _number(cell: str) -> float | None:
-    number = _NUMBER.match(cell)
-    return float(number[0].replace(",", "")) if number else None
-
-
 def _list_points(rows: Sequence[Row]) -> list[dict[str, Json]]:
     points = [point for row in rows if (point := _make_point(row))]
     short, _ = shorten_labels([point["label"] for point in points])
-    return [{**point, "short": name} for point, name in zip(points, short, strict=True)]
+    front = {rows[number].label for number in find_front(rows)}
+    return [
+        {**point, "short": name, "front": point["label"] in front}
+        for point, name in zip(points, short, strict=True)
+    ]
 
 
 def _make_point(row: Row) -> dict[str, Json] | None:
-    latency = row.latency["p50"] if row.latency else row.first_stage_ms
+    latency = find_milliseconds(row)
     if not row.measures or not latency:
         return None
     name, value = next(iter(row.measures.items()))
@@ -113,6 +87,18 @@ def _make_point(row: Row) -> dict[str, Json] | None:
         "size_mb": row.size_mb,
         "mark": row.mark,
     }
+
+
+def _sort_by_quality(finished: Sequence[Finished]) -> list[Finished]:
+    """The best in the first measure, alone or interpolated, first."""
+
+    def find_quality(experiment: Finished) -> float:
+        alone = experiment.record["measures"]
+        mixed = (experiment.record.get("interpolation") or {}).get("measures", {})
+        first: str = next(iter(alone))
+        return max(float(alone[first]), float(mixed.get(first, 0.0)))
+
+    return sorted(finished, key=find_quality, reverse=True)
 
 
 def _read_curve(experiment: Finished) -> dict[str, Json] | None:

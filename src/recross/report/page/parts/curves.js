@@ -86,7 +86,8 @@ function drawCurve(host, { name, points, others, best, dots }, readout, width) {
 function curveFigure(chart) {
   const readout = make("p", { class: "readout muted small", role: "status" });
   const plot = make("div", { class: "plot" });
-  const figure = make("div", {}, make("h3", {}, `${chart.name} by step`), plot, readout);
+  const file = chart.name.replace(/[^A-Za-z0-9]+/g, "_");
+  const figure = make("div", {}, make("h3", {}, `${chart.name} by step`), plot, readout, drawingDownloads(plot, file));
   const last = chart.points.findLast(([, value]) => value !== null);
   if (!last) return make("div", {}, make("h3", {}, chart.name), make("p", { class: "muted" }, "No finite value."));
   readout.textContent = `last: ${last[1].toFixed(4)} at step ${last[0].toLocaleString("en")}`;

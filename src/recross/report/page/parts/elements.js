@@ -34,9 +34,9 @@ function select(entries, onChange) {
   return control;
 }
 
-/** A long name that may break after its points and equal signs, and is copied without the breaks. */
+/** A long name that may break after its signs, not within numbers, and is copied without the breaks. */
 function breakable(text) {
-  const parts = text.split(/(?<=[._=,/])/).flatMap((part) => [part, make("wbr")]);
+  const parts = text.split(/(?<=[_=,/]|\.(?!\d))/).flatMap((part) => [part, make("wbr")]);
   return make("span", {}, ...parts.slice(0, -1));
 }
 

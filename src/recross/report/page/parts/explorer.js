@@ -142,12 +142,26 @@ function stepButton(title, target, open) {
   return button;
 }
 
+/** Where a query of a pair of systems is found again: the part of an address after its hash. */
+function linkTo(one, two, query) {
+  return "#" + new URLSearchParams({ query: query.id, a: one.label, b: two.label });
+}
+
+function readLink({ systems }) {
+  const said = new URLSearchParams(location.hash.slice(1));
+  const find = (label) => systems.findIndex((system) => system.label === label);
+  const [first, second] = [find(said.get("a")), find(said.get("b"))];
+  const isPair = first >= 0 && second >= 0 && first !== second && systems[first].group === systems[second].group;
+  return said.has("query") && isPair ? { first, second, query: said.get("query") } : null;
+}
+
 function showQuery(host, group, one, two, pair, neighbours, open) {
   const { query, before, after, gap, at } = pair;
   const title = make("h3", { tabindex: "-1", id: "query-title" }, query.text ?? query.id);
   const value = `${group.measure}: A ${before.toFixed(4)}, B ${after.toFixed(4)}, difference ${signed(gap)}`;
   const controls = make("div", { class: "controls" },
-    make("p", { class: "muted small" }, `Query ${query.id}. ${value}`),
+    make("p", { class: "muted small" }, `Query ${query.id}. ${value}. `,
+      make("a", { href: linkTo(one, two, query) }, "Link to this query")),
     make("div", {}, stepButton("Previous", neighbours.previous, open), " ", stepButton("Next", neighbours.next, open)));
   host.replaceChildren(title, controls, rankingsOf(group, query, one, two, at));
   host.hidden = false;
@@ -176,18 +190,23 @@ function comparePair(host, exploration, first, second) {
   const pairs = differences(group, one, two);
   host.replaceChildren(outcomeLine(exploration.outcomes[first][second]),
     make("p", { class: "muted small" }, sampleText(group, pairs)));
-  if (!pairs.length) return;
+  if (!pairs.length) return () => {};
   const [plot, box] = [make("div", { class: "plot" }), scrollBox("Queries", "tall")];
   const detail = make("article", { class: "detail", hidden: "", "aria-labelledby": "query-title" });
   const open = (at) => {
     for (const row of table.rows) row.node.classList.toggle("chosen", row.data.at === at);
     const pair = pairs.find((candidate) => candidate.at === at);
     showQuery(detail, group, one, two, pair, neighboursOf(table, at), open);
+    history.replaceState(null, "", linkTo(one, two, pair.query));
   };
   const table = queryTable(box, pairs, group.measure, open);
   host.append(make("h3", {}, `Difference in ${group.measure} by query, B − A`), plot,
     queryFilters(table, pairs.length), box, detail);
   drawnToWidth(plot, (width) => drawDifferences(plot, pairs, group.measure, open, width));
+  return (id) => {
+    const pair = pairs.find(({ query }) => query.id === id);
+    if (pair) open(pair.at);
+  };
 }
 
 function partners(systems, first) {
@@ -218,6 +237,13 @@ function showExplorer(host, exploration) {
   const body = make("div");
   const state = firstPair(exploration, comparable);
   const refresh = () => comparePair(body, exploration, state.first, state.second);
+  const follow = () => {
+    const link = readLink(exploration);
+    if (!link) return;
+    state.second = link.second;
+    first.value = String(link.first);
+    chooseFirst(link.first)(link.query);
+  };
   const chooseSecond = (value) => { state.second = Number(value); refresh(); };
   const chooseFirst = (value) => {
     state.first = Number(value);
@@ -225,7 +251,7 @@ function showExplorer(host, exploration) {
     if (!offered.some(([number]) => number === state.second)) state.second = bestPartner(systems, state.first);
     second.replaceChildren(...offered.map(([number, label]) => make("option", { value: number }, label)));
     second.value = String(state.second);
-    refresh();
+    return refresh();
   };
   const first = select(comparable.map((number) => [number, systems[number].label]), chooseFirst);
   const second = select([], chooseSecond);
@@ -233,4 +259,6 @@ function showExplorer(host, exploration) {
     labelled("A", first, "field widest"), labelled("B, compared with A", second, "field widest")), body);
   first.value = String(state.first);
   chooseFirst(state.first);
+  follow();
+  window.addEventListener("hashchange", follow);
 }

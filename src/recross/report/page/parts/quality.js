@@ -84,37 +84,77 @@ function overlaps(a, b) {
   return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }
 
-/** The first of four places at a point that touches nothing; null where there is none. */
-function freePlace(text, spot, taken, width) {
+const DISTANCES = [0, 14, 28, 44, 62, 84, 110, 140, 180, 230];
+const SIDES = [[1, 0], [-1, 0], [0, -1], [0, 1], [1, -1], [1, 1], [-1, -1], [-1, 1]];
+
+/** The nearest place around a point that touches no mark and no other label. */
+function freePlace(text, spot, taken, { width, top, bottom }) {
   const [long, tall] = [textWidth(text), 15];
-  const middle = spot.y - tall / 2;
-  const places = [
-    { left: spot.x + spot.r + 5, top: middle },
-    { left: spot.x - spot.r - 5 - long, top: middle },
-    { left: spot.x - long / 2, top: spot.y - spot.r - tall - 3 },
-    { left: spot.x - long / 2, top: spot.y + spot.r + 3 },
-    { left: spot.x + 5, top: spot.y - spot.r - tall },
-    { left: spot.x + 5, top: spot.y + spot.r },
-    { left: spot.x - 5 - long, top: spot.y - spot.r - tall },
-    { left: spot.x - 5 - long, top: spot.y + spot.r },
-  ];
-  const boxes = places.map((at) => ({ ...at, right: at.left + long, bottom: at.top + tall }));
-  return boxes.find((box) =>
-    box.left >= 0 && box.right <= width && box.top >= 16 && !taken.some((other) => overlaps(box, other)),
-  ) ?? null;
+  for (const distance of DISTANCES) {
+    for (const [right, down] of SIDES) {
+      const away = spot.r + 5 + distance;
+      const [x, y] = [spot.x + right * away, spot.y + down * (away + (right ? 0 : 5))];
+      const left = right > 0 ? x : right < 0 ? x - long : x - long / 2;
+      const box = { left, right: left + long, top: y - tall / 2, bottom: y + tall / 2, distance };
+      const within = box.left >= 0 && box.right <= width && box.top >= top && box.bottom <= bottom;
+      if (within && !taken.some((other) => overlaps(box, other))) return box;
+    }
+  }
+  return null;
 }
 
-function pointLabels(points, spots, width) {
-  const taken = spots.map(({ x, y, r }) => ({ left: x - r, right: x + r, top: y - r, bottom: y + r }));
-  const labels = [];
-  points.forEach((point, number) => {
-    const text = shortened(point.short, width < 600 ? 21 : 41);
-    const box = freePlace(text, spots[number], taken, width);
-    if (!box) return;
-    taken.push(box);
-    labels.push(draw("text", { x: box.left, y: box.top + 12, "aria-hidden": "true" }, text));
+function leaderTo(box, { x, y, r }) {
+  const [toX, toY] = [Math.min(Math.max(x, box.left), box.right), Math.min(Math.max(y, box.top + 2), box.bottom - 2)];
+  const length = Math.hypot(toX - x, toY - y) || 1;
+  const from = { x1: x + ((toX - x) / length) * r, y1: y + ((toY - y) / length) * r };
+  return draw("line", { class: "leader", ...from, x2: toX, y2: toY, "aria-hidden": "true" });
+}
+
+/** Thin boxes around the lines of a stair, and around the intervals. */
+function lineBoxes(points, spots, places, scale) {
+  const box = (x1, x2, y1, y2) => ({ left: Math.min(x1, x2) - 2, right: Math.max(x1, x2) + 2,
+    top: Math.min(y1, y2) - 2, bottom: Math.max(y1, y2) + 2 });
+  const stairs = places.slice(1).flatMap(({ x, y }, number) => {
+    const before = places[number];
+    return [box(before.x, x, before.y, before.y), box(x, x, before.y, y)];
   });
-  return labels;
+  return [...stairs, ...points.map(({ low, high }, number) =>
+    box(spots[number].x, spots[number].x, scale.y(low), scale.y(high)))];
+}
+
+/** A box for each text, which touches nothing; null where there is none. */
+function placeTexts(texts, spots, lines, bounds) {
+  const marks = spots.map(({ x, y, r }) => ({ left: x - r, right: x + r, top: y - r, bottom: y + r }));
+  const taken = [...marks, ...lines];
+  return texts.map((text, number) => {
+    const box = freePlace(text, spots[number], taken, bounds);
+    if (box) taken.push(box);
+    return box;
+  });
+}
+
+/** Names at the points or, where there is no room for all, numbers that a list below explains. */
+function pointLabels(points, spots, lines, bounds) {
+  const names = points.map((point) => shortened(point.short, bounds.width < 600 ? 26 : 44));
+  const places = placeTexts(names, spots, lines, bounds);
+  const isNumbered = places.includes(null);
+  const texts = isNumbered ? points.map((_, number) => String(number + 1)) : names;
+  const boxes = isNumbered ? placeTexts(texts, spots, [], bounds) : places;
+  const nodes = boxes.flatMap((box, number) => {
+    if (!box) return [];
+    const at = { x: box.left, y: box.top + 12, "aria-hidden": "true" };
+    const label = draw("text", { class: "point-label", ...at }, texts[number]);
+    return box.distance > 14 ? [leaderTo(box, spots[number]), label] : [label];
+  });
+  const list = points.map((point) => make("li", {}, breakable(point.short)));
+  return { nodes, list: isNumbered ? make("ol", { class: "small" }, ...list) : null };
+}
+
+/** A stair through the points than which none is both faster and better. */
+function frontLine(places) {
+  if (places.length < 2) return null;
+  const [first, ...rest] = places;
+  return draw("path", { class: "front", d: `M${first.x} ${first.y}` + rest.map(({ x, y }) => `H${x}V${y}`).join("") });
 }
 
 function pointNode(point, { x, y, r }, scale, tell, hush) {
@@ -127,7 +167,7 @@ function pointNode(point, { x, y, r }, scale, tell, hush) {
 }
 
 function drawQuality(host, points, width) {
-  const height = Math.min(460, Math.max(320, width * 0.5));
+  const height = Math.min(520, Math.max(360, width * 0.5));
   const edge = { left: 44, right: 24, top: 26, bottom: 42 };
   const scale = qualityScales(points, width, height, edge);
   const radius = radii(points);
@@ -143,8 +183,13 @@ function drawQuality(host, points, width) {
   const axes = qualityAxes(scale, width, height, edge, points[0].measure);
   const drawing = draw("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "group",
     "aria-label": "Quality against latency" });
-  drawing.append(...axes, ...nodes, ...pointLabels(points, spots, width));
-  host.replaceChildren(drawing, tip);
+  const bounds = { width, top: 16, bottom: height - edge.bottom };
+  const places = spots.filter((_, number) => points[number].front).sort((a, b) => a.x - b.x);
+  const front = frontLine(places);
+  const lines = lineBoxes(points, spots, places, scale);
+  const labels = pointLabels(points, spots, lines, bounds);
+  drawing.append(...axes, ...(front ? [front] : []), ...nodes, ...labels.nodes);
+  host.replaceChildren(...[drawing, tip, labels.list].filter(Boolean));
 }
 
 function showQuality(host, points) {
@@ -159,7 +204,8 @@ function showQuality(host, points) {
       ` to ${compact(Math.max(...sizes))} MB in fp32.`
     : "";
   const legend = "Filled circle: re-ranker; open circle: interpolated with the first stage;" +
-    " square: first stage, one search." + range;
-  host.append(plot, make("p", { class: "muted small" }, legend));
+    " square: first stage, one search; dashed: the Pareto front, than whose points none is both faster" +
+    " and better." + range;
+  host.append(plot, drawingDownloads(plot, "quality_latency"), make("p", { class: "muted small" }, legend));
   drawnToWidth(plot, (width) => drawQuality(plot, points, width));
 }

@@ -1,8 +1,9 @@
 // The table of the study, the machines and the commands.
 
-function showResults(host, { columns, rows, note, sources }) {
+function showResults(host, { columns, rows, note, sources, files }) {
   const box = scrollBox("Table of results");
-  const lines = rows.map(([[label], ...rest]) => ({ cells: [[breakable(label), label], ...rest], data: null }));
+  const lines = rows.map(([[short, label], ...rest]) =>
+    ({ cells: [[breakable(short), label, { title: label }], ...rest], data: null }));
   const table = sortableTable(box, "Results of the study", columns, lines, "results");
   const filter = make("input", { type: "search", id: "filter-rows", autocomplete: "off" });
   const count = make("p", { class: "muted small", role: "status", id: "row-count" });
@@ -14,7 +15,8 @@ function showResults(host, { columns, rows, note, sources }) {
   refresh();
   const controls = make("div", { class: "controls" }, labelled("Filter rows", filter, "field wide"), count);
   const said = sources.map((source) => make("li", {}, source));
-  host.append(controls, box, make("p", { class: "muted small" }, note));
+  host.append(controls, box, downloadBar(files.map(({ name, text }) => [name, () => saveText(name, text)])),
+    make("p", { class: "muted small" }, note));
   if (said.length) {
     host.append(make("h3", {}, "Published values"), make("ul", { class: "small" }, ...said));
   }

@@ -14,8 +14,13 @@ function sortedRows(rows, column, direction) {
 }
 
 function makeHeader(column, onSort) {
+  if (column.mark) { // too narrow for a button
+    const said = make("span", { class: "hidden-label" }, column.name);
+    return make("th", { scope: "col", class: "mark" }, said);
+  }
   const arrow = make("span", { class: "arrow", "aria-hidden": "true" }, ORDER_ARROWS.none);
-  const button = make("button", { type: "button" }, column.name, " ", arrow);
+  const unit = make("span", { class: "unit" }, column.unit ?? "");
+  const button = make("button", { type: "button" }, column.name, " ", unit, " ", arrow);
   button.addEventListener("click", onSort);
   const classes = column.numeric ? "numeric" : null;
   return make("th", { scope: "col", class: classes, "aria-sort": "none" }, button);
@@ -23,6 +28,7 @@ function makeHeader(column, onSort) {
 
 function markSorted(headers, column, direction) {
   headers.forEach((header, number) => {
+    if (!header.hasAttribute("aria-sort")) return;
     const state = number === column ? direction : "none";
     header.setAttribute("aria-sort", state);
     header.querySelector(".arrow").textContent = ORDER_ARROWS[state];
@@ -30,10 +36,13 @@ function markSorted(headers, column, direction) {
 }
 
 function makeRow(columns, cells, data) {
-  const nodes = cells.map(([content], number) => {
-    const classes = columns[number].numeric ? "numeric" : null;
+  const nodes = cells.map(([content, , more = {}], number) => {
+    const { numeric, mark } = columns[number];
+    const classes = [numeric && "numeric", mark && "mark", more.best && "best"].filter(Boolean).join(" ");
     const heading = number === 0 ? { scope: "row" } : {};
-    return make(number === 0 ? "th" : "td", { class: classes, ...heading }, content);
+    const detail = more.detail ? make("span", { class: "detail-line" }, more.detail) : null;
+    const given = { class: classes || null, title: more.title, ...heading };
+    return make(number === 0 ? "th" : "td", given, content, detail && " ", detail);
   });
   const keys = cells.map(([content, key], number) =>
     columns[number].numeric ? key : (key ?? content),
