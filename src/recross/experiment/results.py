@@ -17,14 +17,12 @@ from recross.evaluation.ties import TieRange, TieRanges, find_tie_ranges
 from recross.experiment.finished_folder import RESULT
 from recross.experiment.model_card import write_card
 from recross.experiment.origin import describe_origin
-from recross.experiment.texts import choose_texts
+from recross.experiment.texts import TEXTS, choose_texts
 from recross.machine.environment import read_command_line
 from recross.records import Cost, JsonObject
 from recross.rerankers.composed.interpolation import Interpolation
 from recross.runs import Run
 from recross.store import write_json
-
-TEXTS = "texts.json"
 
 
 @dataclass(frozen=True)

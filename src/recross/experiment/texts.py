@@ -9,6 +9,9 @@ from recross.collections.collection import Collection
 from recross.records import JsonObject
 from recross.runs import Run
 
+TEXTS = "texts.json"
+"""The file of an experiment that holds them."""
+
 EXPLORED = 200
 """Queries of a test split whose texts are kept."""
 SHOWN_DEPTH = 10

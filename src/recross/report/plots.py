@@ -138,7 +138,7 @@ def _draw_front(axes: Axes, rows: Sequence[Row], name: str) -> list[tuple[str, L
         return []
     times = [find_milliseconds(row) or 0.0 for row in front]
     means = [row.measures[name].mean for row in front]
-    look = {"color": "#8A8A8A", "linewidth": 0.8, "linestyle": "--", "zorder": 1}
+    look: dict[str, Any] = {"color": "#8A8A8A", "linewidth": 0.8, "linestyle": "--", "zorder": 1}
     (line,) = axes.step(times, means, where="post", **look)
     return [("Pareto front: none is faster and better", line)]
 

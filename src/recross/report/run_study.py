@@ -12,7 +12,6 @@ from recross.evaluation.accounts import QueryAccount
 from recross.evaluation.measures import Evaluation
 from recross.evaluation.ties import TieRanges
 from recross.experiment.texts import choose_texts, sample_queries
-from recross.machine.environment import read_command_line
 from recross.records import Json, Qrels, relevant_documents
 from recross.report.page.exploration import GroupTexts, System
 from recross.report.page.page import add_exploration, write_rendered
@@ -41,6 +40,8 @@ class RunStudy:
 
     def write(self, folder: Path, style: LatexStyle = LatexStyle()) -> list[Path]:
         """Write everything of it into a folder; returns the paths."""
+        from recross.machine.environment import read_command_line  # which imports torch
+
         name = folder.resolve().name
         on = self.collection.name if self.collection is not None else ""
         rows = make_run_rows(self.evaluations, self.ties, name, on)

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from recross.experiment.results import TEXTS
-from recross.experiment.texts import EXPLORED, SHOWN_DEPTH, sample_queries
+from recross.experiment.texts import EXPLORED, SHOWN_DEPTH, TEXTS, sample_queries
 from recross.records import Json, JsonObject
 from recross.report.finished import Finished
 from recross.report.tables.rows import INTERPOLATED
