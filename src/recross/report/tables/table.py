@@ -19,11 +19,11 @@ TESTED = (
     " ▲ better, ▼ worse than {}, p < .05 (paired randomisation test, Holm-corrected over the rows"
     " of a measure)."
 )
-LATENCY = (
+TIMED = (
     " Latency: one query at a time, warm, cache off, per 100 documents; of a first stage: one"
     " search for 100 documents."
 )
-WEIGHTS = " Interpolated rows: weight of the re-ranker, chosen on dev."
+MIXED = " Interpolated rows: weight of the re-ranker, chosen on dev."
 
 TIES = (
     " Ties: the means that other orders of documents with one score would give, where they differ"
@@ -71,8 +71,8 @@ def compose_note(rows: Sequence[Row]) -> str:
     against = next((row.against for row in rows if row.against), "its own first stage")
     parts = {
         TESTED.format(against): any(row.p_values for row in rows),
-        LATENCY: any(row.latency or row.first_stage_ms for row in rows),
-        WEIGHTS: any(INTERPOLATED in row.label for row in rows),
+        TIMED: any(row.latency or row.first_stage_ms for row in rows),
+        MIXED: any(INTERPOLATED in row.label for row in rows),
         TIES: is_moved,
         OTHER_CANDIDATES: any(row.is_published_over_others for row in rows),
         MEANS: any(row.collections for row in rows),
