@@ -274,7 +274,7 @@ UNMEASURED = [
     ("nDCG(dcg='exp')@10", "dcg"),
     ("__import__('os').system('true')", "got"),
     ("nDCG@10 + P@5", "got 'nDCG@10 + P@5'"),
-    ("ndcg_cut_10", "got 'ndcg_cut_10'"),
+    ("ndcg_cut", "trec_eval's name of 9 measures; one is ndcg_cut_10"),
 ]
 """Measures that nobody can compute, and why."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from recross.report.tables.front import find_front, find_milliseconds
 from recross.report.tables.rows import Row
-from recross.writing.numbers import format_p_value
+from recross.writing.numbers import relate_p_value
 
 MOST_NAMED = 3
 """Of the rows on the front; more are counted, and drawn."""
@@ -39,8 +39,7 @@ def _say_gain(best: Row, name: str) -> str:
     gain = f", {best.differences[name]:+.4f} from {against}"
     if name not in best.p_values:
         return gain
-    p_value = format_p_value(best.p_values[name])
-    return f"{gain} (p {p_value if p_value.startswith('<') else f'= {p_value}'})"
+    return f"{gain} (p {relate_p_value(best.p_values[name])})"
 
 
 def _say_front(rows: Sequence[Row]) -> str:

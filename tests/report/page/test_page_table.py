@@ -31,7 +31,7 @@ def test_a_measures_marks_and_its_interval_stand_apart_and_the_best_is_told():
     assert first[1] == ["0.6000", 0.6, {"detail": "[0.500, 0.700]", "best": True}]
     assert second[1][2]["best"] is False
     assert [row[2][:2] for row in table["rows"]] == [["▲", 1], ["▼", -1]]
-    assert first[2][2] == {"title": "+0.2000 from its own first stage, p .0020"}
+    assert first[2][2] == {"title": "+0.2000 from its own first stage, p = .0020"}
 
 
 def test_without_a_significant_difference_there_is_no_column_of_marks():

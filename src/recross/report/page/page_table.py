@@ -12,7 +12,7 @@ from recross.report.tables.latex import format_latex
 from recross.report.tables.rows import Row
 from recross.report.tables.short_labels import shorten_labels
 from recross.report.tables.table import comma_separated, compose_note
-from recross.writing.numbers import format_p_value
+from recross.writing.numbers import relate_p_value
 
 FIGURE_SPACE, POINT_SPACE = "\u2007", "\u2008"
 """As wide as a digit, and as a point."""
@@ -97,7 +97,7 @@ def _make_cell(row: Row, name: str, is_best: bool) -> list[Json]:
 def _say_difference(row: Row, name: str) -> str | None:
     if name not in row.p_values:
         return None
-    difference, p_value = row.differences[name], format_p_value(row.p_values[name])
+    difference, p_value = row.differences[name], relate_p_value(row.p_values[name])
     return f"{difference:+.4f} from {row.against or 'its own first stage'}, p {p_value}"
 
 

@@ -135,11 +135,12 @@ function placeTexts(texts, spots, lines, bounds) {
 
 /** Names at the points or, where there is no room for all, numbers that a list below explains. */
 function pointLabels(points, spots, lines, bounds) {
-  const names = points.map((point) => shortened(point.short, bounds.width < 600 ? 26 : 44));
+  const names = points.map((point) => shortened(point.short, bounds.width < 600 ? 26 : 54));
   const places = placeTexts(names, spots, lines, bounds);
   const isNumbered = places.includes(null);
   const texts = isNumbered ? points.map((_, number) => String(number + 1)) : names;
-  const boxes = isNumbered ? placeTexts(texts, spots, [], bounds) : places;
+  const between = isNumbered ? placeTexts(texts, spots, lines, bounds) : places;
+  const boxes = between.includes(null) ? placeTexts(texts, spots, [], bounds) : between;
   const nodes = boxes.flatMap((box, number) => {
     if (!box) return [];
     const at = { x: box.left, y: box.top + 12, "aria-hidden": "true" };
