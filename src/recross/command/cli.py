@@ -32,6 +32,7 @@ results
   table      collate finished experiments:  recross table DIR... [--check against references]
   compare    rows of tables with each other:  recross compare DIR... --rows ROW...
   pack       a trained checkpoint as a small difference:  recross pack FOLDER --to DIR
+  export     a cross-encoder as an ONNX file, compared first:  recross export FOLDER --to DIR
 about
   options    what every group offers, or one:  recross options reranker plugins=[my_package]
   contracts  what published checkpoints are asked, how they are read, and their published numbers

@@ -24,6 +24,7 @@ from recross.rerankers.causal import CausalReranker
 from recross.rerankers.comparing.duo import DuoBERT, DuoT5
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.dual_encoder import DualEncoder
+from recross.rerankers.exported import ExportedCrossEncoder, is_exported
 from recross.rerankers.late_interaction.late_interaction import LateInteraction
 from recross.rerankers.reranker import NetworkReranker, Reranker
 from recross.rerankers.t5 import T5Reranker
@@ -63,8 +64,11 @@ def load_reranker(
         reranker = _find_kind(name, contract)(name)
     if not isinstance(reranker, NetworkReranker):
         raise InputError(f"name must be that of a network, got the option {name!r}")
+    hardware = _find_hardware(hardware)
+    if isinstance(reranker, ExportedCrossEncoder) and hardware == Hardware():
+        hardware = replace(hardware, backend="onnx")  # which alone computes it
     changes: dict[str, Any] = {
-        "hardware": _find_hardware(hardware),
+        "hardware": hardware,
         "store": find_cache_folder() / "store",
         "cache": _find_cache(cache),
     }
@@ -99,6 +103,8 @@ def build_reranker_option(name: str) -> Reranker:
 
 def _find_kind(checkpoint: str, contract: str | None) -> type[NetworkReranker]:
     """Which class reads a checkpoint: its contract or modules say, and for prompts its config."""
+    if is_exported(Path(checkpoint)):
+        return ExportedCrossEncoder
     known = find_contract(contract) if contract is not None else look_up_contract(checkpoint)
     if known is None:
         chain = read_modules(checkpoint)

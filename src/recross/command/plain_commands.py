@@ -133,6 +133,13 @@ def _pack(words: Sequence[str]) -> int:
     return 0
 
 
+def _export(words: Sequence[str]) -> int:
+    from recross.command.exporting import export_reranker
+
+    say(export_reranker(words))
+    return 0
+
+
 def _doctor(words: Sequence[str]) -> int:
     from recross.inference.encoders.kernels import describe_kernels
     from recross.machine.diagnosis import diagnose
@@ -187,6 +194,7 @@ PLAIN_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "contracts": _contracts,
     "parity": _parity,
     "pack": _pack,
+    "export": _export,
     "doctor": _doctor,
     "cache": _cache,
     "store": _store,

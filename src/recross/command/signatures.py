@@ -18,7 +18,7 @@ REFERRED_TO = ("negatives",)
 """Groups at the root of a config that other parts take, as ``${negatives}``; no arguments there."""
 PLUGINS = "plugins"
 """The key at the root of a config that lists packages; no argument either."""
-EXTRAS = {"faiss": "faiss", "wandb": "wandb"}
+EXTRA_OF_PACKAGE = {"faiss": "faiss", "wandb": "wandb"}
 """Packages that one module of ours imports when it is named, and the extra that brings each."""
 Node: TypeAlias = Mapping[str, object]
 """A part as data: its class under ``_target_``, and its arguments."""
@@ -45,7 +45,7 @@ def explain_no_class(name: object, packages: Sequence[str]) -> str:
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if (extra := EXTRAS.get(error.name or "")) is not None:
+        if (extra := EXTRA_OF_PACKAGE.get(error.name or "")) is not None:
             return f"{name} needs the package {error.name}; pip install 'recross[{extra}]'"
         is_absent = f"{module}.".startswith(f"{error.name}.")
         return refusal if is_absent else f"{refusal} ({error})"

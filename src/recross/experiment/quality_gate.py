@@ -121,16 +121,20 @@ class QualityGate:
         engine = Engine(reranker.network, reranker.session.reference)
         reference = reranker.rerank_with(engine, candidates, collection)
         reduced = reranker.rerank(candidates, collection)
-        comparison = {
-            "network": reranker.name,
-            "precision": hardware.effective_precision,
-            "backend": hardware.backend,
-            **compare_runs(reduced, reference, judgments),
-        }
+        return self.decide(reranker.name, hardware, compare_runs(reduced, reference, judgments))
+
+    def decide(self, name: str, hardware: Hardware, compared: JsonObject) -> JsonObject:
+        """The verdict on how far a network in a hardware's form strays, as ``check`` returns it.
+
+        Raises:
+            RunError: a tolerance is not kept, unless ``on_failure`` is ``record``.
+        """
+        form = {"precision": hardware.effective_precision, "backend": hardware.backend}
+        comparison: JsonObject = {"network": name, **form, **compared}
         failures = self.find_failures(comparison)
         if failures and self.on_failure == "refuse":
             raise RunError(
-                f"quality_gate: {reranker.name} with precision={comparison['precision']} and"
+                f"quality_gate: {name} with precision={comparison['precision']} and"
                 f" backend={comparison['backend']} strays from fp32 on {comparison['queries']}"
                 f" queries: {'; '.join(failures)}. quality_gate.on_failure=record goes on and"
                 " records it"

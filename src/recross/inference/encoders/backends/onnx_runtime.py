@@ -36,13 +36,16 @@ def open_exported(model: Model, session: Session) -> onnxruntime.InferenceSessio
         "config": model.config.to_json_string(),
         "packages": {name: version(name) for name in ("torch", "transformers", "onnxscript")},
     }
-    folder = Store(session.store).artefact("onnx", identity, lambda into: _export(model, into))
+    folder = Store(session.store).artefact("onnx", identity, lambda into: export_model(model, into))
+    return open_file(folder / ONNX_FILE, session)
+
+
+def open_file(path: Path, session: Session) -> onnxruntime.InferenceSession:
+    """Return ONNX Runtime's session of an exported file, on as many threads as the hardware has."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = session.hardware.threads or torch.get_num_threads()
     options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        str(folder / ONNX_FILE), options, providers=["CPUExecutionProvider"]
-    )
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def compute_logits(exported: onnxruntime.InferenceSession, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -69,7 +72,8 @@ class _Logits(nn.Module):
         return logits
 
 
-def _export(model: Model, folder: Path) -> JsonObject:
+def export_model(model: Model, folder: Path, is_one_file: bool = False) -> JsonObject:
+    """Write a classifier as ``model.onnx``, by default with its weights in a file beside it."""
     names = ["input_ids", "attention_mask"]
     if reads_segments(model.config):
         names.append("token_type_ids")
@@ -86,6 +90,7 @@ def _export(model: Model, folder: Path) -> JsonObject:
             output_names=["logits"],
             dynamic_shapes=tuple(dict(free) for _ in names),
             dynamo=True,
+            external_data=not is_one_file,
             verbose=False,
         )
     return {"bytes": sum(file.stat().st_size for file in folder.iterdir())}
