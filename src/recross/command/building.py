@@ -73,7 +73,7 @@ class _Builder:
         target = find_class(node[TARGET], self.packages)
         hints = read_hints(target) if target is not None else {}
         arguments = {
-            key: self._construct_value(f"{path}.{key}" if path else key, value, hints.get(key))
+            key: self._construct_value(f"{path}.{key}" if path else key, value, hints.get(key, Any))
             for key, value in node.items()
             if key != TARGET
         }
