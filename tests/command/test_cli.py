@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from recross.command.cli import main
+from tests.experiment.tiny_experiment import folder_of, write_tiny
 
 HEAVY = {
     *("torch", "scipy", "transformers", "sentence_transformers", "pytorch_lightning", "wandb"),
@@ -51,3 +52,21 @@ def test_the_names_of_the_package_load_no_more_than_they_need():
 def test_the_version_is_that_of_the_package(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"recross {importlib.metadata.version('recross')}\n"
+
+
+def test_a_run_says_its_stages_and_ends_with_the_result(tmp_path, caplog, capfd):
+    words = write_tiny(tmp_path)
+    capfd.readouterr()
+    assert main(["run", *words]) == 0
+    said = caplog.messages
+    assert not [line for line in said if "{" in line or "%|" in line]
+    stages = [line for line in said if line.startswith("stage ")]
+    assert stages[:2] == ["stage 1 of 6: collection", "stage 2 of 6: training"]
+    assert stages[-1] == "stage 6 of 6: results"
+    told = said[-1].splitlines()
+    assert told[0].startswith("tiny, seed 0: ")
+    assert [line.split()[0] for line in told[2:5]] == ["first", "re-ranker", "interpolated"]
+    assert any(" ".join(line.split()).startswith("re-ranker - first stage MRR@10") for line in told)
+    assert f"folder: {folder_of(tmp_path)}" in told
+    assert told[-1].startswith(f"next: recross table {tmp_path / 'out' / 's'}")
+    assert "%|" not in "".join(capfd.readouterr())  # a bar of some library

@@ -1,8 +1,9 @@
 """What is said on the way shows no secret, whoever says it."""
 
 import logging
+import os
 
-from recross.command.messages import mask_record, send_messages_to_stderr
+from recross.command.messages import BARS_OF_OTHERS, mask_record, send_messages_to_stderr
 from recross.experiment.place import Place
 from recross.machine.environment import read_command_line
 
@@ -31,3 +32,12 @@ def test_records_of_a_failure_and_of_the_command_line_hold_no_secret(tmp_path, m
     )
     words = read_command_line()
     assert words == ["recross", "run", "+hydra.job.env_set.TOKEN=***", "api_key=***"]
+
+
+def test_bars_of_other_libraries_are_switched_off(monkeypatch):
+    for name in BARS_OF_OTHERS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TQDM_DISABLE", "0")  # who wants them has them
+    send_messages_to_stderr()
+    assert os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] == "1"
+    assert os.environ["TQDM_DISABLE"] == "0"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 import transformers
+from huggingface_hub.utils.tqdm import disable_progress_bars
 from transformers import CONFIG_MAPPING, AutoConfig, AutoTokenizer, PretrainedConfig
 from transformers.utils import logging as transformers_logging
 
@@ -19,6 +20,7 @@ from recross.checkpoints.module_folder import TRANSFORMERS, ModuleFolder, read_m
 from recross.checkpoints.published import find_published
 from recross.errors import InputError
 from recross.records import JsonObject
+from recross.writing.progress import working
 
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "spiece.model", "tokenizer.model", "vocab.json")
 """Files of which a tokenizer needs one."""
@@ -141,7 +143,8 @@ def read_component(
 ) -> _Component:
     """Read one component of a source, or say in one error why it cannot be read."""
     try:
-        return read()
+        with working(f"reading the {component} of {source.checkpoint}"):
+            return read()
     except (InputError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001  (tokenizers raises bare ones)
@@ -184,3 +187,4 @@ def _refuse_own_code(checkpoint: str, config: JsonObject) -> None:
 def _be_quiet() -> None:
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    disable_progress_bars()

@@ -9,11 +9,18 @@ from typing import TextIO
 
 from recross.parts.secrets import mask_secrets
 
+BARS_OF_OTHERS = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "IR_DATASETS_DL_DISABLE_PBAR": "true",
+    "TQDM_DISABLE": "1",
+}
+"""Variables that switch off bars beside the one line of ours, which says what goes on."""
+
 
 def send_messages_to_stderr() -> None:
     """Show our own messages, and of other libraries only their warnings."""
-    if not sys.stderr.isatty():  # a log file wants lines, not bars
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for name, value in BARS_OF_OTHERS.items():
+        os.environ.setdefault(name, value)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_Messages()])
     for handler in logging.getLogger().handlers:
         if mask_record not in handler.filters:

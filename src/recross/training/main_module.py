@@ -7,8 +7,8 @@ write to them for ever.
 from __future__ import annotations
 
 import ast
-import inspect
 import sys
+import threading
 from pathlib import Path
 
 from recross.errors import InputError
@@ -32,11 +32,14 @@ def check_guarded(devices: int) -> None:
 
 
 def _running_line() -> int | None:
-    """The line of the main module that is running; ``None`` in a thread, where none is."""
+    """The line at which the main module runs or waits for a thread; ``None`` once it is through."""
     main = vars(sys.modules["__main__"])
-    frames = (info.frame for info in inspect.stack(context=0))
-    module_frames = [f for f in frames if f.f_globals is main and f.f_code.co_name == "<module>"]
-    return module_frames[0].f_lineno if module_frames else None
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None:
+        if frame.f_globals is main and frame.f_code.co_name == "<module>":
+            return frame.f_lineno
+        frame = frame.f_back
+    return None
 
 
 def _is_guarded(source: str, line: int) -> bool:
