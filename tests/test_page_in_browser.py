@@ -9,6 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from recross.command.evaluating import evaluate_run_files
+from recross.runs import Run
 from recross.store import write_json
 from tests.small_study import AFTER, BEFORE, HOSTILE, page_of, record, write_study
 
@@ -303,5 +305,31 @@ def test_tables_and_drawings_are_saved_as_files(browser, address, tmp_path):
     assert "class=" not in drawing
     assert "quick" in drawing
     assert save(page, "quality_latency.png", tmp_path).startswith(b"\x89PNG")
+    assert said == []
+    page.close()
+
+
+def test_runs_alone_have_a_page_with_their_measures_and_an_explorer(browser, tmp_path):
+    (tmp_path / "qrels").write_text("q1 0 a 1\nq2 0 b 1\n")
+    names = {"first": {"a": 2.0, "b": 1.0}, "ours": {"a": 1.0, "b": 2.0}}
+    for name, scores in names.items():
+        Run.from_scores(name, {"q1": scores, "q2": {"b": 1.0}}).write(tmp_path / f"{name}.trec")
+    files = [f"{name}={tmp_path / name}.trec" for name in names]
+    where = ["--qrels", str(tmp_path / "qrels"), "--output", str(tmp_path / "out")]
+    evaluate_run_files([*files, *where, "--measures", "RR", "P@1"])
+    page, said = browser.new_page(viewport=NARROW), []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto((tmp_path / "out" / "table.html").as_uri())
+    assert page.locator("nav a").all_inner_texts() == [
+        *("Results", "Measures", "Queries", "Environment"),
+    ]
+    drawn = page.locator("#quality .point").evaluate_all(
+        "all => all.map(node => node.getAttribute('aria-label'))"
+    )
+    assert [label.split(":")[0] for label in drawn] == ["first", "ours"] * 2
+    assert "first: 1.0000 [" in drawn[0]
+    page.get_by_role("button", name="q1").click()
+    assert page.locator("#query-title").text_content() == "q1"
     assert said == []
     page.close()

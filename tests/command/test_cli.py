@@ -49,6 +49,10 @@ def test_the_names_of_the_package_load_no_more_than_they_need():
     assert loaded_by("from recross import load_reranker") <= FOR_NETWORKS
 
 
+def test_evaluating_run_files_loads_no_library_of_networks():
+    assert loaded_by("import recross.command.evaluating") <= {"scipy"}
+
+
 def test_the_version_is_that_of_the_package(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"recross {importlib.metadata.version('recross')}\n"

@@ -104,6 +104,8 @@ def test_runs_alone_become_a_table_a_plot_and_a_page(study):
     assert "ours & \\textbf{1.0000}$^{\\dagger}$ & \\textbf{1.0000}$^{\\dagger}$ \\\\" in latex
     page = (study / "out" / "table.html").read_text()
     data = json.loads(re.search(r'application/json">(.*?)</script>', page)[1])
+    assert [measure["measure"] for measure in data["intervals"]] == ["MRR@10", "P@1"]
+    assert [row["value"] for row in data["intervals"][0]["rows"]] == [0.5, 1.0]
     explored = data["exploration"]
     assert [system["label"] for system in explored["systems"]] == ["the first", "ours"]
     assert explored["outcomes"][0][1] == [12, 0, 0]

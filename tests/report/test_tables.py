@@ -151,6 +151,7 @@ def test_the_csv_holds_plain_numbers():
     rows = list(csv.DictReader(io.StringIO(comma_separated(make_rows(RESULTS, {})))))
     big = next(row for row in rows if row["label"] == "big")
     assert float(big["MRR@10 mean"]) == 0.55
+    assert float(big["MRR@10 p"]) == pytest.approx(0.003)
     assert float(big["p50_ms"]) == 2500
     assert big["parameters"] == "22000000"
 

@@ -15,7 +15,7 @@ from recross.experiment.texts import choose_texts, sample_queries
 from recross.records import Json, Qrels, relevant_documents
 from recross.report.page.exploration import GroupTexts, System
 from recross.report.page.page import add_exploration, write_rendered
-from recross.report.page.page_data import collect_rows, quote_command
+from recross.report.page.page_data import collect_rows, list_intervals, quote_command
 from recross.report.plots import plot_measures
 from recross.report.tables.latex import LatexStyle
 from recross.report.tables.run_rows import make_run_rows
@@ -51,6 +51,7 @@ class RunStudy:
             "summary": self._summarise(on),
             **collect_rows(rows),
             "points": None,  # nothing was timed, and nothing trained
+            "intervals": list_intervals(rows),
             "curves": None,
             "environment": {"shared": [], "columns": [], "own": [], "missing": 0},
             "commands": [

@@ -29,8 +29,8 @@ from recross.writing.whole_files import write_whole
 PAGE = "table.html"
 LIMIT_BYTES = 3_000_000
 SCRIPTS = (
-    *("elements", "sorting", "downloads", "results", "quality", "curves", "rankings", "explorer"),
-    "start",
+    *("elements", "sorting", "downloads", "results", "quality", "intervals", "curves"),
+    *("rankings", "explorer", "start"),
 )
 
 

@@ -89,6 +89,29 @@ def _make_point(row: Row) -> dict[str, Json] | None:
     }
 
 
+def list_intervals(rows: Sequence[Row]) -> list[dict[str, Json]]:
+    """Every measure, with the mean and the interval of each row."""
+    names = dict.fromkeys(name for row in rows for name in row.measures)
+    short, _ = shorten_labels([row.label for row in rows])
+    return [
+        {
+            "measure": name,
+            "rows": [
+                {
+                    "short": label,
+                    "value": row.measures[name].mean,
+                    "low": row.measures[name].low,
+                    "high": row.measures[name].high,
+                    "mark": row.mark_of(name),
+                }
+                for row, label in zip(rows, short, strict=True)
+                if name in row.measures
+            ],
+        }
+        for name in names
+    ]
+
+
 def _sort_by_quality(finished: Sequence[Finished]) -> list[Finished]:
     """The best in the first measure, alone or interpolated, first."""
 

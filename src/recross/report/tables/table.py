@@ -10,7 +10,6 @@ from recross.report.tables.columns import choose_columns
 from recross.report.tables.latex import LatexStyle, format_latex
 from recross.report.tables.other_versions import name_other_versions
 from recross.report.tables.rows import INTERPOLATED, Row
-from recross.report.tables.values import Value
 from recross.writing.escaping import Cell, escape_markdown, format_csv_line, show_unprintable
 from recross.writing.whole_files import write_whole
 
@@ -84,10 +83,9 @@ def compose_note(rows: Sequence[Row]) -> str:
 def comma_separated(rows: Sequence[Row]) -> str:
     """Plain numbers, one column each."""
     names = list(dict.fromkeys(name for row in rows for name in row.measures))
-    spread = [
-        f"{name} {statistic}" for name in names for statistic in ("mean", "low", "high", "sd")
-    ]
-    fixed = ["p_value", "p50_ms", "p95_ms", "tokenize_ms", "forward_ms", "first_stage_ms"]
+    statistics = ("mean", "low", "high", "sd", "p")
+    spread = [f"{name} {statistic}" for name in names for statistic in statistics]
+    fixed = ["p50_ms", "p95_ms", "tokenize_ms", "forward_ms", "first_stage_ms"]
     more = [
         "pairs_per_second",
         "passes_per_query",
@@ -104,8 +102,7 @@ def comma_separated(rows: Sequence[Row]) -> str:
     ]
     lines: list[list[Cell]] = [["label", "seeds", *spread, *fixed, *more]]
     for row in rows:
-        values = [row.measures.get(name) for name in names]
-        quality = [number for v in values for number in (_list_statistics(v) if v else (None,) * 4)]
+        quality = [number for name in names for number in _list_statistics(row, name)]
         latency = row.latency or {}
         times = [latency.get(name) for name in ("p50", "p95", "tokenize", "forward")]
         reference = row.reference
@@ -114,7 +111,6 @@ def comma_separated(rows: Sequence[Row]) -> str:
                 show_unprintable(row.label),
                 row.seeds,
                 *quality,
-                row.p_value,
                 *times,
                 row.first_stage_ms,
                 row.pairs_per_second,
@@ -134,8 +130,11 @@ def comma_separated(rows: Sequence[Row]) -> str:
     return "".join(map(format_csv_line, lines))
 
 
-def _list_statistics(value: Value) -> tuple[float | None, ...]:
-    return value.mean, value.low, value.high, value.sd
+def _list_statistics(row: Row, name: str) -> tuple[float | None, ...]:
+    value = row.measures.get(name)
+    if value is None:
+        return (None,) * 5
+    return value.mean, value.low, value.high, value.sd, row.p_values.get(name)
 
 
 def _list_sources(rows: Sequence[Row]) -> list[str]:
