@@ -14,7 +14,7 @@ from recross.report.tables.short_labels import shorten_labels
 from recross.writing.escaping import escape_latex
 
 BETTER, WORSE, OVER_OTHERS = "$^{\\dagger}$", "$^{\\ddagger}$", "$^{\\ast}$"
-MARKS = {"": "", "▲": BETTER, "▼": WORSE}
+DAGGERS = {"": "", "▲": BETTER, "▼": WORSE}
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _format_measure(row: Row, measure: str, form: str, style: LatexStyle) -> str
     spread = f" $\\pm$ {value.sd:.{DIGITS}f}" if value.sd is not None else ""
     interval = f" {{\\scriptsize [{value.low:.3f}, {value.high:.3f}]}}" if style.intervals else ""
     mean = form % f"{value.mean:.{DIGITS}f}"
-    return f"{mean}{MARKS[row.mark_of(measure)]}{spread}{interval}"
+    return f"{mean}{DAGGERS[row.mark_of(measure)]}{spread}{interval}"
 
 
 def _mark_published(cell: str, reference: Reference | None) -> str:
