@@ -62,7 +62,7 @@ def test_a_cell_of_a_sweep_is_checked_as_the_first_is(tmp_path):
 def test_a_variable_of_the_environment_is_read_unless_it_is_a_secret(monkeypatch):
     monkeypatch.setenv("STUDY", "here")
     monkeypatch.setenv("MY_API_KEY", "abc")
-    (cell,), _ = check_cells("run", ["study=${oc.env:STUDY}"], False, None)
+    (cell,), *_ = check_cells("run", ["study=${oc.env:STUDY}"], False, None)
     assert cell.place.study == Path("outputs/here")
     with pytest.raises(ConfigError, match="oc.env must not read a secret") as raised:
         check_cells("run", ["study=${oc.env:MY_API_KEY}"], False, None)
@@ -131,3 +131,18 @@ def test_commands_of_a_cluster_come_from_who_starts_them():
     theirs = {**SETTINGS, "launcher": launcher, "overrides": {"hydra": [], "task": []}}
     (problem,) = find_setting_problems(theirs, "outputs")
     assert problem.startswith("hydra.launcher.setup: must be given on the command line")
+
+
+def test_info_of_hydra_is_told_once(capsys, caplog):
+    assert main(["run", "--info", "searchpath"]) == 0
+    assert capsys.readouterr().out.count("| main     |") == 1
+
+
+def test_a_pattern_chooses_options_and_must_match_one(monkeypatch, tmp_path, caplog):
+    monkeypatch.chdir(tmp_path)
+    words = ["retriever=glob(bm*)", "reranker=glob(choice_of_nothing*)"]
+    assert main(["run", "-m", *words]) == 2
+    assert "reranker: must match an option of this group, got" in caplog.text
+    (cell,), is_sweep, search = check_cells("run", [words[0], "reranker=none"], True, None)
+    assert type(cell.retriever).__name__ == "BM25"
+    assert (is_sweep, search) == (True, None)

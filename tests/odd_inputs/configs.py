@@ -70,7 +70,7 @@ def words(command: str, *given: str, sweep: bool = False):
     """Where the first cell would write that these words of a command line ask for."""
 
     def act(_folder: Path) -> str:
-        cells, _ = check_cells(command, [*PLANS[command], *given], sweep, None)
+        cells, *_ = check_cells(command, [*PLANS[command], *given], sweep, None)
         return str(cells[0].place.result)
 
     return act

@@ -50,6 +50,16 @@ def list_options(extra_folders: Sequence[Path] = ()) -> dict[str, list[str]]:
     return {group: sorted(by_group[group]) for group in sorted(by_group)}
 
 
+def list_hydra_options() -> dict[str, list[str]]:
+    """Our own options of Hydra's groups: launchers, the search and its samplers."""
+    folder = find_config_folder()
+    by_group: dict[str, list[str]] = {}
+    for path in sorted((folder / "hydra").rglob("*.yaml")):
+        group = path.parent.relative_to(folder).as_posix()
+        by_group.setdefault(group, []).append(path.stem)
+    return by_group
+
+
 def read_summary(group: str, name: str, extra_folders: Sequence[Path] = ()) -> str:
     """What an option says of itself: the comment in the first line of its file.
 

@@ -6,46 +6,68 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from recross.command.building import build
 from recross.command.composition import (
     compose_config,
     compose_values,
+    find_extra_folders,
     resolve_config,
 )
-from recross.command.overrides import parse_overrides, quote_override
+from recross.command.hydra_settings import SEARCHER
+from recross.command.overrides import expand_globs, parse_overrides, quote_override
+from recross.command.search_space import SearchSpace
 from recross.command.signatures import Node
 from recross.errors import ConfigError
 from recross.experiment.commands import Command
 
 
+class Cells(NamedTuple):
+    """What the overrides ask for, checked and built.
+
+    ``search`` is the folder of a search, whose cells are made as it goes and checked then, too;
+    ``commands`` are those at the edges of what it may try.
+    """
+
+    commands: list[Command]
+    is_sweep: bool
+    search: Path | None = None
+
+
 def check_cells(
     command: str | Path, overrides: Sequence[str], multirun: bool, extra_folder: str | None
-) -> tuple[list[Command], bool]:
-    """Build every cell that the overrides ask for; also say whether they are those of a sweep.
+) -> Cells:
+    """Build every cell that the overrides ask for; of a search, each value at its bounds.
 
     Raises:
         ConfigError: with the problems of all cells, or two cells would write to one place.
     """
     overrides = [quote_override(word) for word in overrides]
+    folders = find_extra_folders(overrides, extra_folder)
+    overrides = expand_globs(overrides, folders)
     parsed = parse_overrides(overrides)
     fixed = [word for o, word in zip(parsed, overrides, strict=True) if not o.is_sweep_override()]
     composed = compose_config(command, fixed, extra_folder)
     hydra = composed.hydra
     is_sweep = multirun or str(hydra.mode).endswith("MULTIRUN")
+    is_search = is_sweep and hydra.sweeper.get("_target_") == SEARCHER
     if is_sweep:
         named = {override.get_key_element() for override in parsed}
         params = hydra.sweeper.get("params") or {}
         given = [f"{key}={value}" for key, value in params.items() if key not in named]
-        grid = _combine([*given, *overrides])
+        varied = [*expand_globs(given, folders), *overrides]
+        grid = SearchSpace.read(varied).list_edges() if is_search else _combine(varied)
         make_cells = [partial(compose_values, command, words, extra_folder) for words in grid]
     elif fixed == list(overrides):
         make_cells = [partial(resolve_config, composed)]
     else:  # several values for one run, which Hydra refuses
         make_cells = [partial(compose_values, command, overrides, extra_folder)]
     commands = _build_cells(make_cells)
+    if is_search:
+        return Cells(commands, is_sweep, Path(str(hydra.sweep.dir)))
     _refuse_collisions(commands)
-    return commands, is_sweep
+    return Cells(commands, is_sweep)
 
 
 def _build_cells(make_cells: Sequence[Callable[[], Node]]) -> list[Command]:
@@ -71,6 +93,13 @@ def _combine(words: Sequence[str]) -> Iterator[list[str]]:
     choices: dict[str, list[str]] = {}  # of a key given twice, the last word counts
     for override in parse_overrides(words):
         key = override.get_key_element()
+        if override.is_interval_sweep():
+            raise ConfigError(
+                [
+                    f"{key}: must be a list of values, or be searched by hydra/sweeper=optuna, got"
+                    f" the interval {override.get_value_string()}"
+                ]
+            )
         swept = override.is_discrete_sweep()
         values = (
             override.sweep_string_iterator() if swept else [override.get_value_element_as_str()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,54 +16,20 @@ from yaml import YAMLError
 
 from recross.command.catalogue import find_config_folder
 from recross.command.checking import find_config_problems
-from recross.command.hydra_settings import find_setting_problems
+from recross.command.hydra_settings import find_needed_launcher, find_setting_problems
 from recross.command.mistakes import explain_mistakes, find_mistakes, find_unknown_options
-from recross.command.naming import (
-    label_combination,
-    list_choice_words,
-    name_choice,
-    name_combination,
-    rename_changed,
-)
+from recross.command.naming import rename_changed
 from recross.command.overrides import parse_overrides, quote_override
 from recross.command.plugins import find_option_folders, find_plugins
+from recross.command.resolvers import register_resolvers
 from recross.command.saved import locate_primary, note_version
 from recross.command.signatures import PLUGINS, Node
 from recross.errors import ConfigError, InputError
-from recross.parts.secrets import is_secret_name, mask_secrets
+from recross.parts.secrets import mask_secrets
 from recross.records import Json
 from recross.writing.whole_files import write_whole
 
-
-def change_values(values: DictConfig, changes: DictConfig) -> DictConfig:
-    """A node with some values changed: ``${recross.change:${training},{steps:2}}``."""
-    return cast(DictConfig, OmegaConf.merge(values, changes))
-
-
-def read_variable(name: str, *default: str | None) -> str | None:
-    """A variable of the environment, ``${oc.env:DATA,data}``, that names no secret.
-
-    What a config refers to is written into records.
-
-    Raises:
-        InputError: it is called as keys and passwords are, or is not set and has no default.
-    """
-    if is_secret_name(name):
-        raise InputError(
-            f"oc.env must not read a secret, which records would keep, got {name};"
-            " options such as api_key_variable take its name"
-        )
-    if name not in os.environ and not default:
-        raise InputError(f"oc.env must name a variable of the environment, got {name}")
-    return os.environ.get(name, *default)
-
-
-OmegaConf.register_new_resolver("oc.env", read_variable, replace=True)
-OmegaConf.register_new_resolver("recross.name", name_combination, replace=True)
-OmegaConf.register_new_resolver("recross.choice", name_choice, replace=True)
-OmegaConf.register_new_resolver("recross.choice_words", list_choice_words, replace=True)
-OmegaConf.register_new_resolver("recross.change", change_values, replace=True)
-OmegaConf.register_new_resolver("recross.label", label_combination, replace=True)
+register_resolvers()
 
 SEARCH_PATH = "hydra.searchpath"
 
@@ -149,13 +114,22 @@ def compose_config(
     folder, name = locate_primary(command)
     with initialize_config_dir(folder, version_base="1.3"):
         composed = _compose_or_explain(name, words)
+    refuse_settings(composed)
+    return composed
+
+
+def refuse_settings(composed: DictConfig) -> None:
+    """Refuse what a composed config says to Hydra itself and must not.
+
+    Raises:
+        ConfigError: it would run other code or write elsewhere, or needs what is not installed.
+    """
     HydraConfig.instance().set_config(composed)
     settings = _resolve_settings(composed.hydra)
     assert isinstance(settings, dict)
     output = _resolve_value(composed, "output") if "output" in composed else ""
     if problems := list(find_setting_problems(settings, str(output))):
         raise ConfigError(problems)
-    return composed
 
 
 def _compose_or_explain(name: str, words: Sequence[str]) -> DictConfig:
@@ -163,6 +137,8 @@ def _compose_or_explain(name: str, words: Sequence[str]) -> DictConfig:
     try:
         return compose_with(list(words))
     except Exception as error:  # noqa: BLE001  (of Hydra, its parser, or where a value is odd)
+        if needed := find_needed_launcher(str(error)):
+            raise ConfigError([needed]) from None
         mistakes, rest = find_mistakes(compose_with, words, error)
     problems = explain_mistakes(mistakes, rest, [*rest.hydra.runtime.choices])
     unknown = tuple(f"{place}." for place in find_unknown_options(mistakes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from recross.command.signatures import TARGET
@@ -18,8 +19,17 @@ LAUNCHERS = frozenset(
         "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher",
     )
 )
-SWEEPERS = frozenset(("hydra._internal.core_plugins.basic_sweeper.BasicSweeper",))
-"""Others choose their cells as they go, so that none could be checked before the first."""
+SEARCHER = "hydra_plugins.recross_search.OptunaSweeper"
+"""Chooses its cells as it goes, and checks each before it runs."""
+SWEEPERS = frozenset(("hydra._internal.core_plugins.basic_sweeper.BasicSweeper", SEARCHER))
+NEEDED = {
+    "hydra_plugins.hydra_joblib_launcher": ("hydra-joblib-launcher", "joblib"),
+    "hydra_plugins.hydra_submitit_launcher": ("hydra-submitit-launcher", "slurm"),
+    "hydra_plugins.hydra_ray_launcher": ("hydra-ray-launcher", "ray"),
+    "optuna": ("optuna", "optuna"),
+}
+"""Packages of launchers and of the search, as they are installed, and the extra of each."""
+LAUNCHER_NAMED = re.compile(r"Could not (?:find|load) '?hydra/launcher/(joblib|ray|submitit)")
 HANDLERS = frozenset(("logging.StreamHandler", "logging.NullHandler"))
 STREAMS = frozenset(("ext://sys.stdout", "ext://sys.stderr"))
 CALLS = frozenset(("()", "class", "factory", "."))
@@ -39,6 +49,7 @@ def find_setting_problems(settings: Mapping[str, object], output: str) -> Iterat
         yield "hydra.callbacks: must be empty, because callbacks run any code, got some"
     yield from _find_target_problems("hydra.launcher", settings.get("launcher"), LAUNCHERS)
     yield from _find_target_problems("hydra.sweeper", settings.get("sweeper"), SWEEPERS)
+    yield from _find_missing_packages(settings)
     for name in ("job_logging", "hydra_logging"):
         yield from _find_logging_problems(f"hydra.{name}", settings.get(name))
     yield from _find_call_problems("hydra", settings)
@@ -52,6 +63,36 @@ def _find_target_problems(path: str, node: object, allowed: frozenset[str]) -> I
     if target not in allowed:
         names = ", ".join(sorted(name.rpartition(".")[2] for name in allowed))
         yield f"{path}.{TARGET}: must be one of {names}, got {target!r}"
+
+
+def _find_missing_packages(settings: Mapping[str, object]) -> Iterator[str]:
+    for kind in ("launcher", "sweeper"):
+        node = settings.get(kind)
+        target = str(node.get(TARGET)) if isinstance(node, Mapping) else ""
+        package = "optuna" if target == SEARCHER else ".".join(target.split(".")[:2])
+        if package in NEEDED and not is_installed(package):
+            yield f"hydra/{kind}: {say_needed(package)}"
+
+
+def say_needed(package: str) -> str:
+    """What to install for a package that is missing."""
+    name, extra = NEEDED[package]
+    return f"needs the package {name}; pip install 'recross[{extra}]'"
+
+
+def find_needed_launcher(message: str) -> str | None:
+    """What to install where Hydra did not find the option of a launcher, by what it says."""
+    named = LAUNCHER_NAMED.search(message)
+    package = f"hydra_plugins.hydra_{named[1]}_launcher" if named else ""
+    return f"hydra/launcher: {say_needed(package)}" if package in NEEDED else None
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package is here, which is not imported for it."""
+    try:
+        return find_spec(package) is not None
+    except ImportError:  # of the package above it
+        return False
 
 
 def _find_call_problems(path: str, node: object) -> Iterator[str]:

@@ -6,26 +6,30 @@ import argparse
 import logging
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from recross.command.choosing import measure_apart, write_advice
 from recross.command.composition import (
     add_option_folders,
+    find_extra_folders,
     refuse_groups_twice,
     resolve_config,
     save_config,
 )
 from recross.command.failures import describe_fault, explain, set_variable, show_traceback
+from recross.command.hydra_settings import SEARCHER
 from recross.command.messages import send_messages_to_stderr
 from recross.command.output import ClosedOutputError
-from recross.command.overrides import quote_override
+from recross.command.overrides import expand_globs, quote_override
 from recross.command.saved import locate_primary, take_saved
 from recross.command.signatures import Node
 from recross.errors import InputError
@@ -37,10 +41,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FLAGS = ("--multirun", "--config-dir", "--cfg", "--package", "--resolve", "--help")
+FLAGS = ("--multirun", "--config-dir", "--cfg", "--package", "--resolve", "--info", "--help")
 """Of Hydra's own; others run what lies in files, or compose another config."""
 
-HydraJob = Callable[[DictConfig], None]
+INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+"""What ``--info`` tells: all, or one of these."""
+
+HydraJob = Callable[[DictConfig], float | None]
 StartHydra = Callable[[HydraJob], int]
 """Hydra with what it begins with and is told, yet to be given what it runs."""
 
@@ -53,6 +60,33 @@ def launch(command: str, words: Sequence[str]) -> int:
     saved, words = take_saved(words, command)
     start = command if saved is None else saved
     words = [quote_override(word) for word in words]
+    known, overrides = _parse_flags(command, words)
+    refuse_groups_twice(overrides, known.config_dir)
+    flags_first = [word for word in words if word not in overrides]
+    overrides = expand_globs(overrides, find_extra_folders(overrides, known.config_dir))
+    overrides = add_option_folders(overrides)
+    if known.cfg or known.help or known.info or known.hydra_help:  # which Hydra shows of one cell
+        flags_first = [word for word in flags_first if word not in ("-m", "--multirun")]
+        mode = ["hydra.mode=MULTIRUN"] * known.multirun
+        return _run_hydra(command, saved, [*flags_first, *overrides, *mode], run_cell)
+    words = [*flags_first, *overrides]
+    from recross.command.cells import check_cells  # brings torch
+
+    cells, is_sweep, search = check_cells(start, overrides, known.multirun, known.config_dir)
+    start_hydra = partial(_run_hydra, command, saved, words)
+    if search is not None:
+        return _search(start_hydra, search)
+    for cell in cells:
+        cell.place.forget_failure()
+    if not is_sweep:
+        return _run_single(start_hydra)
+    chooses = command == "choose"
+    run, collate = (run_apart, write_advice) if chooses else (run_cell, _collate_studies)
+    return _sweep(partial(start_hydra, run), cells, collate)
+
+
+def _parse_flags(command: str, words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Hydra's flags, and the other words, which are overrides."""
     flags = argparse.ArgumentParser(
         prog=f"recross {command}", add_help=False, allow_abbrev=False, exit_on_error=False
     )
@@ -61,6 +95,8 @@ def launch(command: str, words: Sequence[str]) -> int:
     flags.add_argument("--cfg", "-c")
     flags.add_argument("--package", "-p")
     flags.add_argument("--resolve", action="store_true")
+    flags.add_argument("--info", "-i", nargs="?", const="all", choices=INFO)
+    flags.add_argument("--hydra-help", action="store_true")
     flags.add_argument("--help", "-h", action="store_true")
     try:
         known, overrides = flags.parse_known_args(words)
@@ -68,42 +104,29 @@ def launch(command: str, words: Sequence[str]) -> int:
         raise InputError(f"{command}: {error}") from None
     if unknown := [word for word in overrides if word.startswith("-")]:
         raise InputError(say_unknown("flags", unknown[0], FLAGS))
-    refuse_groups_twice(overrides, known.config_dir)
-    flags_first = [word for word in words if word not in overrides]
-    overrides = add_option_folders(overrides)
-    words = [*flags_first, *overrides]
-    if known.cfg or known.help:
-        return _run_hydra(command, saved, words, run_cell)  # which shows, and runs nothing
-    from recross.command.cells import check_cells  # brings torch
-
-    cells, is_sweep = check_cells(start, overrides, known.multirun, known.config_dir)
-    for cell in cells:
-        cell.place.forget_failure()
-    start_hydra = partial(_run_hydra, command, saved, words)
-    if not is_sweep:
-        return _run_single(start_hydra)
-    chooses = command == "choose"
-    run, collate = (run_apart, write_advice) if chooses else (run_cell, _collate_studies)
-    return _sweep(partial(start_hydra, run), cells, collate)
+    return known, overrides
 
 
-def run_cell(cfg: DictConfig) -> None:
+def run_cell(cfg: DictConfig) -> float | None:
     """Run one cell of a sweep, here or in a process that a launcher started.
 
     A failure is recorded in a file, which every launcher leaves, and does not stop other cells.
+    Returns the measure on dev where a search asks for it.
     """
     from recross.command.building import build
 
     send_messages_to_stderr()
+    is_trial = HydraConfig.initialized() and HydraConfig.get().sweeper.get("_target_") == SEARCHER
     values = resolve_config(cfg)
     cell: Command = build(values)
     named = ("study", "name", "label", "seed")
     names: JsonObject = {key: values[key] for key in named if key in values}
     try:
         with cell.place.alone():  # a failure is recorded before another process begins
-            _run_or_record(cell, values, names)
+            return _run_or_record(cell, values, names, is_trial)
     except InputError as error:  # there is no lock to be had
         cell.place.record_failure(names, error)
+    return None
 
 
 def run_apart(cfg: DictConfig) -> None:
@@ -112,12 +135,14 @@ def run_apart(cfg: DictConfig) -> None:
     measure_apart(resolve_config(cfg))
 
 
-def _run_or_record(cell: Command, values: Node, names: JsonObject) -> None:
+def _run_or_record(cell: Command, values: Node, names: JsonObject, is_trial: bool) -> float | None:
     try:
         _run(cell, values)
+        return cell.measure_dev() if is_trial else None
     except Exception as error:  # noqa: BLE001  # it is recorded, and other cells go on
         show_traceback(error)
         cell.place.record_failure(names, explain(error) or describe_fault(error))
+    return None
 
 
 def _run(command: Command, values: Node) -> None:
@@ -162,12 +187,27 @@ def _sweep(
     return 1 if failed else code
 
 
+def _search(start_hydra: StartHydra, folder: Path) -> int:
+    from recross.command.searching import describe_search, read_search
+
+    code = start_hydra(run_cell)
+    record = read_search(folder)
+    tried: Sequence[JsonObject] = record["trials"]
+    measured = [trial for trial in tried if trial["value"] is not None]
+    _collate({Path(trial["study"]) for trial in measured if trial["study"]})
+    logger.info("%s", describe_search(folder, record))
+    return 1 if len(measured) < len(tried) else code
+
+
 def _collate_studies(cells: Sequence[Command]) -> None:
+    _collate({cell.place.study for cell in cells if cell.place.study is not None})
+
+
+def _collate(studies: Collection[Path]) -> None:
     from recross.report.collation import collate
 
-    studies = {cell.place.study for cell in cells}
     closed: ClosedOutputError | None = None
-    for study in sorted(study for study in studies if study is not None):
+    for study in sorted(studies):
         try:
             collate([study])
         except ClosedOutputError as error:  # the files of the other studies are still to be written
@@ -178,6 +218,9 @@ def _collate_studies(cells: Sequence[Command]) -> None:
 
 def _run_hydra(command: str, saved: Path | None, words: Sequence[str], job: HydraJob) -> int:
     before = sys.argv
+    own = logging.getLogger().handlers[:] if "--info" in words else []
+    for handler in own:  # Hydra tells it through one of its own
+        logging.getLogger().removeHandler(handler)
     beginning = f" --from {shlex.quote(str(saved))}" if saved is not None else ""
     sys.argv = [f"recross {command}{beginning}", *words]
     try:
@@ -187,8 +230,10 @@ def _run_hydra(command: str, saved: Path | None, words: Sequence[str], job: Hydr
             decorate(job)()
     except SystemExit as stop:
         return int(stop.code or 0)
-    except HydraException as error:
+    except (HydraException, OmegaConfBaseException) as error:
         raise InputError(" ".join(str(error).split())) from error
     finally:
         sys.argv = before
+        for handler in own:
+            logging.getLogger().addHandler(handler)
     return 0

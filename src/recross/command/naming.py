@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
 
 from recross.command.catalogue import find_config_folder
 from recross.parts.identity import fingerprint
@@ -22,20 +24,24 @@ UNNAMED = frozenset(
 UNNAMED_BELOW = ("tracking.", "cache.", "hydra.", "hydra/")
 LONGEST_NAME = 120
 """Bytes of a name that is made here, before what tells a shortened one apart."""
-NOT_IN_NAMES = re.compile(r"[\s/\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+NOT_IN_NAMES = re.compile(r"[^\w.,=+@%:-]")
+"""What a shell would want quotes for."""
+GRAMMAR = re.compile(r"""['"\[\]{}]""")
+"""Signs of Hydra's grammar, without which a value is the same one."""
 IN_TABLES = {"biencoder": "bi-encoder", "bm25": "BM25"}
 """What tables call a first stage; any other is called as its option."""
+EMPTY: Mapping[str, object] = MappingProxyType({})
 MODULE_OF_CLASS = re.compile(r"(_target_:)\s*[\w.]*\.")
 
 
-def name_combination() -> str:
+def name_combination(*, _root_: DictConfig) -> str:
     """Name what Hydra composed last: first stage, re-ranker, and every other override."""
     hydra = HydraConfig.get()
     choices = hydra.runtime.choices
     words = [choices.get("retriever", ""), choices.get("reranker", "")]
     for override in sorted(hydra.overrides.task):
-        words.extend(_name_override(override))
-    return shorten_name(NOT_IN_NAMES.sub("", ".".join(word for word in words if word)))
+        words.extend(_name_override(override, _root_))
+    return shorten_name(".".join(word for word in words if word))
 
 
 def name_choice() -> str:
@@ -106,7 +112,7 @@ def rename_changed(values: dict[str, Json]) -> dict[str, Json]:
     if config is None or main == [find_config_folder()]:
         return values
     overrides = sorted(config.overrides.task)
-    words = [word for override in overrides for word in _name_override(override)]
+    words = [word for override in overrides for word in _name_override(override, values)]
     given = {override.partition("=")[0] for override in overrides}
     changed = {
         key: shorten_name(".".join([str(values[key]), *words]))
@@ -116,11 +122,36 @@ def rename_changed(values: dict[str, Json]) -> dict[str, Json]:
     return values | changed
 
 
-def _name_override(override: str) -> Iterator[str]:
-    """``training.steps=8`` is ``steps=8``; a part inside another one is named by its place."""
+def _name_override(override: str, root: Mapping[str, object] = EMPTY) -> Iterator[str]:
+    """``training.steps=8`` is ``steps=8``; a part inside another one is named by its place.
+
+    Two overrides of one config never have one name: what was left out of a value that others may
+    share, as the folders of a path, is told by a fingerprint.
+    """
     key, _, value = override.lstrip("+~").partition("=")
     group, _, package = key.partition("@")
     if package or (group not in UNNAMED and not group.startswith(UNNAMED_BELOW)):
         node = package.removesuffix(f".{group}") or group
-        value = MODULE_OF_CLASS.sub(r"\1", value.rpartition("/")[2])
-        yield f"{node.rpartition('.')[2]}={value}"
+        yield f"{_shorten_key(node, root)}={_shorten_value(value)}"
+
+
+def _shorten_key(key: str, root: Mapping[str, object]) -> str:
+    """The last part of a key, where no other key of the config ends in it."""
+    group, _, last = key.rpartition(".")
+    others = [root, *(held for name, held in _list_nodes(root) if name != group)]
+    is_told_apart = group.count(".") == 0 and not any(last in node for node in others)
+    return last if group and is_told_apart else key
+
+
+def _list_nodes(root: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, object]]]:
+    items = root.items_ex(resolve=False) if isinstance(root, DictConfig) else root.items()
+    for name, held in items:
+        if isinstance(held, Mapping) and not (isinstance(held, DictConfig) and held._is_none()):
+            yield str(name), held
+
+
+def _shorten_value(value: str) -> str:
+    """The last part of a path or the name of a class, and a fingerprint where more was said."""
+    said = GRAMMAR.sub("", value)
+    shown = NOT_IN_NAMES.sub("", MODULE_OF_CLASS.sub(r"\1", said.rstrip("/").rpartition("/")[2]))
+    return shown if shown == said else f"{shown}-{fingerprint(said)[:8]}"

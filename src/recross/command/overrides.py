@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 
+from recross.command.catalogue import list_options
 from recross.errors import ConfigError
 from recross.parts.secrets import mask_secrets
 
@@ -38,6 +40,33 @@ def parse_overrides(words: Sequence[str]) -> list[Override]:
     if problems := [_explain(word) for word, o in zip(words, parsed, strict=True) if o is None]:
         raise ConfigError(problems)
     return [override for override in parsed if override is not None]
+
+
+def expand_globs(words: Sequence[str], extra_folders: Sequence[Path] = ()) -> list[str]:
+    """The overrides with the options that match in place of ``group=glob(pattern)``.
+
+    Raises:
+        ConfigError: an override cannot be parsed, or no option matches.
+    """
+    parsed = parse_overrides(words)
+    if not any(isinstance(override.value(), Glob) for override in parsed):
+        return list(words)
+    options = list_options(tuple(extra_folders))
+    return [
+        _expand(override, options) if isinstance(override.value(), Glob) else word
+        for word, override in zip(words, parsed, strict=True)
+    ]
+
+
+def _expand(override: Override, options: dict[str, list[str]]) -> str:
+    glob: object = override.value()
+    group = override.key_or_group
+    assert isinstance(glob, Glob)
+    if not (matching := glob.filter(options.get(group, []))):
+        raise ConfigError(
+            [f"{group}: must match an option of this group, got {override.input_line}"]
+        )
+    return f"{override.get_key_element()}={','.join(matching)}"
 
 
 def _parse(word: str) -> Override | None:

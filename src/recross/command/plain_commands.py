@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from recross.command.catalogue import list_options, read_summary
+from recross.command.catalogue import list_hydra_options, list_options, read_summary
 from recross.errors import InputError
 from recross.parts.closest import say_unknown
 
@@ -78,7 +78,7 @@ def _options(words: Sequence[str]) -> int:
         raise InputError(f"--config-dir must be a folder, got {arguments.config_dir!r}")
     plugins = [word for word in arguments.words if word.startswith("plugins=")]
     folders = tuple(find_extra_folders(plugins, arguments.config_dir))
-    options = list_options(folders)
+    options = list_options(folders) | list_hydra_options()
     groups = [word for word in arguments.words if word not in plugins] or list(options)
     if unknown := [group for group in groups if group not in options]:
         raise InputError(say_unknown("group", unknown[0], options))

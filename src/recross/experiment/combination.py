@@ -152,3 +152,8 @@ class Combination:
             session=self.session,
             seed=self.seed,
         )
+
+
+def find_dev_measure(training: JsonObject) -> float | None:
+    """The best measure on dev that a training says it validated; ``None`` if it did not."""
+    return next((value for name, value in training.items() if name.startswith("best dev ")), None)

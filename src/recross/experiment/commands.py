@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Protocol
 from recross.collections.collection import CollectionSource
 from recross.errors import InputError
 from recross.evaluation.measures import check_measures
-from recross.experiment.combination import Combination
+from recross.experiment.combination import Combination, find_dev_measure
 from recross.experiment.gains import format_gains, measure_gains
 from recross.experiment.origin import describe_origin
 from recross.experiment.place import Place
@@ -49,6 +49,9 @@ class Command(Protocol):
     def run(self) -> object:
         """Do the work, and return what came out."""
 
+    def measure_dev(self) -> float | None:
+        """What a search optimises, once the work is done: the measure on dev, if there is one."""
+
 
 @dataclass(frozen=True)
 class CheckpointTraining(Combination):
@@ -78,6 +81,11 @@ class CheckpointTraining(Combination):
         """
         with self.place.alone():
             return self._train_alone()
+
+    def measure_dev(self) -> float | None:
+        """The measure of the checkpoint that was chosen."""
+        path = self.folder / "training.json"
+        return find_dev_measure(json.loads(path.read_text(encoding="utf-8"))["training"])
 
     def _train_alone(self) -> JsonObject:
         log = self.open_log()
@@ -131,6 +139,10 @@ class RunFileCommand(ABC):
                 write_json(place.account, {"run_file": str(place.result), **made.account})
             made.run.write(place.result)
         return place.result
+
+    def measure_dev(self) -> float | None:
+        """Nothing: a run that is written is not measured on dev."""
+        return None
 
     @abstractmethod
     def make(self) -> AccountedRun:

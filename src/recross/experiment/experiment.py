@@ -11,7 +11,8 @@ from functools import partial
 from recross.artefacts.folders import remove_partials
 from recross.checkpoints.location import find_revisions
 from recross.collections.collection import Collection
-from recross.experiment.combination import NAMED, Combination
+from recross.evaluation.measures import evaluate
+from recross.experiment.combination import NAMED, Combination, find_dev_measure
 from recross.experiment.finished_folder import (
     RESULT,
     read_finished,
@@ -119,6 +120,22 @@ class Experiment(Combination):
             log.finish(result)
             seal_finished(self.folder, describe(self))
             return result
+
+    def measure_dev(self) -> float | None:
+        """The measure on dev: that of the checkpoint that was chosen, else of all dev queries.
+
+        ``None`` where dev has no judgments.
+        """
+        training = (read_result(self.folder) or {}).get("training")
+        if training:
+            return find_dev_measure(training)
+        collection = self.collection.load()
+        if not self._has_dev(collection):
+            return None
+        reranker, _ = self.train(collection)
+        reranked = reranker.rerank(self.retrieve(collection, self.dev_split), collection)
+        qrels, grade = collection.judged(self.dev_split), collection.relevant_grade(self.dev_split)
+        return evaluate(reranked, qrels, self.measures[:1], grade).mean[self.measures[0]]
 
     @property
     def stages(self) -> list[str]:
