@@ -87,8 +87,8 @@ def test_most_commands_are_run_and_the_others_need_what_is_not_here():
     shown = [block for page in PAGES for block in blocks(page, "text")]
     for line in "".join(shown).splitlines():
         assert re.search(
-            r"pip install|path/or/hub-id|launcher=(slurm|ray_tasks|processes)|sweeper=optuna|wandb sync|dashboard"
-            r"|tensorboard|plugins=\[my_plugin\]|vllm serve|reranker.base_url=",
+            r"pip install|path/or/hub-id|launcher=(slurm|ray_tasks|processes)|wandb sync|dashboard"
+            r"|sweeper=optuna|tensorboard|plugins=\[my_plugin\]|vllm serve|reranker.base_url=",
             line,
         ), line
 

@@ -133,7 +133,7 @@ def test_commands_of_a_cluster_come_from_who_starts_them():
     assert problem.startswith("hydra.launcher.setup: must be given on the command line")
 
 
-def test_info_of_hydra_is_told_once(capsys, caplog):
+def test_info_of_hydra_is_told_once(capsys):
     assert main(["run", "--info", "searchpath"]) == 0
     assert capsys.readouterr().out.count("| main     |") == 1
 

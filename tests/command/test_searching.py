@@ -23,12 +23,13 @@ def read_search(folder):
 
 
 @pytest.fixture
-def optuna():
+def with_optuna():
     return pytest.importorskip("optuna", reason="needs extra optuna")
 
 
+@pytest.mark.usefixtures("with_optuna")
 def test_a_search_maximises_the_dev_measure_and_a_second_one_reads_its_trials(
-    words, optuna, tmp_path, caplog
+    words, tmp_path, caplog
 ):
     varied = [
         "training.learning_rate=tag(log,interval(1e-4,1e-2))",
@@ -54,9 +55,8 @@ def test_a_search_maximises_the_dev_measure_and_a_second_one_reads_its_trials(
     assert "training on" not in caplog.text
 
 
-def test_a_trial_that_does_not_go_together_is_refused_and_the_others_run(
-    words, optuna, tmp_path, caplog
-):
+@pytest.mark.usefixtures("with_optuna")
+def test_a_trial_that_does_not_go_together_is_refused_and_the_others_run(words, tmp_path):
     """Each value is possible, but not with each other one."""
     varied = [
         "negatives.skip=0,3",
@@ -76,12 +76,11 @@ def test_a_trial_that_does_not_go_together_is_refused_and_the_others_run(
     assert 0 < sum(trial["value"] is None for trial in trials) < 8
 
 
-def test_values_that_can_never_be_are_refused_before_the_first_trial(
-    words, tmp_path, caplog, optuna
-):
+@pytest.mark.usefixtures("with_optuna")
+def test_values_that_can_never_be_are_refused_before_the_first_trial(words, tmp_path, caplog):
     varied = ["training.learning_rate=interval(0.0,0.1)", "loss=listwise,lisstwise"]
     assert main(["train", *SEARCH, *words, *varied]) == 2
-    assert "Could not find 'loss/lisstwise'" in caplog.text
+    assert "'lisstwise'" in caplog.text
     caplog.clear()
     assert main(["train", *SEARCH, *words, varied[0]]) == 2
     assert "training.learning_rate: must be positive, got 0.0" in caplog.text
