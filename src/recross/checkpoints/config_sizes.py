@@ -19,6 +19,7 @@ _COUNTS = (
     *("intermediate_size", "d_ff", "hidden_dim", "n_inner", "head_dim", "d_kv"),
 )
 """What families call the sizes without which there is no model."""
+_POSITIONS, _GROUPS = "max_position_embeddings", "num_hidden_groups"
 _OLD_ACTIVATION = "sbert_ce_default_activation_function"
 """What sentence-transformers called ``activation_fn`` once."""
 _MOST = {**dict.fromkeys(_LAYERS, 10_000), "num_labels": 100_000}
@@ -63,31 +64,39 @@ def check_stored_sizes(checkpoint: str, config: ModelConfig, stored: StoredWeigh
     Raises:
         InputError: a size is no dimension of any weight, or there are fewer weights than layers.
     """
-    if not stored or getattr(config, "quantization_config", None) is not None:
+    settings = _read_settings(config)
+    if not stored or settings["quantization_config"] is not None:
         return
+    said = {name: size for name, size in settings.items() if type(size) is int}
     sizes = {size for weight in stored.values() for size in weight.shape}
     for name in ("hidden_size", "vocab_size"):
-        size = getattr(config, name, None)
-        if type(size) is int and size not in sizes:
+        size = said.get(name)
+        if size is not None and size not in sizes:
             raise InputError(
                 f"{name} in the config of checkpoint {checkpoint!r} must be that of its weights, of"
                 f" which none has such a dimension, got {size}"
             )
-    places = [name for name in ("max_position_embeddings",) if any("position" in n for n in stored)]
-    for name in (*_COUNTS, *places):
-        size = getattr(config, name, None)
-        if type(size) is int and size > _BEYOND * max(sizes, default=1):
+    if not any("position" in name for name in stored):
+        said.pop(_POSITIONS, None)
+    for name, size in said.items():
+        if size > _BEYOND * max(sizes, default=1):
             raise InputError(
                 f"{name} in the config of checkpoint {checkpoint!r} must be that of its weights,"
                 f" of which the largest dimension is {max(sizes)}, got {size}"
             )
-    layers = getattr(config, "num_hidden_layers", None)
-    shares = hasattr(config, "num_hidden_groups")  # ALBERT's layers are one
-    if type(layers) is int and layers > len(stored) and not shares:
+    layers = said.get("num_hidden_layers", 0)
+    shares = _GROUPS in said  # ALBERT's layers are one
+    if layers > len(stored) and not shares:
         raise InputError(
             f"num_hidden_layers in the config of checkpoint {checkpoint!r} must be at most the"
             f" {len(stored)} weights that are stored, got {layers}"
         )
+
+
+def _read_settings(config: ModelConfig) -> dict[str, Json]:
+    """What a config says of sizes, under the names that its family has for them or ours."""
+    names = (*_COUNTS, _POSITIONS, _GROUPS, "quantization_config")
+    return {name: getattr(config, name, None) for name in names}
 
 
 def _holds_names(value: Json) -> bool:

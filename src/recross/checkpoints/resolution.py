@@ -56,12 +56,10 @@ def resolve_contract(
         InputError: the name is unknown, there is no contract, it is of another kind, or it reads
             another number of documents.
     """
-    contract = find_contract(given) if isinstance(given, str) else given
-    contract = contract or look_up_contract(checkpoint)
-    if isinstance(contract, BiEncoderContract | SparseContract) and from_config is not None:
-        contract = None  # an encoder of texts, which may become a re-ranker of any kind
-    if contract is None and from_config is not None:
-        contract = from_config()
+    contract = _find_given(given) or look_up_contract(checkpoint)
+    match contract:
+        case None | BiEncoderContract() | SparseContract() if from_config is not None:
+            contract = from_config()  # an encoder of texts may become a re-ranker of any kind
     if contract is None:
         names = (one.name for one in list_contracts() if isinstance(one, kind))
         raise InputError(
@@ -77,6 +75,13 @@ def resolve_contract(
         hint = "" if compares else " (DuoT5 and DuoBERT read two)"
         raise InputError(f"contract must read {wanted}, got {contract.name!r}{hint}")
     return contract.with_limits(max_length=max_length, max_query_length=max_query_length)
+
+
+def _find_given(given: str | Contract | None) -> Contract | None:
+    match given:
+        case str():
+            return find_contract(given)
+    return given
 
 
 def look_up_contract(checkpoint: str) -> Contract | None:

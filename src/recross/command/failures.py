@@ -104,26 +104,43 @@ def guard(work: Callable[[], int]) -> int:
         show_traceback(error)
         known = explain(error) or describe_fault(error)
         logger.error("recross: %s", known)
-        return 2 if isinstance(known, InputError) else 1 if isinstance(known, RunError) else FAULT
+        return _choose_exit_code(known)
+
+
+def _choose_exit_code(known: Exception) -> int:
+    match known:
+        case InputError():
+            return 2
+        case RunError():
+            return 1
+    return FAULT
 
 
 def explain(error: BaseException) -> InputError | RunError | None:
     """The error in our words, if the input or the machine is to blame; ``None``: recross is."""
-    if isinstance(error, InputError | RunError):
-        return error
-    if isinstance(error, OSError):
-        return RunError(_describe_system(error))
+    match error:
+        case InputError() | RunError():
+            return error
+        case OSError():
+            return RunError(_describe_system(error))
     lacks = (lack for cause in _list_causes(error) if (lack := _find_lack(cause)))
     return next((RunError(lack) for lack in lacks), None)
 
 
+def _describe_memory(text: str) -> str:
+    return f"memory ran out ({_shorten(text)}); {_LACKS[errno.ENOMEM]}"
+
+
 def _find_lack(cause: BaseException) -> str | None:
     """What the machine lacks, as any library says it."""
-    if isinstance(cause, OSError) and cause.errno in _LACKS:
-        return _describe_system(cause)
     text = f"{type(cause).__name__}: {cause}"
-    if isinstance(cause, MemoryError) or any(sign in text for sign in _MEMORY):
-        return f"memory ran out ({_shorten(text)}); {_LACKS[errno.ENOMEM]}"
+    match cause:
+        case OSError() if cause.errno in _LACKS:
+            return _describe_system(cause)
+        case MemoryError():
+            return _describe_memory(text)
+    if any(sign in text for sign in _MEMORY):
+        return _describe_memory(text)
     if any(sign in text for sign in _ENDED):
         reason = "a process was ended from outside, as it is where memory runs out"
         return f"{reason} ({_shorten(text, 200)}); {_GO_ON}"
