@@ -24,7 +24,7 @@ from tests.conftest import toy_collection
 )
 def test_a_choice_is_named_by_what_differs_and_used_by_the_same_words(words, name):
     values = compose_values("choose", ["candidates=first.trec", "collection.size=300", *words])
-    assert values["name"] == name
+    assert values["name"].startswith(name)  # what is cut of a path is told by a digest
     used = [word for word in words if not word.startswith("within")]
     assert set(values["words"]) >= {*used, "collection.size=300"}
     assert compose_values("rerank", [*values["words"], "candidates=first.trec", "depth=10"])

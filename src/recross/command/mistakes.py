@@ -32,7 +32,7 @@ EXTRAS = {
     "optuna": "optuna",
 }
 """Launchers and sweepers of other packages, by the extra that brings them."""
-NAMED = re.compile(r"'([^']+)'")
+_QUOTED = re.compile(r"'([^']+)'")
 
 
 class Mistake(NamedTuple):
@@ -66,7 +66,7 @@ def find_mistakes(
 
 def _find_named(words: Sequence[str], error: Exception) -> int | None:
     """The place of the override that an error of Hydra names."""
-    named = set(NAMED.findall(str(error).partition("Available options")[0]))
+    named = set(_QUOTED.findall(str(error).partition("Available options")[0]))
     for number, override in reversed([*enumerate(parse_overrides(words))]):
         if named & {f"{override.key_or_group}/{override.value()}", _say_key(override)}:
             return number

@@ -29,6 +29,7 @@ def plot_choices(study: ChoiceStudy, folder: Path) -> list[Path]:
         _draw_choice(axes, [row for row in study.rows if row.name == name], f"C{number % 10}")
     _draw_front(axes, study)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("ms in which 95 of 100 queries are done (numbers: candidates re-ranked)")
     axes.set_ylabel(study.rows[0].measure)
     axes.grid(alpha=0.3)

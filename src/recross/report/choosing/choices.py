@@ -115,7 +115,7 @@ def read_choices(paths: Sequence[Path]) -> ChoiceStudy:
         str(first["candidates"]),
         str(first["collection"]),
         int(first["queries"]),
-        f"{environment['processor']}, {environment['torch_threads']} threads",
+        f"{environment['processor']}, threads: {environment['torch_threads']}",
     )
 
 
