@@ -16,7 +16,7 @@ from recross.records import Json
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-DIGITS = 4
+_DIGITS = 4
 """Significant ones of a number that is tried, so that folders have short names."""
 
 
@@ -68,7 +68,7 @@ class SearchSpace:
 
 def round_value(value: Json) -> Json:
     """A value as it is tried: numbers with few digits, choices as they were given."""
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
 
 
 def _list_ends(override: Override) -> Iterator[str]:
