@@ -371,18 +371,18 @@ def test_wandb_writes_an_offline_run_that_can_be_read_back(base, tmp_path):
         (["run", "negatives.depth=ten"], "negatives.depth: .* got 'ten'"),
         (
             ["run", "collection=files", "collection.folder=/no/such"],
-            "must be a folder, got '/no/such'",
+            "collection.folder: must be a path that exists, got '/no/such'",
         ),
         (["run", "-m", "depth=0,1"], "depth: must be at least 1, got 0"),
         (["run", "-m", "name=x", "depth=2,3"], "cells of a sweep must differ in what they write"),
         (["run", "depth=1,2"], "depth"),
         (["run", "depth"], "depth"),
         (["fly"], "command must be one of run, .* got 'fly'"),
-        (["rerank", "candidates=/no/such.trec"], "run file must exist, got '/no/such.trec'"),
+        (["rerank", "candidates=/no/such.trec"], "candidates: must be a path that exists"),
         (["table", "/no/such"], "table needs folders of experiments, got '/no/such'"),
         (
             ["train", "reranker=oracle", "collection=files", "collection.folder=/no"],
-            "must be a folder",
+            "collection.folder: must be a path that exists, got '/no'",
         ),
         (
             ["run", "retriever=official"],

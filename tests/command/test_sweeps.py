@@ -74,6 +74,7 @@ def test_a_sweep_of_train_tells_of_the_cell_that_failed_and_keeps_finished_exper
     here, caplog
 ):
     save_tiny(here / "tiny")
+    (here / "missing").mkdir()  # what it lacks is found when it is loaded
     words = ["reranker=cross_encoder", "reranker.checkpoint=missing,tiny", "retriever=bm25"]
     words += ["reranker.fresh_head=true", "reranker.max_length=32", "negatives=random", "study=s"]
     words += ["training.steps=2", "training.validations=1", "name=${reranker.checkpoint}"]

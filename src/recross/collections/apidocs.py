@@ -30,6 +30,7 @@ from recross.text_files.values import is_fit_id
 
 SUMMARY_WORDS = (4, 30)
 BODY_WORDS = 15
+SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,10 @@ class Apidocs:
                 f" got {self.test_share} + {self.dev_share}"
             )
 
+    def list_splits(self) -> list[str]:
+        """The splits that every collection of this kind has."""
+        return list(SPLITS)
+
     def load(self) -> Collection:
         """Build the collection once (seconds) and keep it in the store as a BEIR folder.
 
@@ -81,7 +86,7 @@ class Apidocs:
         splits = {entry.name: self._split(entry.name) for entry in kept}
         qrels = {
             split: {name: {name: 1} for name, assigned in splits.items() if assigned == split}
-            for split in ("train", "dev", "test")
+            for split in SPLITS
         }
         collection = Collection(
             name="apidocs",

@@ -142,3 +142,16 @@ class CollectionSource(Protocol):
 
     def load(self) -> Collection:
         """Load, or make, the collection."""
+
+
+@runtime_checkable
+class KnowsSplits(Protocol):
+    """A source that can say which splits its collection will have, without loading it."""
+
+    def list_splits(self) -> Sequence[str] | None:
+        """Their names; ``None`` where it cannot say."""
+
+
+def find_splits(source: CollectionSource) -> Sequence[str] | None:
+    """The splits that a source says its collection will have; ``None`` where it cannot say."""
+    return source.list_splits() if isinstance(source, KnowsSplits) else None

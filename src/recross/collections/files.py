@@ -43,6 +43,10 @@ class BeirFolder:
     relevant_from: Annotated[int, Ge(1)] | dict[str, Annotated[int, Ge(1)]] = 1
     ignore_identical_ids: bool = False
 
+    def list_splits(self) -> list[str]:
+        """The splits that have a file of judgments."""
+        return [path.stem for path in sorted((self.folder / "qrels").glob("*.tsv"))]
+
     def load(self) -> Collection:
         """Read the folder.
 
@@ -93,6 +97,10 @@ class TrecFiles:
     instructions: Path | None = None
     excluded: Path | None = None
     ignore_identical_ids: bool = False
+
+    def list_splits(self) -> list[str]:
+        """The splits whose judgments are named."""
+        return list(self.qrels)
 
     def load(self) -> Collection:
         """Read the files.

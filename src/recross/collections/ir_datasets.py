@@ -48,7 +48,7 @@ class DocstoreDocuments(Mapping[str, str]):
             return self._docstore.get(doc_id)
 
     def __getitem__(self, doc_id: str) -> str:
-        return _join_text(self._get(doc_id))
+        return str(self._get(doc_id).default_text())
 
     def __contains__(self, doc_id: object) -> bool:
         try:
@@ -70,7 +70,7 @@ class DocstoreDocuments(Mapping[str, str]):
         name = f"doc_id of {self._dataset.dataset_id()!r}"
         with _explain_missing_files(self._dataset):
             for document in self._dataset.docs_iter():
-                yield check_id(document.doc_id, name), _join_text(document)
+                yield check_id(document.doc_id, name), str(document.default_text())
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,10 @@ class IrDatasets:
     relevant_from: Annotated[int, Ge(1)] | dict[str, Annotated[int, Ge(1)]] = 1
     name: str | None = field(default=None, compare=False)
     ignore_identical_ids: bool = False
+
+    def list_splits(self) -> list[str]:
+        """The splits that have a dataset."""
+        return list(self.splits)
 
     def load(self) -> Collection:
         """Look the datasets up; queries and judgments are read, documents stay on disk.
@@ -244,7 +248,3 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         match argument:
             case list():
                 yield from (cause for _, cause in argument)
-
-
-def _join_text(document: GenericDoc) -> str:
-    return str(document.default_text())

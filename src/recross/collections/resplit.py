@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from recross.collections.collection import Collection, CollectionSource
+from recross.collections.collection import Collection, CollectionSource, find_splits
 from recross.errors import InputError
 from recross.parts.bounds import Below, Ge, Gt, Lt, Seed, checked
 from recross.records import Qrels
@@ -26,6 +26,11 @@ class HeldOut:
     split: str = "train"
     dev_share: Annotated[float, Gt(0), Lt(1)] = 0.1
     seed: Seed = 0
+
+    def list_splits(self) -> Sequence[str] | None:
+        """Those of the source, and ``dev``."""
+        known = find_splits(self.source)
+        return [*known, "dev"] if known else None
 
     def load(self) -> Collection:
         """Load the source.
@@ -63,6 +68,10 @@ class Folds:
     learn_from: str | None = None
     dev_share: Annotated[float, Gt(0), Lt(1)] = 0.2
     seed: Seed = 0
+
+    def list_splits(self) -> Sequence[str]:
+        """Those that every fold has."""
+        return ["train", "dev", "test"]
 
     def load(self) -> Collection:
         """Load the source.

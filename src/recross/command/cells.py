@@ -22,6 +22,9 @@ from recross.command.signatures import Node
 from recross.errors import ConfigError
 from recross.experiment.commands import Command
 
+ELSEWHERE = ("SlurmLauncher", "RayLauncher")
+"""Launchers whose cells run on other machines, with devices of their own."""
+
 
 class Cells(NamedTuple):
     """What the overrides ask for, checked and built.
@@ -64,6 +67,7 @@ def check_cells(
     else:  # several values for one run, which Hydra refuses
         make_cells = [partial(compose_values, command, overrides, extra_folder)]
     commands = _build_cells(make_cells)
+    _refuse_lacks(commands, str(hydra.launcher.get("_target_")).endswith(ELSEWHERE))
     if is_search:
         return Cells(commands, is_sweep, Path(str(hydra.sweep.dir)))
     _refuse_collisions(commands)
@@ -86,6 +90,18 @@ def _build_cells(make_cells: Sequence[Callable[[], Node]]) -> list[Command]:
     if problems:
         raise ConfigError(list(problems))
     return commands
+
+
+def _refuse_lacks(commands: Sequence[Command], is_elsewhere: bool) -> None:
+    """Refuse cells that would not find what they need; those that are finished need nothing."""
+    lacks = [
+        lack
+        for command in commands
+        if (found := command.needs.find_lacks(is_elsewhere)) and not command.place.is_finished()
+        for lack in found
+    ]
+    if lacks:
+        raise ConfigError(list(dict.fromkeys(lacks)))
 
 
 def _combine(words: Sequence[str]) -> Iterator[list[str]]:

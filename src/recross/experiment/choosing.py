@@ -17,6 +17,7 @@ from recross.evaluation.latency import measure_peak_memory_mb, time_queries
 from recross.evaluation.measures import Evaluation, check_measures, evaluate
 from recross.evaluation.significance import bootstrap_interval, compute_p_value
 from recross.experiment.place import Place
+from recross.experiment.readiness import Needs
 from recross.experiment.run_accounts import GivenRun
 from recross.inference.cache.score_cache import ScoreCache, turn_caches_off
 from recross.inference.session import Session
@@ -68,6 +69,12 @@ class Choosing:
         check_measures(self.measures)
         session = Session(self.hardware, self.store, self.cache)
         session.settle(self, ("collection", "reranker"))
+
+    @property
+    def needs(self) -> Needs:
+        """The re-ranker, the candidates, and the split."""
+        parts = {"reranker": self.reranker, "candidates": self.candidates}
+        return Needs(self.collection, self.hardware, parts, {"split": self.split})
 
     @property
     def place(self) -> Place:

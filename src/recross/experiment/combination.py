@@ -11,11 +11,13 @@ from recross.evaluation.measures import MeasureNames
 from recross.experiment.finished_folder import keep_checkpoint
 from recross.experiment.place import check_apart
 from recross.experiment.quality_gate import QualityGate
+from recross.experiment.readiness import Needs
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.session import Session
 from recross.machine.environment import describe_environment
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Filled, FolderName, Ge, OneLine, Seed, checked
+from recross.parts.fields import read_field_values
 from recross.parts.identity import describe
 from recross.records import JsonObject
 from recross.rerankers.reranker import Reranker, is_trainable
@@ -101,6 +103,19 @@ class Combination:
         return Session(self.hardware, self.store, self.cache)
 
     @property
+    def needs(self) -> Needs:
+        """What will be used: where nothing is trained, neither training data nor a teacher."""
+        parts = {"retriever": self.retriever, "reranker": self.reranker}
+        if not (self.training.enabled and self.reranker.can_be_trained):
+            return Needs(self.collection, self.hardware, parts)
+        held = read_field_values(self)
+        parts |= {name: held[name] for name in ("training_data", "validation_retriever", "teacher")}
+        splits = {"dev_split": self.dev_split}
+        if self.training_data.reads_judgments:
+            splits = {"train_split": self.train_split, **splits}
+        return Needs(self.collection, self.hardware, parts, splits)
+
+    @property
     def folder(self) -> Path:
         """Where everything about this experiment lies."""
         return self.output / self.study / self.name / f"seed={self.seed}"
@@ -134,8 +149,10 @@ class Combination:
         """Load what searches, what is to be trained, and what teaches it, before any work.
 
         Raises:
-            InputError: a network is missing, or cannot be trained as it is to be.
+            InputError: a path, a split, a device or a network is missing, or one cannot be trained
+                as it is to be.
         """
+        self.needs.check()
         self.retriever.check()
         if self.validation_retriever is not None and self.training.enabled:
             self.validation_retriever.check()

@@ -15,6 +15,7 @@ from recross.experiment.combination import Combination, find_dev_measure
 from recross.experiment.gains import format_gains, measure_gains
 from recross.experiment.origin import describe_origin
 from recross.experiment.place import Place
+from recross.experiment.readiness import Needs
 from recross.experiment.run_accounts import (
     AccountedRun,
     GivenRun,
@@ -41,6 +42,10 @@ class Command(Protocol):
     @property
     def place(self) -> Place:
         """Where the files that the command writes lie."""
+
+    @property
+    def needs(self) -> Needs:
+        """What will be used, and must be there before any work."""
 
     @property
     def summary(self) -> str:
@@ -161,8 +166,13 @@ class Retrieval(RunFileCommand):
     run_file: Annotated[Path, FileWithin()] = Path("retrieved.trec")
 
     def __post_init__(self) -> None:
-        session = Session(self.hardware, self.store)
-        session.settle(self, ("collection", "retriever"))
+        Session(self.hardware, self.store).settle(self, ("collection", "retriever"))
+
+    @property
+    def needs(self) -> Needs:
+        """The retriever, and the split."""
+        parts = {"retriever": self.retriever}
+        return Needs(self.collection, self.hardware, parts, {"split": self.split})
 
     def make(self) -> AccountedRun:
         """The best ``depth`` documents of every query of the split."""
@@ -215,6 +225,12 @@ class Reranking(RunFileCommand):
         account = self.place.account
         kept = json.loads(account.read_text("utf-8"))["gains"] if account is not None else {}
         return "\n".join([super().summary, *format_gains(kept)])
+
+    @property
+    def needs(self) -> Needs:
+        """The re-ranker, and the candidates."""
+        parts = {"reranker": self.reranker, "candidates": self.candidates}
+        return Needs(self.collection, self.hardware, parts)
 
     def make(self) -> AccountedRun:
         """The best ``depth`` candidates of every known query, in the re-ranker's order.

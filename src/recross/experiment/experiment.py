@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from recross.artefacts.folders import remove_partials
@@ -21,6 +21,7 @@ from recross.experiment.finished_folder import (
 )
 from recross.experiment.place import Place
 from recross.experiment.quality_gate import Judgments
+from recross.experiment.readiness import Needs
 from recross.experiment.results import Outcome, write_outcome
 from recross.experiment.summary import summarise
 from recross.experiment.timing import time_stages
@@ -56,6 +57,12 @@ class Experiment(Combination):
             study=self.output / self.study,
             is_finished=lambda: read_finished(self.folder, self.fingerprint) is not None,
         )
+
+    @property
+    def needs(self) -> Needs:
+        """What will be used, and the split that is tested."""
+        needs = super().needs
+        return replace(needs, splits={**needs.splits, "test_split": self.test_split})
 
     @property
     def summary(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -101,6 +101,16 @@ class Hardware:
         if not torch.cuda.is_available():
             raise InputError("accelerator must be one this machine has (cpu), got 'gpu'")
         return torch.device("cuda")
+
+    def find_lacks(self) -> Iterator[str]:
+        """What of the target this machine has not."""
+        if self.accelerator != "gpu":
+            return
+        if not torch.cuda.is_available():
+            yield "accelerator must be one this machine has (cpu), got 'gpu'"
+        elif self.devices > torch.cuda.device_count():
+            found = torch.cuda.device_count()
+            yield f"devices must be at most the number of GPUs here ({found}), got {self.devices}"
 
     @property
     def batch_tokens(self) -> int:
