@@ -75,6 +75,7 @@ class Watched:
     def __init__(self, network: Any) -> None:
         self.network = network
         self.tokenising = self.forwarding = 0.0
+        self.head_is_fresh = network.head_is_fresh
 
     def encode_texts(self, *texts: Any) -> Any:
         start = time.perf_counter()

@@ -3,8 +3,9 @@
 import pytest
 
 from recross import load_reranker
-from recross.errors import ConfigError
+from recross.errors import ConfigError, InputError
 from recross.inference.cache.score_cache import count_scores
+from recross.inference.engine import Engine
 
 TEXTS = ["red fox", "blue owl"]
 
@@ -36,3 +37,25 @@ def test_hardware_may_be_an_option_by_name(tiny_bert):
     assert load_reranker(tiny_bert, hardware="cpu_bf16").hardware.precision == "bf16"
     with pytest.raises(ConfigError, match="cpu_int9"):
         load_reranker(tiny_bert, hardware="cpu_int9")
+
+
+def test_a_head_that_was_drawn_scores_only_where_that_is_allowed():
+    drawn = load_reranker("embedded_l2")
+    for score in (
+        lambda: drawn.score("red cat", TEXTS),
+        lambda: drawn.rank("red cat", TEXTS),
+        lambda: drawn.predict([("red cat", TEXTS[0])]),
+        lambda: Engine(drawn.network, drawn.session).score([("red cat", TEXTS[0])]),
+    ):
+        with pytest.raises(InputError, match="must be trained before it scores"):
+            score()
+    assert load_reranker("embedded_l2", untrained="allow").score("red cat", TEXTS).shape == (2,)
+
+
+def test_a_text_where_a_list_belongs_is_refused(tiny_bert):
+    reranker = load_reranker(tiny_bert)
+    for score in (reranker.score, reranker.rank):
+        with pytest.raises(InputError, match="documents must be a list of texts, got the text 're"):
+            score("red cat", "red fox")
+    with pytest.raises(InputError, match="pairs must be a list of .*, got the text 'red cat'"):
+        reranker.predict(("red cat", "red fox"))

@@ -9,7 +9,7 @@ from recross.collections.resplit import Folds, HeldOut
 from recross.command.cells import check_cells
 from recross.command.cli import main
 from recross.errors import ConfigError
-from recross.experiment.readiness import Needs
+from recross.experiment.readiness import CommandNeeds
 from recross.machine.hardware import Hardware
 from recross.rerankers.baselines import Oracle
 from recross.retrieval.run_file import RunFile
@@ -70,13 +70,13 @@ def test_nothing_is_begun_of_what_cannot_end(here, caplog):
 
 
 def test_devices_of_other_machines_are_not_looked_for(here):
-    needs = Needs(BeirFolder(here / "whole"), Hardware(accelerator="gpu"), {})
+    needs = CommandNeeds(BeirFolder(here / "whole"), Hardware(accelerator="gpu"), {})
     assert needs.find_lacks(is_elsewhere=True) == []
 
 
 def test_paths_and_checkpoints_are_found_wherever_a_part_holds_them(here):
     parts = {"retriever": {"first": [RunFile(here / "no.trec")]}, "reranker": Oracle()}
-    needs = Needs(BeirFolder(here / "whole"), Hardware(), parts, {"split": "test"})
+    needs = CommandNeeds(BeirFolder(here / "whole"), Hardware(), parts, {"split": "test"})
     assert needs.find_lacks() == [
         f"retriever.first[0].path: must be a path that exists, got '{here / 'no.trec'}'"
     ]

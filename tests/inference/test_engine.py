@@ -22,6 +22,8 @@ from tests.damaged_scores import flip_last_bits
 class SumNetwork:
     """Scores a pair by the sum of its characters; remembers what it was asked."""
 
+    head_is_fresh = False
+
     def __init__(self, fits: int = 10**9, error: Exception | None = None) -> None:
         self.fits, self.batches, self.tokenised = fits, [], []
         self.error, self.refused = error or torch.OutOfMemoryError("no memory"), []
@@ -209,6 +211,8 @@ def test_rescoring_keeps_every_querys_candidates(collection):
 
 class Counting(torch.nn.Module):
     """A network with weights, contract and tokenizer, that counts what it is asked."""
+
+    head_is_fresh = False
 
     def __init__(self, weight=1.0, contract="x", pieces="p"):
         super().__init__()

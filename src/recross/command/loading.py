@@ -19,6 +19,7 @@ from recross.command.composition import compose_values
 from recross.command.plugins import find_option_folders, find_plugins
 from recross.errors import InputError
 from recross.inference.cache.score_cache import ScoreCache
+from recross.inference.untrained import Untrained, allow_untrained
 from recross.machine.hardware import Hardware
 from recross.rerankers.causal import CausalReranker
 from recross.rerankers.comparing.duo import DuoBERT, DuoT5
@@ -43,6 +44,7 @@ def load_reranker(
     max_length: int | None = None,
     hardware: Hardware | str = Hardware(),
     cache: bool | str | Path = False,
+    untrained: Untrained = "refuse",
 ) -> NetworkReranker:
     """Load a re-ranker by folder, option name (``minilm_l6``) or hub id.
 
@@ -50,7 +52,8 @@ def load_reranker(
     overrides its limit, in tokens. ``hardware`` is a target or an option (``"cpu_int8"``). With
     ``cache`` scores are kept by content, and never computed twice: in a folder of your own, or for
     ``True`` in the user's. Whatever else is kept lies there, too: in ``$RECROSS_CACHE``, else
-    ``~/.cache/recross``, and nothing in the folder that you work in.
+    ``~/.cache/recross``, and nothing in the folder that you work in. A network whose head was drawn
+    refuses to score, unless ``untrained="allow"``, as to time it.
 
     Raises:
         InputError: there is no such checkpoint, the option has no network of its own, or the
@@ -78,7 +81,9 @@ def load_reranker(
     if unfit := sorted(changes.keys() - takes):
         raise InputError(f"{unfit[0]} is not an argument of {name!r}, a {type(reranker).__name__}")
     reranker = replace(reranker, **changes)
-    _ = reranker.network  # a wrong name fails here, not at the first score
+    network = reranker.network  # a wrong name fails here, not at the first score
+    if untrained == "allow":
+        allow_untrained(network)
     return reranker
 
 

@@ -17,7 +17,7 @@ from recross.evaluation.latency import measure_peak_memory_mb, time_queries
 from recross.evaluation.measures import Evaluation, check_measures, evaluate
 from recross.evaluation.significance import bootstrap_interval, compute_p_value
 from recross.experiment.place import Place
-from recross.experiment.readiness import Needs
+from recross.experiment.readiness import CommandNeeds
 from recross.experiment.run_accounts import GivenRun
 from recross.inference.cache.score_cache import ScoreCache, turn_caches_off
 from recross.inference.session import Session
@@ -71,10 +71,10 @@ class Choosing:
         session.settle(self, ("collection", "reranker"))
 
     @property
-    def needs(self) -> Needs:
+    def needs(self) -> CommandNeeds:
         """The re-ranker, the candidates, and the split."""
         parts = {"reranker": self.reranker, "candidates": self.candidates}
-        return Needs(self.collection, self.hardware, parts, {"split": self.split})
+        return CommandNeeds(self.collection, self.hardware, parts, {"split": self.split})
 
     @property
     def place(self) -> Place:

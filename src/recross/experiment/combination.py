@@ -11,7 +11,7 @@ from recross.evaluation.measures import MeasureNames
 from recross.experiment.finished_folder import keep_checkpoint
 from recross.experiment.place import check_apart
 from recross.experiment.quality_gate import QualityGate
-from recross.experiment.readiness import Needs
+from recross.experiment.readiness import CommandNeeds
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.session import Session
 from recross.machine.environment import describe_environment
@@ -103,17 +103,17 @@ class Combination:
         return Session(self.hardware, self.store, self.cache)
 
     @property
-    def needs(self) -> Needs:
+    def needs(self) -> CommandNeeds:
         """What will be used: where nothing is trained, neither training data nor a teacher."""
-        parts = {"retriever": self.retriever, "reranker": self.reranker}
+        parts: dict[str, object] = {"retriever": self.retriever, "reranker": self.reranker}
         if not (self.training.enabled and self.reranker.can_be_trained):
-            return Needs(self.collection, self.hardware, parts)
+            return CommandNeeds(self.collection, self.hardware, parts)
         held = read_field_values(self)
         parts |= {name: held[name] for name in ("training_data", "validation_retriever", "teacher")}
         splits = {"dev_split": self.dev_split}
         if self.training_data.reads_judgments:
             splits = {"train_split": self.train_split, **splits}
-        return Needs(self.collection, self.hardware, parts, splits)
+        return CommandNeeds(self.collection, self.hardware, parts, splits)
 
     @property
     def folder(self) -> Path:

@@ -15,7 +15,7 @@ from recross.experiment.combination import Combination, find_dev_measure
 from recross.experiment.gains import format_gains, measure_gains
 from recross.experiment.origin import describe_origin
 from recross.experiment.place import Place
-from recross.experiment.readiness import Needs
+from recross.experiment.readiness import CommandNeeds
 from recross.experiment.run_accounts import (
     AccountedRun,
     GivenRun,
@@ -44,7 +44,7 @@ class Command(Protocol):
         """Where the files that the command writes lie."""
 
     @property
-    def needs(self) -> Needs:
+    def needs(self) -> CommandNeeds:
         """What will be used, and must be there before any work."""
 
     @property
@@ -169,10 +169,10 @@ class Retrieval(RunFileCommand):
         Session(self.hardware, self.store).settle(self, ("collection", "retriever"))
 
     @property
-    def needs(self) -> Needs:
+    def needs(self) -> CommandNeeds:
         """The retriever, and the split."""
         parts = {"retriever": self.retriever}
-        return Needs(self.collection, self.hardware, parts, {"split": self.split})
+        return CommandNeeds(self.collection, self.hardware, parts, {"split": self.split})
 
     def make(self) -> AccountedRun:
         """The best ``depth`` documents of every query of the split."""
@@ -227,10 +227,10 @@ class Reranking(RunFileCommand):
         return "\n".join([super().summary, *format_gains(kept)])
 
     @property
-    def needs(self) -> Needs:
+    def needs(self) -> CommandNeeds:
         """The re-ranker, and the candidates."""
         parts = {"reranker": self.reranker, "candidates": self.candidates}
-        return Needs(self.collection, self.hardware, parts)
+        return CommandNeeds(self.collection, self.hardware, parts)
 
     def make(self) -> AccountedRun:
         """The best ``depth`` candidates of every known query, in the re-ranker's order.

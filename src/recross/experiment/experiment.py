@@ -21,7 +21,7 @@ from recross.experiment.finished_folder import (
 )
 from recross.experiment.place import Place
 from recross.experiment.quality_gate import Judgments
-from recross.experiment.readiness import Needs
+from recross.experiment.readiness import CommandNeeds
 from recross.experiment.results import Outcome, write_outcome
 from recross.experiment.summary import summarise
 from recross.experiment.timing import time_stages
@@ -59,7 +59,7 @@ class Experiment(Combination):
         )
 
     @property
-    def needs(self) -> Needs:
+    def needs(self) -> CommandNeeds:
         """What will be used, and the split that is tested."""
         needs = super().needs
         return replace(needs, splits={**needs.splits, "test_split": self.test_split})

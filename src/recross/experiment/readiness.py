@@ -17,7 +17,7 @@ from recross.parts.identity import is_handed_over
 
 
 @dataclass(frozen=True)
-class Needs:
+class CommandNeeds:
     """What a command will use: ``parts`` by name, and ``splits`` of its collection by argument."""
 
     collection: CollectionSource

@@ -28,6 +28,7 @@ from recross.inference.sequences import Encoded
 from recross.inference.session import Session
 from recross.inference.texts.collection_texts import CollectionTexts
 from recross.inference.texts.texts import TextItem
+from recross.inference.untrained import Untrained, refuse_untrained
 from recross.records import Cost
 from recross.writing.progress import progress
 
@@ -53,11 +54,13 @@ class Engine:
     An item is a pair of query and document, or a query with the two documents to compare. Items are
     flattened over queries, duplicates are scored once, each text is tokenised once, and scores come
     back in the order of the input. What the session's cache knows is not computed, and what is
-    computed is kept there every few seconds, so that an interrupted run loses little.
+    computed is kept there every few seconds, so that an interrupted run loses little. In the middle
+    of training, the head that was drawn may score: ``untrained`` allows it.
     """
 
     network: Network
     session: Session
+    untrained: Untrained = "refuse"
 
     def score(
         self, items: Sequence[TextItem], description: str = "", show_progress: bool = False
@@ -76,7 +79,10 @@ class Engine:
 
         Raises:
             FloatingPointError: a score is not finite.
+            InputError: the network's head was drawn, and not trained.
         """
+        if self.untrained == "refuse":
+            refuse_untrained(self.network)
         runner, kept = self._runner, self._kept  # both of the same weights
         scores, cost = [np.empty(0, dtype=np.float32)], Cost()
         with (

@@ -13,7 +13,7 @@ SHORTEST_PART = 3
 MOST = 5
 NEXT_BEST = 0.15
 """How much less like it than the best another name may be."""
-MARKS = re.compile(r"[-_ ./@]")
+_MARKS = re.compile(r"[-_ ./@]")
 
 
 def find_closest(asked: str, known: Iterable[str], most: int = MOST) -> list[str]:
@@ -44,7 +44,7 @@ def _compare(wanted: str, name: str) -> float:
 
 
 def _fold(name: str) -> str:
-    return MARKS.sub("", name).casefold()
+    return _MARKS.sub("", name).casefold()
 
 
 def _join(names: Sequence[str]) -> str:

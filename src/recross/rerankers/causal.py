@@ -212,7 +212,8 @@ class CausalReranker(NetworkReranker):
         for instruction, query_ids in groups.items():
             asked = network if instruction is None else network.with_instruction(instruction)
             part = candidates.restrict(query_ids)
-            parts.append(super().rerank_with(Engine(asked, engine.session), part, collection))
+            own = replace(engine, network=asked)
+            parts.append(super().rerank_with(own, part, collection))
         rankings = ChainMap(*(dict(part.rankings) for part in parts))
         return Run(
             self.name,

@@ -17,11 +17,18 @@ from recross.inference.engine import Engine
 from recross.inference.items import Scores
 from recross.inference.network import Network
 from recross.inference.session import Session
+from recross.inference.untrained import refuse_untrained
 from recross.machine.hardware import Hardware
 from recross.parts.identity import handed_over
 from recross.records import JsonObject
 from recross.rerankers.reading import EachAlone, Reading
-from recross.rerankers.text_ranking import TextPair, TextRanker, check_pointwise, score_pairs
+from recross.rerankers.text_ranking import (
+    TextPair,
+    TextRanker,
+    check_documents,
+    check_pointwise,
+    score_pairs,
+)
 from recross.rerankers.unmade import UnmadeCheckpoint
 from recross.runs import Run
 from recross.store import DEFAULT_STORE
@@ -208,19 +215,12 @@ class NetworkReranker(Trainable, TextRanker):
         yield self
 
     def check_trained(self) -> None:
-        """Refuse to score with a head that was drawn and not trained.
-
-        Raises:
-            InputError: the checkpoint lacks its head.
-        """
-        if self.network.head_is_fresh:
-            raise InputError(
-                f"reranker must be trained before it scores: {self.checkpoint_place} has a freshly"
-                " drawn head; train it (recross run, recross train), or name a trained checkpoint"
-            )
+        """Refuse to score with a head that was drawn and not trained: an ``InputError``."""
+        refuse_untrained(self.network, self.checkpoint_place)
 
     def score(self, query: str, documents: Sequence[str]) -> Scores:
         """Score one query's documents, ``(N,)``; higher is more relevant."""
+        check_documents(documents)
         return self.reading.score(self.engine, query, documents)
 
     def predict(
@@ -228,8 +228,7 @@ class NetworkReranker(Trainable, TextRanker):
     ) -> Scores:
         """Score (query, document) pairs, ``(B,)``; at most ``batch_size`` in one forward pass.
 
-        Raises:
-            InputError: documents are compared, so that none has a score of its own.
+        Documents that are compared have no score of their own: an ``InputError``.
         """
         check_pointwise(self.reading)
         return score_pairs(self.engine, pairs, batch_size, show_progress)

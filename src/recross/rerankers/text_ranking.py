@@ -39,15 +39,19 @@ class TextRanker(ABC):
         """The best ``top_k`` documents, or all, the best first; equal ones in the order given.
 
         Raises:
-            InputError: ``documents`` is one string, or ``top_k`` less than 1.
+            InputError: ``documents`` is one text, or ``top_k`` less than 1.
         """
-        if isinstance(documents, str):
-            raise InputError(f"documents must be a list of texts, got the text {documents[:40]!r}")
         if top_k is not None and top_k < 1:
             raise InputError(f"top_k must be at least 1, got {top_k}")
         scores = self.score(query, documents).tolist()
         order = sorted(range(len(scores)), key=lambda place: -scores[place])
         return [RankedText(place, scores[place], documents[place]) for place in order[:top_k]]
+
+
+def check_documents(documents: Sequence[str]) -> None:
+    """Refuse one text where a list of them belongs, which is a sequence of characters, too."""
+    if isinstance(documents, str):
+        raise InputError(f"documents must be a list of texts, got the text {documents[:40]!r}")
 
 
 def check_pointwise(reading: Reading) -> None:
@@ -67,8 +71,10 @@ def score_pairs(
     Without it as many tokens as the hardware says. Pairs of a batch are alike in length.
 
     Raises:
-        InputError: ``batch_size`` is less than 1.
+        InputError: ``batch_size`` is less than 1, or a text stands where a pair belongs.
     """
+    if alone := next((pair for pair in pairs if isinstance(pair, str)), None):
+        raise InputError(f"pairs must be a list of (query, document), got the text {alone[:40]!r}")
     if batch_size is None:
         return engine.score(pairs, "pairs", show_progress)[0]
     if batch_size < 1:

@@ -114,7 +114,7 @@ class RankingModule(pl.LightningModule):
         """Return candidates in the order of the network as it stands, without dropout."""
         self.network.eval()
         hardware = replace(self.session.hardware, devices=1)
-        engine = Engine(self.network, replace(self.session, hardware=hardware))
+        engine = Engine(self.network, replace(self.session, hardware=hardware), untrained="allow")
         with nullcontext() if self._steps is None else self._steps.paused():
             reranked = self.reranker.rerank_with(engine, candidates, collection)
         self.network.train()

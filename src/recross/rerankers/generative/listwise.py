@@ -15,6 +15,7 @@ from recross.rerankers.generative.generators import Conversation, TextGenerator,
 from recross.rerankers.generative.listwise_prompts import ListwisePrompt, find_prompt
 from recross.rerankers.generative.ordering import OrderingReranker, QueryTexts
 from recross.rerankers.generative.permutation import Permutation, parse
+from recross.rerankers.text_ranking import check_documents
 
 TOKENS_PER_PLACE = 8
 """Room in the answer for one of ``[12] > ``: six pieces where digits are single tokens."""
@@ -57,6 +58,7 @@ class ListwiseReranker(OrderingReranker):
 
     def score(self, query: str, documents: Sequence[str]) -> Scores:
         """Score one query's documents against each other, ``(N,)``."""
+        check_documents(documents)
         orders, _ = self.order({"": (query, documents)})
         scores = np.empty(len(documents), dtype=np.float32)
         scores[orders[""]] = np.arange(len(documents))[::-1]

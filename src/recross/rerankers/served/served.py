@@ -29,7 +29,7 @@ from recross.rerankers.served.budget import RunBudget
 from recross.rerankers.served.dialects import Asked, Dialect
 from recross.rerankers.served.kept_chunks import Chunk, KeptChunks
 from recross.rerankers.served.score_server import Scored, ScoreServer
-from recross.rerankers.text_ranking import TextRanker
+from recross.rerankers.text_ranking import TextRanker, check_documents
 from recross.runs import Run
 from recross.writing.progress import progress
 
@@ -92,6 +92,7 @@ class ServedReranker(Reranker, TextRanker):
 
     def score(self, query: str, documents: Sequence[str]) -> Scores:
         """Score one query's documents, ``(N,)``; higher is more relevant."""
+        check_documents(documents)
         return self.predict([(query, document) for document in documents])
 
     def predict(self, pairs: Sequence[tuple[str, str]]) -> Scores:
