@@ -41,7 +41,6 @@ def problems_of(*words):
             "reranker: must be an option, not a checkpoint, got 'some/model'; did you mean"
             " reranker=cross_encoder reranker.checkpoint=some/model?",
         ),
-        ("hydra/launcher=ray", "hydra/launcher: ray must be installed: pip install 'recross[ray]'"),
         (
             "hardware.precision=fastes",
             "hardware.precision: must be fp32, bf16, ..., got 'fastes'; did you mean fastest?",

@@ -20,7 +20,7 @@ from recross.command.overrides import expand_globs, parse_overrides, quote_overr
 from recross.command.search_space import SearchSpace
 from recross.command.signatures import Node
 from recross.errors import ConfigError
-from recross.experiment.commands import Command
+from recross.experiment.place import Command
 
 ELSEWHERE = ("SlurmLauncher", "RayLauncher")
 """Launchers whose cells run on other machines, with devices of their own."""

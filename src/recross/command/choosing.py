@@ -13,7 +13,7 @@ from recross.command.signatures import Node
 from recross.errors import RunError
 
 if TYPE_CHECKING:
-    from recross.experiment.commands import Command
+    from recross.experiment.place import Command
 
 logger = logging.getLogger(__name__)
 

@@ -37,7 +37,7 @@ from recross.parts.closest import say_unknown
 from recross.records import JsonObject
 
 if TYPE_CHECKING:
-    from recross.experiment.commands import Command
+    from recross.experiment.place import Command
 
 logger = logging.getLogger(__name__)
 

@@ -23,15 +23,6 @@ Composer = Callable[[Sequence[str]], DictConfig]
 
 MOST_OPTIONS_SHOWN = 20
 """More are named by what is like the one that was asked for."""
-SHIPPED_BY = {
-    "joblib": "joblib",
-    "ray": "ray",
-    "ray_aws": "ray",
-    "submitit_local": "slurm",
-    "submitit_slurm": "slurm",
-    "optuna": "optuna",
-}
-"""Launchers and sweepers of other packages, by the extra that brings them."""
 _QUOTED = re.compile(r"'([^']+)'")
 
 
@@ -120,8 +111,6 @@ def _explain(mistake: Mistake, rest: DictConfig, groups: Sequence[str]) -> str:
 
 def _explain_option(override: Override, options: Sequence[str]) -> str:
     group, asked = override.key_or_group, str(override.value())
-    if group.startswith("hydra/") and asked in SHIPPED_BY:
-        return f"{group}: {asked} must be installed: pip install 'recross[{SHIPPED_BY[asked]}]'"
     if group == "reranker" and "/" in asked:
         loads = group_options_by_checkpoint(("reranker",)).get(asked)
         meant = loads[0] if loads else f"cross_encoder {group}.checkpoint={asked}"

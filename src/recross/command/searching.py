@@ -19,7 +19,7 @@ from recross.command.checking import find_config_problems
 from recross.command.composition import refuse_settings, resolve_config, save_config
 from recross.command.search_space import SearchSpace, round_value
 from recross.errors import ConfigError, InputError
-from recross.experiment.commands import Command
+from recross.experiment.place import Command
 from recross.records import JsonObject
 from recross.store import write_json
 

@@ -73,8 +73,7 @@ class Choosing:
     @property
     def needs(self) -> CommandNeeds:
         """The re-ranker, the candidates, and the split."""
-        parts = {"reranker": self.reranker, "candidates": self.candidates}
-        return CommandNeeds(self.collection, self.hardware, parts, {"split": self.split})
+        return CommandNeeds.of(self)
 
     @property
     def place(self) -> Place:

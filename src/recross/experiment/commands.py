@@ -6,7 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 from recross.collections.collection import CollectionSource
 from recross.errors import InputError
@@ -34,28 +34,6 @@ from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store, write_json
 from recross.writing.progress import Stages
-
-
-class Command(Protocol):
-    """What a command of the console script does: built and checked, and yet to be run."""
-
-    @property
-    def place(self) -> Place:
-        """Where the files that the command writes lie."""
-
-    @property
-    def needs(self) -> CommandNeeds:
-        """What will be used, and must be there before any work."""
-
-    @property
-    def summary(self) -> str:
-        """One line about what was done."""
-
-    def run(self) -> object:
-        """Do the work, and return what came out."""
-
-    def measure_dev(self) -> float | None:
-        """What a search optimises, once the work is done: the measure on dev, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +127,11 @@ class RunFileCommand(ABC):
         """Nothing: a run that is written is not measured on dev."""
         return None
 
+    @property
+    def needs(self) -> CommandNeeds:
+        """What will be used, and must be there before any work."""
+        return CommandNeeds.of(self)
+
     @abstractmethod
     def make(self) -> AccountedRun:
         """The run that is to be written, and its account."""
@@ -167,12 +150,6 @@ class Retrieval(RunFileCommand):
 
     def __post_init__(self) -> None:
         Session(self.hardware, self.store).settle(self, ("collection", "retriever"))
-
-    @property
-    def needs(self) -> CommandNeeds:
-        """The retriever, and the split."""
-        parts = {"retriever": self.retriever}
-        return CommandNeeds(self.collection, self.hardware, parts, {"split": self.split})
 
     def make(self) -> AccountedRun:
         """The best ``depth`` documents of every query of the split."""
@@ -225,12 +202,6 @@ class Reranking(RunFileCommand):
         account = self.place.account
         kept = json.loads(account.read_text("utf-8"))["gains"] if account is not None else {}
         return "\n".join([super().summary, *format_gains(kept)])
-
-    @property
-    def needs(self) -> CommandNeeds:
-        """The re-ranker, and the candidates."""
-        parts = {"reranker": self.reranker, "candidates": self.candidates}
-        return CommandNeeds(self.collection, self.hardware, parts)
 
     def make(self) -> AccountedRun:
         """The best ``depth`` candidates of every known query, in the re-ranker's order.

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from recross.artefacts.locks import hold_alone
 from recross.errors import InputError
+from recross.experiment.readiness import CommandNeeds
 from recross.parts.secrets import mask_secrets
 from recross.records import JsonObject
 from recross.store import write_json
@@ -127,3 +129,25 @@ def _read_failure(path: Path) -> str | None:
         return str(record["error"]) if record.get("status") == "failed" else None
     except (OSError, ValueError, AttributeError, KeyError):
         return None
+
+
+class Command(Protocol):
+    """What a command of the console script does: built and checked, and yet to be run."""
+
+    @property
+    def place(self) -> Place:
+        """Where the files that the command writes lie."""
+
+    @property
+    def needs(self) -> CommandNeeds:
+        """What will be used, and must be there before any work."""
+
+    @property
+    def summary(self) -> str:
+        """One line about what was done."""
+
+    def run(self) -> object:
+        """Do the work, and return what came out."""
+
+    def measure_dev(self) -> float | None:
+        """What a search optimises, once the work is done: the measure on dev, if there is one."""

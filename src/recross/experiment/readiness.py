@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from recross.checkpoints.hub import require_place
 from recross.checkpoints.location import EMBEDDED
@@ -15,6 +16,11 @@ from recross.parts.closest import suggest
 from recross.parts.fields import holds_fields, read_field_values
 from recross.parts.identity import is_handed_over
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+STAGES = ("retriever", "reranker", "candidates")
+
 
 @dataclass(frozen=True)
 class CommandNeeds:
@@ -24,6 +30,14 @@ class CommandNeeds:
     hardware: Hardware
     parts: Mapping[str, object]
     splits: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, command: DataclassInstance) -> CommandNeeds:
+        """The needs of a command that trains nothing: its stages, their candidates, its split."""
+        held: dict[str, Any] = read_field_values(command)
+        parts = {name: held[name] for name in STAGES if name in held}
+        splits = {"split": held["split"]} if "split" in held else {}
+        return cls(held["collection"], held["hardware"], parts, splits)
 
     def check(self) -> None:
         """Refuse to begin where something is not there.
