@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +44,17 @@ SHARED = Path(__file__).parents[2] / "shared"
 needs_int8 = pytest.mark.skipif(
     not multiplies_in_int8(), reason="the processor has no 8-bit dot products"
 )
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """What a command sets up for its log goes with its test: its streams are closed then."""
+    root = logging.getLogger()
+    handlers, level = [*root.handlers], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
 
 ANIMALS = ["cat", "dog", "owl", "fox", "bee", "ant", "eel", "cow", "hen", "pig", "rat", "bat"]
 COLOURS = ["red", "blue", "green", "white", "black", "brown", "grey", "pink"]

@@ -453,6 +453,6 @@ def test_stages_and_their_re_rankers_are_overrides_that_the_name_tells():
     assert cascade.stages["fast"].reranker.checkpoint.endswith("TinyBERT-L2-v2")
     assert isinstance(cascade.stages["last"].reranker, Oracle)
     assert "minilm_cascade" in chosen["name"]
-    assert "fast=tinybert_l2" in chosen["name"]
+    assert "reranker.stages.last=oracle" in chosen["name"]
     inner = values("reranker=maxp", "reranker@reranker.reranker=oracle")
     assert inner["name"] == "biencoder.maxp.reranker=oracle"

@@ -486,7 +486,7 @@ def test_a_server_that_is_not_there_is_one_message(base, tmp_path, capsys, caplo
     [
         (
             ["reranker=cross_encoder", "reranker.checkpoint=nowhere", "training=none"],
-            "checkpoint must be a hub id or a folder",
+            "checkpoint: must be a folder that is there, or a hub id",
         ),
         (
             ["reranker=dual_encoder", "training.first_stage_weight=1"],
@@ -511,7 +511,10 @@ def test_what_cannot_be_trained_or_scored_is_refused_before_any_stage(
         (["retriever=biencoder", "retriever.checkpoint=no/where"], "'no/where'"),
         (["retriever=splade", "retriever.checkpoint=no/where"], "'no/where'"),
         (["retriever=colbert", "retriever.checkpoint=no/where"], "'no/where'"),
-        (["retriever=run_file", "retriever.path=no/where"], "run file must exist, got 'no/where'"),
+        (
+            ["retriever=run_file", "retriever.path=no/where"],
+            "path: must be a path that exists, got 'no/where'",
+        ),
         (["retriever=hybrid", "retriever.retrievers.biencoder.checkpoint=no/where"], "'no/where'"),
     ],
 )

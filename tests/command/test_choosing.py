@@ -43,7 +43,8 @@ def test_each_is_measured_in_a_process_of_its_own_and_one_is_advised(
         *("reranker=cross_encoder", f"reranker.checkpoint={tiny_bert},{tmp_path / 'none'}"),
         *("timed_queries=2", "measures=[MRR@10]"),
     ]
-    assert main(["choose", *words]) == 1  # one of the two does not exist
+    (tmp_path / "none").mkdir()
+    assert main(["choose", *words]) == 1  # one of the two is no checkpoint
     said = capfd.readouterr()
     assert "none" in said.err
     assert "Within 100000 ms" in said.out

@@ -32,6 +32,9 @@ def test_what_is_packed_scores_as_its_manifest_says(finished, tmp_path, capsys):
     record = json.loads((folder / "result.json").read_text())
     assert manifest["fingerprint"] == record["fingerprint"]
     assert manifest["recipe"]["steps"] == 2
+    assert manifest["data"] == record["data"]
+    assert manifest["command"] == "recross run --from small/experiment.yaml"
+    assert (small / "experiment.yaml").read_text() == (folder / "config.yaml").read_text()
     changed = [f"reranker.checkpoint={small}", "reranker.fresh_head=false", "training=none"]
     again = ["test_split=dev", "name=again", *changed]
     kept = [word for word in words if not word.startswith(("reranker.", "training", "name"))]

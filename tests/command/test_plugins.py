@@ -71,7 +71,7 @@ def test_an_option_of_a_listed_package_is_built_with_its_class(package):
     words = ["retriever=bm25", "reranker=its_shortest", "reranker.depth=7"]
     experiment = load_experiment(f"plugins=[{package}]", *words)
     assert describe(experiment.reranker) == {"class": "its_plugin.Shortest", "depth": 7}
-    assert experiment.name == "bm25.its_shortest.depth=7"  # says nothing of plug-ins
+    assert experiment.name == "bm25.its_shortest.reranker.depth=7"  # says nothing of plug-ins
 
 
 def test_its_arguments_are_checked_like_ours(package):

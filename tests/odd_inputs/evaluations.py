@@ -442,7 +442,7 @@ ODD_INPUTS = [
     OddInput(
         "rerank: a depth of one",
         rerank(line("q1", "d2", 2) + line("q1", "d1"), depth=1),
-        {"q1": ["d2"]},
+        {"q1": ["d2", "d1"]},
     ),
     OddInput(
         "rerank: a depth of zero",

@@ -81,6 +81,7 @@ def words(beir_folder, tmp_path):
 
 
 def test_the_command_rerank_refuses_before_it_reads_anything(words, tmp_path, caplog):
+    (tmp_path / "nothing.trec").write_text("no run at all")
     given = ["reranker=cross_encoder", f"candidates={tmp_path / 'nothing.trec'}"]
     assert main(["rerank", *words, *given]) == 2
     assert "reranker must be trained before it scores" in caplog.text

@@ -13,9 +13,10 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -44,9 +45,17 @@ def is_delta(folder: Path) -> bool:
 
 
 def pack(
-    checkpoint: Path, base: str, locate: Locate, folder: Path, most_bytes: int, facts: JsonObject
+    checkpoint: Path,
+    base: str,
+    locate: Locate,
+    folder: Path,
+    most_bytes: int,
+    facts: JsonObject,
+    beside: Mapping[str, Path] = MappingProxyType({}),
 ) -> Delta:
     """Write a checkpoint as its difference from ``base``, with ``facts`` in the manifest.
+
+    Files ``beside`` the checkpoint, by the names that they get, are kept with it.
 
     Raises:
         InputError: the folder is there already, the checkpoint has no weights in safetensors, or
@@ -62,6 +71,8 @@ def pack(
     for path in _list_files_but(checkpoint, (WHOLE_WEIGHTS, DELTA_MANIFEST)):
         if path.name != TOKENIZER or not shares_tokenizer:
             _copy(checkpoint, path, folder)
+    for name, path in beside.items():
+        shutil.copy(path, folder / name)
     write_json(
         folder / DELTA_MANIFEST,
         {

@@ -29,9 +29,11 @@ from recross.store import write_json
 
 REPEATED = (
     *("fingerprint", "seed", "collection", "retriever", "training_data", "loss", "teacher"),
-    *("recipe", "measures", "first_stage_measures", "training"),
+    *("data", "recipe", "measures", "first_stage_measures", "training"),
 )
 """What the manifest repeats of the experiment's record."""
+CONFIG = "experiment.yaml"
+"""The experiment's config, beside what it trained; the manifest's command repeats it."""
 MOST_MEGABYTES = 100_000
 
 
@@ -57,12 +59,14 @@ def pack_experiment(words: Sequence[str]) -> str:
     facts = {
         **{name: record.get(name) for name in REPEATED},
         "environment": environment,
+        "command": f"recross run --from {folder.name}/{CONFIG}",
     }
     most_bytes = int(arguments.megabytes * 1e6)
     check_new(folder)
     with TemporaryDirectory(dir=_make_parent(folder), prefix=".packing-") as place:
         made = Path(place, folder.name)  # it appears whole or not at all
-        delta = pack(source / "checkpoint", arguments.base, locate, made, most_bytes, facts)
+        beside = {CONFIG: source / "config.yaml"}
+        delta = pack(source / "checkpoint", arguments.base, locate, made, most_bytes, facts, beside)
         measured = _measure(experiment, made)
         write_json(made / DELTA_MANIFEST, {**read_delta_manifest(made), "dev": measured})
         made.replace(folder)

@@ -41,6 +41,7 @@ class TextRanker(ABC):
         Raises:
             InputError: ``documents`` is one text, or ``top_k`` less than 1.
         """
+        check_documents(documents)
         if top_k is not None and top_k < 1:
             raise InputError(f"top_k must be at least 1, got {top_k}")
         scores = self.score(query, documents).tolist()

@@ -148,8 +148,9 @@ def attend_plainly(
 ) -> Tensor:
     """Attend ``(n, heads, L, d)`` by two products and a softmax, which keeps ``L x L`` of them."""
     products = (query * (scale or query.shape[-1] ** -0.5)) @ key.transpose(-1, -2)
-    shares = (products if bias is None else products + bias).softmax(dim=-1)
-    return F.dropout(shares.to(value.dtype), dropout, dropout > 0) @ value
+    products = products if bias is None else products + bias
+    shares = products.softmax(dim=-1, dtype=torch.float32).to(value.dtype)
+    return F.dropout(shares, dropout, dropout > 0) @ value
 
 
 def _learns_faster_plainly(projected: Tensor, length: int) -> bool:
