@@ -149,7 +149,8 @@ def in_card(label: str) -> str:
     }
     lines = format_card(result, {"template": label}, ["recross", label]).split("\n")
     assert lines.count("---") == 2
-    return read_markdown(lines[7].removeprefix("# "))
+    title = lines[lines.index("---", 1) + 2]
+    return read_markdown(title.removeprefix("# "))
 
 
 def in_references(label: str, folder: Path) -> str:

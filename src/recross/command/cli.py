@@ -32,6 +32,7 @@ results
   table      collate finished experiments:  recross table DIR... [--check against references]
   compare    rows of tables with each other:  recross compare DIR... --rows ROW...
   pack       a trained checkpoint as a small difference:  recross pack FOLDER --to DIR
+  push       a trained checkpoint to a hub:  recross push FOLDER --to USER/NAME [--dry-run]
   export     a cross-encoder as an ONNX file, compared first:  recross export FOLDER --to DIR
 about
   options    what every group offers, or one:  recross options reranker plugins=[my_package]
@@ -40,6 +41,7 @@ about
   doctor     what this machine has, and what is missing for which option
   store      what the store holds; is it sound; what can go:  recross store list|verify|gc|why
   cache      what the score cache holds; forget it; check it:  recross cache stats|clear|verify
+  completion tab completion:  recross completion install [bash|zsh|fish]
 
 --version says which recross this is
 --debug, or RECROSS_DEBUG=1 in the environment, shows where an error came from

@@ -173,6 +173,20 @@ def _cache(words: Sequence[str]) -> int:
     return 1 if bad and not arguments.repair else 0
 
 
+def _push(words: Sequence[str]) -> int:
+    from recross.command.pushing import push_checkpoint
+
+    say(push_checkpoint(words))
+    return 0
+
+
+def _completion(words: Sequence[str]) -> int:
+    from recross.command.completion import complete_or_install
+
+    say(complete_or_install(words))
+    return 0
+
+
 def _store(words: Sequence[str]) -> int:
     from recross.command.storing import run_store_command
 
@@ -198,5 +212,7 @@ PLAIN_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "doctor": _doctor,
     "cache": _cache,
     "store": _store,
+    "completion": _completion,
+    "push": _push,
 }
 """What each of them does with its arguments, returning the exit code."""

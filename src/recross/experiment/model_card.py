@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -11,17 +12,38 @@ from recross.writing.escaping import escape_markdown, format_code, format_code_b
 from recross.writing.whole_files import write_whole
 
 CARD = "README.md"
+PLACE = "path/to/this/folder"
+"""Stands for the checkpoint's name until it has one on a hub."""
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+SENTENCE_TRANSFORMERS = (
+    "",
+    "With sentence-transformers alone:",
+    "",
+    "```python",
+    "from sentence_transformers import CrossEncoder",
+    "",
+    f'CrossEncoder("{PLACE}").rank("a query", ["a document", "another"])',
+    "```",
+)
 
 
 def write_card(checkpoint: Path, result: JsonObject, command: list[str]) -> None:
     """Write the model card into the folder of a checkpoint, from the record of its experiment."""
     contract = json.loads((checkpoint / "recross_contract.json").read_text(encoding="utf-8"))
-    card = format_card(result, contract, command)
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    kinds = config.get("architectures") or ()
+    is_classifier = any(str(kind).endswith("ForSequenceClassification") for kind in kinds)
+    card = format_card(result, contract, command, is_classifier)
     write_whole(checkpoint / CARD, card, errors="backslashreplace")
 
 
-def format_card(result: JsonObject, contract: JsonObject, command: list[str]) -> str:
-    """Markdown with the front matter that model hubs read."""
+def format_card(
+    result: JsonObject, contract: JsonObject, command: list[str], is_classifier: bool = False
+) -> str:
+    """Markdown with the front matter that model hubs read; JSON is YAML, too.
+
+    ``is_classifier`` says that sentence-transformers reads it as a ``CrossEncoder``.
+    """
     measures = [
         f"| {name} | {value:.4f} | {_say_interval(result['intervals'][name])} |"
         f" {result['first_stage_measures'][name]:.4f} |"
@@ -30,10 +52,11 @@ def format_card(result: JsonObject, contract: JsonObject, command: list[str]) ->
     training = result["training"]
     lines = [
         "---",
-        "library_name: transformers",
+        f"library_name: {'sentence-transformers' if is_classifier else 'transformers'}",
         "pipeline_tag: text-ranking",
-        f"base_model: {json.dumps(result['base_checkpoint'])}",
-        "tags: [reranking, recross]",
+        *_name_base(str(result["base_checkpoint"])),
+        f"tags: [reranking, recross{', cross-encoder' if is_classifier else ''}]",
+        f"model-index: {json.dumps(_index_measures(result))}",
         "---",
         "",
         f"# {escape_markdown(result['label'])}",
@@ -43,8 +66,9 @@ def format_card(result: JsonObject, contract: JsonObject, command: list[str]) ->
         "```python",
         "from recross import load_reranker",
         "",
-        'load_reranker("path/to/this/folder").score("a query", ["a document", "another"])',
+        f'load_reranker("{PLACE}").score("a query", ["a document", "another"])',
         "```",
+        *(SENTENCE_TRANSFORMERS if is_classifier else ()),
         "",
         "## Contract",
         "",
@@ -77,6 +101,25 @@ def format_card(result: JsonObject, contract: JsonObject, command: list[str]) ->
         "",
     ]
     return "\n".join(lines)
+
+
+def _name_base(checkpoint: str) -> list[str]:
+    """The base as the hub calls it; what is no id of the hub is told below, under training."""
+    is_id = HUB_ID.fullmatch(checkpoint) and not Path(checkpoint).exists()
+    return [f"base_model: {json.dumps(checkpoint)}"] if is_id else []
+
+
+def _index_measures(result: JsonObject) -> list[JsonObject]:
+    """The measures as hubs list them; a data set is called as its collection."""
+    name = str(result.get("collection_name") or result["collection"]["class"])
+    metrics = [
+        {"type": measure.lower(), "name": measure, "value": round(value, 4)}
+        for measure, value in result["measures"].items()
+    ]
+    dataset = {"type": re.sub(r"[^\w./-]+", "_", name), "name": name, "split": "test"}
+    task = {"type": "text-ranking", "name": "Re-ranking"}
+    found = {"task": task, "dataset": dataset, "metrics": metrics}
+    return [{"name": str(result["label"]), "results": [found]}]
 
 
 def _say_part(part: JsonObject) -> str:
