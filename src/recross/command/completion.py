@@ -45,7 +45,7 @@ compdef _recross recross
 FISH = r"""# tab completion of recross, written by: recross completion install fish
 complete -c recross -a '(recross completion query (commandline -cp))'
 """
-SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+_SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 STARTED_BY = {"bash": ".bashrc", "zsh": ".zshrc"}
 """Files that a shell reads when it starts; fish finds its own."""
 
@@ -67,11 +67,11 @@ def install_script(shell: str, home: Path) -> str:
     Raises:
         InputError: there is no script for the shell.
     """
-    if shell not in SCRIPTS:
-        raise InputError(f"shell must be one of {', '.join(SCRIPTS)}, got {shell!r}")
+    if shell not in _SCRIPTS:
+        raise InputError(f"shell must be one of {', '.join(_SCRIPTS)}, got {shell!r}")
     folder = home / (".config/fish/completions" if shell == "fish" else ".local/share/recross")
     path = folder / ("recross.fish" if shell == "fish" else f"completion.{shell}")
-    write_whole(path, SCRIPTS[shell])
+    write_whole(path, _SCRIPTS[shell])
     if shell in STARTED_BY:
         start, line = home / STARTED_BY[shell], f'source "{path}"'
         text = start.read_text(encoding="utf-8") if start.is_file() else ""
