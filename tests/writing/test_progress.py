@@ -66,6 +66,24 @@ def test_a_line_comes_again_and_again_and_names_the_innermost_work(caplog):
     assert caplog.messages[1].startswith("stage 2 of 2, re-ranking, minilm: 20 of 50 pairs")
 
 
+@pytest.mark.usefixtures("impatient")
+def test_lines_that_go_where_answers_go_end_nothing(caplog):
+    class Answers(logging.Handler):
+        def emit(self, record):
+            module.end_live_line()
+
+    answers = Answers()
+    logging.getLogger("recross").addHandler(answers)
+    try:
+        with progress(50, "minilm", "pair") as bar:
+            bar.update(20)
+            wait_for(lambda: caplog.messages, "20 of 50 pairs")
+            bar.update(10)
+            wait_for(lambda: caplog.messages, "30 of 50 pairs")
+    finally:
+        logging.getLogger("recross").removeHandler(answers)
+
+
 def test_a_stage_that_is_not_listed_is_part_of_the_one_before(caplog):
     caplog.set_level(logging.INFO, "recross")
     with Stages(["collection", "results"]) as stages:

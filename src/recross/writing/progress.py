@@ -204,6 +204,8 @@ class _Reporter:
             ended.join()
 
     def hush(self) -> None:
+        if threading.current_thread() is self._thread:
+            return  # a line of its own, which goes where answers go
         with self._lock:
             self._over.set()
             ended = self._thread  # which stays, so that no other begins before all work is over
