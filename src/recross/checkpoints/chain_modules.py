@@ -111,8 +111,8 @@ def save_module(module: nn.Module, entry: ModuleEntry, folder: Path) -> None:
     place = folder / entry.place
     place.mkdir(parents=True, exist_ok=True)
     (place / "config.json").write_text(json.dumps(entry.settings, indent=2), encoding="utf-8")
-    state = {name: weight.contiguous() for name, weight in module.state_dict().items()}
-    save_file(state, place / "model.safetensors")
+    if state := {name: weight.contiguous() for name, weight in module.state_dict().items()}:
+        save_file(state, place / "model.safetensors")
 
 
 def _fill(module: nn.Module, chain: ModuleFolder, entry: ModuleEntry) -> None:

@@ -30,6 +30,7 @@ from recross.writing.whole_files import share_files
 DELTA = "delta.safetensors"
 DELTA_MANIFEST = "delta.json"
 WHOLE_WEIGHTS = "model.safetensors"
+_CURVES = "training.json"
 TOKENIZER = "tokenizer.json"
 SET_FOR_USE = ("truncation", "padding")
 """What a tokenizer's file says of the last use of it, and not of the tokenizer."""
@@ -55,7 +56,8 @@ def pack(
 ) -> Delta:
     """Write a checkpoint as its difference from ``base``, with ``facts`` in the manifest.
 
-    Files ``beside`` the checkpoint, by the names that they get, are kept with it.
+    Files ``beside`` the checkpoint, by the names that they get, are kept with it; the curves of
+    its training are not.
 
     Raises:
         InputError: the folder is there already, the checkpoint has no weights in safetensors, or
@@ -68,7 +70,7 @@ def pack(
     folder.mkdir(parents=True, exist_ok=True)
     save_file(dict(delta.tensors), folder / DELTA)
     shares_tokenizer = _read_tokenizer(checkpoint) == _read_tokenizer(origin)
-    for path in _list_files_but(checkpoint, (WHOLE_WEIGHTS, DELTA_MANIFEST)):
+    for path in _list_files_but(checkpoint, (WHOLE_WEIGHTS, DELTA_MANIFEST, _CURVES)):
         if path.name != TOKENIZER or not shares_tokenizer:
             _copy(checkpoint, path, folder)
     for name, path in beside.items():

@@ -55,8 +55,8 @@ class PooledClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = cast(nn.Module, encoder)
-        if "pooler" in self.encoder._modules:  # BERT's own, which no pooling reads
-            self.encoder._modules["pooler"] = None
+        if "pooler" in dict(self.encoder.named_children()):  # BERT's own, which no pooling reads
+            self.encoder.register_module("pooler", None)
         self.pooling: TokenPooling = pooling
         self.head = head
         self.chain = chain

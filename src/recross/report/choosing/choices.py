@@ -10,6 +10,7 @@ from pathlib import Path
 
 from recross.errors import InputError
 from recross.records import JsonObject
+from recross.report.tables.front import list_front
 
 CERTAIN = 0.05
 
@@ -122,11 +123,8 @@ def read_choices(paths: Sequence[Path]) -> ChoiceStudy:
 def mark_front(rows: Sequence[ChoiceRow]) -> list[ChoiceRow]:
     """The rows from the fastest to the slowest; those on the front are better than all before."""
     ordered = sorted(rows, key=lambda row: (row.p95_ms, -row.quality))
-    best, marked = float("-inf"), []
-    for row in ordered:
-        marked.append(replace(row, is_on_front=row.quality > best))
-        best = max(best, row.quality)
-    return marked
+    front = set(list_front([(row.p95_ms, row.quality) for row in ordered]))
+    return [replace(row, is_on_front=place in front) for place, row in enumerate(ordered)]
 
 
 def _make_first_stage(record: JsonObject) -> ChoiceRow:

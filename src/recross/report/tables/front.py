@@ -18,14 +18,22 @@ def find_front(rows: Sequence[Row]) -> list[int]:
     Rows without either are not; of two that are equal in both, the first is.
     """
     timed = [
-        (time, -next(iter(row.measures.values())).mean, number)
+        (time, next(iter(row.measures.values())).mean, number)
         for number, row in enumerate(rows)
         if row.measures and (time := find_milliseconds(row))
     ]
+    front = list_front([(time, quality) for time, quality, _ in timed])
+    return [timed[place][2] for place in front]
+
+
+def list_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Which of several (milliseconds, quality) are on the front, the fastest first."""
     front: list[int] = []
-    best = float("inf")
-    for _, worth, number in sorted(timed):
-        if worth < best:
-            front.append(number)
-            best = worth
+    best = float("-inf")
+    for place, (_, quality) in sorted(
+        enumerate(points), key=lambda numbered: (numbered[1][0], -numbered[1][1])
+    ):
+        if quality > best:
+            front.append(place)
+            best = quality
     return front
