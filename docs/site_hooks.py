@@ -1,7 +1,9 @@
-"""Pages of the site that are made from the code: every option, and every published contract."""
+"""Pages of the site that are made from what is elsewhere: options, contracts, files, notebooks."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
@@ -13,6 +15,9 @@ from recross.command.catalogue import (
     read_summary,
 )
 from recross.report.tables.contracts_table import format_contracts
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 
 GROUPS = {
     "collection": "Texts and judgments.",
@@ -40,32 +45,87 @@ PREFACE = (
     "[How configs compose here](../how_to/configs.md) explains the four mechanisms."
 )
 
+COPIED = {
+    "quality_latency.png": "experiments/performance_table/quality_latency.png",
+    "reference/outputs.md": "outputs/README.md",
+    "contributing.md": "CONTRIBUTING.md",
+}
+"""Files of the site that lie outside of ``docs/``."""
+
+
+def on_config(config: Any) -> Any:
+    """Put every page of a folder into the section of its name, and every group under options."""
+    sections = {title: pages for entry in config.nav for title, pages in entry.items()}
+    for title in ("Tutorials", "How to"):
+        folder = title.lower().replace(" ", "_")
+        named = {path for page in sections[title] for path in page.values()}
+        found = (page.relative_to(DOCS).as_posix() for page in sorted((DOCS / folder).glob("*.md")))
+        sections[title] += [path for path in found if path not in named]
+    groups = [{group: f"reference/options/{group}.md"} for group in list_groups()]
+    reference = sections["Reference"]
+    place = next(place for place, page in enumerate(reference) if "Options" in page)
+    reference[place] = {"Options": [{"All groups": "reference/options.md"}, *groups]}
+    return config
+
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the generated pages."""
-    files.append(File.generated(config, "reference/options.md", content=options_page()))
-    files.append(File.generated(config, "reference/contracts.md", content=contracts_page()))
+    """Add the generated pages, and the files of the checkout that the pages show."""
+    made = {
+        "reference/options.md": groups_page(),
+        "reference/contracts.md": contracts_page(),
+        **{f"reference/options/{group}.md": options_page(group) for group in list_groups()},
+        **{
+            notebook.relative_to(DOCS).with_suffix(".md").as_posix(): notebook_page(notebook)
+            for notebook in sorted(DOCS.rglob("*.ipynb"))
+        },
+    }
+    for path, content in made.items():
+        files.append(File.generated(config, path, content=content))
+    for path, source in COPIED.items():
+        files.append(File.generated(config, path, abs_src_path=str(ROOT / source)))
     return files
 
 
-def options_page() -> str:
-    """One section per group, one block per option."""
-    lines = ["# Every option", "", PREFACE, ""]
-    found = list_options()
-    for group in [*GROUPS, *sorted(found.keys() - GROUPS.keys())]:
-        names = found[group]
-        lines += [f"## {group}", "", GROUPS.get(group, ""), ""]
-        lines += ["| option | what it is |", "|---|---|"]
-        lines += [
-            f"| [`{name}`](#{anchor(group, name)}) | {read_summary(group, name)} |"
-            for name in names
-        ]
-        lines.append("")
-        for name in names:
-            text = (find_config_folder() / group / f"{name}.yaml").read_text(encoding="utf-8")
-            lines += [f"### {group}={name} {{ #{anchor(group, name)} }}", ""]
-            lines += ["```yaml", text.rstrip(), "```", ""]
+def list_groups() -> list[str]:
+    """The groups of ``conf/``, those first that an experiment is made of."""
+    return [*GROUPS, *sorted(list_options().keys() - GROUPS.keys())]
+
+
+def groups_page() -> str:
+    """The groups with their meaning, the number of their options, and the first of them."""
+    lines = ["# Every option", "", PREFACE, "", "| group | what it is | options |", "|---|---|---|"]
+    for group in list_groups():
+        names = list_options()[group]
+        shown = ", ".join(f"`{name}`" for name in names[:6]) + (", ..." if names[6:] else "")
+        said = GROUPS.get(group, "")
+        lines.append(f"| [`{group}`](options/{group}.md) | {said} | {len(names)}: {shown} |")
     return "\n".join(lines)
+
+
+def options_page(group: str) -> str:
+    """All options of a group: what each is, and its file."""
+    names = list_options()[group]
+    lines = [f"# {group}", "", GROUPS.get(group, ""), ""]
+    lines += ["| option | what it is |", "|---|---|"]
+    lines += [
+        f"| [`{name}`](#{anchor(group, name)}) | {read_summary(group, name)} |" for name in names
+    ]
+    for name in names:
+        text = (find_config_folder() / group / f"{name}.yaml").read_text(encoding="utf-8")
+        lines += ["", f"## {group}={name} {{ #{anchor(group, name)} }}", ""]
+        lines += ["```yaml", text.rstrip(), "```"]
+    return "\n".join(lines)
+
+
+def notebook_page(notebook: Path) -> str:
+    """A notebook as a page: its texts, its code, and what the code printed."""
+    parts = []
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        for output in cell.get("outputs", []):
+            parts.append("```text\n" + "".join(output["text"]).rstrip() + "\n```")
+    return "\n\n".join(parts)
 
 
 def contracts_page() -> str:

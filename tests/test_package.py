@@ -46,7 +46,7 @@ def test_the_wheel_holds_types_licence_and_every_config(wheel):
 
 def test_every_link_of_the_description_leads_somewhere_from_anywhere(metadata):
     text = metadata.get_payload()
-    assert "![data flow](https://" in text
+    assert "![quality against latency](https://" in text
     assert text.count("](http") == text.count("](")
 
 
