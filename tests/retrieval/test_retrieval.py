@@ -2,11 +2,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import bm25s
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recross.collections.collection import Collection
 from recross.collections.files import BeirFolder
@@ -17,7 +13,7 @@ from recross.parts.identity import handed_over
 from recross.rerankers.baselines import BiEncoderScore, FirstStage, Oracle
 from recross.retrieval.approximate_index import HNSW, IVF
 from recross.retrieval.biencoder import BiEncoder
-from recross.retrieval.bm25 import BM25, search_terms
+from recross.retrieval.bm25 import BM25
 from recross.retrieval.fusion import ReciprocalRankFusion, fuse
 from recross.retrieval.official import OfficialCandidates
 from recross.retrieval.random_order import RandomOrder
@@ -54,28 +50,6 @@ def test_bm25s_index_is_reused_from_the_store(tmp_path, collection):
     assert BM25(store=tmp_path).retrieve(collection, ["q0", "q5"], 5) == first
     assert (index / "manifest.json").stat().st_mtime_ns == stamp
     assert first.doc_ids("q5")[0] == "d5"
-
-
-WORDS = [f"w{number}" for number in range(12)]
-
-
-@given(
-    documents=st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=9), min_size=2),
-    queries=st.lists(st.lists(st.sampled_from([*WORDS, "never"]), max_size=12), min_size=1),
-    depth=st.integers(1, 12),
-    method=st.sampled_from(["lucene", "robertson", "atire", "bm25+", "bm25l"]),
-)
-def test_bm25_finds_the_scores_of_bm25s_to_the_last_bit(documents, queries, depth, method):
-    index = bm25s.BM25(method=method)
-    index.index(documents, show_progress=False)
-    for query, (rows, scores) in zip(queries, search_terms(index, queries, depth), strict=True):
-        every = index.get_scores(query) if query else np.zeros(len(documents), np.float32)
-        shares = np.array([bool(set(query) & set(document)) for document in documents])
-        possible = np.where(shares & (every > 0), every, 0)
-        lowest = np.sort(possible)[::-1][:depth][-1]
-        expected = np.flatnonzero((possible >= lowest) & (possible > 0))
-        assert sorted(rows.tolist()) == expected.tolist()
-        assert (scores == every[rows]).all()
 
 
 def test_documents_that_tie_at_the_depth_fall_by_their_id(tmp_path):

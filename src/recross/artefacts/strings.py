@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -70,6 +71,16 @@ class StringFile(Sequence[str]):
             values.tofile(folder / file)
         return cls.finish(folder, name, len(strings))
 
+    @classmethod
+    def join(cls, folder: Path, name: str, parts: Sequence[StringFile]) -> StringFile:
+        """Write the strings of other files, one after the other."""
+        for number, file in enumerate(name_growing(name)):
+            with (folder / file).open("wb") as whole:
+                for part in parts:
+                    with (part.folder / name_growing(part.name)[number]).open("rb") as read:
+                        shutil.copyfileobj(read, whole)
+        return cls.finish(folder, name, sum(map(len, parts)))
+
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
@@ -124,14 +135,17 @@ class NameFile:
 
     def find(self, name: str) -> int | None:
         """The number of a string, the first of equal ones; ``None`` where there is none."""
-        wanted = np.uint64(_hash(name))
-        place = int(np.searchsorted(self._hashes, wanted))
-        while place < len(self._hashes) and self._hashes[place] == wanted:
-            row = int(self._rows[place])
-            if self._names[row] == name:
-                return row
-            place += 1
-        return None
+        return self.find_all([name])[0]
+
+    def find_all(self, names: Sequence[str]) -> list[int | None]:
+        """The number of each of these strings, as :meth:`find` finds it."""
+        wanted = np.fromiter(map(_hash, names), np.uint64, len(names))
+        begins = np.searchsorted(self._hashes, wanted).tolist()
+        ends = np.searchsorted(self._hashes, wanted, "right").tolist()
+        return [
+            next((row for row in self._rows[begin:end].tolist() if self._names[row] == name), None)
+            for name, begin, end in zip(names, begins, ends, strict=True)
+        ]
 
     def find_twice(self) -> str | None:
         """A string that is there more than once, if there is one."""

@@ -1,6 +1,7 @@
 """BM25 (Robertson et al. 1994) in the variant of Lucene; the only home of bm25s.
 
-bm25s tokenises, weighs and stores; the search is the product of the sparse index.
+bm25s splits texts into terms and weighs them. Posting lists lie on disk in parts, whose search is
+the product of a sparse index.
 """
 
 from __future__ import annotations
@@ -10,24 +11,31 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from itertools import chain
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 import Stemmer
-from scipy import sparse
 
+from recross.artefacts.opening import open_once
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.parts.bounds import Ge, Le, checked
 from recross.parts.closest import say_unknown
 from recross.parts.identity import handed_over
 from recross.records import JsonObject
-from recross.retrieval.matches import Matches, make_run
+from recross.retrieval.matches import make_run
+from recross.retrieval.posting_parts import (
+    Counts,
+    NumberedTerms,
+    TermStatistics,
+    WeighPostings,
+    write_posting_parts,
+)
+from recross.retrieval.posting_search import PostingIndex
 from recross.retrieval.retriever import Retriever
-from recross.retrieval.sparse_index import SparseIndex
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store
 
@@ -47,9 +55,13 @@ def _without_jax() -> Iterator[None]:
 
 with _without_jax():
     import bm25s
+    from bm25s import scoring
 
 logger = logging.getLogger(__name__)
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
+
+DELTA = 0.5
+"""What BM25+ and BM25L add to a term's share, as bm25s does by default."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +69,9 @@ logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
 class BM25(Retriever):
     """Lexical retrieval: Snowball stems, English stop words, scores of ``method``.
 
-    The index lies memory-mapped in the store and is built once per collection. Documents that
-    share no term with the query are not returned, so a ranking may be short.
+    The index lies memory-mapped in the store and is built once per collection, in parts, of which
+    an interruption loses the one that it was at. Documents that share no term with the query
+    are not returned, so a ranking may be short.
     """
 
     k1: Annotated[float, Ge(0)] = 0.9
@@ -90,76 +103,72 @@ class BM25(Retriever):
         Raises:
             InputError: no document holds a word that is no stop word.
         """
-        folder = self._index(collection)
-        index, doc_ids = _load(folder)
-        queries = self._tokenize([collection.queries[query_id] for query_id in query_ids])
+        index = open_once(PostingIndex.open, self._index(collection))
+        queries = self._split_queries([collection.queries[query_id] for query_id in query_ids])
         if empty := [q for q, terms in zip(query_ids, queries, strict=True) if not terms]:
             said = "%d of %d queries hold stop words alone, such as %r; BM25 ranks nothing for them"
             logger.warning(said, len(empty), len(query_ids), empty[0])
-        matches = zip(query_ids, search_terms(index, queries, depth), strict=True)
-        return make_run("bm25", doc_ids, matches, depth)
+        matches = zip(query_ids, index.search(queries, depth), strict=True)
+        return make_run("bm25", index.doc_ids, matches, depth)
 
     def _index(self, collection: Collection) -> Path:
         def make(folder: Path) -> JsonObject:
-            doc_ids, texts = zip(*collection.documents.items(), strict=True)
-            index = bm25s.BM25(method=self.method, k1=self.k1, b=self.b)
-            terms = self._tokenize(texts)
-            if not any(terms):
-                raise InputError(
-                    "documents must hold words that are no stop words, got none in the"
-                    f" {len(terms)} of {collection.name!r}"
-                )
-            index.index(terms, show_progress=False)
-            index.save(str(folder), show_progress=False)
-            (folder / "doc_ids.txt").write_text("\n".join(doc_ids), encoding="utf-8")
-            return {"documents": len(doc_ids)}
+            return write_posting_parts(
+                folder, collection.documents, self.split, partial(self._weigh, collection)
+            )
 
-        identity = {"retriever": self, "collection": collection.texts_fingerprint}
-        return Store(self.store).artefact("bm25", identity, make)
+        identity = {
+            "retriever": self,
+            "collection": collection.texts_fingerprint,
+            "storage": "parts",
+        }
+        return Store(self.store).artefact("bm25", identity, make, resumable=True)
 
-    def _tokenize(self, texts: Sequence[str]) -> list[list[str]]:
-        tokens: list[list[str]] = bm25s.tokenize(
+    def split(self, texts: Sequence[str]) -> NumberedTerms:
+        """The terms of texts: stems of words that are no stop words."""
+        split: bm25s.tokenization.Tokenized = bm25s.tokenize(
             list(texts),
             stopwords=self.stopwords,
             stemmer=Stemmer.Stemmer(self.stemmer),
-            return_ids=False,
             show_progress=False,
         )
-        return tokens
+        return NumberedTerms(split.ids, split.vocab)
+
+    def _split_queries(self, texts: Sequence[str]) -> list[list[str]]:
+        split = self.split(texts)
+        terms = {number: term for term, number in split.numbers.items()}
+        return [[terms[number] for number in text] for text in split.texts]
+
+    def _weigh(self, collection: Collection, statistics: TermStatistics) -> WeighPostings:
+        if not len(statistics.frequencies):
+            raise InputError(
+                "documents must hold words that are no stop words, got none in the"
+                f" {statistics.documents} of {collection.name!r}"
+            )
+        return choose_bm25_weights(self.method, self.k1, self.b, statistics)
 
 
-def search_terms(
-    index: bm25s.BM25, queries: Sequence[Sequence[str]], depth: int
-) -> Iterator[Matches]:
-    """Yield each query's best ``depth`` documents and those that tie with the last of them.
+def choose_bm25_weights(
+    method: str, k1: float, b: float, statistics: TermStatistics
+) -> WeighPostings:
+    """How a variant weighs terms: the functions of bm25s, for many postings at a time."""
+    of_counts, of_term = scoring._select_tfc_scorer(method), scoring._select_idf_scorer(method)
+    documents, mean = statistics.documents, statistics.mean_length
+    settings = {"l_avg": mean, "k1": k1, "b": b, "delta": DELTA}
+    frequencies = dict(enumerate(statistics.frequencies.tolist()))
+    rarity = scoring._build_idf_array(frequencies, documents, of_term)
+    absent = None
+    if method in ("bm25+", "bm25l"):
+        absent = scoring._build_nonoccurrence_array(
+            frequencies, documents, of_term, of_counts, l_d=mean, **settings
+        )
 
-    A query is a list of terms; scores are those of ``bm25s.BM25.get_scores``, to the last bit,
-    and all above zero.
-    """
-    terms = [index.get_tokens_ids(query) for query in queries]
-    weights = _map_postings(index)
-    without = index.nonoccurrence_array  # what BM25+ and BM25L give a document that lacks the term
-    added = None if without is None else np.array([without[query].sum() for query in terms])
-    return SparseIndex(weights).search(_count_terms(terms, weights), depth, added)
+    def weigh(terms: Counts, counts: Counts, lengths: Counts) -> npt.NDArray[np.float32]:
+        shares = of_counts(tf_array=counts.astype(np.float32), l_d=lengths, **settings)
+        weights = rarity[terms] * shares
+        if absent is not None:
+            weights = weights - absent[terms]
+        weighed: npt.NDArray[np.float32] = weights.astype(np.float32)
+        return weighed
 
-
-def _map_postings(index: bm25s.BM25) -> sparse.csr_array:
-    """The weight of every term in every document, over the memory-mapped arrays themselves."""
-    data, rows = index.scores["data"], index.scores["indices"]
-    starts = index.scores["indptr"].astype(rows.dtype)
-    shape = (len(starts) - 1, index.scores["num_docs"])
-    return sparse.csr_array((data, rows, starts), shape=shape)
-
-
-def _count_terms(queries: Sequence[Sequence[int]], weights: sparse.csr_array) -> sparse.csr_array:
-    """Queries as rows; a term that is twice in a query stands twice, so that sums are bm25s'."""
-    terms = np.fromiter(chain.from_iterable(queries), dtype=weights.indices.dtype)
-    starts = np.cumsum([0, *map(len, queries)]).astype(weights.indices.dtype)
-    ones = np.ones(len(terms), dtype=weights.dtype)
-    return sparse.csr_array((ones, terms, starts), shape=(len(queries), weights.shape[0]))
-
-
-@cache
-def _load(folder: Path) -> tuple[bm25s.BM25, list[str]]:
-    index = bm25s.BM25.load(str(folder), mmap=True)
-    return index, (folder / "doc_ids.txt").read_text(encoding="utf-8").split("\n")
+    return WeighPostings(weigh, absent)
