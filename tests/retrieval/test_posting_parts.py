@@ -36,7 +36,7 @@ def build(folder, documents, method="lucene"):
     return PostingIndex.open(Store(folder).artefact("bm25", {"x": 1}, make, resumable=True))
 
 
-@settings(max_examples=30, deadline=None)  # every example writes its files
+@settings(max_examples=30, deadline=None)  # every example writes files
 @given(
     documents=st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=9), min_size=2),
     queries=st.lists(st.lists(st.sampled_from([*WORDS, "never"]), max_size=12), min_size=1),
@@ -48,6 +48,7 @@ def test_scores_are_those_of_bm25s_to_the_last_bit(documents, queries, depth, me
     reference = bm25s.BM25(method=method, k1=1.5, b=0.75)
     reference.index(documents, show_progress=False)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: None)
         patch.setattr(posting_parts, "DOCUMENTS_PER_PART", sizes[0])
         patch.setattr(posting_parts, "DOCUMENTS_AT_ONCE", sizes[1])
         patch.setattr(posting_search, "QUERIES_AT_ONCE", sizes[2])
