@@ -9,6 +9,7 @@ from typing import Any
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?!https?:|#)(?P<path>[^)\s]+)\)")
+SOURCE = re.compile(r"(?P<before><img\b[^>]*\bsrc=\")(?!https?:)(?P<path>[^\"]+)")
 
 
 class AbsoluteLinks(MetadataHookInterface):
@@ -24,10 +25,10 @@ class AbsoluteLinks(MetadataHookInterface):
 
 
 def make_links_absolute(text: str, repository: str) -> str:
-    """Every relative link or image of a Markdown text as one into a repository's main branch."""
+    """Every relative link or image of a text in Markdown as one into a repository's main branch."""
 
     def replace(link: re.Match[str]) -> str:
         kind = "raw" if link["image"] else "blob"
         return f"{link['image']}[{link['text']}]({repository}/{kind}/main/{link['path']})"
 
-    return LINK.sub(replace, text)
+    return SOURCE.sub(rf"\g<before>{repository}/raw/main/\g<path>", LINK.sub(replace, text))

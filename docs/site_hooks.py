@@ -118,13 +118,14 @@ def options_page(group: str) -> str:
 
 
 def notebook_page(notebook: Path) -> str:
-    """A notebook as a page: its texts, its code, and what the code printed."""
+    """A notebook as a page: its texts, its code, and what the code printed, tables as tables."""
     parts = []
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
         parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
         for output in cell.get("outputs", []):
-            parts.append("```text\n" + "".join(output["text"]).rstrip() + "\n```")
+            printed = "".join(output["text"]).rstrip()
+            parts.append(printed if printed.startswith("|") else f"```text\n{printed}\n```")
     return "\n\n".join(parts)
 
 

@@ -1,6 +1,5 @@
-"""The site: it builds without a warning, and what it shows as commands and as Python runs."""
+"""What the docs show as commands and as Python runs."""
 
-import logging
 import re
 import shlex
 import shutil
@@ -8,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from recross.command.catalogue import list_options
 from recross.command.cli import main
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -92,45 +90,3 @@ def test_most_commands_are_run_and_the_others_need_what_is_not_here():
             r"|plugins=\[my_plugin\]|vllm serve|reranker.base_url=",
             line,
         ), line
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The built site, and what was said while it was built."""
-    pytest.importorskip("material", reason="the extra docs is not installed")
-    from mkdocs.commands.build import build
-    from mkdocs.config import load_config
-
-    folder, said = tmp_path_factory.mktemp("site"), []
-    listener = logging.Handler(logging.WARNING)
-    listener.emit = said.append
-    logging.getLogger("mkdocs").addHandler(listener)
-    build(load_config(str(DOCS.parent / "mkdocs.yml"), site_dir=str(folder)))
-    logging.getLogger("mkdocs").removeHandler(listener)
-    return folder, [record.getMessage() for record in said]
-
-
-def test_the_site_builds_without_a_warning_and_has_a_page_of_options_for_each_group(site):
-    folder, said = site
-    assert said == []
-    for group, names in list_options().items():
-        page = (folder / "reference" / "options" / f"{group}.html").read_text(encoding="utf-8")
-        assert all(f"{group}={name}" in page for name in names)
-
-
-def test_every_page_and_notebook_is_in_the_navigation(site):
-    home = (site[0] / "index.html").read_text(encoding="utf-8")
-    shown = [*PAGES, *(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.ipynb"))]
-    for page in shown:
-        assert f'href="{Path(page).with_suffix(".html").as_posix()}"' in home, page
-
-
-def test_a_browser_loads_nothing_of_the_site_from_elsewhere(site):
-    loaded = re.compile(
-        r"<(?:script|img|iframe|source|video|link)\b[^>]*(?:src|href)=[\"']?(?:https?:)?//"
-    )
-    for path in site[0].rglob("*.html"):
-        assert loaded.findall(path.read_text(encoding="utf-8")) == [], path
-    for path in site[0].rglob("*.css"):
-        styles = path.read_text(encoding="utf-8")
-        assert not re.search(r"(?:url\(|@import )[\"']?(?:https?:)?//", styles), path

@@ -61,7 +61,7 @@ def test_the_readme_is_read_in_minutes():
 
 
 def test_every_link_of_the_readme_leads_to_a_file():
-    for path in re.findall(r"\]\((?!https?:)([^)#]+)", README):
+    for path in re.findall(r"(?:\]\(|src=\")(?!https?:)([^)#\"]+)", README):
         assert (ROOT / path).exists(), path
 
 

@@ -1,5 +1,6 @@
 """What is built and published: the wheel holds all that a checkout has, and says what it is."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -46,7 +47,8 @@ def test_the_wheel_holds_types_licence_and_every_config(wheel):
 
 def test_every_link_of_the_description_leads_somewhere_from_anywhere(metadata):
     text = metadata.get_payload()
-    assert "![quality against latency](https://" in text
+    assert re.findall(r'<img src="https?://[^"]+/quality_latency.png"', text)
+    assert 'src="' not in text.replace('src="https://', "")
     assert text.count("](http") == text.count("](")
 
 
@@ -55,6 +57,10 @@ def test_images_are_linked_as_files_and_pages_as_pages():
     assert make_links_absolute(text, "https://h/r") == (
         "![a](https://h/r/raw/main/docs/a.svg) and [b](https://h/r/blob/main/docs/b.md),"
         " [c](https://x.org/c), [d](#d)"
+    )
+    sized = '<img src="docs/a.png" width="9"> <img src="https://x.org/b.png">'
+    assert make_links_absolute(sized, "https://h/r") == (
+        '<img src="https://h/r/raw/main/docs/a.png" width="9"> <img src="https://x.org/b.png">'
     )
 
 
