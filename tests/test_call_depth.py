@@ -5,7 +5,7 @@ from pathlib import Path
 
 import recross
 from recross.command.cli import main
-from recross.rerankers.cross_encoder import PairNetwork
+from recross.rerankers.networks.pairs import PairNetwork
 
 OURS = str(Path(recross.__file__).parent)
 

@@ -1,5 +1,7 @@
 """The command that measures re-rankers for production and advises one."""
 
+import csv
+import io
 import json
 
 import pytest
@@ -53,4 +55,14 @@ def test_each_is_measured_in_a_process_of_its_own_and_one_is_advised(
     assert [found["depth"] for found in record["depths"]] == [3, 9]
     assert record["environment"]["command"][:2] == ["recross", "choose"]
     assert record["peak_memory_mb"] > 100
-    assert (tmp_path / "out/choose/choices.html").is_file()
+    assert "● " in said.out  # the Pareto front
+    study = tmp_path / "out/choose"
+    (line, *_) = csv.DictReader(io.StringIO((study / "choices.csv").read_text()))
+    told = {"MRR@10", "low", "high", "p_value", "on_front", "advised", "command"}
+    told |= {"p50_ms", "p95_ms", "p99_ms", "queries_per_second", "pairs_per_second"}
+    told |= {"load_seconds", "peak_memory_mb", "peak_gpu_memory_mb", "size_mb"}
+    assert told <= line.keys()
+    assert {path.suffix for path in study.glob("choices.*")} == {
+        *(".md", ".csv", ".png", ".svg", ".html")
+    }
+    assert "<svg" in (study / "choices.html").read_text()

@@ -1,8 +1,10 @@
 """The console script itself: what it loads, and what it says."""
 
 import importlib.metadata
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +17,7 @@ HEAVY = {
 }
 """Libraries that take long to import."""
 
-FOR_NETWORKS = {"torch", "scipy", "transformers"}
-"""What no network is loaded without; scipy comes with transformers."""
+ROOT = Path(__file__).parents[2]
 
 
 def loaded_by(script):
@@ -46,7 +47,51 @@ def test_what_only_shows_loads_no_heavy_library(words):
 
 def test_the_names_of_the_package_load_no_more_than_they_need():
     assert not loaded_by("from recross import Collection, Run, evaluate")
-    assert loaded_by("from recross import load_reranker") <= FOR_NETWORKS
+    assert not loaded_by("from recross import load_reranker")
+
+
+OWN_LIBRARIES = {
+    "recross.collections.ir_datasets": {"ir_datasets"},
+    "recross.retrieval.approximate_index": {"faiss"},
+    "recross.retrieval.bm25": {"scipy"},
+    "recross.retrieval.official": {"ir_datasets"},
+    "recross.tracking.weights_and_biases": {"wandb"},
+    "recross.training.data.files.docpairs": {"ir_datasets"},
+}
+"""Of parts whose library need not be installed: whether it is, their import says."""
+
+
+def test_what_a_config_names_is_known_without_the_libraries_that_compute():
+    texts = "".join(path.read_text() for path in (ROOT / "conf").rglob("*.yaml"))
+    named = set(re.findall(r"_target_: (recross(?:\.\w+)+)\.\w+", texts))
+    assert len(named) > 60
+    light = sorted(named - OWN_LIBRARIES.keys())
+    assert not loaded_by(f"import {', '.join(light)}")
+    own = set().union(*OWN_LIBRARIES.values())
+    assert loaded_by(f"import {', '.join(OWN_LIBRARIES)}") <= own
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["rum"],
+        ["run", "reranker=minilm6"],
+        ["run", "rerankr=none"],
+        ["run", "training.learning_rate=-1", "depth=0", "reranker.head=last"],
+        ["run", "training/loss=lambda_loss", "hardware=cpu_int8", "hardware.precision=fp16"],
+        ["train", "training.stepss=3"],
+        ["retrieve", "retriever=splade", "retriever.checkpoint=/nowhere"],
+        ["rerank", "reranker=monot5_base", "candidates=/nowhere.trec"],
+        ["run", "collection=files", "collection.folder=/nowhere", "-m", "seed=1,2"],
+        ["choose", "within_ms=0", "candidates=/nowhere.trec"],
+        ["evaluate", "/nowhere.trec", "--qrels", "/nowhere.qrels"],
+        ["compare", "/nowhere"],
+        ["options", "rerankers"],
+    ],
+    ids=" ".join,
+)
+def test_a_mistaken_line_is_answered_without_the_libraries_that_compute(words):
+    assert not loaded_by(f"from recross.command.cli import main\nassert main({words}) == 2")
 
 
 def test_evaluating_run_files_loads_no_library_of_networks():

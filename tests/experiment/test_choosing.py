@@ -4,11 +4,13 @@ import json
 from dataclasses import dataclass
 
 import pytest
+import torch
 
 from recross.collections.collection import CollectionSource
 from recross.errors import InputError
 from recross.experiment import choosing
 from recross.experiment.choosing import Choosing
+from recross.machine.hardware import Hardware
 from recross.rerankers.reranker import Reranker
 from recross.runs import Run
 from tests.conftest import toy_collection
@@ -102,3 +104,18 @@ def test_candidates_without_a_judged_query_are_refused(run_file):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="candidates must be a run file, got"):
         measure(tmp_path / "none.trec")
+
+
+def test_memory_is_that_of_the_process_and_on_gpus_that_of_the_fullest(run_file, monkeypatch):
+    taken = [5 * 2**20, 7 * 2**20]
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", taken.__getitem__)
+    assert measure(run_file)["peak_gpu_memory_mb"] is None
+    both = Hardware(accelerator="gpu", devices=2)
+    assert measure(run_file, hardware=both, name="gpu")["peak_gpu_memory_mb"] == 7.0
+
+
+@pytest.mark.gpu
+def test_memory_of_a_gpu_is_what_tensors_took_of_it(run_file):
+    taken = torch.zeros(2**20, dtype=torch.float32, device="cuda")
+    assert measure(run_file, hardware=Hardware(accelerator="gpu"))["peak_gpu_memory_mb"] >= 4.0
+    del taken

@@ -13,7 +13,7 @@ from recross.checkpoints.published import PUBLISHED, find_contract
 from recross.errors import InputError
 from recross.inference.tokens import Joiner, prompt_template
 from recross.machine.hardware import Hardware
-from recross.rerankers.answers import find_piece
+from recross.rerankers.networks.answers import find_piece
 from recross.rerankers.t5 import T5Reranker
 from tests.conftest import save_tiny, save_tiny_t5
 from tests.rerankers.test_cross_encoder import mixed_pairs

@@ -77,7 +77,7 @@ def test_the_callers_precision_of_products_is_put_back():
 @pytest.mark.parametrize(("device", "expected"), [("cpu", "processor"), ("cuda", "device")])
 def test_the_exact_index_is_searched_where_the_hardware_is(device, expected, monkeypatch):
     monkeypatch.setattr(vector_index, "search_exactly", lambda *_: "processor")
-    monkeypatch.setattr(vector_index, "search_on_device", lambda *_: "device")
+    monkeypatch.setattr(device_search, "search_on_device", lambda *_: "device")
     documents, queries = stored(np.eye(4)), np.eye(4, dtype=np.float32)
     assert Exact().find(documents, queries, 1, None, torch.device(device)) == expected
 

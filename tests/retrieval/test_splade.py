@@ -10,7 +10,7 @@ import transformers
 from recross.artefacts.manifest import forget_verified
 from recross.errors import InputError
 from recross.machine.hardware import Hardware
-from recross.retrieval import splade
+from recross.retrieval import document_vectors
 from recross.retrieval.sparse_encoder import SparseEncoder
 from recross.retrieval.splade import SPLADE
 from recross.runs import Run
@@ -86,7 +86,7 @@ def test_an_interrupted_encoding_goes_on_where_it_stopped(
     masked_lm, tmp_path, collection, monkeypatch
 ):
     whole = make_retriever(masked_lm, tmp_path / "whole").retrieve(collection, ["q3"], 96)
-    monkeypatch.setattr(splade, "DOCUMENTS_PER_CHUNK", 40)
+    monkeypatch.setattr(document_vectors, "DOCUMENTS_PER_CHUNK", 40)
     texts = list(collection.documents.values())
     with pytest.MonkeyPatch.context() as patch:
         watch_texts(patch, dies_at=texts[85])
@@ -103,7 +103,7 @@ def test_an_interrupted_encoding_goes_on_where_it_stopped(
 def test_a_chunk_that_was_damaged_after_an_interruption_is_encoded_again(
     masked_lm, tmp_path, collection, monkeypatch, caplog, name
 ):
-    monkeypatch.setattr(splade, "DOCUMENTS_PER_CHUNK", 40)
+    monkeypatch.setattr(document_vectors, "DOCUMENTS_PER_CHUNK", 40)
     texts = list(collection.documents.values())
     whole = make_retriever(masked_lm, tmp_path / "whole").retrieve(collection, ["q3"], 96)
     with pytest.MonkeyPatch.context() as patch:

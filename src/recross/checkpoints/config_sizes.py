@@ -6,10 +6,14 @@ number there takes all memory, or never ends.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from recross.checkpoints.loaded import ModelConfig
-from recross.checkpoints.weight_files import StoredWeights
 from recross.errors import InputError
 from recross.records import Json, JsonObject
+
+if TYPE_CHECKING:
+    from recross.checkpoints.weight_files import StoredWeights
 
 _LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer", "num_decoder_layers")
 _COUNTS = (

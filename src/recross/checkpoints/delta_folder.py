@@ -17,15 +17,17 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-
-from recross.checkpoints.delta import Delta
 from recross.errors import InputError
 from recross.records import JsonObject
 from recross.store import Store, write_json
 from recross.writing.whole_files import share_files
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from recross.checkpoints.delta import Delta
 
 DELTA = "delta.safetensors"
 DELTA_MANIFEST = "delta.json"
@@ -63,6 +65,10 @@ def pack(
         InputError: the folder is there already, the checkpoint has no weights in safetensors, or
             they are not of the base's shapes.
     """
+    from safetensors.torch import save_file
+
+    from recross.checkpoints.delta import Delta
+
     check_new(folder)
     trained, origin = _read_weights(checkpoint), Path(locate(base))
     prefix, started = _rename(_read_weights(origin), trained)
@@ -109,6 +115,10 @@ def assemble(folder: Path, locate: Locate) -> Path:
     Raises:
         InputError: the difference or its base is not the one that the manifest tells of.
     """
+    from safetensors.torch import load_file, save_file
+
+    from recross.checkpoints.delta import Delta
+
     manifest = read_delta_manifest(folder)
     origin = Path(locate(str(manifest["base"])))
     _verify(folder / DELTA, str(manifest["delta_sha256"]))
@@ -195,6 +205,8 @@ def _verify(path: Path, expected: str) -> None:
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
     path = folder / WHOLE_WEIGHTS
     if not path.is_file():
         raise InputError(f"checkpoint must hold {WHOLE_WEIGHTS}, got {str(folder)!r}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, overload
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from recross.records import JsonObject
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Encoding(Protocol):

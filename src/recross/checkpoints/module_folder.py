@@ -12,22 +12,16 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
-
-from safetensors.torch import load_file
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple
 
 from recross.checkpoints.json_files import read_json_value
 from recross.checkpoints.location import find_file, locate
 from recross.checkpoints.module_settings import read_settings
-from recross.checkpoints.weight_files import (
-    FILES_OF_WEIGHTS,
-    check_finite,
-    load_pickled,
-    read_stored,
-)
 from recross.errors import InputError
 from recross.records import JsonObject
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MODULES = "modules.json"
 MODEL_SETTINGS = "config_sentence_transformers.json"
@@ -110,6 +104,8 @@ class ModuleFolder:
         Raises:
             InputError: there are none, they cannot be read, or they are no finite numbers.
         """
+        from recross.checkpoints.weight_files import FILES_OF_WEIGHTS, check_finite
+
         for name in FILES_OF_WEIGHTS:
             path = find_file(self.checkpoint, name, part.place)
             if path is not None:
@@ -226,5 +222,9 @@ def _settings(checkpoint: str, kind: str, place: str) -> JsonObject:
 
 
 def _load_weights(path: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    from recross.checkpoints.weight_files import load_pickled, read_stored
+
     read_stored(path)
     return load_file(path) if path.suffix == ".safetensors" else dict(load_pickled(path))

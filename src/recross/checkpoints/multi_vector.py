@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from torch import nn
-
-from recross.checkpoints.chain_modules import DenseModule, load_module
 from recross.checkpoints.late_contract import LateInteractionContract
 from recross.checkpoints.loaded import Tokenizer
 from recross.checkpoints.module_folder import ModuleEntry, ModuleFolder
 from recross.errors import InputError
 from recross.records import JsonObject
+
+if TYPE_CHECKING:
+    from torch import nn
 
 DENSE = "sentence_transformers.base.modules.dense.Dense"
 _PYLATE = (
@@ -75,6 +74,10 @@ def load_projection(chain: ModuleFolder) -> Projection:
     Raises:
         InputError: the chain has other modules, or a layer cannot be read.
     """
+    from torch import nn
+
+    from recross.checkpoints.chain_modules import load_module
+
     encoder, *others = chain.parts
     entries = tuple(entry for entry in others if entry.kind == "Dense")
     ends = [entry.kind for entry in others[len(entries) :]]
@@ -89,6 +92,11 @@ def load_projection(chain: ModuleFolder) -> Projection:
 
 def draw_projection(states: int, width: int, seed: int) -> Projection:
     """Draw one linear layer without a bias from a seed, to be trained."""
+    import torch
+    from torch import nn
+
+    from recross.checkpoints.chain_modules import DenseModule
+
     settings: JsonObject = {
         "in_features": states,
         "out_features": width,

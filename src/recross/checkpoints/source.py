@@ -6,13 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
-import transformers
 from huggingface_hub.utils.tqdm import disable_progress_bars
-from transformers import CONFIG_MAPPING, AutoConfig, AutoTokenizer, PretrainedConfig
-from transformers.utils import logging as transformers_logging
 
 from recross.checkpoints.config_sizes import check_config
-from recross.checkpoints.foreign import translate_config
 from recross.checkpoints.json_files import read_json, refuse_pointer
 from recross.checkpoints.loaded import ModelConfig, Tokenizer
 from recross.checkpoints.location import find_file, find_pinned_revision, locate
@@ -74,6 +70,8 @@ def load_tokenizer(checkpoint: str) -> Tokenizer:
 
 def _read_tokenizer(source: ModelSource) -> Tokenizer:
     """A tokenizer that makes tokens of texts: some can be read and fail at their first text."""
+    from transformers import AutoTokenizer
+
     loaded = AutoTokenizer.from_pretrained(source.location, **source.where, trust_remote_code=False)
     tokenizer = cast(Tokenizer, loaded)
     for text in _PROBES:
@@ -126,6 +124,10 @@ def find_config(source: ModelSource) -> ModelConfig:
 
 def _read_config(source: ModelSource) -> ModelConfig:
     """A config as transformers knows it; other people's are translated."""
+    from transformers import AutoConfig, PretrainedConfig
+
+    from recross.checkpoints.foreign import translate_config
+
     _refuse_adapter(source)
     path = find_file(source.checkpoint, "config.json", source.folder)
     if path is not None:
@@ -173,6 +175,9 @@ def _refuse_own_code(checkpoint: str, config: JsonObject) -> None:
 
     Its weights may fit a class of transformers all the same, and score as nobody trained them.
     """
+    import transformers
+    from transformers import CONFIG_MAPPING
+
     classes = [str(name) for name in config.get("architectures") or ()]
     family = str(config.get("model_type"))
     is_known = any(hasattr(transformers, name) for name in classes)
@@ -185,6 +190,8 @@ def _refuse_own_code(checkpoint: str, config: JsonObject) -> None:
 
 
 def _be_quiet() -> None:
+    from transformers.utils import logging as transformers_logging
+
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     disable_progress_bars()

@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from recross.errors import InputError
 from recross.seeding import make_generator
@@ -68,6 +67,8 @@ def compute_p_value(
 
 
 def _test_student(differences: npt.NDArray[np.float64]) -> float:
+    from scipy import stats
+
     if len(differences) < 2:
         return 1.0
     if np.ptp(differences) <= SAME:  # no variance: scipy would divide by it

@@ -122,6 +122,7 @@ class Choosing:
             "depths": depths,
             "load_seconds": loading,
             "peak_memory_mb": measure_peak_memory_mb(),
+            "peak_gpu_memory_mb": self.hardware.peak_gpu_memory_mb,
             "parameters": parameters,
             "size_mb": parameters * 4 / 1e6 if parameters else None,
             "environment": describe_environment(self.hardware),

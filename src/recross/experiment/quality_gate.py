@@ -10,12 +10,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import kendalltau
 
 from recross.collections.collection import Collection
 from recross.errors import RunError
 from recross.evaluation.measures import evaluate
-from recross.inference.engine import Engine
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, Le, checked
 from recross.records import JsonObject, Qrels
@@ -114,6 +112,8 @@ class QualityGate:
         Raises:
             RunError: a tolerance is not kept, unless ``on_failure`` is ``record``.
         """
+        from recross.inference.engine import Engine
+
         hardware = reranker.session.hardware
         if hardware.is_reference:
             return None
@@ -185,6 +185,8 @@ def compare_runs(reduced: Run, reference: Run, judgments: Judgments) -> JsonObje
 
 def compute_tau(ours: _Values, theirs: _Values) -> float:
     """Kendall's tau-b of two scores of the same documents; 1 where neither has an order."""
+    from scipy.stats import kendalltau
+
     tau = float(kendalltau(ours, theirs).statistic) if len(ours) > 1 else math.nan
     if not math.isnan(tau):
         return tau

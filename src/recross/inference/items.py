@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from recross.errors import InputError
-from recross.inference.batches import NetworkBatch
 from recross.inference.cache.score_keys import Keys
-from recross.inference.sequences import Encoded, count_cuts
 from recross.inference.spans import Ints
 from recross.inference.texts.texts import GivenTexts, NumberedTexts, TextItem
 from recross.records import Cost
+
+if TYPE_CHECKING:
+    from recross.inference.batches import NetworkBatch
+    from recross.inference.sequences import Encoded
 
 Scores = npt.NDArray[np.float32]
 """One score per item, ``(B,)``, in single precision."""
@@ -132,6 +135,8 @@ class Portion:
 
     def cost(self, batches: int, seconds: float, cache_is_on: bool) -> Cost:
         """Return what scoring these items cost."""
+        from recross.inference.sequences import count_cuts
+
         computed = len(self.unknown)
         return count_cuts(self.encoded.lost) + Cost(
             pairs=len(self.which),

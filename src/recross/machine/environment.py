@@ -9,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import torch
-
 from recross.machine.hardware import Hardware
 from recross.machine.processor import count_usable_cores, read_cpu_flags, read_processor_name
 from recross.parts.secrets import mask_secrets
@@ -26,6 +24,8 @@ INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16",
 
 def describe_environment(hardware: Hardware) -> dict[str, Json]:
     """Everything about this machine and installation that a reader of a number may ask."""
+    import torch
+
     return {
         "packages": {name: _find_version(name) for name in _PACKAGES},
         "python": sys.version.split()[0],

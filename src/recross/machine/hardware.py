@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
-
-import torch
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from recross.errors import InputError
 from recross.machine.backends import NEEDS, Backend, Precision, find_missing_packages
 from recross.machine.processor import bf16_is_faster, read_cpu_flags
 from recross.parts.bounds import Ge, Le, checked
 from recross.parts.fields import read_field_values
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class Hardware:
         """
         order: dict[str, str | int] = {"accelerator": self.accelerator, "devices": self.devices}
         if self.accelerator == "cpu":
+            import torch
+
             order["threads"] = self.threads or torch.get_num_threads()
         return order
 
@@ -96,6 +99,8 @@ class Hardware:
         Raises:
             InputError: a GPU is asked for and torch sees none.
         """
+        import torch
+
         if self.accelerator == "cpu":
             return torch.device("cpu")
         if not torch.cuda.is_available():
@@ -106,11 +111,25 @@ class Hardware:
         """What of the target this machine has not."""
         if self.accelerator != "gpu":
             return
+        import torch
+
         if not torch.cuda.is_available():
             yield "accelerator must be one this machine has (cpu), got 'gpu'"
         elif self.devices > torch.cuda.device_count():
             found = torch.cuda.device_count()
             yield f"devices must be at most the number of GPUs here ({found}), got {self.devices}"
+
+    @property
+    def peak_gpu_memory_mb(self) -> float | None:
+        """The most that tensors of this process took of one of its GPUs so far, in MB.
+
+        ``None`` on a processor, whose memory is the process's.
+        """
+        if self.accelerator != "gpu":
+            return None
+        import torch
+
+        return max(map(torch.cuda.max_memory_allocated, range(self.devices))) / 1024**2
 
     @property
     def batch_tokens(self) -> int:
@@ -132,6 +151,8 @@ class Hardware:
     @property
     def dtype(self) -> torch.dtype:
         """The torch type of ``effective_precision``."""
+        import torch
+
         types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
         return types[self.effective_precision]
 
@@ -153,6 +174,8 @@ class Hardware:
         cuDNN's attention is switched off: it plans anew for every shape, and batches of real
         sequences hardly ever repeat one.
         """
+        import torch
+
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         if self.accelerator == "gpu":
@@ -160,5 +183,7 @@ class Hardware:
 
     def _multiplies_in_bf16(self) -> bool:
         if self.accelerator == "gpu":
+            import torch
+
             return bool(torch.cuda.is_bf16_supported())
         return bool({"avx512_bf16", "amx_bf16"} & read_cpu_flags())

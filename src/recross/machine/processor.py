@@ -7,8 +7,10 @@ import platform
 import time
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")
 PROBED_TOKENS, PROBED_WIDTH = 2048, 768
@@ -22,11 +24,15 @@ def bf16_is_faster() -> bool:
 @cache
 def measure_bf16_time_share() -> float:
     """Time of a matrix product in bf16, in times of one in fp32."""
+    import torch
+
     return time_product(torch.bfloat16) / time_product(torch.float32)
 
 
 def time_product(dtype: torch.dtype) -> float:
     """Best of a few matrix products of a common size, with the threads as they are set."""
+    import torch
+
     tokens = torch.ones(PROBED_TOKENS, PROBED_WIDTH, dtype=dtype)
     weight = torch.ones(PROBED_WIDTH, PROBED_WIDTH, dtype=dtype)
     best = float("inf")
@@ -39,9 +45,8 @@ def time_product(dtype: torch.dtype) -> float:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error says that memory ran out; on a processor torch has no type for it."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        words in str(error).lower() for words in OUT_OF_MEMORY
-    )
+    is_said = any(words in str(error).lower() for words in OUT_OF_MEMORY)
+    return is_said or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def read_cpu_flags() -> frozenset[str]:

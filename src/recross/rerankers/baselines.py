@@ -6,16 +6,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from recross.collections.collection import Collection
-from recross.inference.encoders.pooled import Vectors
 from recross.parts.bounds import checked
 from recross.records import Cost
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.biencoder import BiEncoder
-from recross.retrieval.vector_index import compute_products
 from recross.runs import Run
+
+if TYPE_CHECKING:
+    from recross.inference.encoders.pooled import Vectors
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ class BiEncoderScore(Reranker):
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Compare each query with its documents."""
+        from recross.retrieval.vector_index import compute_products
+
         start = time.perf_counter()
         vectors_of = self._vectors(candidates, collection)
         query_ids = list(candidates.rankings)

@@ -6,96 +6,24 @@ import hashlib
 import importlib.metadata
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated, NoReturn, Self, cast
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Annotated, Self
 
 from recross.checkpoints.contracts import ClassifierContract
 from recross.checkpoints.json_files import read_json
-from recross.checkpoints.loaded import Model, ModelConfig
 from recross.checkpoints.resolution import resolve_contract, save_contract
-from recross.checkpoints.source import find_config, find_source, load_tokenizer
 from recross.errors import InputError
-from recross.inference.batches import PackedBatch
-from recross.inference.encoders.families import PADDED
-from recross.inference.encoders.padded import pad_inputs
-from recross.inference.encoders.padding_probe import reads_padding
-from recross.inference.network import Forward
-from recross.inference.read_outs import READ_OUTS
-from recross.inference.session import Session
-from recross.inference.tokens import Joiner, pair_template
-from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.records import JsonObject
-from recross.rerankers.cross_encoder import CrossEncoder, PairNetwork
+from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.reranker import NetworkReranker
 from recross.store import write_json
 
+if TYPE_CHECKING:
+    from recross.rerankers.networks.exported import ExportedNetwork
+
+_ONNX = "model.onnx"
 EXPORT_FILE = "recross_export.json"
 """Says what was exported, with the checksum of the file and the quality gate's verdict."""
-_ONNX = "model.onnx"
-
-
-class ExportedClassifier(nn.Module):
-    """What stands for the weights of an exported network: its config, and its file's checksum."""
-
-    def __init__(self, config: ModelConfig, digest: str) -> None:
-        super().__init__()
-        self.config = config
-        self.register_buffer(
-            "digest", torch.frombuffer(bytearray.fromhex(digest), dtype=torch.uint8)
-        )
-
-
-class ExportedNetwork(PairNetwork):
-    """Reads pairs as the network that was exported does; it cannot be trained or saved."""
-
-    def __init__(self, folder: Path, contract: ClassifierContract, digest: str) -> None:
-        nn.Module.__init__(self)  # there are no weights to prepare
-        self.path = folder / _ONNX
-        self.model = cast(
-            Model, ExportedClassifier(find_config(find_source(str(folder), None)), digest)
-        )
-        self.tokenizer = load_tokenizer(str(folder))
-        self.contract = contract
-        self.family = PADDED
-        self.head_is_fresh = False
-        self.limits = {"max_length": contract.max_length}
-        self.read_out = READ_OUTS[contract.read_out]
-        limits = (contract.max_length, contract.max_query_length)
-        self._joiner = Joiner(self.tokenizer, pair_template(self.tokenizer), *limits)
-
-    def check(self, hardware: Hardware) -> None:
-        """Refuse another back-end than the one that reads such files.
-
-        Raises:
-            InputError: it is another.
-        """
-        if hardware.backend != "onnx":
-            raise InputError(
-                "hardware.backend must be onnx for an exported network (hardware=cpu_onnx), got"
-                f" {hardware.backend!r}"
-            )
-
-    def answers(self, batch: PackedBatch) -> NoReturn:
-        """Refuse to learn.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(f"checkpoint must have weights to be trained, got the file {self.path}")
-
-    def frozen_answers(self, session: Session) -> Forward:
-        """Return the logits of the exported file."""
-        from recross.inference.encoders.backends import onnx_runtime  # an extra's packages
-
-        opened = onnx_runtime.open_file(self.path, session)
-
-        def compute(batch: PackedBatch) -> Tensor:
-            return onnx_runtime.compute_logits(opened, pad_inputs(self.model, batch))
-
-        return compute
 
 
 @dataclass(frozen=True)
@@ -122,6 +50,8 @@ class ExportedCrossEncoder(NetworkReranker):
         Raises:
             InputError: it is none, or the file is not the one that was exported.
         """
+        from recross.rerankers.networks.exported import ExportedNetwork
+
         folder = Path(self.checkpoint_place)
         digest = str(read_export(folder)["sha256"])
         if (found := _hash(folder / _ONNX)) != digest:
@@ -130,7 +60,7 @@ class ExportedCrossEncoder(NetworkReranker):
             )
         contract = resolve_contract(str(folder), None, ClassifierContract)
         limited = contract.with_limits(max_length=self.max_length)
-        return ExportedNetwork(folder, limited, digest).eval()
+        return ExportedNetwork(folder / _ONNX, limited, digest).eval()
 
     def trained(self, folder: Path) -> Self:
         """Refuse: what is trained has weights.
@@ -165,7 +95,11 @@ def write_exported(reranker: CrossEncoder, folder: Path) -> None:
         InputError: its network compares documents, was never trained, or its scores depend on
             padding.
     """
+    import torch
+
     from recross.inference.encoders.backends import onnx_runtime  # an extra's packages
+    from recross.inference.encoders.padding_probe import reads_padding
+    from recross.rerankers.networks.pairs import PairNetwork
 
     reranker.check_trained()
     network = reranker.network

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from recross.collections.collection import Collection
-from recross.inference.engine import Engine
-from recross.inference.items import Scores
 from recross.runs import Run
+
+if TYPE_CHECKING:
+    from recross.inference.engine import Engine
+    from recross.inference.items import Scores
 
 
 class Reading(Protocol):

@@ -7,15 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Self, TypeGuard
+from typing import TYPE_CHECKING, ClassVar, Self, TypeGuard
 
 from recross.checkpoints.location import CHECKPOINT
 from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.inference.cache.score_cache import ScoreCache
-from recross.inference.engine import Engine
-from recross.inference.items import Scores
-from recross.inference.network import Network
 from recross.inference.session import Session
 from recross.inference.untrained import refuse_untrained
 from recross.machine.hardware import Hardware
@@ -32,6 +29,11 @@ from recross.rerankers.text_ranking import (
 from recross.rerankers.unmade import UnmadeCheckpoint
 from recross.runs import Run
 from recross.store import DEFAULT_STORE
+
+if TYPE_CHECKING:
+    from recross.inference.engine import Engine
+    from recross.inference.items import Scores
+    from recross.inference.network import Network
 
 
 class Reranker(ABC):
@@ -204,11 +206,9 @@ class NetworkReranker(Trainable, TextRanker):
     @property
     def base_checkpoint(self) -> str:
         """The checkpoint that is scored with or trained, or that its training began with."""
-        match self.checkpoint:
-            case UnmadeCheckpoint(base_checkpoint=base):
-                return base
-            case str(place):
-                return place
+        if isinstance(self.checkpoint, UnmadeCheckpoint):
+            return self.checkpoint.base_checkpoint
+        return self.checkpoint
 
     def networks(self) -> Iterator[NetworkReranker]:
         """Yield this re-ranker: it has a network and no parts."""
@@ -244,5 +244,7 @@ class NetworkReranker(Trainable, TextRanker):
     @cached_property
     def engine(self) -> Engine:
         """Scores with the weights as they were when first asked."""
+        from recross.inference.engine import Engine
+
         self.check_trained()
         return Engine(self.network, self.session)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recross.errors import InputError
-from recross.inference.engine import Engine
-from recross.inference.items import Scores
 from recross.rerankers.reading import Reading
 from recross.writing.progress import progress
+
+if TYPE_CHECKING:
+    from recross.inference.engine import Engine
+    from recross.inference.items import Scores
 
 TextPair = tuple[str, str]
 

@@ -6,18 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import faiss
-import torch
 
 from recross.errors import InputError
-from recross.inference.encoders.pooled import Vectors
 from recross.parts.bounds import Ge, Le, checked
 from recross.records import JsonObject
-from recross.retrieval.document_vectors import DocumentVectors
 from recross.retrieval.matches import Matches
 from recross.retrieval.vector_index import Keep
+
+if TYPE_CHECKING:
+    import torch
+
+    from recross.inference.encoders.pooled import Vectors
+    from recross.retrieval.document_vectors import DocumentVectors
 
 TRAINED_PER_LIST = 256
 """Vectors that faiss's clustering looks at for each cell; more are thrown away by it."""
@@ -142,6 +145,8 @@ def _read_index_onto_gpu(folder: Path) -> faiss.Index:
 
 def copy_to_gpu(index: faiss.Index) -> faiss.Index:
     """Copy an index to the GPU of this process; only builds of faiss for GPUs can."""
+    import torch
+
     gpu: Any = faiss
     copied: faiss.Index = gpu.index_cpu_to_gpu(
         gpu.StandardGpuResources(), torch.cuda.current_device(), index

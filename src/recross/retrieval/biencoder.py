@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
@@ -15,21 +15,23 @@ from recross.checkpoints.first_stage_contracts import BiEncoderContract
 from recross.checkpoints.location import CHECKPOINT
 from recross.checkpoints.sentence_layout import read_bi_encoder, with_choices
 from recross.collections.collection import Collection
-from recross.inference.encoders.pooled import Vectors
-from recross.inference.texts.collection_texts import CollectionTexts
-from recross.inference.texts.texts import GivenTexts, NumberedTexts
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import handed_over
 from recross.records import Cost, JsonObject
 from recross.retrieval.cuts import count_query_cuts
-from recross.retrieval.document_vectors import DocumentVectors
 from recross.retrieval.matches import make_run
 from recross.retrieval.retriever import Retriever
-from recross.retrieval.sentence_encoder import SentenceEncoder, load_encoder
 from recross.retrieval.vector_index import Exact, Make, VectorIndex
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store
+
+if TYPE_CHECKING:
+    from recross.inference.encoders.pooled import Vectors
+    from recross.inference.texts.collection_texts import CollectionTexts
+    from recross.inference.texts.texts import NumberedTexts
+    from recross.retrieval.document_vectors import DocumentVectors
+    from recross.retrieval.sentence_encoder import SentenceEncoder
 
 Side = Literal["query", "document"]
 
@@ -85,6 +87,8 @@ class BiEncoder(Retriever):
 
     def encode(self, texts: Sequence[str], side: Side) -> Vectors:
         """Vectors of queries or of documents in single precision, ``(N, D)``."""
+        from recross.inference.texts.texts import GivenTexts
+
         return self._encode(GivenTexts(texts), side)[0]
 
     def _encode(self, texts: NumberedTexts, side: Side) -> tuple[Vectors, Cost]:
@@ -110,6 +114,7 @@ class BiEncoder(Retriever):
 
         An encoding that was interrupted goes on where it stopped.
         """
+        from recross.retrieval.document_vectors import DocumentVectors
 
         def make(folder: Path) -> JsonObject:
             doc_ids = list(collection.documents)
@@ -122,10 +127,14 @@ class BiEncoder(Retriever):
         return open_once(DocumentVectors.open, folder)
 
     def _texts_of(self, collection: Collection) -> CollectionTexts:
+        from recross.inference.texts.collection_texts import CollectionTexts
+
         return CollectionTexts(collection, self.store)
 
     @property
     def _encoder(self) -> SentenceEncoder:
+        from recross.retrieval.sentence_encoder import load_encoder
+
         return load_encoder(self.checkpoint, self._contract, self.hardware)
 
     @cached_property

@@ -6,18 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from recross.checkpoints.late_contract import LateInteractionContract
 from recross.checkpoints.location import CHECKPOINT
 from recross.collections.collection import Collection
-from recross.inference.late_interaction.encoding import KeptVectors, encode_query
-from recross.inference.late_interaction.loading import load_network
-from recross.inference.late_interaction.network import LateInteractionNetwork
 from recross.inference.late_interaction.token_vectors import Floats, Storage, TokenVectors
-from recross.inference.texts.collection_texts import CollectionTexts
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Gt, checked
 from recross.parts.identity import handed_over
@@ -28,6 +24,9 @@ from recross.retrieval.vector_index import NOTHING, compute_products
 from recross.runs import Run
 from recross.store import DEFAULT_STORE
 from recross.writing.progress import progress
+
+if TYPE_CHECKING:
+    from recross.inference.late_interaction.network import LateInteractionNetwork
 
 TOKENS_AT_ONCE = 1 << 14
 """Token vectors of documents in single precision at a time while a collection is searched."""
@@ -74,6 +73,9 @@ class LateInteractionSearch(Retriever):
         Raises:
             InputError: the vectors of its documents would take more than ``most_gigabytes``.
         """
+        from recross.inference.late_interaction.encoding import encode_query
+        from recross.inference.texts.collection_texts import CollectionTexts
+
         network = self._network
         documents = self.token_vectors(collection)
         texts, numbers = CollectionTexts(collection, self.store).queries(query_ids)
@@ -93,6 +95,8 @@ class LateInteractionSearch(Retriever):
         Raises:
             InputError: they would take more than ``most_gigabytes``.
         """
+        from recross.inference.late_interaction.encoding import KeptVectors
+
         kept = KeptVectors(self.checkpoint, self.contract, self.vectors, hardware=self.hardware)
         most_bytes = int(self.most_gigabytes * 1e9)
         return kept.keep(self._network, collection, self.store, most_bytes)
@@ -106,6 +110,8 @@ class LateInteractionSearch(Retriever):
 def _load(
     checkpoint: str, contract: str | LateInteractionContract | None, hardware: Hardware
 ) -> LateInteractionNetwork:
+    from recross.inference.late_interaction.loading import load_network
+
     network = load_network(checkpoint, contract)
     network.check(hardware)
     return network.to(hardware.device)

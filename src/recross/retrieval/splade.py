@@ -13,10 +13,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import numpy as np
-from scipy import sparse
 
 from recross.artefacts.manifest import find_damage, read_sealed, seal_folder
 from recross.artefacts.opening import open_once
@@ -25,7 +24,6 @@ from recross.checkpoints.location import CHECKPOINT
 from recross.checkpoints.sentence_layout import with_choices
 from recross.checkpoints.sparse_layout import read_sparse_encoder
 from recross.collections.collection import Collection
-from recross.inference.encoders.families import find_encoder
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import handed_over
@@ -36,14 +34,17 @@ from recross.retrieval.cuts import (
     describe_cuts,
     read_cuts,
 )
-from recross.retrieval.document_vectors import DOCUMENTS_PER_CHUNK
 from recross.retrieval.matches import make_run
 from recross.retrieval.retriever import Retriever
-from recross.retrieval.sparse_encoder import SparseEncoder, WeighedTexts, load_sparse_encoder
-from recross.retrieval.sparse_index import SparseIndex
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store, read_manifest, write_json
 from recross.writing.progress import progress
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+    from recross.retrieval.sparse_encoder import SparseEncoder, WeighedTexts
+    from recross.retrieval.sparse_index import SparseIndex
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +108,8 @@ class SPLADE(Retriever):
 
     @property
     def _encoder(self) -> SparseEncoder:
+        from recross.retrieval.sparse_encoder import load_sparse_encoder
+
         return load_sparse_encoder(self.checkpoint, self._contract, self.hardware)
 
     @cached_property
@@ -130,6 +133,8 @@ class SPLADE(Retriever):
 
     def _fit(self, limit: int) -> int:
         """A limit of the checkpoint's own ends where its model has no more positions."""
+        from recross.inference.encoders.families import find_encoder
+
         model = self._encoder.model
         positions = find_encoder(model.config).positions(model)
         return limit if positions is None else min(limit, positions)
@@ -150,6 +155,8 @@ class SPLADE(Retriever):
         return Store(self.store).artefact("sparse", identity, make, resumable=True)
 
     def _check_lengths(self) -> None:
+        from recross.inference.encoders.families import find_encoder
+
         model = self._encoder.model
         limits = {"max_length": self.max_length, "max_query_length": self.max_query_length}
         for name, tokens in limits.items():
@@ -167,6 +174,10 @@ def write_index(
     Only one chunk is in memory while texts are encoded; all weights are when they are sorted by
     term. Returns entries for the manifest.
     """
+    from scipy import sparse
+
+    from recross.retrieval.document_vectors import DOCUMENTS_PER_CHUNK
+
     texts = iter(documents.values())
     chunks: list[Path] = []
     with progress(len(documents), "encoding", "document") as bar:
@@ -210,6 +221,8 @@ def _is_sound(chunk: Path) -> bool:
 
 def _save_whole(path: Path, weights: sparse.csr_array) -> None:
     """Save a chunk that is on the disk before it has its name."""
+    from scipy import sparse
+
     partial_file = path.with_suffix(".partial")
     with partial_file.open("wb") as file:
         sparse.save_npz(file, weights)
@@ -219,6 +232,10 @@ def _save_whole(path: Path, weights: sparse.csr_array) -> None:
 
 
 def _open_index(folder: Path) -> tuple[SparseIndex, list[str]]:
+    from scipy import sparse
+
+    from recross.retrieval.sparse_index import SparseIndex
+
     doc_ids = json.loads((folder / DOC_IDS).read_text(encoding="utf-8"))
     values, documents, starts = (
         np.load(folder / name, mmap_mode="r") for name in (WEIGHTS, DOCUMENTS, STARTS)

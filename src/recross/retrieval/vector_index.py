@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
-from recross.inference.encoders.pooled import Vectors
 from recross.records import JsonObject
-from recross.retrieval.device_search import search_on_device
-from recross.retrieval.document_vectors import TILE, DocumentVectors
 from recross.retrieval.matches import Matches
+
+if TYPE_CHECKING:
+    import torch
+
+    from recross.inference.encoders.pooled import Vectors
+    from recross.retrieval.document_vectors import DocumentVectors
 
 _QUERIES_AT_ONCE = 256
 """Queries multiplied with a block together: bounds the memory for their products."""
@@ -58,6 +59,8 @@ class Exact:
         device: torch.device,
     ) -> list[Matches]:
         """Return each query's best ``depth`` documents and those that tie with the last of them."""
+        from recross.retrieval.device_search import search_on_device
+
         if device.type == "cpu":
             return search_exactly(documents, queries, depth)
         return search_on_device(documents, queries, depth, device)
@@ -76,6 +79,11 @@ def search_exactly(documents: DocumentVectors, queries: Vectors, depth: int) -> 
 
 def compute_products(queries: Vectors, documents: Vectors) -> Vectors:
     """Products of vectors ``(Q, N)``; equal documents have equal ones, to the last bit."""
+    import torch
+    import torch.nn.functional as F
+
+    from recross.retrieval.document_vectors import TILE
+
     query_vectors, document_vectors = torch.from_numpy(queries), torch.from_numpy(documents)
     whole = len(document_vectors) // TILE * TILE
     last = F.pad(document_vectors[whole:], (0, 0, 0, -len(document_vectors) % TILE))

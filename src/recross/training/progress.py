@@ -8,10 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeAlias, TypedDict
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 from recross.artefacts.folders import sync_tree
 from recross.artefacts.manifest import find_damage, seal_folder, sum_up
@@ -19,6 +16,9 @@ from recross.records import Json, JsonObject
 from recross.store import write_json
 from recross.tracking.tracker import Log
 from recross.writing.whole_files import remove_abandoned, replace_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +91,8 @@ class TrainingFolder:
 
     def load(self) -> tuple[Progress, TrainingState] | None:
         """The saved state, if this version of the package left one and its files are whole."""
+        import torch
+
         path = self.folder / STATE
         if not path.is_file() or not self._are_whole():
             return None
@@ -108,6 +110,8 @@ class TrainingFolder:
 
     def best(self) -> dict[str, Tensor] | None:
         """The best weights, once there are any."""
+        import torch
+
         path = self.folder / BEST
         if not path.is_file():
             return None
@@ -143,6 +147,8 @@ class TrainingFolder:
             log.log(step, values)
 
     def _write(self, name: str, value: Mapping[str, object]) -> None:
+        import torch
+
         with replace_file(self.folder / name) as partial:
             with partial.open("wb") as file:
                 torch.save(value, file)

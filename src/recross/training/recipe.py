@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
 from recross.errors import InputError
 from recross.evaluation.measures import check_measures
-from recross.inference.preparation import Preparation
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Below, Ge, Gt, Le, Lt, checked
 from recross.rerankers.reranker import Reranker
 from recross.training.losses.loss import Loss
-from recross.training.optimisation import GeometricRise, Optimisation
+
+if TYPE_CHECKING:
+    from recross.inference.preparation import Preparation
+    from recross.training.optimisation import Optimisation
 
 MOST_GROUPS_READ = 1_000_000_000
 """What a training may read: which groups each step learns from is drawn before the first."""
@@ -108,6 +110,8 @@ class FineTuning:
     @property
     def preparation(self) -> Preparation:
         """What of the network learns, and how."""
+        from recross.inference.preparation import Preparation
+
         return Preparation(
             self.frozen_share, self.dropout, self.gradient_checkpointing, self.lora_rank
         )
@@ -115,6 +119,8 @@ class FineTuning:
     @property
     def optimisation(self) -> Optimisation:
         """What the optimiser needs to know."""
+        from recross.training.optimisation import Optimisation
+
         return Optimisation(
             steps=self.steps,
             learning_rate=self.learning_rate,
@@ -144,6 +150,8 @@ class RangeSearch(FineTuning):
     @property
     def optimisation(self) -> Optimisation:
         """A rate that only rises."""
+        from recross.training.optimisation import GeometricRise
+
         share = self.lowest_rate / self.learning_rate
         return GeometricRise(**asdict(super().optimisation), lowest_share=share)
 

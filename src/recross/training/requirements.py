@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from recross.errors import InputError
-from recross.inference.network import Network
 from recross.machine.hardware import Hardware
 from recross.rerankers.reranker import Reranker
-from recross.training.data.in_batch import learns_across
 from recross.training.data.phases import Phase
 from recross.training.main_module import check_guarded
 from recross.training.recipe import Training, TrainingPlan
+
+if TYPE_CHECKING:
+    from recross.inference.network import Network
 
 FEW_GROUPS = 64
 """A step of a tiny collection may read all its groups more than once, up to so many."""
@@ -38,6 +40,8 @@ def check_plan(plan: TrainingPlan, network: Network, hardware: Hardware) -> None
             known, its activations cannot be recomputed, or a script trains on several devices
             outside of its guard.
     """
+    from recross.training.data.in_batch import learns_across
+
     training, loss = plan.training, plan.loss
     check_guarded(hardware.devices)
     if training.batch_size % hardware.devices:

@@ -23,7 +23,6 @@ from recross.training.data.leaks import LeakPolicy, find_leaks
 from recross.training.data.phases import Phase
 from recross.training.data.splits import SplitCollection
 from recross.training.data.training_data import Task, TrainingData, mine_phase
-from recross.training.fit import fit
 from recross.training.progress import TrainingFolder
 from recross.training.recipe import FineTuning, TrainingPlan
 from recross.training.requirements import check_plan
@@ -146,6 +145,8 @@ class Trainer:
         folder: Path,
         log: Log | None,
     ) -> JsonObject:
+        from recross.training.fit import fit
+
         training = plan.training
         check_plan(plan, reranker.network, training.hardware(self.session.hardware))
         phases, leaks = self._find_phases(training)

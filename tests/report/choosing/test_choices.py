@@ -27,7 +27,7 @@ def record(name, *depths, within=50.0, **more):
         **{"name": name, "words": [f"reranker={name}", "hardware=cpu", "collection=files"]},
         **{"collection": "mine", "candidates": "first.trec", "queries": 30, "within_ms": within},
         **{"backend": "torch", "precision": "fp32", "load_seconds": 1.0, "size_mb": 62.5},
-        **{"peak_memory_mb": 700.0, "depths": list(depths)},
+        **{"peak_memory_mb": 700.0, "peak_gpu_memory_mb": None, "depths": list(depths)},
         "first_stage": {
             "measures": {"MRR@10": 0.4, "nDCG@10": 0.41},
             "intervals": {"MRR@10": [0.3, 0.5]},
@@ -124,3 +124,19 @@ def test_table_csv_plot_and_page_say_the_same(keep, tmp_path, capsys):
     assert page.count("<tr") == len(lines) + 1
     assert "<script" not in page
     assert "default-src 'none'" in page
+
+
+def test_memory_of_a_gpu_has_a_column_where_one_was_measured(keep, tmp_path):
+    def read_column(*records):
+        write_choices(keep(*records), tmp_path)
+        head, _, *rows = (tmp_path / "choices.md").read_text().splitlines()
+        names = [name.strip() for name in head.split("|")]
+        if "GPU MB" not in names:
+            return None
+        place = names.index("GPU MB")
+        cells = [row.split("|") for row in rows if row.startswith("|")]
+        return {row[2].strip(): row[place].strip() for row in cells}
+
+    assert read_column(SMALL) is None
+    shown = read_column(SMALL, LARGE | {"peak_gpu_memory_mb": 1234.0})
+    assert (shown["small"], shown["large"]) == ("–", "1,234")

@@ -20,9 +20,10 @@ CHOICE_NOTE = (
     " bootstrap interval over queries. p50, p95, p99: milliseconds of one query at a time, warm,"
     " cache off, at this depth; candidates below it stay as they are. Load: until the first query"
     " is answered. Memory: the largest size of a process that did nothing else, collection"
-    " included. Size: the weights in fp32."
+    " included; of a GPU, the most that its tensors took. Size: the weights in fp32."
 )
 _PAGE = "choices.html"
+_SIZES = ("peak_memory_mb", "peak_gpu_memory_mb", "size_mb")
 
 
 def write_choices(paths: Sequence[Path], folder: Path) -> list[Path]:
@@ -62,6 +63,7 @@ def list_choice_columns(study: ChoiceStudy) -> list[tuple[str, Callable[[ChoiceR
 
         return show
 
+    has_gpu = any(row.peak_gpu_memory_mb is not None for row in study.rows)
     return [
         ("", lambda row: FRONT if row.is_on_front else ""),
         ("re-ranker and hardware", lambda row: row.name),
@@ -75,6 +77,7 @@ def list_choice_columns(study: ChoiceStudy) -> list[tuple[str, Callable[[ChoiceR
         ("pairs/s", lambda row: _show(row.pairs_per_second)),
         ("load s", lambda row: _show(row.load_seconds)),
         ("memory MB", lambda row: _show(row.peak_memory_mb)),
+        *([("GPU MB", lambda row: _show(row.peak_gpu_memory_mb))] if has_gpu else []),
         ("size MB", lambda row: _show(row.size_mb)),
     ]
 
@@ -119,7 +122,7 @@ def _format_csv(study: ChoiceStudy) -> str:
     names = list(study.rows[0].measures)
     header: list[Cell] = ["name", "form", "depth", "on_front", "advised", *names, "low", "high"]
     header += ["p_value", "p50_ms", "p95_ms", "p99_ms", "queries_per_second", "pairs_per_second"]
-    lines: list[list[Cell]] = [[*header, "load_seconds", "peak_memory_mb", "size_mb", "command"]]
+    lines: list[list[Cell]] = [[*header, "load_seconds", *_SIZES, "command"]]
     for row in study.rows:
         lines.append(
             [
@@ -129,7 +132,7 @@ def _format_csv(study: ChoiceStudy) -> str:
                 *row.interval,
                 *(row.p_value, *row.milliseconds.values()),
                 *(row.queries_per_second, row.pairs_per_second),
-                *(row.load_seconds, row.peak_memory_mb, row.size_mb),
+                *(row.load_seconds, row.peak_memory_mb, row.peak_gpu_memory_mb, row.size_mb),
                 " ".join(row.words),
             ]
         )

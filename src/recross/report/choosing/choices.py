@@ -36,6 +36,7 @@ class ChoiceRow:
     queries_per_second: float | None = None
     load_seconds: float | None = None
     peak_memory_mb: float | None = None
+    peak_gpu_memory_mb: float | None = None
     size_mb: float | None = None
     is_on_front: bool = False
 
@@ -151,6 +152,7 @@ def _make_rows(record: JsonObject) -> list[ChoiceRow]:
             queries_per_second=measured["queries_per_second"],
             load_seconds=record["load_seconds"],
             peak_memory_mb=record["peak_memory_mb"],
+            peak_gpu_memory_mb=record["peak_gpu_memory_mb"],
             size_mb=record["size_mb"],
         )
         for measured in record["depths"]

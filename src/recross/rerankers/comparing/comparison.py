@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from recross.collections.collection import Collection
-from recross.inference.engine import Engine
-from recross.inference.items import Items, Scores
 from recross.inference.spans import Ints
 from recross.records import Cost
 from recross.rerankers.comparing.pairwise import PairwiseStrategy, Question, rank_in_lockstep
 from recross.runs import Run
 from recross.seeding import make_generator
+
+if TYPE_CHECKING:
+    from recross.inference.engine import Engine
+    from recross.inference.items import Items, Scores
 
 _QUERIES_AT_ONCE = 100
 """Queries whose comparisons are asked together: enough for full batches, bounded in memory."""
@@ -39,6 +41,8 @@ class PairComparison:
 
     def score(self, engine: Engine, query: str, documents: Sequence[str]) -> Scores:
         """Score one query's documents against each other, ``(N,)``, whatever their number."""
+        from recross.inference.items import Items
+
         asked = Items.of([(query, document) for document in documents])
         scores, _ = self._compare(engine, asked, {"": asked.numbers})
         return np.array(scores[""], dtype=np.float32)

@@ -9,16 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
-from recross.inference.engine import Engine
-from recross.inference.network import Network
 from recross.parts.bounds import Ge, UpTo, checked
 from recross.parts.identity import fingerprint
 from recross.rerankers.reranker import Reranker, Trainable, is_trainable
 from recross.runs import Run
+
+if TYPE_CHECKING:
+    from recross.inference.engine import Engine
+    from recross.inference.network import Network
 
 WORD = re.compile(r"\S+")
 SEPARATOR = "#"

@@ -7,30 +7,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from recross.checkpoints import pretrained
-from recross.checkpoints.heads import make_heads_exact
-from recross.checkpoints.loaded import Model
 from recross.checkpoints.location import CHECKPOINT
 from recross.errors import InputError
-from recross.inference.cache.identity import digest_weights
 from recross.inference.cache.score_cache import caches_are_off
 from recross.inference.spans import Ints
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import fingerprint, handed_over
 from recross.records import Cost
-from recross.rerankers.generative.chat_layout import ChatLayout
-from recross.rerankers.generative.decoding import Decoder, Prompts
 from recross.rerankers.generative.generators import Conversation, LabelLogits, split_begun
 from recross.rerankers.generative.kept_answers import KeptAnswer, KeptAnswers
 from recross.store import DEFAULT_STORE
 from recross.writing.progress import progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from recross.checkpoints import pretrained
+    from recross.checkpoints.loaded import Model
+    from recross.rerankers.generative.chat_layout import ChatLayout
+    from recross.rerankers.generative.decoding import Decoder, Prompts
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,8 @@ class LocalGenerator:
         self, conversations: Sequence[Conversation], max_new_tokens: int, stop: str | None = None
     ) -> tuple[list[str], Cost]:
         """Answer each conversation with its most probable tokens, unless the answer is kept."""
+        from recross.rerankers.generative.decoding import Prompts
+
         start = time.perf_counter()
         prompts = [self._layout.encode(conversation) for conversation in conversations]
         keys, answers = self._recall(prompts, max_new_tokens, stop)
@@ -119,6 +121,8 @@ class LocalGenerator:
         Raises:
             InputError: two labels begin with the same token.
         """
+        from recross.rerankers.generative.decoding import Prompts
+
         start = time.perf_counter()
         prompts = [self._layout.encode(conversation) for conversation in conversations]
         begun = split_begun(conversations[0])[1] if conversations else ""
@@ -137,6 +141,11 @@ class LocalGenerator:
 
     @cached_property
     def _loaded(self) -> pretrained.Pretrained:
+        import torch
+
+        from recross.checkpoints import pretrained
+        from recross.checkpoints.heads import make_heads_exact
+
         dtype = torch.bfloat16 if self.weights == "bf16" else torch.float32
         loaded = pretrained.load("causal_lm", self.checkpoint, dtype=dtype)
         if loaded.config.is_encoder_decoder:
@@ -150,16 +159,24 @@ class LocalGenerator:
 
     @cached_property
     def _layout(self) -> ChatLayout:
+        from recross.rerankers.generative.chat_layout import ChatLayout
+
         return ChatLayout(
             self._loaded.tokenizer, self.chat_options, plain=not self.uses_chat_template
         )
 
     @cached_property
     def _decoder(self) -> Decoder:
+        from recross.rerankers.generative.decoding import Decoder
+
         return Decoder(self.network, self._loaded.tokenizer, self.hardware)
 
     @cached_property
     def _kept(self) -> KeptAnswers:
+        from torch import nn
+
+        from recross.inference.cache.identity import digest_weights
+
         name = fingerprint(
             digest_weights(cast(nn.Module, self.network)), self.weights, self.hardware.identity
         )

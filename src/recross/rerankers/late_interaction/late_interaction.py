@@ -10,23 +10,21 @@ import time
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from recross.checkpoints import pretrained
 from recross.checkpoints.late_contract import LateInteractionContract
 from recross.collections.collection import Collection
-from recross.inference.late_interaction.encoding import KeptVectors, encode_query
-from recross.inference.late_interaction.loading import load_network
-from recross.inference.late_interaction.network import LateInteractionNetwork
-from recross.inference.late_interaction.token_vectors import TokenVectors
-from recross.inference.sequences import count_cuts
-from recross.inference.texts.collection_texts import CollectionTexts
 from recross.parts.bounds import Ge, Seed, checked
 from recross.records import Cost
 from recross.rerankers.reranker import NetworkReranker
 from recross.runs import Run
+
+if TYPE_CHECKING:
+    from recross.inference.late_interaction.network import LateInteractionNetwork
+    from recross.inference.late_interaction.token_vectors import TokenVectors
+    from recross.inference.texts.collection_texts import CollectionTexts
 
 _DOCUMENTS_AT_ONCE = 5_000
 """Documents tokenised and sorted together when a collection is encoded."""
@@ -53,6 +51,9 @@ class LateInteraction(NetworkReranker):
 
     def load(self) -> LateInteractionNetwork:
         """Load the checkpoint's network with its contract."""
+        from recross.checkpoints import pretrained
+        from recross.inference.late_interaction.loading import load_network
+
         fresh = pretrained.Fresh(self.head_seed, labels=None) if self.fresh_head else None
         return load_network(self.checkpoint_place, self.contract, self.layers, fresh)
 
@@ -80,6 +81,9 @@ class LateInteraction(NetworkReranker):
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Order every query's candidates by MaxSim, from the collection's stored vectors."""
+        from recross.inference.late_interaction.encoding import encode_query
+        from recross.inference.sequences import count_cuts
+
         if self.vectors == "none":
             return self.rerank_with(self.engine, candidates, collection)
         stored = self.token_vectors(collection)
@@ -108,6 +112,8 @@ class LateInteraction(NetworkReranker):
 
     def token_vectors(self, collection: Collection) -> TokenVectors:
         """The vectors of every document, made first unless they are already in the store."""
+        from recross.inference.late_interaction.encoding import KeptVectors
+
         self.check_trained()
         kept = KeptVectors(
             self.checkpoint_place,
@@ -119,4 +125,6 @@ class LateInteraction(NetworkReranker):
         return kept.keep(self.network, collection, self.store)
 
     def _texts_of(self, collection: Collection) -> CollectionTexts:
+        from recross.inference.texts.collection_texts import CollectionTexts
+
         return CollectionTexts(collection, self.store)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from recross.parts.bounds import Gt, checked
 from recross.training.losses.loss import (
@@ -15,6 +13,9 @@ from recross.training.losses.loss import (
     mean_over_queries,
 )
 from recross.training.losses.ranks import approximate_ranks, ranks
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Annotated
 
 from recross.parts.bounds import Ge, Gt, checked
 from recross.training.losses.loss import Lists, Loss, log_shares
 from recross.training.losses.ranks import before
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,8 @@ class ListMLE(Loss):
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Sum over each query's draws, then mean over queries."""
+        import torch
+
         lists = Lists.of(scores, targets)
         values = lists.scores / self.temperature
         left = lists.present.unsqueeze(1) & ~before(lists.targets, lists.present)  # (Q, N, N)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ABSENT = float("-inf")
 """The target of a place that holds no document."""
@@ -72,6 +71,9 @@ class Lists(NamedTuple):
 
 def log_shares(values: Tensor, present: Tensor) -> Tensor:
     """Log-softmax over the documents of each list ``(Q, N)``, 0 where there is none."""
+    import torch
+    import torch.nn.functional as F
+
     # The lowest number, not -inf, which would make the softmax of an empty list no number.
     lowest = torch.finfo(values.dtype).min
     shares = F.log_softmax(values.masked_fill(~present, lowest), dim=1)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
-
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING, Annotated
 
 from recross.parts.bounds import Ge, Gt, checked
 from recross.training.losses.loss import Lists, Loss
 from recross.training.losses.ranks import approximate_ranks, ranks
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class LambdaLoss(Loss):
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Sum over each query's pairs, then mean over queries."""
+        import torch.nn.functional as F
+
         lists = Lists.of(scores, targets)
         rank = ranks(lists.scores.detach(), lists.present)
         pairs = lists.preferred

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
-
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING, Annotated
 
 from recross.parts.bounds import Gt, checked
 from recross.training.losses.loss import Lists, Loss, mean_over_queries
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class MarginRanking(Loss):
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over each query's pairs, then over queries."""
+        import torch.nn.functional as F
+
         lists = Lists.of(scores, targets)
         return mean_over_queries(F.relu(self.margin - lists.margins), lists.preferred)
 
@@ -44,5 +46,7 @@ class RankNet(Loss):
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over each query's pairs, then over queries."""
+        import torch.nn.functional as F
+
         lists = Lists.of(scores, targets)
         return mean_over_queries(F.softplus(-self.sigma * lists.margins), lists.preferred)

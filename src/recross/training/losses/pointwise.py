@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from recross.parts.bounds import Gt, checked
 from recross.training.losses.loss import ABSENT, Lists, Loss, mean_over_queries
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,9 @@ class Pointwise(Loss):
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over each query's documents, then over queries."""
+        import torch
+        import torch.nn.functional as F
+
         lists = Lists.of(scores, targets)
         relevant = lists.targets > 0
         each = F.binary_cross_entropy_with_logits(
@@ -52,6 +54,8 @@ class AnswerLikelihood(Loss):
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over each query's documents, then over queries."""
+        import torch.nn.functional as F
+
         present = targets != ABSENT
         logits = scores.masked_fill(~present.unsqueeze(2), 0.0)
         share = (targets.clamp(min=0) / self.highest_label).clamp(max=1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def before(values: Tensor, present: Tensor) -> Tensor:
@@ -11,6 +13,8 @@ def before(values: Tensor, present: Tensor) -> Tensor:
 
     Higher values come first, equal ones in the order of the list; absent places before nothing.
     """
+    import torch
+
     row, column = values.unsqueeze(2), values.unsqueeze(1)
     places = torch.arange(values.shape[1], device=values.device)
     earlier = places.unsqueeze(0) < places.unsqueeze(1)  # (N, N)
@@ -28,6 +32,8 @@ def approximate_ranks(scores: Tensor, present: Tensor, temperature: float) -> Te
     Each other document adds the sigmoid of how much higher its score is, in units of
     ``temperature``; the lower that is, the nearer the ranks are to the exact ones.
     """
+    import torch
+
     ahead = torch.sigmoid((scores.unsqueeze(1) - scores.unsqueeze(2)) / temperature)  # (Q, N, N)
     itself = torch.eye(scores.shape[1], dtype=torch.bool, device=scores.device)
     return 1 + ahead.masked_fill(itself | ~present.unsqueeze(1), 0.0).sum(dim=2)
