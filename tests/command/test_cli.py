@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from recross.command.cli import main
+from recross.command.catalogue import COMMANDS
+from recross.command.cli import WORK, main
+from recross.command.plain_commands import PLAIN_COMMANDS
 from tests.experiment.tiny_experiment import folder_of, write_tiny
 
 HEAVY = {
@@ -101,6 +103,10 @@ def test_evaluating_run_files_loads_no_library_of_networks():
 def test_the_version_is_that_of_the_package(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"recross {importlib.metadata.version('recross')}\n"
+
+
+def test_no_command_goes_on_without_a_name_for_what_it_does():
+    assert set(WORK) == {*COMMANDS, *PLAIN_COMMANDS}
 
 
 def test_a_run_says_its_stages_and_ends_with_the_result(tmp_path, caplog, capfd):

@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -60,6 +61,21 @@ def test_a_sweep_of_retrieve_tells_of_the_cell_that_failed(here, caplog):
     record = json.loads((here / "out" / "of_bad.failed.json").read_text())
     assert record["status"] == "failed"
     assert record["error"] in error
+
+
+@pytest.mark.usefixtures("here")
+def test_a_sweep_says_which_cell_goes_on_and_every_stage_names_it(caplog):
+    caplog.set_level(logging.INFO, "recross")
+    words = ["retriever=random", "depth=3,5,7", "run_file=of_${depth}.trec"]
+    assert main(["retrieve", "-m", *COLLECTION, *words]) == 0
+    said = [line for line in caplog.messages if line.startswith("cell ")]
+    assert [line.partition(",")[0] for line in said if "out/" in line] == [
+        "cell 1 of 3: out/of_3.trec",
+        "cell 2 of 3: out/of_5.trec",
+        "cell 3 of 3: out/of_7.trec",
+    ]
+    assert "cell 2 of 3, stage 1 of 2: collection" in said
+    assert len(said) == 3 * 3
 
 
 def test_a_sweep_of_rerank_tells_of_the_cell_that_failed(here, caplog):

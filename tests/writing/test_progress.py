@@ -120,6 +120,16 @@ def test_work_is_named_by_its_stage_and_its_innermost_part():
     assert name_work([command, stage, Bar("fit"), part]) == "stage 2 of 5, training, mining"
 
 
+def test_work_within_other_work_is_named_with_its_place(monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "recross")
+    monkeypatch.setenv(module.PART_OF, "cell 2 of 9")
+    stage = Bar("training", place="stage 2 of 5")
+    assert name_work([stage, Bar("mining")]) == "cell 2 of 9, stage 2 of 5, training, mining"
+    with Stages(["one", "two"]) as stages:
+        stages.begin("two")
+    assert caplog.messages == ["cell 2 of 9, stage 2 of 2: two"]
+
+
 @pytest.mark.usefixtures("impatient")
 def test_progress_that_is_off_says_nothing(monkeypatch, caplog):
     monkeypatch.setenv(module.PROGRESS, "off")

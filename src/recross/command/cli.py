@@ -48,6 +48,24 @@ about
 RECROSS_PROGRESS=off says nothing of work that goes on
 """
 
+WORK = {
+    **dict.fromkeys(COMMANDS, "starting"),
+    "evaluate": "reading runs and comparing them",
+    "table": "reading results and comparing them",
+    "compare": "reading results and comparing them",
+    "options": "reading options",
+    "contracts": "reading contracts",
+    "parity": "loading what is compared",
+    "pack": "comparing weights",
+    "export": "loading, writing and comparing",
+    "doctor": "looking at this machine",
+    "cache": "reading what is kept",
+    "store": "reading what is kept",
+    "completion": "looking for what fits",
+    "push": "reading the checkpoint",
+}
+"""What each command does while nothing within it says more."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return its exit code.
@@ -79,7 +97,7 @@ def _run(words: Sequence[str]) -> int:
             return 0
         command, rest = words[0], words[1:]
         try:
-            with working(f"recross {command}"):
+            with working(f"recross {command}, {WORK.get(command, '')}"):
                 if command in COMMANDS:
                     from recross.command.launching import launch
 

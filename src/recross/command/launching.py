@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from recross.command.cell_place import at_cell, count_cells
 from recross.command.choosing import measure_apart, write_advice
 from recross.command.composition import (
     add_option_folders,
@@ -35,6 +36,7 @@ from recross.command.signatures import Node
 from recross.errors import InputError
 from recross.parts.closest import say_unknown
 from recross.records import JsonObject
+from recross.writing.progress import end_live_line, working
 
 if TYPE_CHECKING:
     from recross.experiment.place import Command
@@ -70,9 +72,10 @@ def launch(command: str, words: Sequence[str]) -> int:
         mode = ["hydra.mode=MULTIRUN"] * known.multirun
         return _run_hydra(command, saved, [*flags_first, *overrides, *mode], run_cell)
     words = [*flags_first, *overrides]
-    from recross.command.cells import check_cells  # brings torch
+    with working(f"recross {command}, loading and checking"):
+        from recross.command.cells import check_cells  # brings torch
 
-    cells, is_sweep, search = check_cells(start, overrides, known.multirun, known.config_dir)
+        cells, is_sweep, search = check_cells(start, overrides, known.multirun, known.config_dir)
     start_hydra = partial(_run_hydra, command, saved, words)
     if search is not None:
         return _search(start_hydra, search)
@@ -121,18 +124,22 @@ def run_cell(cfg: DictConfig) -> float | None:
     cell: Command = build(values)
     named = ("study", "name", "label", "seed")
     names: JsonObject = {key: values[key] for key in named if key in values}
-    try:
-        with cell.place.alone():  # a failure is recorded before another process begins
-            return _run_or_record(cell, values, names, is_trial)
-    except InputError as error:  # there is no lock to be had
-        cell.place.record_failure(names, error)
+    with at_cell("trial" if is_trial else "cell", cell.place.result):
+        try:
+            with cell.place.alone():  # a failure is recorded before another process begins
+                return _run_or_record(cell, values, names, is_trial)
+        except InputError as error:  # there is no lock to be had
+            cell.place.record_failure(names, error)
     return None
 
 
 def run_apart(cfg: DictConfig) -> None:
     """Run one cell in a new process, here or where a launcher started this one."""
     send_messages_to_stderr()
-    measure_apart(resolve_config(cfg))
+    values = resolve_config(cfg)
+    end_live_line()  # the other process says what goes on
+    with at_cell("choice", values["name"]):
+        measure_apart(values)
 
 
 def _run_or_record(cell: Command, values: Node, names: JsonObject, is_trial: bool) -> float | None:
@@ -176,14 +183,16 @@ def _sweep(
     collate: Callable[[Sequence[Command]], None],
 ) -> int:
     logger.info("recross: %d cells", len(cells))
-    code = run_cells()
+    with count_cells(len(cells)):
+        code = run_cells()
     failed = 0
     for cell in cells:
         if (reason := cell.place.find_failure()) is not None:
             failed += 1
             logger.error("recross: %s failed: %s", cell.place.result, reason)
     if failed < len(cells):
-        collate(cells)
+        with working("comparing the cells"):
+            collate(cells)
     return 1 if failed else code
 
 

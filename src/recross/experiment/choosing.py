@@ -30,6 +30,7 @@ from recross.rerankers.form import find_form
 from recross.rerankers.reranker import Reranker
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, write_json
+from recross.writing.progress import Bar, working
 
 logger = logging.getLogger(__name__)
 
@@ -101,9 +102,11 @@ class Choosing:
             raise InputError(f"candidates must be a run file, got {str(self.candidates)!r}")
         self.hardware.prepare()
         start = time.perf_counter()
-        self.reranker.check_trained()
+        with working("loading the re-ranker"):
+            self.reranker.check_trained()
         loading = time.perf_counter() - start
-        collection = self.collection.load()
+        with working("collection"):
+            collection = self.collection.load()
         given = self._read_candidates(collection)
         first = self._evaluate(given, collection)
         loading += self._answer_once(given, collection)
@@ -144,7 +147,7 @@ class Choosing:
 
     def _answer_once(self, given: Run, collection: Collection) -> float:
         """Seconds that the first query takes, which is part of starting: what is lazy is done."""
-        with turn_caches_off():
+        with turn_caches_off(), Bar("timing the first query", still=True):
             query = given.cut(1).restrict([*given.rankings][:1])
             return time_queries(self.reranker.rerank, query, collection, warmup=0)[0]
 
@@ -192,7 +195,9 @@ class Choosing:
 
     def _time(self, cut: Run, collection: Collection) -> dict[str, float]:
         timed = cut.restrict([*cut.rankings][: self.timed_queries])
-        with turn_caches_off():
+        most = max(map(len, timed.rankings.values()))
+        name = f"timing {len(timed)} queries of {most} candidates"
+        with turn_caches_off(), Bar(name, still=True):
             seconds = np.array(time_queries(self.reranker.rerank, timed, collection))
         pairs = sum(map(len, timed.rankings.values()))
         quantiles = np.percentile(seconds * 1000, PERCENTILES).tolist()

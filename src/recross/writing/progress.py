@@ -20,6 +20,8 @@ PATIENCE_SECONDS = 2.0
 SECONDS_BETWEEN_LINES = 10.0
 PROGRESS = "RECROSS_PROGRESS"
 """Environment variable: ``off`` says nothing of work that goes on."""
+PART_OF = "RECROSS_PART_OF"
+"""Environment variable: which part of other work a process does, such as ``cell 2 of 9``."""
 
 
 @dataclass(eq=False)
@@ -107,7 +109,8 @@ class Stages:
             return
         self._bar.__exit__()
         place = f"stage {self._names.index(name) + 1} of {len(self._names)}"
-        logger.info("%s: %s", place, f"{name}, {detail}" if detail else name)
+        within = ", ".join([*_name_surroundings(), place])
+        logger.info("%s: %s", within, f"{name}, {detail}" if detail else name)
         self._bar = Bar(name, place=place, still=still, is_said=True)
         self._bar.__enter__()
 
@@ -126,10 +129,15 @@ def format_duration(seconds: float) -> str:
 
 
 def name_work(bars: Sequence[Bar]) -> str:
-    """What is going on, from the outermost to the innermost: stage, and what it is at."""
+    """What is going on, from the outermost to the innermost: cell, stage, and what it is at."""
     placed = [bar for bar in bars if bar.place][-1:]
     inner = [bar.name for bar in bars[-1:] if bar not in placed]
-    return ", ".join([*(f"{bar.place}, {bar.name}" for bar in placed), *inner])
+    stage = [f"{bar.place}, {bar.name}" for bar in placed]
+    return ", ".join([*_name_surroundings(), *stage, *inner])
+
+
+def _name_surroundings() -> list[str]:
+    return [place for place in [os.environ.get(PART_OF)] if place]
 
 
 class _Display(Protocol):

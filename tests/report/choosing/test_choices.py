@@ -67,6 +67,13 @@ def test_the_front_is_what_is_better_than_all_that_is_faster(keep):
     assert mark_front(rows[::-1]) == list(rows)  # whatever the order
 
 
+def test_a_slow_choice_is_told_in_whole_milliseconds(keep):
+    slow = record("slow", measured(10, 0.55, 4_750.4))
+    (study,) = [read_choices(keep({**slow, "within_ms": 5_000.0}))]
+    assert study.advice.startswith("Within 5000 ms use slow")
+    assert study.advice.endswith("95 of 100 queries done in 4,750 ms.")
+
+
 def test_the_best_within_the_time_is_advised_with_the_command_that_uses_it(keep):
     study = read_choices(keep(SMALL, LARGE))
     assert study.advice == (

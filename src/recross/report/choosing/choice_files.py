@@ -11,6 +11,7 @@ from pathlib import Path
 from recross.report.choosing.choice_plot import plot_choices
 from recross.report.choosing.choices import ChoiceRow, ChoiceStudy, read_choices
 from recross.report.tables.alignment import MISSING, align_table
+from recross.report.tables.columns import format_number
 from recross.writing.escaping import Cell, format_csv_line, show_unprintable
 from recross.writing.whole_files import write_whole
 
@@ -70,15 +71,15 @@ def list_choice_columns(study: ChoiceStudy) -> list[tuple[str, Callable[[ChoiceR
         ("form", lambda row: row.form or MISSING),
         ("depth", lambda row: str(row.depth) if row.depth else MISSING),
         *((name, show_measure(name)) for name in study.rows[0].measures),
-        ("p50 ms", lambda row: _show(row.milliseconds["p50_ms"])),
-        ("p95", lambda row: _show(row.milliseconds["p95_ms"])),
-        ("p99", lambda row: _show(row.milliseconds["p99_ms"])),
-        ("queries/s", lambda row: _show(row.queries_per_second)),
-        ("pairs/s", lambda row: _show(row.pairs_per_second)),
-        ("load s", lambda row: _show(row.load_seconds)),
-        ("memory MB", lambda row: _show(row.peak_memory_mb)),
-        *([("GPU MB", lambda row: _show(row.peak_gpu_memory_mb))] if has_gpu else []),
-        ("size MB", lambda row: _show(row.size_mb)),
+        ("p50 ms", lambda row: format_number(row.milliseconds["p50_ms"])),
+        ("p95", lambda row: format_number(row.milliseconds["p95_ms"])),
+        ("p99", lambda row: format_number(row.milliseconds["p99_ms"])),
+        ("queries/s", lambda row: format_number(row.queries_per_second)),
+        ("pairs/s", lambda row: format_number(row.pairs_per_second)),
+        ("load s", lambda row: format_number(row.load_seconds)),
+        ("memory MB", lambda row: format_number(row.peak_memory_mb)),
+        *([("GPU MB", lambda row: format_number(row.peak_gpu_memory_mb))] if has_gpu else []),
+        ("size MB", lambda row: format_number(row.size_mb)),
     ]
 
 
@@ -137,9 +138,3 @@ def _format_csv(study: ChoiceStudy) -> str:
             ]
         )
     return "".join(map(format_csv_line, lines))
-
-
-def _show(value: float | None) -> str:
-    if value is None:
-        return MISSING
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

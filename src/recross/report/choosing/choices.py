@@ -10,6 +10,7 @@ from pathlib import Path
 
 from recross.errors import InputError
 from recross.records import JsonObject
+from recross.report.tables.columns import format_number
 from recross.report.tables.front import list_front
 
 CERTAIN = 0.05
@@ -85,7 +86,7 @@ class ChoiceStudy:
         return (
             f"{within} use {best.name} on the best {best.depth} candidates: {best.measure}"
             f" {best.quality:.4f} against {alone.quality:.4f} without it{chance}, 95 of 100 queries"
-            f" done in {best.p95_ms:.3g} ms."
+            f" done in {format_number(best.p95_ms)} ms."
         )
 
     @property

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from recross.checkpoints.published import PUBLISHED
 from recross.checkpoints.published.record import PublishedCheckpoint, PublishedNumber
+from recross.report.tables.alignment import MISSING, Marked, align_table
+from recross.writing.escaping import escape_markdown, format_code
 
 HEADER = (
     *("checkpoint", "option", "template", "read-out", "limits in tokens", "precisions"),
     *("published", "source of the contract"),
 )
-NONE = "–"
+WIDEST = 32
+"""Characters of a column; some cells have thousands, and no other line is to be as long."""
 
 
 def format_contracts(options: Mapping[str, Sequence[str]]) -> str:
@@ -22,9 +25,8 @@ def format_contracts(options: Mapping[str, Sequence[str]]) -> str:
     groups: dict[tuple[str, tuple[PublishedNumber, ...]], list[PublishedCheckpoint]] = {}
     for record in PUBLISHED:
         groups.setdefault((record.contract.name, record.numbers), []).append(record)
-    lines = [HEADER, ("---",) * len(HEADER), *(_line(group, options) for group in groups.values())]
-    cells = ([cell.replace("|", "\\|").replace("\n", " ⏎ ") for cell in line] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells) + "\n"
+    lines = [_line(group, options) for group in groups.values()]
+    return "\n".join(align_table(HEADER, lines, len(HEADER), WIDEST)) + "\n"
 
 
 def _line(
@@ -34,15 +36,15 @@ def _line(
     offered = [name for spelling in spellings for name in options.get(spelling, ())]
     contract = records[0].contract
     return (
-        "<br>".join(f"`{spelling}`" for spelling in spellings),
-        ", ".join(f"`{name}`" for name in offered) or NONE,
-        *contract.summary,
+        Marked("<br>".join(map(format_code, spellings))),
+        Marked(", ".join(map(format_code, offered)) or MISSING),
+        *(Marked(text.replace("|", "\\|").replace("\n", " ⏎ ")) for text in contract.summary),
         ", ".join(contract.precisions),
-        "<br>".join(map(_number, records[0].numbers)) or NONE,
+        Marked("<br>".join(map(_number, records[0].numbers)) or MISSING),
         contract.source,
     )
 
 
 def _number(number: PublishedNumber) -> str:
     over = f"on {number.collection}, {number.candidates} ({number.source})"
-    return f"{number.measure} {number.value:.4f} {over}"
+    return f"{number.measure} {number.value:.4f} {escape_markdown(over)}"
