@@ -115,6 +115,7 @@ def test_memory_is_that_of_the_process_and_on_gpus_that_of_the_fullest(run_file,
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_memory_of_a_gpu_is_what_tensors_took_of_it(run_file):
     taken = torch.zeros(2**20, dtype=torch.float32, device="cuda")
     assert measure(run_file, hardware=Hardware(accelerator="gpu"))["peak_gpu_memory_mb"] >= 4.0
