@@ -60,6 +60,20 @@ def test_queries_without_a_ranking_and_without_judgments_are_said_and_marked(tmp
     ]
 
 
+def test_several_runs_end_with_one_sentence_that_says_what_was_found(tmp_path):
+    queries = [f"q{number}" for number in range(8)]
+    (tmp_path / "qrels").write_text("".join(f"{q} 0 d1 1\n" for q in queries))
+    late, soon = {"d2": 2.0, "d1": 1.0}, {"d1": 2.0, "d2": 1.0}
+    Run.from_scores("late", dict.fromkeys(queries, late)).write(tmp_path / "late.trec")
+    Run.from_scores("soon", dict.fromkeys(queries, soon)).write(tmp_path / "soon.trec")
+    words = [f"late={tmp_path / 'late.trec'}", f"soon={tmp_path / 'soon.trec'}"]
+    words += ["--qrels", str(tmp_path / "qrels"), "--measures", "RR"]
+    *_, last = evaluate_run_files(words).splitlines()
+    assert last.startswith("soon is best in RR: 1.0000 [1.000, 1.000], +0.5000 from late (p = .0")
+    for alone in (words[1:], [*words, "--all-pairs"]):
+        assert "is best in" not in evaluate_run_files(alone)
+
+
 def test_nothing_is_counted_where_every_judged_query_is_ranked_and_has_a_relevant_document(
     tmp_path,
 ):

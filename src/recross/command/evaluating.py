@@ -14,6 +14,7 @@ from recross.evaluation.accounts import QueryAccount
 from recross.evaluation.measures import check_measures, evaluate
 from recross.evaluation.ties import find_tie_ranges
 from recross.records import Excluded, Qrels
+from recross.report.finding import compose_finding
 from recross.report.run_study import RunStudy
 from recross.report.tables.comparison import (
     format_accounts,
@@ -23,6 +24,7 @@ from recross.report.tables.comparison import (
     write_per_query,
 )
 from recross.report.tables.latex import LatexStyle
+from recross.report.tables.run_rows import make_run_rows
 from recross.runs import Run
 from recross.text_files.trec import read_qrels
 
@@ -51,7 +53,10 @@ def evaluate_run_files(words: Sequence[str]) -> str:
     pairs = list_pairs(list(study.evaluations), arguments.all_pairs)
     comparison = format_comparison(study.evaluations, arguments.measures, pairs)
     ties = format_ties(study.ties, arguments.measures)
-    return "\n".join([comparison, ties, format_accounts(study.accounts)])
+    said = [comparison, ties, format_accounts(study.accounts)]
+    if len(study.runs) > 1 and not arguments.all_pairs:  # whose p are corrected for more
+        said.append(compose_finding(make_run_rows(study.evaluations, study.ties)))
+    return "\n".join(said)
 
 
 def add_latex_arguments(parser: argparse.ArgumentParser) -> None:
