@@ -82,7 +82,7 @@ class StoredFolder:
                 away = self.path.with_name(f"{self.path.name}.deleted{PARTIAL}")
                 self.path.rename(away)
                 shutil.rmtree(away)
-                self.lock.unlink()
+                self.lock.unlink(missing_ok=True)
         return is_alone
 
 

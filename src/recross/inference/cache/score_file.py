@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 import lmdb
-from filelock import FileLock
 
+from recross.artefacts.locks import hold_alone
 from recross.writing.whole_files import reserve_space
 
 GENERATIONS = 4
@@ -20,9 +20,6 @@ DATA, LOCK = "data.mdb", "lock.mdb"
 LOCK_BYTES = READERS * 64 + 128
 """Its size: a line of the processor's cache for every reader, and two before them."""
 YOUNGEST = b"youngest generation"
-
-LOCK_SECONDS = 0.001
-"""How often a writer looks whether another is done; a commit takes about as long."""
 
 Generation: TypeAlias = "lmdb._Database"
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
@@ -137,8 +134,8 @@ def hold_lock(folder: Path) -> Iterator[None]:
     """Alone among all processes to make, remove, open or write the file of a folder."""
     lock = folder.with_name(f".{folder.name}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
-    lock.touch()  # raises where the lock would be waited for without end
-    with FileLock(lock).acquire(poll_interval=LOCK_SECONDS):
+    lock.touch()  # raises what is told of the cache
+    with hold_alone(lock, ""):
         yield
 
 

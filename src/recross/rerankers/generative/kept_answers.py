@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from filelock import FileLock
+from recross.artefacts.locks import hold_alone
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class KeptAnswers:
             json.dumps({"key": key, **asdict(answer)}) + "\n"
         )  # in ASCII: half a surrogate pair passes
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock, FileLock(self._path.with_suffix(".lock")), self._path.open("ab+") as file:
+        lock = self._path.with_suffix(".lock")
+        with self._lock, hold_alone(lock, ""), self._path.open("ab+") as file:
             if file.tell() and not _ends_a_line(self._path):
                 file.write(b"\n")
             file.write(line.encode())
