@@ -16,7 +16,7 @@ LAUNCHERS = frozenset(
         "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
         "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher",
         "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
-        "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher",
+        "hydra_plugins.recross_ray.RayTasksLauncher",
     )
 )
 SEARCHER = "hydra_plugins.recross_search.OptunaSweeper"
@@ -25,11 +25,13 @@ SWEEPERS = frozenset(("hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
 NEEDED = {
     "hydra_plugins.hydra_joblib_launcher": ("hydra-joblib-launcher", "joblib"),
     "hydra_plugins.hydra_submitit_launcher": ("hydra-submitit-launcher", "slurm"),
-    "hydra_plugins.hydra_ray_launcher": ("hydra-ray-launcher", "ray"),
+    "ray": ("ray", "ray"),
     "optuna": ("optuna", "optuna"),
 }
 """Packages of launchers and of the search, as they are installed, and the extra of each."""
-LAUNCHER_NAMED = re.compile(r"Could not (?:find|load) '?hydra/launcher/(joblib|ray|submitit)")
+LAUNCHER_NAMED = re.compile(r"Could not (?:find|load) '?hydra/launcher/(joblib|submitit)")
+OWN_PACKAGES = {SEARCHER: "optuna", "hydra_plugins.recross_ray.RayTasksLauncher": "ray"}
+"""What our own launchers and sweepers run on."""
 HANDLERS = frozenset(("logging.StreamHandler", "logging.NullHandler"))
 STREAMS = frozenset(("ext://sys.stdout", "ext://sys.stderr"))
 CALLS = frozenset(("()", "class", "factory", "."))
@@ -69,7 +71,7 @@ def _find_missing_packages(settings: Mapping[str, object]) -> Iterator[str]:
     for kind in ("launcher", "sweeper"):
         node = settings.get(kind)
         target = str(node.get(TARGET)) if isinstance(node, Mapping) else ""
-        package = "optuna" if target == SEARCHER else ".".join(target.split(".")[:2])
+        package = OWN_PACKAGES.get(target) or ".".join(target.split(".")[:2])
         if package in NEEDED and not is_installed(package):
             yield f"hydra/{kind}: {say_needed(package)}"
 

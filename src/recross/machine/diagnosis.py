@@ -28,7 +28,7 @@ OPTIONAL = {
     "faiss": "retriever=biencoder_hnsw, biencoder_ivf: extra 'faiss'",
     "wandb": "tracking=wandb: extra 'wandb'",
     "tensorboard": "tracking=tensorboard: extra 'tensorboard'",
-    "ray": "hydra/launcher=ray: extra 'ray'",
+    "ray": "hydra/launcher=ray_tasks: extra 'ray'",
     "submitit": "hydra/launcher=submitit_slurm: extra 'slurm'",
     **{
         package: f"hardware=cpu_{backend}: extra '{backend}'"

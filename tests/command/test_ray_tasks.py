@@ -1,0 +1,68 @@
+"""Cells as tasks of Ray: all of them finish, whichever process is killed."""
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from recross.collections.files import write_beir
+from recross.command.cli import main
+from tests.conftest import save_tiny, toy_collection
+
+ray = pytest.importorskip("ray", reason="the extra ray is not installed")
+pytestmark = [pytest.mark.ci, pytest.mark.timeout(3600)]
+
+WORDS = ["run", "-m", "collection=files", "collection.folder=toy", "retriever=bm25", "study=s"]
+WORDS += ["reranker=cross_encoder", "reranker.checkpoint=tiny", "reranker.fresh_head=true"]
+WORDS += ["reranker.max_length=32", "negatives=random", "training.steps=10", "latency_queries=0"]
+WORDS += ["training.validations=1", "interpolate=false", "hardware.threads=1", "seed=0,1"]
+WORDS += ["depth=2,3,5,8"]  # the four of one seed share a training
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with a collection and a checkpoint, and a cluster of two workers."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    write_beir(tmp_path / "toy", toy_collection())
+    save_tiny(tmp_path / "tiny")
+    ray.init(num_cpus=2, include_dashboard=False)
+    yield tmp_path
+    ray.shutdown()
+
+
+def read_measures(study):
+    """What the table shows of every cell, and how often each was trained."""
+    records = [json.loads(path.read_text()) for path in study.rglob("result.json")]
+    return {(each["name"], each["seed"]): (each["measures"], each["ties"]) for each in records}
+
+
+def kill_a_cell(study, killed):
+    """Kill the process of a cell that is not done, once another one is."""
+    while not killed:
+        done = {path.parent for path in study.rglob("result.json")}
+        for lock in study.rglob(".lock"):
+            pid = lock.read_text()
+            if done and pid and lock.parent not in done and Path(f"/proc/{pid}").exists():
+                os.kill(int(pid), signal.SIGKILL)
+                killed.append(pid)
+                return
+        time.sleep(0.02)
+
+
+def test_all_cells_finish_as_one_by_one_though_a_process_is_killed(here):
+    killed = []
+    killer = threading.Thread(target=kill_a_cell, args=(here / "spread" / "s", killed), daemon=True)
+    killer.start()
+    assert main([*WORDS, "output=spread", "hydra/launcher=ray_tasks"]) == 0
+    assert len(killed) == 1
+    assert main([*WORDS, "output=one_by_one"]) == 0
+    spread, one_by_one = (here / name for name in ("spread", "one_by_one"))
+    assert len(read_measures(spread / "s")) == 8
+    assert read_measures(spread / "s") == read_measures(one_by_one / "s")
+    assert (spread / "s/table.md").read_text() == (one_by_one / "s/table.md").read_text()
+    assert len(list((spread / "store/checkpoints").glob("[!.]*"))) == 2
