@@ -22,19 +22,20 @@ from recross.command.signatures import Node
 from recross.errors import ConfigError
 from recross.experiment.place import Command
 
-ELSEWHERE = ("SlurmLauncher", "RayLauncher")
+ELSEWHERE = ("SlurmLauncher", "RayTasksLauncher")
 """Launchers whose cells run on other machines, with devices of their own."""
 
 
 class Cells(NamedTuple):
     """What the overrides ask for, checked and built.
 
-    ``search`` is the folder of a search, whose cells are made as it goes and checked then, too;
-    ``commands`` are those at the edges of what it may try.
+    ``folder`` is that of a sweep. ``search`` is the folder of a search, whose cells are made as it
+    goes and checked then, too; ``commands`` are those at the edges of what it may try.
     """
 
     commands: list[Command]
     is_sweep: bool
+    folder: Path
     search: Path | None = None
 
 
@@ -68,10 +69,11 @@ def check_cells(
         make_cells = [partial(compose_values, command, overrides, extra_folder)]
     commands = _build_cells(make_cells)
     _refuse_lacks(commands, str(hydra.launcher.get("_target_")).endswith(ELSEWHERE))
+    folder = Path(str(hydra.sweep.dir))
     if is_search:
-        return Cells(commands, is_sweep, Path(str(hydra.sweep.dir)))
+        return Cells(commands, is_sweep, folder, search=folder)
     _refuse_collisions(commands)
-    return Cells(commands, is_sweep)
+    return Cells(commands, is_sweep, folder)
 
 
 def _build_cells(make_cells: Sequence[Callable[[], Node]]) -> list[Command]:

@@ -29,6 +29,7 @@ with the config.yaml that lies beside a result, instead of the shipped one)
   choose     which to use, measured:  recross choose reranker=A,B hardware=cpu,cpu_int8 within_ms=50
 results
   evaluate   measures of run files, with significance:  recross evaluate RUN... --qrels FILE
+  status     how far a sweep is, wherever its cells run:  recross status STUDY
   table      collate finished experiments:  recross table DIR... [--check against references]
   compare    rows of tables with each other:  recross compare DIR... --rows ROW...
   pack       a trained checkpoint as a small difference:  recross pack FOLDER --to DIR

@@ -74,8 +74,10 @@ def launch(command: str, words: Sequence[str]) -> int:
     words = [*flags_first, *overrides]
     with working(f"recross {command}, loading and checking"):
         from recross.command.cells import check_cells  # brings torch
+        from recross.experiment.sweep_record import record_sweep
 
-        cells, is_sweep, search = check_cells(start, overrides, known.multirun, known.config_dir)
+        checked = check_cells(start, overrides, known.multirun, known.config_dir)
+    cells, is_sweep, folder, search = checked
     start_hydra = partial(_run_hydra, command, saved, words)
     if search is not None:
         return _search(start_hydra, search)
@@ -83,9 +85,8 @@ def launch(command: str, words: Sequence[str]) -> int:
         cell.place.forget_failure()
     if not is_sweep:
         return _run_single(start_hydra)
-    chooses = command == "choose"
-    run, collate = (run_apart, write_advice) if chooses else (run_cell, _collate_studies)
-    return _sweep(partial(start_hydra, run), cells, collate)
+    record_sweep(folder, [cell.place for cell in cells])
+    return _sweep(start_hydra, cells, chooses=command == "choose")
 
 
 def _parse_flags(command: str, words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -177,14 +178,10 @@ def _run_single(start_hydra: StartHydra) -> int:
     return code
 
 
-def _sweep(
-    run_cells: Callable[[], int],
-    cells: Sequence[Command],
-    collate: Callable[[Sequence[Command]], None],
-) -> int:
+def _sweep(start_hydra: StartHydra, cells: Sequence[Command], chooses: bool) -> int:
     logger.info("recross: %d cells", len(cells))
     with count_cells(len(cells)):
-        code = run_cells()
+        code = start_hydra(run_apart if chooses else run_cell)
     failed = 0
     for cell in cells:
         if (reason := cell.place.find_failure()) is not None:
@@ -192,7 +189,7 @@ def _sweep(
             logger.error("recross: %s failed: %s", cell.place.result, reason)
     if failed < len(cells):
         with working("comparing the cells"):
-            collate(cells)
+            (write_advice if chooses else _collate_studies)(cells)
     return 1 if failed else code
 
 

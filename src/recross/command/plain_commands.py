@@ -195,6 +195,14 @@ def _store(words: Sequence[str]) -> int:
     return code
 
 
+def _status(words: Sequence[str]) -> int:
+    from recross.command.standing import describe_sweep
+
+    text, code = describe_sweep(words)
+    say(text)
+    return code
+
+
 def say(text: str) -> None:
     """Print what a command says, with one line break after it."""
     sys.stdout.write(text.rstrip("\n") + "\n")
@@ -214,5 +222,6 @@ PLAIN_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "store": _store,
     "completion": _completion,
     "push": _push,
+    "status": _status,
 }
 """What each of them does with its arguments, returning the exit code."""

@@ -112,7 +112,11 @@ class Place:
     def find_failure(self) -> str | None:
         """Why the command failed, as far as its files tell; ``None`` if it is done."""
         absent = None if self.result.exists() else "no result was written"
-        return _read_failure(self.failure) or _read_failure(self._beside) or absent
+        return self.find_recorded_failure() or absent
+
+    def find_recorded_failure(self) -> str | None:
+        """Why the command failed, if that was recorded."""
+        return _read_failure(self.failure) or _read_failure(self._beside)
 
     @property
     def _beside(self) -> Path:
