@@ -14,31 +14,38 @@ PAGES = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
 SMALL = ["training=smoke", "latency_queries=1", "depth=8", "hardware.threads=1"]
 
 
-def blocks(page, language):
+def read_blocks(page):
+    """Language and text of each block, in the order of the page."""
     text = (DOCS / page).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"^```(\w+)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def blocks(page, language):
+    return [text for said, text in read_blocks(page) if said == language]
+
+
+def split(block):
+    return [line for line in block.splitlines() if line.strip()]
+
+
+def languages(page):
+    return [language for language, _ in read_blocks(page)]
 
 
 def commands(page):
-    return [line for block in blocks(page, "sh") for line in block.splitlines() if line.strip()]
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    return tmp_path_factory.mktemp("docs")
+    return [line for block in blocks(page, "sh") for line in split(block)]
 
 
 @pytest.fixture
-def here(place, beir_folder, monkeypatch):
-    monkeypatch.chdir(place)
-    folder = place / "my_beir_folder"  # without development queries, as many are
-    shutil.rmtree(folder, ignore_errors=True)
+def here(tmp_path, beir_folder, monkeypatch):
+    """An empty working directory of a user with a folder of texts and a folder of options."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "my_beir_folder"  # without development queries, as many are
     shutil.copytree(beir_folder, folder)
     (folder / "qrels" / "dev.tsv").unlink()
     (option,) = blocks("how_to/own_reranker.md", "yaml")
-    (place / "my_conf" / "reranker").mkdir(parents=True, exist_ok=True)
-    (place / "my_conf" / "reranker" / "small.yaml").write_text(option)
-    return place
+    (tmp_path / "my_conf" / "reranker").mkdir(parents=True)
+    (tmp_path / "my_conf" / "reranker" / "small.yaml").write_text(option)
 
 
 def small(words):
@@ -62,21 +69,16 @@ def test_every_command_is_one_of_recross(page):
 
 @pytest.mark.ci
 @pytest.mark.timeout(3600)  # a page is as long as its commands, and a machine may be busy
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
+@pytest.mark.parametrize("page", [page for page in PAGES if {"sh", "python"} & set(languages(page))])
 @pytest.mark.usefixtures("here")
-def test_every_command_runs(page):
-    for line in commands(page):
-        _, *words = shlex.split(line)
-        assert main(small(words)) == 0, line
-
-
-@pytest.mark.ci
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
-@pytest.mark.usefixtures("here")
-def test_every_block_of_python_runs(page):
-    for block in blocks(page, "python"):
-        exec(block, {"__name__": "docs"})
+def test_every_command_and_every_block_of_python_runs(page):
+    """From the top of the page to its end, as it is read: the one uses what the other made."""
+    for language, block in read_blocks(page):
+        if language == "python":
+            exec(block, {"__name__": "docs"})
+        for line in split(block) if language == "sh" else ():
+            _, *words = shlex.split(line)
+            assert main(small(words)) == 0, line
 
 
 def test_most_commands_are_run_and_the_others_need_what_is_not_here():

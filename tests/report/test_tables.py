@@ -232,6 +232,13 @@ def test_curves_are_drawn_over_what_their_rows_differ_in(tmp_path):
     paths = plot_curves(make_rows([*timed, alone], {}), tmp_path)
     assert [path.name for path in paths] == ["quality_budget.png", "quality_budget.svg"]
     assert plot_curves(make_rows([alone, *RESULTS], {}), tmp_path) == []
+    trained = [
+        point | {"depth": 10, "training": {"pairs": 64 * steps, "steps": steps, "seconds": 1}}
+        for point, steps in zip(points, (16, 160), strict=True)
+    ]
+    paths = plot_curves(make_rows([*trained, alone], {}), tmp_path)
+    assert [path.name for path in paths] == ["quality_training.png", "quality_training.svg"]
+    assert "training pairs" in paths[1].read_text()
 
 
 def test_passes_and_tokens_of_a_query_are_shown_where_rows_differ_in_them():

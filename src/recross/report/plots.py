@@ -1,4 +1,4 @@
-"""Quality against latency, depth and budget, and of runs, for a column of a paper.
+"""Quality against latency, depth, training and budget, and of runs, for a column of a paper.
 
 The only home of matplotlib.
 """
@@ -6,8 +6,10 @@ The only home of matplotlib.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +47,26 @@ STYLE: dict[Any, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class Axis:
+    """What the points of a curve may differ in: its name on the plot, and in the file's name."""
+
+    file: str
+    label: str
+    read: Callable[[Row], float | None]
+
+    def place(self, rows: Sequence[Row]) -> Mapping[float, Row]:
+        """Where along the axis each row of a curve stands."""
+        return dict(sorted({self.read(row) or 0.0: row for row in rows}.items()))
+
+
+AXES = (
+    Axis("quality_budget", "milliseconds that a query may take", attrgetter("budget_ms")),
+    Axis("quality_training", "training pairs", attrgetter("training_pairs")),
+    Axis("quality_depth", "candidates re-ranked", attrgetter("depth")),
+)
+
+
 def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Draw the first measure against p50 latency as ``quality_latency.png`` and ``.svg``.
 
@@ -75,24 +97,27 @@ def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
 def plot_curves(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Draw the first measure of rows that are points of curves, against what they differ in.
 
-    That is ``quality_budget`` where rows have a budget of time, else ``quality_depth``. A curve of
-    one point is a line across, such as a first stage; without a curve of more nothing is drawn.
+    That is the first of ``AXES`` in which the rows of a curve differ, which names the file, too. A
+    curve of one point is a line across, such as a first stage; without a curve of more nothing is
+    drawn.
     """
     curves: dict[str, list[Row]] = {}
     for row in rows:
         if row.curve is not None and row.measures:
             curves.setdefault(row.curve, []).append(row)
-    budgets = any(row.budget_ms for points in curves.values() for row in points)
-    drawn = {name: _place_points(points, budgets) for name, points in curves.items()}
-    if all(len(points) < 2 for points in drawn.values()):
+    for axis in AXES:
+        drawn = {name: axis.place(points) for name, points in curves.items()}
+        if any(len(points) > 1 for points in drawn.values()):
+            break
+    else:
         return []
     with _open_figure(2.1 + 0.14 * len(drawn)) as figure:
         axes = figure.subplots()
         shown = _draw_curves(axes, drawn)
-        axes.set_xlabel("milliseconds that a query may take" if budgets else "candidates re-ranked")
+        axes.set_xlabel(axis.label)
         axes.set_ylabel(f"{next(iter(next(iter(curves.values()))[0].measures))}, 95 % interval")
         _name_what_is_drawn(figure, axes, shown)
-        return _save(figure, folder, "quality_budget" if budgets else "quality_depth")
+        return _save(figure, folder, axis.file)
 
 
 def plot_measures(rows: Sequence[Row], folder: Path) -> list[Path]:
@@ -141,12 +166,6 @@ def _draw_front(axes: Axes, rows: Sequence[Row], name: str) -> list[tuple[str, L
     look: dict[str, Any] = {"color": "#8A8A8A", "linewidth": 0.8, "linestyle": "--", "zorder": 1}
     (line,) = axes.step(times, means, where="post", **look)
     return [("Pareto front: none is faster and better", line)]
-
-
-def _place_points(rows: Sequence[Row], budgets: bool) -> Mapping[float, Row]:
-    """Where along a plot each row of a curve stands."""
-    placed = {(row.budget_ms if budgets else row.depth) or 0.0: row for row in rows}
-    return dict(sorted(placed.items()))
 
 
 def _draw_curves(axes: Axes, curves: Mapping[str, Mapping[float, Row]]) -> list[tuple[str, Line2D]]:

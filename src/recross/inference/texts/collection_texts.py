@@ -95,7 +95,9 @@ class CollectionTexts:
         rows, places, numbers = np.unique(
             index.fold(index.find_rows(ids)), return_index=True, return_inverse=True
         )
-        return KeptTexts(kept, part, [ids[place] for place in places.tolist()], rows), numbers
+        order = np.argsort(places)  # as they come: kept or not, the batches are the same
+        distinct = [ids[place] for place in places[order].tolist()]
+        return KeptTexts(kept, part, distinct, rows[order]), np.argsort(order)[numbers]
 
     def _find_kept(self, asked: int) -> KeptTokens | None:
         """What is kept of the collection, if it is to be kept or was before."""

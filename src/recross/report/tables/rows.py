@@ -32,7 +32,8 @@ class Row:
     ``differences`` from what a row is compared with and their ``p_values``, adjusted for the number
     of rows (Holm), are by measure: with its own first stage, or the row that ``against`` names.
     ``form`` is the back-end with its precision, ``gate`` what the quality gate found of it.
-    ``curve`` is the line of a plot that it is a point of, over ``depth`` or over ``budget_ms``.
+    ``curve`` is the line of a plot that it is a point of, over ``depth``, ``budget_ms`` or
+    ``training_pairs``.
     Rows of one ``study`` and ``setting`` differ in their ``collection`` alone; of a mean over
     several, ``collections`` says how many. ``folders`` hold its experiments with all their files,
     ``versions`` of recross made them.
@@ -58,6 +59,7 @@ class Row:
     curve: str | None = None
     depth: int | None = None
     budget_ms: float | None = None
+    training_pairs: int | None = None
     study: str = ""
     collection: str = ""
     setting: str = ""
@@ -174,6 +176,7 @@ def _make_row(
         curve=runs[0].get("curve") if judged is runs else None,
         depth=runs[0]["depth"],
         budget_ms=runs[0].get("budget_ms"),
+        training_pairs=(runs[0].get("training") or {}).get("pairs"),
         study=runs[0]["study"],
         collection=runs[0]["collection_name"],
         setting=_describe_setting(runs[0], is_mixed=judged is not runs),
