@@ -11,6 +11,7 @@ from recross.command.cli import main
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
+RUN = {"sh", "python"}
 SMALL = ["training=smoke", "latency_queries=1", "depth=8", "hardware.threads=1"]
 
 
@@ -69,7 +70,7 @@ def test_every_command_is_one_of_recross(page):
 
 @pytest.mark.ci
 @pytest.mark.timeout(3600)  # a page is as long as its commands, and a machine may be busy
-@pytest.mark.parametrize("page", [page for page in PAGES if {"sh", "python"} & set(languages(page))])
+@pytest.mark.parametrize("page", [page for page in PAGES if RUN & set(languages(page))])
 @pytest.mark.usefixtures("here")
 def test_every_command_and_every_block_of_python_runs(page):
     """From the top of the page to its end, as it is read: the one uses what the other made."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from recross.artefacts.manifest import MANIFEST
 from recross.retrieval import approximate_index, device_search, vector_index
 from recross.retrieval.approximate_index import HNSW, IVF
 from recross.retrieval.device_search import search_on_device
@@ -99,11 +100,10 @@ def test_cells_are_searched_on_a_gpu_where_faiss_is_built_for_it(
     monkeypatch.setattr(approximate_index, "MOST_ON_GPU", 50)
     if has_gpu_build:
         monkeypatch.setattr(approximate_index.faiss, "StandardGpuResources", object, raising=False)
-    approximate_index._read_index.cache_clear()
-    approximate_index._read_index_onto_gpu.cache_clear()
 
     def keep(_settings, make):
         make(tmp_path)
+        (tmp_path / MANIFEST).touch()
         return tmp_path
 
     rng = np.random.default_rng(4)
@@ -111,7 +111,6 @@ def test_cells_are_searched_on_a_gpu_where_faiss_is_built_for_it(
     found = index.find(documents, queries, depth, keep, torch.device("cuda"))
     assert len(calls) == copied
     assert all(len(matches.rows) <= depth for matches in found)
-    approximate_index._read_index_onto_gpu.cache_clear()
 
 
 @pytest.mark.gpu

@@ -52,6 +52,31 @@ def test_bm25s_index_is_reused_from_the_store(tmp_path, collection):
     assert first.doc_ids("q5")[0] == "d5"
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda store: BM25(store=store),
+        lambda store: BiEncoder(EMBEDDED, store=store),
+        lambda store: BiEncoder(EMBEDDED, store=store, index=HNSW()),
+        lambda store: BiEncoder(EMBEDDED, store=store, index=IVF(lists=4, probes=4)),
+    ],
+    ids=["bm25", "exact", "hnsw", "ivf"],
+)
+def test_an_index_that_was_damaged_after_it_was_opened_is_made_and_opened_again(
+    tmp_path, collection, make
+):
+    """What is mapped into memory shows the damage, and goes on doing so when the file is gone."""
+    queries = [f"q{number}" for number in range(0, 50, 5)]
+    whole = make(tmp_path).retrieve(collection, queries, 5)
+    for artefact in [path.parent for path in tmp_path.glob("*/[!.]*/manifest.json")]:
+        path = max(artefact.iterdir(), key=lambda file: file.stat().st_size)
+        damaged = bytes(byte ^ 64 for byte in path.read_bytes())
+        with path.open("r+b") as file:  # in place
+            file.write(damaged)
+        assert make(tmp_path).retrieve(collection, queries, 5).rankings == whole.rankings
+        assert path.read_bytes() != damaged
+
+
 def test_documents_that_tie_at_the_depth_fall_by_their_id(tmp_path):
     texts = {f"d{number}": "cat" for number in (3, 1, 4, 5, 2)} | {"d0": "dog"}
     run = BM25(store=tmp_path).retrieve(small(texts, "cat"), ["q"], 3)

@@ -213,7 +213,6 @@ def test_capitals_are_lowered_where_the_checkpoint_says_so(tmp_path, encoder):
         text = text.replace('"lowercase": true', '"lowercase": false')
         text = text.replace('"do_lower_case": true', '"do_lower_case": false')
         (tmp_path / "s" / name).write_text(text)
-    load_encoder.cache_clear()
     check_as_library(checkpoint, packed=False)
 
 
@@ -232,7 +231,6 @@ def test_weights_of_a_wrapped_encoder_are_found(tmp_path, encoder, prefix):
     weights = load_file(tmp_path / "s/model.safetensors")
     renamed = {prefix + name: value.clone() for name, value in weights.items()}
     save_file(renamed, tmp_path / "s/model.safetensors", metadata={"format": "pt"})
-    load_encoder.cache_clear()
     np.testing.assert_array_equal(BiEncoder(checkpoint).encode(DOCUMENTS, "document"), expected)
 
 

@@ -14,11 +14,11 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from recross.artefacts.opening import load_once
 from recross.errors import InputError
 from recross.records import JsonObject
 from recross.store import Store, write_json
@@ -108,7 +108,7 @@ def check_new(folder: Path) -> None:
         raise InputError(f"folder must be empty or new, got {str(folder)!r}")
 
 
-@cache
+@load_once
 def assemble(folder: Path, locate: Locate) -> Path:
     """The folder of the whole checkpoint, in the user's cache, made if it is not there.
 

@@ -58,7 +58,7 @@ def describe(value: object) -> Any:
         case list() | tuple():
             return [describe(item) for item in value]
         case Path():
-            return _with_state(value)
+            return describe_state(value)
         case None | str() | int() | float():
             return value
     raise TypeError(f"cannot describe a {type(value).__name__}: {value!r}")
@@ -109,10 +109,10 @@ def _describe_field(declared: Field[object], value: Any) -> Any:
         return describe(value)
     find_revision = declared.metadata.get("revision")
     revision = find_revision(value) if find_revision is not None else None
-    return _with_state(Path(value)) + (f"@{revision}" if revision is not None else "")
+    return describe_state(Path(value)) + (f"@{revision}" if revision is not None else "")
 
 
-def _with_state(path: Path) -> str:
+def describe_state(path: Path) -> str:
     """The path and, where it exists, a digest of the names, sizes and times of its files."""
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     states = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import faiss
 
+from recross.artefacts.opening import open_once
 from recross.errors import InputError
 from recross.parts.bounds import Ge, Le, checked
 from recross.records import JsonObject
@@ -59,7 +59,7 @@ class HNSW:
 
         folder = _keep_index(keep, {"index": "HNSW", "links": self.links}, documents, build)
         width = faiss.SearchParametersHNSW(efSearch=self.search)  # type: ignore[attr-defined]
-        return _search(_read_index(folder), documents, queries, depth, width)
+        return _search(open_once(_read_index, folder), documents, queries, depth, width)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class IVF:
         width = faiss.SearchParametersIVF(nprobe=probes)  # type: ignore[call-arg]
         fits = max(probes, min(depth, len(documents))) <= MOST_ON_GPU
         on_gpu = device.type == "cuda" and fits and hasattr(faiss, "StandardGpuResources")
-        index = _read_index_onto_gpu(folder) if on_gpu else _read_index(folder)
+        index = open_once(_read_index_onto_gpu if on_gpu else _read_index, folder)
         return _search(index, documents, queries, depth, width)
 
 
@@ -133,14 +133,12 @@ def _keep_index(
     return keep(settings, make)
 
 
-@cache
 def _read_index(folder: Path) -> faiss.Index:
     return faiss.read_index(str(folder / "index.faiss"))
 
 
-@cache
 def _read_index_onto_gpu(folder: Path) -> faiss.Index:
-    return copy_to_gpu(_read_index(folder))
+    return copy_to_gpu(open_once(_read_index, folder))
 
 
 def copy_to_gpu(index: faiss.Index) -> faiss.Index:

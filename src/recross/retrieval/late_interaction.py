@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
+from recross.artefacts.opening import load_once
 from recross.checkpoints.late_contract import LateInteractionContract
 from recross.checkpoints.location import CHECKPOINT
 from recross.collections.collection import Collection
@@ -106,7 +106,7 @@ class LateInteractionSearch(Retriever):
         return _load(self.checkpoint, self.contract, self.hardware)
 
 
-@cache
+@load_once
 def _load(
     checkpoint: str, contract: str | LateInteractionContract | None, hardware: Hardware
 ) -> LateInteractionNetwork:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 
+from recross.artefacts.opening import load_once
 from recross.checkpoints import pretrained
 from recross.checkpoints.first_stage_contracts import BiEncoderContract
 from recross.checkpoints.loaded import LoadedModule, Tokenizer, find_fast_tokenizer
@@ -114,7 +114,7 @@ class LibraryEncoder:
         return sum(parameter.numel() for parameter in self.model.parameters())
 
 
-@cache
+@load_once
 def load_encoder(
     checkpoint: str, contract: BiEncoderContract, hardware: Hardware
 ) -> SentenceEncoder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from recross.artefacts.opening import load_once
 from recross.checkpoints import pretrained
 from recross.checkpoints.first_stage_contracts import SparseContract
 from recross.checkpoints.loaded import Model, Tokenizer
@@ -114,7 +115,7 @@ def _keep_highest(weights: Tensor, count: int) -> Tensor:
     return torch.zeros_like(weights).scatter(1, highest.indices, highest.values)
 
 
-@cache
+@load_once
 def load_sparse_encoder(
     checkpoint: str, contract: SparseContract, hardware: Hardware
 ) -> SparseEncoder:
