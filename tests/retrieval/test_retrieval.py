@@ -69,7 +69,8 @@ def test_an_index_that_was_damaged_after_it_was_opened_is_made_and_opened_again(
     queries = [f"q{number}" for number in range(0, 50, 5)]
     whole = make(tmp_path).retrieve(collection, queries, 5)
     for artefact in [path.parent for path in tmp_path.glob("*/[!.]*/manifest.json")]:
-        path = max(artefact.iterdir(), key=lambda file: file.stat().st_size)
+        files = [path for path in artefact.rglob("*") if path.is_file()]
+        path = max(files, key=lambda file: file.stat().st_size)
         damaged = bytes(byte ^ 64 for byte in path.read_bytes())
         with path.open("r+b") as file:  # in place
             file.write(damaged)

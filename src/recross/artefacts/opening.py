@@ -43,7 +43,7 @@ def load_once(
     loaded: dict[object, tuple[str, _Opened]] = {}
 
     @wraps(load)
-    def load_if_changed(checkpoint: _Place, *rest: _Rest.args, **named: _Rest.kwargs) -> _Opened:
+    def load_if_changed(checkpoint: _Place, /, *rest: _Rest.args, **named: _Rest.kwargs) -> _Opened:
         state, key = describe_state(Path(checkpoint)), (checkpoint, rest, *sorted(named.items()))
         known = loaded.get(key)
         if known is None or known[0] != state:
