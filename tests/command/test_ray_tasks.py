@@ -11,10 +11,11 @@ import pytest
 
 from recross.collections.files import write_beir
 from recross.command.cli import main
+from recross.errors import InputError
 from tests.conftest import save_tiny, toy_collection
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
-pytestmark = [pytest.mark.ci, pytest.mark.timeout(3600)]
+from recross.command import ray_tasks  # noqa: E402  # needs ray
 
 WORDS = ["run", "-m", "collection=files", "collection.folder=toy", "retriever=bm25", "study=s"]
 WORDS += ["reranker=cross_encoder", "reranker.checkpoint=tiny", "reranker.fresh_head=true"]
@@ -54,6 +55,8 @@ def kill_a_cell(study, killed):
         time.sleep(0.02)
 
 
+@pytest.mark.ci
+@pytest.mark.timeout(3600)
 def test_all_cells_finish_as_one_by_one_though_a_process_is_killed(here):
     killed = []
     killer = threading.Thread(target=kill_a_cell, args=(here / "spread" / "s", killed), daemon=True)
@@ -66,3 +69,30 @@ def test_all_cells_finish_as_one_by_one_though_a_process_is_killed(here):
     assert read_measures(spread / "s") == read_measures(one_by_one / "s")
     assert (spread / "s/table.md").read_text() == (one_by_one / "s/table.md").read_text()
     assert len(list((spread / "store/checkpoints").glob("[!.]*"))) == 2
+
+
+def test_a_cell_that_is_lost_for_good_is_named_and_raises_nothing(monkeypatch, caplog):
+    def lose(_):
+        raise ray.exceptions.WorkerCrashedError
+
+    monkeypatch.setattr(ray, "get", lose)
+    assert ray_tasks._wait_for(None, ["depth=2", "seed=1"]).return_value is None
+    (said,) = caplog.messages
+    assert said.startswith("recross: depth=2 seed=1 was lost: ")
+
+
+def test_more_cores_than_this_machine_has_are_refused_and_not_waited_for():
+    tasks = ray_tasks.RayTasks(None, 3, None, 0, context=None, run_cell=None, config=None)
+    tasks._refuse_too_much({"CPU": 3.0})
+    with pytest.raises(InputError, match=r"num_cpus: must be at most .* for Ray, 2, got 3"):
+        tasks._refuse_too_much({"CPU": 2.0})
+
+
+def test_what_decides_how_a_cell_runs_is_sent_and_secrets_are_not(monkeypatch):
+    monkeypatch.setenv("HF_HOME", "/models")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("RECROSS_LOCKS", "files")
+    sent = ray_tasks._list_variables()
+    assert (sent["HF_HOME"], sent["RECROSS_LOCKS"]) == ("/models", "files")
+    assert "HF_TOKEN" not in sent
+    assert "PATH" not in sent
