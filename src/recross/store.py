@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from recross.artefacts.folders import PARTIAL, remove_partials, sync_tree
-from recross.artefacts.locks import hold_alone
+from recross.artefacts.locks import hold_alone, try_alone
 from recross.artefacts.manifest import (
     MANIFEST,
     find_damage,
@@ -65,6 +65,10 @@ class Store:
             _say_unused(folder, damage)
         return folder if damage is None else None
 
+    def unfinished(self, kind: str, identity: JsonObject) -> Path:
+        """Where an artefact is while it is being made, or was when that was interrupted."""
+        return _name_partial(self.root / kind / fingerprint(kind, identity))
+
     def artefact(
         self,
         kind: str,
@@ -96,6 +100,18 @@ class Store:
                 _make(folder, identity, make, resumable)
         return folder
 
+    def artefact_if_free(
+        self, kind: str, identity: JsonObject, make: Callable[[Path], JsonObject]
+    ) -> Path | None:
+        """The same, unless another process has claimed to make it: then ``None``, at once."""
+        claim = self.root / kind / f".{fingerprint(kind, identity)}.claim"
+        with try_alone(claim) as is_free:
+            if not is_free:
+                return None
+            folder = self.artefact(kind, identity, make)
+            claim.unlink(missing_ok=True)
+        return folder
+
 
 @cache
 def _say_unused(folder: Path, damage: str) -> None:
@@ -119,7 +135,7 @@ def _keep_sound(folder: Path) -> bool:
 def _make(
     folder: Path, identity: JsonObject, make: Callable[[Path], JsonObject], resumable: bool
 ) -> None:
-    partial = folder.with_name(f".{folder.name}{PARTIAL}")
+    partial = _name_partial(folder)
     if not resumable:
         _remove(partial)
     partial.mkdir(exist_ok=resumable)
@@ -132,6 +148,10 @@ def _make(
     note_verified(folder, partial)
     partial.replace(folder)
     sync_folder(folder.parent)
+
+
+def _name_partial(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}{PARTIAL}")
 
 
 def _remove(path: Path) -> None:

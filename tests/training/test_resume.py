@@ -35,7 +35,7 @@ from tests.conftest import save_tiny, toy_collection
 STEPS = 12
 
 
-def train(folder, checkpoint, loss=None, log=None, **settings):
+def train(folder, checkpoint, loss=None, log=None, hardware=Hardware(threads=1), **settings):
     """A short training with dropout, saved after every step."""
     collection = toy_collection()
     mined = RankWindow(RandomOrder(), 40).mine(collection, "train", Store(folder.parent / "store"))
@@ -56,7 +56,7 @@ def train(folder, checkpoint, loss=None, log=None, **settings):
         reranker,
         [Phase("all", groups)],
         recipe,
-        Session(Hardware(threads=1)),
+        Session(hardware),
         validation,
         folder,
         log,

@@ -68,6 +68,7 @@ class Choosing:
 
     def __post_init__(self) -> None:
         check_measures(self.measures)
+        self.hardware.require_one_node("what is timed")
         session = Session(self.hardware, self.store, self.cache)
         session.settle(self, ("collection", "reranker"))
 
@@ -91,6 +92,9 @@ class Choosing:
     def summary(self) -> str:
         """One line that says where the record lies."""
         return f"wrote {self.place.result}"
+
+    def take_part(self) -> None:
+        """Nothing: what is timed is not shared."""
 
     def run(self) -> JsonObject:
         """Measure, and write the record.

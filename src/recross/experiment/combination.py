@@ -142,8 +142,13 @@ class Combination:
             return trainer.make_checkpoints(reranker), {}
         plan = TrainingPlan(self.loss, training, self.seed)
         checkpoint = trainer.train(reranker, plan, self.teacher, log)
-        keep_checkpoint(checkpoint, self.folder)
+        if self.hardware.is_first_node:
+            keep_checkpoint(checkpoint, self.folder)
         return reranker.trained(checkpoint), read_manifest(checkpoint)["training"]
+
+    def take_part(self) -> None:
+        """Share the trainings of the first node, which writes all files and does all the rest."""
+        self.train(self.collection.load())
 
     def check_networks(self) -> None:
         """Load what searches, what is to be trained, and what teaches it, before any work.

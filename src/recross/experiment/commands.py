@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from recross.collections.collection import CollectionSource
+from recross.collections.collection import Collection, CollectionSource
 from recross.errors import InputError
 from recross.evaluation.measures import check_measures
+from recross.experiment.block_process import BlockTask
+from recross.experiment.block_processes import share_blocks
+from recross.experiment.blocks import Blocks, identify_scores, settle_hardware
 from recross.experiment.combination import Combination, find_dev_measure
 from recross.experiment.gains import format_gains, measure_gains
 from recross.experiment.origin import describe_origin
 from recross.experiment.place import Place
-from recross.experiment.readiness import CommandNeeds
 from recross.experiment.run_accounts import (
     AccountedRun,
     GivenRun,
     account_for_retrieval,
     complete_account,
 )
+from recross.experiment.run_file_command import RunFileCommand
 from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.session import Session
-from recross.machine.hardware import Hardware
-from recross.parts.bounds import FileWithin, Ge, checked
+from recross.parts.bounds import FileWithin, Ge, Le, checked
 from recross.parts.identity import describe
 from recross.records import JsonObject
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.cuts import say_cuts
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.runs import Run
-from recross.store import DEFAULT_STORE, Store, write_json
+from recross.store import Store, write_json
 from recross.writing.progress import Stages
 
 
@@ -95,49 +96,6 @@ class CheckpointTraining(Combination):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunFileCommand(ABC):
-    """Makes one run and writes it to ``output/run_file``."""
-
-    hardware: Hardware = field(default=Hardware())
-    output: Path = Path("outputs")
-    run_file: Annotated[Path, FileWithin()]
-    store: Path = DEFAULT_STORE
-
-    @property
-    def place(self) -> Place:
-        """The run file, and what lies beside it."""
-        return Place.of_run_file(self.output / self.run_file)
-
-    @property
-    def summary(self) -> str:
-        """One line that says where the run file lies."""
-        return f"wrote {self.place.result}"
-
-    def run(self) -> Path:
-        """Make the run and write it, beside what became of its input; returns its path."""
-        place = self.place
-        with place.alone():
-            made = self.make()
-            if place.account is not None:
-                write_json(place.account, {"run_file": str(place.result), **made.account})
-            made.run.write(place.result)
-        return place.result
-
-    def measure_dev(self) -> float | None:
-        """Nothing: a run that is written is not measured on dev."""
-        return None
-
-    @property
-    def needs(self) -> CommandNeeds:
-        """What will be used, and must be there before any work."""
-        return CommandNeeds.of(self)
-
-    @abstractmethod
-    def make(self) -> AccountedRun:
-        """The run that is to be written, and its account."""
-
-
-@dataclass(frozen=True, kw_only=True)
 @checked
 class Retrieval(RunFileCommand):
     """The first stage only: writes what it finds to ``output/run_file``."""
@@ -149,6 +107,7 @@ class Retrieval(RunFileCommand):
     run_file: Annotated[Path, FileWithin()] = Path("retrieved.trec")
 
     def __post_init__(self) -> None:
+        self.hardware.require_one_node("a first stage")
         Session(self.hardware, self.store).settle(self, ("collection", "retriever"))
 
     def make(self) -> AccountedRun:
@@ -175,6 +134,11 @@ class Reranking(RunFileCommand):
     Those below it stay behind them, in the order they had; ``tail="drop"`` leaves them out.
     ``cache`` is where networks keep their scores: an interrupted run goes on from them.
     Where queries are judged, ``measures`` are told of the file and of the new run.
+
+    So many ``processes`` share the run, of ``hardware.threads`` each (``None``: one), in blocks of
+    ``block_queries`` queries, which the store keeps in place of the cache: the new run has the same
+    bytes for any number of processes, and where one is killed another goes on. With
+    ``hardware.nodes`` so do the processes of all nodes, which see one store.
     """
 
     collection: CollectionSource
@@ -185,6 +149,8 @@ class Reranking(RunFileCommand):
     measures: tuple[str, ...] = ("MRR@10", "nDCG@10")
     run_file: Annotated[Path, FileWithin()] = Path("reranked.trec")
     cache: ScoreCache | None = None
+    processes: Annotated[int, Ge(1), Le(1024)] | None = None
+    block_queries: Annotated[int, Ge(1)] = 10
 
     def __post_init__(self) -> None:
         check_measures(self.measures)
@@ -192,6 +158,13 @@ class Reranking(RunFileCommand):
             raise InputError(
                 "run_file must not be candidates, which it would replace,"
                 f" got {str(self.run_file)!r}"
+            )
+        if self.processes is None:
+            self.hardware.require_one_node("a run that is not shared by processes")
+        elif self.hardware.tokens_per_batch == "auto":
+            raise InputError(
+                "hardware.tokens_per_batch must be a number where processes share a run, whose"
+                " batches are not to depend on the clock, got 'auto'"
             )
         session = Session(self.hardware, self.store, self.cache)
         session.settle(self, ("collection", "reranker"))
@@ -212,17 +185,16 @@ class Reranking(RunFileCommand):
             InputError: a network has a head that was never trained, or no query is the
                 collection's.
         """
-        self.reranker.check_trained()
+        if self.processes is None:
+            self.reranker.check_trained()
         with Stages(["candidates", "collection", "re-ranking", "measures"]) as stages:
             stages.begin("candidates")
-            run = Run.read(self.candidates)
-            stages.begin("collection")
-            collection = self.collection.load()
-            given = GivenRun.choose(
-                self.candidates, run, collection, self.depth, drops_tail=self.tail == "drop"
-            )
+            given, collection = self._open()
             stages.begin("re-ranking", f"{len(given.candidates)} queries")
-            reranked = self.reranker.rerank(given.candidates, collection)
+            if self.processes is None:
+                reranked = self.reranker.rerank(given.candidates, collection)
+            else:
+                reranked = self._share(given, collection, self.processes).merge()
             say_cuts("re-ranker", reranked.cost)
             stages.begin("measures")
             whole = given.complete(reranked)
@@ -231,3 +203,23 @@ class Reranking(RunFileCommand):
                 "gains": measure_gains(given.allowed, whole, collection, self.measures),
             }
         return complete_account(account, whole, collection, "reranker", self.reranker)
+
+    def take_part(self) -> None:
+        """Re-rank blocks on another node until every one is finished."""
+        self._share(*self._open(), self.processes or 1)
+
+    def _open(self) -> tuple[GivenRun, Collection]:
+        run, collection = Run.read(self.candidates), self.collection.load()
+        drops_tail = self.tail == "drop"
+        return GivenRun.choose(self.candidates, run, collection, self.depth, drops_tail), collection
+
+    def _share(self, given: GivenRun, collection: Collection, processes: int) -> Blocks:
+        """The blocks of the candidates, all of them re-ranked."""
+        hardware, store = settle_hardware(self.hardware), Store(self.store)
+        reranker = Session(hardware, self.store).over(self.reranker)
+        identity = identify_scores(reranker, collection, hardware)
+        parts = (given.candidates, self.block_queries)
+        blocks = Blocks(reranker, collection, *parts, store, identity)
+        task = BlockTask(reranker, self.collection, *parts, hardware, store, identity)
+        share_blocks(blocks, task, processes, self.hardware.devices)
+        return blocks

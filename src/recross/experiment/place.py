@@ -153,5 +153,8 @@ class Command(Protocol):
     def run(self) -> object:
         """Do the work, and return what came out."""
 
+    def take_part(self) -> None:
+        """Share the work on a node that is not the first, and write no result."""
+
     def measure_dev(self) -> float | None:
         """What a search optimises, once the work is done: the measure on dev, if there is one."""

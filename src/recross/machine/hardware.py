@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from recross.errors import InputError
 from recross.machine.backends import NEEDS, Backend, Precision, find_missing_packages
+from recross.machine.nodes import find_meeting_lacks, read_node_rank
 from recross.machine.processor import bf16_is_faster, read_cpu_flags
 from recross.parts.bounds import Ge, Le, checked
 from recross.parts.fields import read_field_values
@@ -30,7 +31,9 @@ class Hardware:
     round sums differently, the last digits of scores may then differ from run to run.
     ``devices`` train together in one process each, and share the batches of scoring: one copy of
     the network per GPU, one thread with its share of the cores on a processor. ``threads`` is the
-    number per device, ``None`` leaves it to torch.
+    number per device, ``None`` leaves it to torch. ``nodes`` machines, each with as many devices
+    and with the same command, share a training; the environment says where they meet
+    (``MASTER_ADDR``, ``MASTER_PORT``) and which of them this is (``NODE_RANK``).
 
     ``backend`` computes the scores of BERT-like cross-encoders: ``torch`` (the padding-free
     forward), ``torch_compile`` (compiled: on a GPU in half precision that forward, elsewhere a
@@ -45,6 +48,7 @@ class Hardware:
     tokens_per_training_pass: Annotated[int, Ge(1)] = 8192
     threads: Annotated[int, Ge(1), Le(1024)] | None = None
     backend: Backend = "torch"
+    nodes: Annotated[int, Ge(1), Le(1024)] = field(default=1, compare=False)
 
     def __post_init__(self) -> None:
         if self.precision == "fp16" and self.accelerator != "gpu":
@@ -76,11 +80,23 @@ class Hardware:
         On 1 and 2 threads the weights of six steps at a rate of 1e-4 differ by up to 6e-5.
         """
         order: dict[str, str | int] = {"accelerator": self.accelerator, "devices": self.devices}
-        if self.accelerator == "cpu":
+        if self.accelerator == "cpu" and (self.threads or self.nodes == 1):
             import torch
 
             order["threads"] = self.threads or torch.get_num_threads()
+        if self.nodes > 1:
+            order["nodes"] = self.nodes
         return order
+
+    @property
+    def processes(self) -> int:
+        """How many processes train together, on all nodes."""
+        return self.devices * self.nodes
+
+    @property
+    def is_first_node(self) -> bool:
+        """Whether this machine writes what a training leaves; others only take part in it."""
+        return read_node_rank(self.nodes) == 0
 
     @property
     def is_reference(self) -> bool:
@@ -109,6 +125,7 @@ class Hardware:
 
     def find_lacks(self) -> Iterator[str]:
         """What of the target this machine has not."""
+        yield from find_meeting_lacks(self.nodes)
         if self.accelerator != "gpu":
             return
         import torch
@@ -167,6 +184,15 @@ class Hardware:
                 f"backend must be torch for a {owner}, got {self.backend!r}:"
                 " only cross-encoders with a classification head have others"
             )
+
+    def require_one_node(self, owner: str) -> None:
+        """Refuse several nodes for work that only one can do.
+
+        Raises:
+            InputError: there is more than one.
+        """
+        if self.nodes > 1:
+            raise InputError(f"hardware.nodes must be 1 for {owner}, got {self.nodes}")
 
     def prepare(self) -> None:
         """Set this process's number of threads and, for a GPU, its kernels of attention.

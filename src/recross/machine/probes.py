@@ -56,6 +56,11 @@ def choose(own: _Work, torchs: _Work) -> KernelChoice:
             raise InputError(f"{VARIABLE} must be own or torch, got {other!r}")
 
 
+def name_kernels() -> str:
+    """The kernels of processes whose scores must not differ: ours, or what the environment says."""
+    return os.environ.get(VARIABLE) or "own"
+
+
 def measure_gain(own: _Work, torchs: _Work) -> float:
     """The best time of ours through the best of torch's, of rounds in which they alternate."""
     times: tuple[list[float], list[float]] = ([], [])

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from recross.collections.collection import Collection
 from recross.errors import RunError
@@ -27,6 +26,7 @@ from recross.training.callbacks.validate import Validate
 from recross.training.data.groups import TrainingGroups
 from recross.training.data.phases import Phase
 from recross.training.module import RankingModule
+from recross.training.processes import MeetingPoint, TellErrors, explaining_ends, find_strategy
 from recross.training.progress import LAST_GOOD, Progress, TrainingFolder
 from recross.training.recipe import FineTuning, TrainingPlan
 from recross.training.requirements import check_groups, check_plan
@@ -48,7 +48,8 @@ def fit(
     ``session`` decides devices and precision only, and where tokens are kept: the groups of every
     step follow from the seed.
     A teacher scores the groups before the first step. Training resumes from the folder of an
-    interrupted run of the same plan; one that was finished there is not repeated.
+    interrupted run of the same plan; one that was finished there is not repeated. Of several nodes,
+    which see the same folder, the first one alone writes there; others return nothing.
 
     Raises:
         InputError: loss, network, groups and hardware do not go together.
@@ -84,6 +85,8 @@ def fit(
         _log_curves(saved[0], log)
     else:
         _train_or_keep_last_good(module, validation, unfinished)
+    if not hardware.is_first_node:
+        return {}  # what was trained is written by the first
     last = unfinished.load()
     progress = Progress() if last is None else last[0]
     network.load_state_dict(unfinished.best() or {})
@@ -113,6 +116,7 @@ def _list_callbacks(
         Validate(module, validation, folder),
         RefreshNegatives(module),
         SaveState(module, folder),
+        TellErrors(folder.folder),
     ]
 
 
@@ -137,9 +141,13 @@ def _train_or_keep_last_good(
     module: RankingModule, validation: Validation, unfinished: TrainingFolder
 ) -> None:
     callbacks = _list_callbacks(module, validation, unfinished)
+    hardware = module.session.hardware
     try:
-        _train(module, callbacks, module.session.hardware)
+        with explaining_ends(unfinished.folder, hardware):
+            _train(module, callbacks, hardware)
     except RunError as error:
+        if not hardware.is_first_node:
+            raise
         raise RunError(f"{error}. {_keep_last_good(module.network, unfinished)}") from None
 
 
@@ -164,8 +172,9 @@ def _train(module: RankingModule, callbacks: list[pl.Callback], hardware: Hardwa
     trainer = pl.Trainer(
         accelerator=hardware.accelerator,
         devices=hardware.devices,
-        strategy="ddp_spawn" if hardware.devices > 1 else "auto",
-        plugins=[LightningEnvironment()],  # whatever cluster the variables around look like
+        num_nodes=hardware.nodes,
+        strategy=find_strategy(hardware),
+        plugins=[MeetingPoint(hardware.nodes)],  # whatever cluster the variables look like
         precision="bf16-mixed" if hardware.effective_precision == "bf16" else "32-true",
         max_epochs=1,
         limit_val_batches=0,  # a callback validates between steps, wherever a training begins

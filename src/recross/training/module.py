@@ -65,7 +65,8 @@ class RankingModule(pl.LightningModule):
         schedule = self.schedule
         self.seed_dropout()
         optimizer.zero_grad()
-        loss, pairs, tokens = step.learn(self)
+        own, pairs, tokens = step.learn(self)
+        loss = self.processes.average(own)  # all go on, or none
         if not self.is_on_gpu:
             self._refuse_nan(self.progress.step + 1, float(loss))
         clip_grad_norm_(self._learned, self.training_plan.training.max_grad_norm)

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import cast
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Literal, cast
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import (
+    LightningEnvironment,
+    find_free_network_port,
+)
+from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch import Tensor
+from torch.multiprocessing.spawn import (
+    ProcessException,
+    ProcessExitedException,
+    ProcessRaisedException,
+)
 from torch.nn.parallel import DistributedDataParallel
+
+from recross.errors import RunError
+from recross.machine.hardware import Hardware
+from recross.machine.nodes import ADDRESS, PORT, read_node_rank
+from recross.writing.whole_files import write_whole
+
+FAILURE = "failure.txt"
+"""Why a training of several processes ended, until that is said."""
+_PEER_GONE = ("closed by peer", "reset by peer", "Connection refused", "Broken pipe", "timed out")
+"""What gloo and nccl say of a process that is no more."""
 
 
 class Processes:
@@ -46,6 +70,11 @@ class Processes:
         total: Tensor = self._trainer.strategy.reduce(values, reduce_op="sum")
         return total
 
+    def average(self, value: Tensor) -> Tensor:
+        """Return the mean of the values of all processes, in each of them."""
+        mean: Tensor = self._trainer.strategy.reduce(value, reduce_op="mean")
+        return mean
+
     def share_gradients(self, *, is_last: bool) -> AbstractContextManager[None]:
         """Share gradients in the backward pass of a step's last value, and of no other.
 
@@ -54,3 +83,94 @@ class Processes:
         if is_last or self.count == 1:
             return nullcontext()
         return cast(DistributedDataParallel, self._trainer.model).no_sync()
+
+
+class MeetingPoint(LightningEnvironment):
+    """Where the processes of a training find each other: chosen here, or given for several nodes.
+
+    What a cluster around has set of processes that it would start itself is not read.
+    """
+
+    def __init__(self, nodes: int) -> None:
+        super().__init__()
+        self._nodes = nodes
+        self._main_port = int(os.environ[PORT]) if nodes > 1 else find_free_network_port()
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        """Never: every node starts its own."""
+        return False
+
+    @property
+    def main_address(self) -> str:
+        """The first node's address, as all nodes are told, or this machine."""
+        return os.environ[ADDRESS] if self._nodes > 1 else "127.0.0.1"
+
+    @property
+    def main_port(self) -> int:
+        """The port at that address."""
+        return self._main_port
+
+    def node_rank(self) -> int:
+        """The number of this node."""
+        return read_node_rank(self._nodes)
+
+
+def find_strategy(hardware: Hardware) -> Strategy | Literal["auto"]:
+    """How Lightning shares a training: one process alone in this one, several by spawning them."""
+    if hardware.processes == 1:
+        return "auto"
+    return DDPStrategy(start_method="spawn")
+
+
+class TellErrors(pl.Callback):
+    """Leaves the reason why a process ended for the others, which only notice that it did."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / FAILURE
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let a process of several be ended at once: it would first tell others, who are gone."""
+        if trainer.world_size > 1:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Write down what a user has to know, if that is what ended the process."""
+        if isinstance(exception, RunError):
+            write_whole(self._file, str(exception))
+
+
+@contextmanager
+def explaining_ends(folder: Path, hardware: Hardware) -> Iterator[None]:
+    """Say within seconds why a training of several processes ended.
+
+    Raises:
+        RunError: one of them was refused something, or was killed, here or on another node.
+    """
+    told = folder / FAILURE
+    if hardware.is_first_node:
+        told.unlink(missing_ok=True)
+    try:
+        yield
+    except (ProcessRaisedException, ProcessExitedException) as error:
+        if told.is_file():
+            raise RunError(told.read_text(encoding="utf-8")) from error
+        if (reason := _find_end(error)) is None:
+            raise
+        raise RunError(f"{reason}; the same command goes on from the last saved step") from error
+    finally:
+        if hardware.is_first_node:
+            told.unlink(missing_ok=True)
+
+
+def _find_end(error: ProcessException) -> str | None:
+    """How a process of the training came to its end, unless that is a fault of the code."""
+    if isinstance(error, ProcessExitedException):
+        how = error.signal_name or f"exit code {error.exit_code}"
+        return f"process {error.error_index} of the training ended by {how}"
+    last = str(error).strip().rpartition("\n")[2]
+    if any(sign in last for sign in _PEER_GONE):
+        return f"a process of the training, here or on another node, has ended ({last})"
+    return None

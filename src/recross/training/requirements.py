@@ -43,10 +43,11 @@ def check_plan(plan: TrainingPlan, network: Network, hardware: Hardware) -> None
     from recross.training.data.in_batch import learns_across
 
     training, loss = plan.training, plan.loss
-    check_guarded(hardware.devices)
-    if training.batch_size % hardware.devices:
+    check_guarded(hardware.processes)
+    if training.batch_size % hardware.processes:
+        times = "" if hardware.nodes == 1 else f" times hardware.nodes={hardware.nodes}"
         raise InputError(
-            f"training.batch_size must be a multiple of hardware.devices={hardware.devices},"
+            f"training.batch_size must be a multiple of hardware.devices={hardware.devices}{times},"
             f" got {training.batch_size}"
         )
     if hardware.precision == "fp16":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from recross.errors import RunError
 from recross.inference.session import Session
 from recross.negatives.ranked import RankWindow
 from recross.negatives.sampler import TrainingStage
@@ -64,7 +65,11 @@ class Trainer:
     ) -> Path:
         """The folder of the checkpoint with its manifest, trained unless the store has it.
 
-        The curves of a training that is not repeated are given to the log as well.
+        The curves of a training that is not repeated are given to the log as well. Nodes that are
+        not the first take part in the training, and wait for what that one leaves.
+
+        Raises:
+            RunError: the first node has ended before it left anything.
         """
         hardware = plan.training.hardware(self.session.hardware)
         identity = {
@@ -90,7 +95,12 @@ class Trainer:
             made = self.make_checkpoints(reranker)
             return self._fit(made, replace(plan, teacher=scorer), folder, log)
 
-        folder = self._store.artefact("checkpoints", identity, make, resumable=True)
+        if not hardware.is_first_node and self._store.find("checkpoints", identity) is None:
+            make(self._store.unfinished("checkpoints", identity))
+            finish: Callable[[Path], JsonObject] = _refuse_to_train_alone
+        else:
+            finish = make
+        folder = self._store.artefact("checkpoints", identity, finish, resumable=True)
         if log is not None and not live:
             TrainingFolder(folder).replay(log)
         return folder
@@ -194,3 +204,7 @@ class Trainer:
             measure=training.measure,
             relevant_from=collection.relevant_grade(dev),
         )
+
+
+def _refuse_to_train_alone(_folder: Path) -> JsonObject:
+    raise RunError("a training must be finished by its first node, which has ended before")

@@ -1,0 +1,88 @@
+"""A process that re-ranks blocks of a run until none is left; it runs this file and nothing else.
+
+It is told which run, and ends with the process that started it. The main module of that one is not
+run again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import sys
+import threading
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from recross.collections.collection import CollectionSource
+from recross.errors import InputError, RunError
+from recross.experiment.blocks import Blocks
+from recross.machine.hardware import Hardware
+from recross.records import JsonObject
+from recross.rerankers.reranker import Reranker
+from recross.runs import Run
+from recross.store import Store
+
+
+@dataclass(frozen=True)
+class BlockTask:
+    """What a process is told: the candidates, and what re-ranks how many of their queries."""
+
+    reranker: Reranker
+    collection: CollectionSource
+    candidates: Run
+    queries: int
+    hardware: Hardware
+    store: Store
+    identity: JsonObject
+
+    def open(self) -> Blocks:
+        """The blocks of the run."""
+        return Blocks(
+            self.reranker,
+            self.collection.load(),
+            self.candidates,
+            self.queries,
+            self.store,
+            self.identity,
+        )
+
+
+def rerank_blocks(blocks: Blocks, first: int) -> None:
+    """Re-rank blocks from the first on, those that no other process is at, until all are there."""
+    waiting = [*range(first, len(blocks)), *range(first)]
+    while waiting := [number for number in waiting if not blocks.is_finished(number)]:
+        made = [number for number in waiting if blocks.make_if_free(number)]
+        if not made:
+            blocks.make(waiting[0])  # others are at all of them: it is theirs, or they have ended
+
+
+def _serve(told: Path, first: int) -> dict[str, str]:
+    """Do what a file tells; what went wrong, by the kind of the error."""
+    try:
+        with told.open("rb") as file:
+            task: BlockTask = pickle.load(file)
+        task.hardware.prepare()
+        task.reranker.check_trained()
+        rerank_blocks(task.open(), first)
+    except (InputError, RunError) as error:
+        return {type(error).__name__: str(error)}
+    except Exception:  # noqa: BLE001  # the process that started this one says it
+        return {"Exception": traceback.format_exc()}
+    return {}
+
+
+def _end_with_parent() -> None:
+    """End once the process that started this one is no more."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever prints here prints beside the answer
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    json.dump(_serve(Path(sys.argv[1]), int(sys.argv[2])), answer)
+    answer.close()
+    os._exit(0)

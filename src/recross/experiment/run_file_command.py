@@ -1,0 +1,66 @@
+"""What the commands share that write one run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from recross.experiment.place import Place
+from recross.experiment.readiness import CommandNeeds
+from recross.experiment.run_accounts import AccountedRun
+from recross.machine.hardware import Hardware
+from recross.parts.bounds import FileWithin
+from recross.store import DEFAULT_STORE, write_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFileCommand(ABC):
+    """Makes one run and writes it to ``output/run_file``."""
+
+    hardware: Hardware = field(default=Hardware())
+    output: Path = Path("outputs")
+    run_file: Annotated[Path, FileWithin()]
+    store: Path = DEFAULT_STORE
+
+    @property
+    def place(self) -> Place:
+        """The run file, and what lies beside it."""
+        return Place.of_run_file(self.output / self.run_file)
+
+    @property
+    def summary(self) -> str:
+        """One line that says where the run file lies."""
+        return f"wrote {self.place.result}"
+
+    def run(self) -> Path:
+        """Make the run and write it, beside what became of its input; returns its path."""
+        place = self.place
+        with place.alone():
+            made = self.make()
+            if place.account is not None:
+                write_json(place.account, {"run_file": str(place.result), **made.account})
+            made.run.write(place.result)
+        return place.result
+
+    def take_part(self) -> None:
+        """Refuse: one node makes the run.
+
+        Raises:
+            InputError: there are several.
+        """
+        self.hardware.require_one_node(f"a {type(self).__name__.lower()}")
+
+    def measure_dev(self) -> float | None:
+        """Nothing: a run that is written is not measured on dev."""
+        return None
+
+    @property
+    def needs(self) -> CommandNeeds:
+        """What will be used, and must be there before any work."""
+        return CommandNeeds.of(self)
+
+    @abstractmethod
+    def make(self) -> AccountedRun:
+        """The run that is to be written, and its account."""

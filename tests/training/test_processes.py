@@ -1,0 +1,157 @@
+"""Several processes train as one: the same weights, a clear end if one is killed, and a way on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from recross.errors import RunError
+from recross.machine.hardware import Hardware
+from recross.training.losses.listwise import Listwise
+from recross.training.losses.loss import Loss
+from recross.training.processes import FAILURE, MeetingPoint, find_strategy
+from recross.training.progress import TRAINED
+from tests.conftest import save_tiny
+from tests.training.test_resume import BreaksAt, train
+
+TWO = Hardware(threads=1, devices=2, tokens_per_training_pass=100)
+"""Two processes of gloo, whose shares of a step are several micro-batches, not equally many."""
+STEADY = {"validations": 1, "dropout": 0.0, "learning_rate": 1e-4}
+"""Dropout is drawn by process: without it a step is the same however it is shared."""
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    return save_tiny(tmp_path / "source")
+
+
+def find_difference(one, other):
+    """The largest difference of a weight, beside those that learn from rounding alone.
+
+    All of a query's keys are shifted alike by their bias, and all scores by that of the head, which
+    softmax does not see.
+    """
+    first, second = (load_file(folder / "model.safetensors") for folder in (one, other))
+    named = [name for name in first if not name.endswith(("key.bias", "classifier.bias"))]
+    return max(float((first[name] - second[name]).abs().max()) for name in named)
+
+
+def read_losses(folder):
+    """The loss of every step, of all processes together."""
+    curves = json.loads((folder / TRAINED).read_text())["curves"]
+    return [values["loss"] for _, values in curves if "loss" in values]
+
+
+@pytest.mark.ci  # processes of their own import torch
+def test_two_processes_leave_the_weights_of_one_and_count_every_pair_once(tmp_path, checkpoint):
+    took = [
+        train(tmp_path / name, checkpoint, hardware=hardware, steps=6, **STEADY)
+        for name, hardware in (("one", Hardware(threads=1)), ("two", TWO))
+    ]
+    start = train(tmp_path / "start", checkpoint, steps=1, **{**STEADY, "learning_rate": 1e-9})
+    assert start["steps"] == 1
+    assert find_difference(tmp_path / "one", tmp_path / "two") < 1e-5
+    assert find_difference(tmp_path / "one", tmp_path / "start") > 1e-4
+    assert took[0]["pairs"] == took[1]["pairs"] == 6 * 4 * 4
+    assert took[0]["tokens"] == took[1]["tokens"]
+    assert read_losses(tmp_path / "one") == pytest.approx(read_losses(tmp_path / "two"), abs=1e-6)
+    assert took[0]["best dev MRR@10"] == pytest.approx(took[1]["best dev MRR@10"], abs=1e-6)
+
+
+class Kills(Loss):
+    """Kills the second process at the fifth loss that it asks for, unless that has been done."""
+
+    def __init__(self, done):
+        self.done, self.calls = done, 0
+
+    def __call__(self, scores, targets):
+        self.calls += 1
+        if torch.distributed.get_rank() == 1 and self.calls == 5 and not self.done.exists():
+            self.done.write_text(str(time.time()))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Listwise()(scores, targets)
+
+
+@pytest.mark.ci  # processes of their own import torch
+def test_a_killed_process_ends_the_training_in_seconds_and_the_same_command_goes_on(
+    tmp_path, checkpoint
+):
+    loss = Kills(tmp_path / "done")
+    with pytest.raises(RunError, match="process 1 of the training ended by SIGKILL; the same"):
+        train(tmp_path / "cut", checkpoint, loss, hardware=TWO, steps=6, **STEADY)
+    assert time.time() - float(loss.done.read_text()) < 120
+    saved = torch.load(tmp_path / "cut" / "state.pt", weights_only=True)
+    assert 0 < saved["progress"]["step"] < 6
+    train(tmp_path / "cut", checkpoint, loss, hardware=TWO, steps=6, **STEADY)
+    train(tmp_path / "one", checkpoint, steps=6, **STEADY)
+    assert find_difference(tmp_path / "cut", tmp_path / "one") < 1e-5
+
+
+@pytest.mark.ci  # processes of their own import torch
+def test_what_one_process_is_refused_is_said_as_if_there_were_no_other(tmp_path, checkpoint):
+    with pytest.raises(RunError, match=r"^loss must be finite, got nan at step 7\. The best weigh"):
+        train(tmp_path / "out", checkpoint, loss=BreaksAt(6), hardware=TWO)
+    assert not (tmp_path / "out" / FAILURE).exists()
+
+
+CODE = """
+import sys
+from pathlib import Path
+from recross.machine.hardware import Hardware
+from tests.training.test_processes import STEADY
+from tests.training.test_resume import train
+
+if __name__ == "__main__":
+    hardware = Hardware(threads=1, nodes=2, tokens_per_training_pass=100)
+    print(train(Path(sys.argv[1]), sys.argv[2], hardware=hardware, steps=6, **STEADY))
+"""
+
+
+@pytest.mark.ci  # processes of their own import torch
+def test_two_nodes_that_are_started_apart_leave_the_weights_of_one(tmp_path, checkpoint):
+    script = tmp_path / "node.py"
+    script.write_text(CODE)
+    root = Path(__file__).parents[2]
+    port = str(MeetingPoint(1).main_port)
+    started = [
+        subprocess.Popen(
+            [sys.executable, script, tmp_path / "two", checkpoint],
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{root / 'src'}:{root}",
+                **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": rank},
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    said = [process.communicate(timeout=500)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    assert "'pairs': 96" in said[0]  # the first alone says what it took, and writes
+    assert said[1].strip().endswith("{}")
+    train(tmp_path / "one", checkpoint, steps=6, **STEADY)
+    assert find_difference(tmp_path / "one", tmp_path / "two") < 1e-5
+
+
+def test_a_training_of_one_node_reads_nothing_that_a_cluster_has_set(monkeypatch):
+    around = {"MASTER_ADDR": "10.0.0.9", "MASTER_PORT": "1", "NODE_RANK": "3", "LOCAL_RANK": "2"}
+    for name, value in around.items():
+        monkeypatch.setenv(name, value)
+    alone = MeetingPoint(1)
+    assert (alone.main_address, alone.node_rank()) == ("127.0.0.1", 0)
+    assert alone.main_port > 1
+    assert not alone.creates_processes_externally
+    fourth = MeetingPoint(4)
+    assert (fourth.main_address, fourth.main_port, fourth.node_rank()) == ("10.0.0.9", 1, 3)
+
+
+def test_one_process_trains_in_this_one():
+    assert find_strategy(Hardware()) == "auto"
