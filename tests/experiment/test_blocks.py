@@ -10,7 +10,7 @@ import pytest
 from recross.collections.files import BeirFolder
 from recross.errors import InputError, RunError
 from recross.experiment import block_processes
-from recross.experiment.blocks import Blocks, identify_scores, settle_hardware
+from recross.experiment.blocks import RunBlocks, identify_scores, settle_hardware
 from recross.experiment.commands import Reranking
 from recross.machine.hardware import Hardware
 from recross.rerankers.cross_encoder import CrossEncoder
@@ -134,7 +134,7 @@ def make_blocks(tmp_path, reranker, **changes):
     collection = toy_collection()
     run = RandomOrder(3).retrieve(collection, collection.query_ids("test"), 12)
     identity = identify_scores(reranker, collection, settle_hardware(Hardware()))
-    blocks = Blocks(reranker, collection, run, 6, Store(tmp_path / "store"), identity)
+    blocks = RunBlocks(reranker, collection, run, 6, Store(tmp_path / "store"), identity)
     return replace(blocks, **changes)
 
 

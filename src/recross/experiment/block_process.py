@@ -17,7 +17,7 @@ from pathlib import Path
 
 from recross.collections.collection import CollectionSource
 from recross.errors import InputError, RunError
-from recross.experiment.blocks import Blocks
+from recross.experiment.blocks import RunBlocks
 from recross.machine.hardware import Hardware
 from recross.records import JsonObject
 from recross.rerankers.reranker import Reranker
@@ -37,9 +37,9 @@ class BlockTask:
     store: Store
     identity: JsonObject
 
-    def open(self) -> Blocks:
+    def open(self) -> RunBlocks:
         """The blocks of the run."""
-        return Blocks(
+        return RunBlocks(
             self.reranker,
             self.collection.load(),
             self.candidates,
@@ -49,7 +49,7 @@ class BlockTask:
         )
 
 
-def rerank_blocks(blocks: Blocks, first: int) -> None:
+def rerank_blocks(blocks: RunBlocks, first: int) -> None:
     """Re-rank blocks from the first on, those that no other process is at, until all are there."""
     waiting = [*range(first, len(blocks)), *range(first)]
     while waiting := [number for number in waiting if not blocks.is_finished(number)]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from recross.errors import InputError, RunError
 from recross.experiment import block_process
 from recross.experiment.block_process import BlockTask
-from recross.experiment.blocks import Blocks
+from recross.experiment.blocks import RunBlocks
 from recross.machine.hardware import Hardware
 from recross.machine.nodes import read_node_rank
 from recross.machine.probes import VARIABLE, name_kernels
@@ -30,7 +30,7 @@ MOST_ENDS = 3
 """Processes that may end one after the other before a block is finished: a block ends them."""
 
 
-def share_blocks(blocks: Blocks, task: BlockTask, processes: int, gpus: int) -> None:
+def share_blocks(blocks: RunBlocks, task: BlockTask, processes: int, gpus: int) -> None:
     """Let so many processes re-rank blocks until every one is finished.
 
     One that is killed is replaced, and the block it was at is begun anew; finished ones stay.
@@ -128,7 +128,7 @@ class Places:
 class _Watch:
     """The processes at work, and how many have ended since a block was last finished."""
 
-    blocks: Blocks
+    blocks: RunBlocks
     bar: Bar
     at_work: list[_Process] = field(default_factory=list)
     ends: int = 0

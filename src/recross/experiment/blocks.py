@@ -46,7 +46,7 @@ def identify_scores(reranker: Reranker, collection: Collection, hardware: Hardwa
 
 
 @dataclass(frozen=True)
-class Blocks:
+class RunBlocks:
     """Candidates in blocks of so many queries; each is re-ranked once, as an artefact.
 
     ``identity`` is what all scores follow from, as the process that shares the run found it.

@@ -12,7 +12,7 @@ from recross.errors import InputError
 from recross.evaluation.measures import check_measures
 from recross.experiment.block_process import BlockTask
 from recross.experiment.block_processes import share_blocks
-from recross.experiment.blocks import Blocks, identify_scores, settle_hardware
+from recross.experiment.blocks import RunBlocks, identify_scores, settle_hardware
 from recross.experiment.combination import Combination, find_dev_measure
 from recross.experiment.gains import format_gains, measure_gains
 from recross.experiment.origin import describe_origin
@@ -213,13 +213,13 @@ class Reranking(RunFileCommand):
         drops_tail = self.tail == "drop"
         return GivenRun.choose(self.candidates, run, collection, self.depth, drops_tail), collection
 
-    def _share(self, given: GivenRun, collection: Collection, processes: int) -> Blocks:
+    def _share(self, given: GivenRun, collection: Collection, processes: int) -> RunBlocks:
         """The blocks of the candidates, all of them re-ranked."""
         hardware, store = settle_hardware(self.hardware), Store(self.store)
         reranker = Session(hardware, self.store).over(self.reranker)
         identity = identify_scores(reranker, collection, hardware)
         parts = (given.candidates, self.block_queries)
-        blocks = Blocks(reranker, collection, *parts, store, identity)
+        blocks = RunBlocks(reranker, collection, *parts, store, identity)
         task = BlockTask(reranker, self.collection, *parts, hardware, store, identity)
         share_blocks(blocks, task, processes, self.hardware.devices)
         return blocks
