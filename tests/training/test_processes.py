@@ -11,12 +11,19 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from recross.errors import RunError
 from recross.machine.hardware import Hardware
 from recross.training.losses.listwise import Listwise
 from recross.training.losses.loss import Loss
-from recross.training.processes import FAILURE, MeetingPoint, find_strategy
+from recross.training.processes import (
+    FAILURE,
+    MeetingPoint,
+    TellErrors,
+    explaining_ends,
+    find_strategy,
+)
 from recross.training.progress import TRAINED
 from tests.conftest import save_tiny
 from tests.training.test_resume import BreaksAt, train
@@ -155,3 +162,42 @@ def test_a_training_of_one_node_reads_nothing_that_a_cluster_has_set(monkeypatch
 
 def test_one_process_trains_in_this_one():
     assert find_strategy(Hardware()) == "auto"
+
+
+ENDS = {
+    "killed": (
+        ProcessExitedException("", 1, 7, -9, "SIGKILL"),
+        "process 1 of the training ended by SIGKILL; the same command goes on from the last",
+    ),
+    "left": (
+        ProcessExitedException("", 0, 7, 3),
+        "process 0 of the training ended by exit code 3; the same command goes on from the last",
+    ),
+    "lonely": (
+        ProcessRaisedException("Traceback\nRuntimeError: Connection closed by peer [::1]:5", 0, 7),
+        "a process of the training, here or on another node, has ended .RuntimeError: Connection",
+    ),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_end_of_a_process_is_said_in_one_line(tmp_path, end):
+    error, said = ENDS[end]
+    with pytest.raises(RunError, match=f"^{said}"), explaining_ends(tmp_path, Hardware(devices=2)):
+        raise error
+
+
+def test_what_a_process_was_refused_is_told_to_the_one_that_started_it(tmp_path):
+    with (
+        pytest.raises(RunError, match="^the loss is no number$"),
+        explaining_ends(tmp_path, Hardware(devices=2)),
+    ):
+        TellErrors(tmp_path).on_exception(None, None, RunError("the loss is no number"))
+        raise ProcessRaisedException("Traceback\nRuntimeError: Connection closed by peer", 0, 7)
+    assert not (tmp_path / FAILURE).exists()
+
+
+def test_a_fault_of_the_code_stays_one(tmp_path):
+    fault = ProcessRaisedException("Traceback\nKeyError: 'doc'", 0, 7)
+    with pytest.raises(ProcessRaisedException), explaining_ends(tmp_path, Hardware(devices=2)):
+        raise fault
