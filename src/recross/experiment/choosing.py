@@ -93,9 +93,6 @@ class Choosing:
         """One line that says where the record lies."""
         return f"wrote {self.place.result}"
 
-    def take_part(self) -> None:
-        """Nothing: what is timed is not shared."""
-
     def run(self) -> JsonObject:
         """Measure, and write the record.
 

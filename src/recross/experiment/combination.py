@@ -9,7 +9,7 @@ from typing import Annotated
 from recross.collections.collection import Collection, CollectionSource
 from recross.evaluation.measures import MeasureNames
 from recross.experiment.finished_folder import keep_checkpoint
-from recross.experiment.place import check_apart
+from recross.experiment.place import Place, check_apart
 from recross.experiment.quality_gate import QualityGate
 from recross.experiment.readiness import CommandNeeds
 from recross.inference.cache.score_cache import ScoreCache
@@ -146,9 +146,11 @@ class Combination:
             keep_checkpoint(checkpoint, self.folder)
         return reranker.trained(checkpoint), read_manifest(checkpoint)["training"]
 
-    def take_part(self) -> None:
+    def take_part(self, place: Place) -> JsonObject:
         """Share the trainings of the first node, which writes all files and does all the rest."""
-        self.train(self.collection.load())
+        with place.alone():
+            self.train(self.collection.load())
+            return place.record_part()
 
     def check_networks(self) -> None:
         """Load what searches, what is to be trained, and what teaches it, before any work.

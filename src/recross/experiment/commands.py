@@ -50,7 +50,7 @@ class CheckpointTraining(Combination):
             failure=self.folder / "training.failed.json",
             lock=self.lock,
             account=self.folder / "training.json",
-        )
+        ).on_node(self.hardware)
 
     @property
     def summary(self) -> str:
@@ -63,6 +63,8 @@ class CheckpointTraining(Combination):
         Raises:
             InputError: the re-ranker has no network to train, or training is ``none``.
         """
+        if not self.hardware.is_first_node:
+            return self.take_part(self.place)
         with self.place.alone():
             return self._train_alone()
 

@@ -56,7 +56,7 @@ class Experiment(Combination):
             lock=self.lock,
             study=self.output / self.study,
             is_finished=lambda: read_finished(self.folder, self.fingerprint) is not None,
-        )
+        ).on_node(self.hardware)
 
     @property
     def needs(self) -> CommandNeeds:
@@ -76,6 +76,10 @@ class Experiment(Combination):
         return fingerprint(self, importlib.metadata.version("recross"))
 
     def run(self) -> JsonObject:
+        """Do all of it, or, on a node that is not the first, the part that nodes share."""
+        return self._do_all() if self.hardware.is_first_node else self.take_part(self.place)
+
+    def _do_all(self) -> JsonObject:
         """Retrieve, sample negatives, train, re-rank, evaluate, time; return ``result.json``.
 
         Other processes that run the same experiment wait, and reuse what this one has finished.

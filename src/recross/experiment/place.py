@@ -13,6 +13,8 @@ from typing import Protocol
 from recross.artefacts.locks import hold_alone
 from recross.errors import InputError
 from recross.experiment.readiness import CommandNeeds
+from recross.machine.hardware import Hardware
+from recross.machine.nodes import read_node_rank
 from recross.parts.secrets import mask_secrets
 from recross.records import JsonObject
 from recross.store import write_json
@@ -84,6 +86,26 @@ class Place:
             account=path.with_suffix(".account.json"),
         )
 
+    def on_node(self, hardware: Hardware) -> Place:
+        """The place on this node: one that is not the first writes no result, and says so beside.
+
+        What it leaves there belongs to no study.
+        """
+        if hardware.is_first_node:
+            return self
+        end = f".node={read_node_rank(hardware.nodes)}"
+        result, config, failure, lock = (
+            path.with_name(f".{path.name.lstrip('.')}{end}")
+            for path in (self.result, self.config, self.failure, self.lock)
+        )
+        return Place(result=result, config=config, failure=failure, lock=lock)
+
+    def record_part(self) -> JsonObject:
+        """Record that the work was shared, on a node that is not the first."""
+        record: JsonObject = {"status": "took part"}
+        write_json(self.result, record)
+        return record
+
     def alone(self) -> AbstractContextManager[None]:
         """Write here alone among all processes; one that has to wait says for which."""
         return hold_alone(self.lock, str(self.result))
@@ -152,9 +174,6 @@ class Command(Protocol):
 
     def run(self) -> object:
         """Do the work, and return what came out."""
-
-    def take_part(self) -> None:
-        """Share the work on a node that is not the first, and write no result."""
 
     def measure_dev(self) -> float | None:
         """What a search optimises, once the work is done: the measure on dev, if there is one."""

@@ -27,7 +27,7 @@ class RunFileCommand(ABC):
     @property
     def place(self) -> Place:
         """The run file, and what lies beside it."""
-        return Place.of_run_file(self.output / self.run_file)
+        return Place.of_run_file(self.output / self.run_file).on_node(self.hardware)
 
     @property
     def summary(self) -> str:
@@ -38,6 +38,10 @@ class RunFileCommand(ABC):
         """Make the run and write it, beside what became of its input; returns its path."""
         place = self.place
         with place.alone():
+            if not self.hardware.is_first_node:
+                self.take_part()
+                place.record_part()
+                return place.result
             made = self.make()
             if place.account is not None:
                 write_json(place.account, {"run_file": str(place.result), **made.account})
