@@ -150,7 +150,7 @@ def test_blocks_are_merged_in_the_order_of_the_candidates(tmp_path):
 
 
 def test_a_query_without_candidates_keeps_its_place(tmp_path):
-    few = Run("few", {"q0": (), "q5": (("d1", 1.0),), "q10": ()})
+    few = Run.from_scores("few", {"q0": {}, "q5": {"d1": 1.0}, "q10": {}})
     blocks = make_blocks(tmp_path, ByLength(str(tmp_path / "said")), candidates=few, queries=1)
     for number in range(3):
         blocks.make(number)
