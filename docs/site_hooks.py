@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,18 +55,25 @@ COPIED = {
 
 
 def on_config(config: Any) -> Any:
-    """Put every page of a folder into the section of its name, and every group under options."""
+    """Put every page that the navigation does not name where its folder belongs; and the groups."""
     sections = {title: pages for entry in config.nav for title, pages in entry.items()}
-    for title in ("Tutorials", "How to"):
-        folder = title.lower().replace(" ", "_")
-        named = {path for page in sections[title] for path in page.values()}
-        found = (page.relative_to(DOCS).as_posix() for page in sorted((DOCS / folder).glob("*.md")))
-        sections[title] += [path for path in found if path not in named]
+    for title, folder in (("Tutorials", "tutorials"), ("How to", "how_to")):
+        sections[title] += find_unnamed(
+            folder, [p for page in sections[title] for p in page.values()]
+        )
+    place = next(place for place, entry in enumerate(config.nav) if "How to" in entry)
+    config.nav[place:place] = find_unnamed(".", list(COPIED) + list(sections.values()))
     groups = [{group: f"reference/options/{group}.md"} for group in list_groups()]
     reference = sections["Reference"]
     place = next(place for place, page in enumerate(reference) if "Options" in page)
     reference[place] = {"Options": [{"All groups": "reference/options.md"}, *groups]}
     return config
+
+
+def find_unnamed(folder: str, named: Sequence[object]) -> list[str]:
+    """The pages that lie in a folder of ``docs/`` itself, but for those named."""
+    found = (page.relative_to(DOCS).as_posix() for page in sorted((DOCS / folder).glob("*.md")))
+    return [path for path in found if path not in named]
 
 
 def on_files(files: Files, config: Any) -> Files:
