@@ -15,6 +15,21 @@ def problems_of(*words):
     return raised.value.problems
 
 
+def test_an_option_whose_checkpoint_another_choice_replaces_is_refused():
+    (problem,) = problems_of("experiment=scifact", "reranker=embedded_reranker")
+    assert problem.startswith(
+        "reranker: its checkpoint is trained by trained@reranker.checkpoint=embedded_l6, which"
+        " takes the place of that of reranker=embedded_reranker; leave it out"
+    )
+    said = [
+        (["~trained@reranker.checkpoint", "reranker=embedded_reranker"], "embedded:reranker-l6"),
+        (["reranker.checkpoint=a/b", "reranker=cross_encoder"], "a/b"),
+    ]
+    for words, checkpoint in said:
+        reranker = compose_values("run", ["experiment=scifact", *words])["reranker"]
+        assert reranker["checkpoint"] == checkpoint
+
+
 @pytest.mark.parametrize(
     "word, problem",
     [

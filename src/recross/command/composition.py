@@ -114,8 +114,25 @@ def compose_config(
     folder, name = locate_primary(command)
     with initialize_config_dir(folder, version_base="1.3"):
         composed = _compose_or_explain(name, words)
+    if problems := list(_find_replaced(composed, words)):
+        raise ConfigError(problems)
     refuse_settings(composed)
     return composed
+
+
+def _find_replaced(composed: DictConfig, words: Sequence[str]) -> Iterator[str]:
+    """Options that were asked for and whose checkpoint something else in the config replaces."""
+    choices = composed.hydra.runtime.choices
+    asked = {given.package or given.key_or_group: given for given in parse_overrides(words)}
+    for choice in choices:
+        group, _, place = choice.partition("@")
+        part, _, value = place.rpartition(".")
+        if group == "trained" and value == "checkpoint" and part in asked and place not in asked:
+            word = asked[part].input_line
+            yield (
+                f"{part}: its checkpoint is trained by {choice}={choices[choice]}, which takes the"
+                f" place of that of {word}; leave it out with '~{choice}', or {word} itself"
+            )
 
 
 def refuse_settings(composed: DictConfig) -> None:
