@@ -15,11 +15,13 @@ from recross.collections.exclusion import (
     read_excluded_in_queries,
     unite,
 )
+from recross.collections.large_files import read_documents
 from recross.collections.text_lines import read_instructions, read_text_file
 from recross.errors import InputError
 from recross.parts.bounds import Ge, checked
+from recross.parts.identity import handed_over
 from recross.records import Qrels
-from recross.store import hash_files
+from recross.store import DEFAULT_STORE, hash_files
 from recross.text_files.trec import read_qrels
 from recross.text_files.values import check_id
 from recross.writing.whole_files import write_lines_whole, write_whole
@@ -37,11 +39,13 @@ class BeirFolder:
     queries stands as ``instruction`` in their lines, or as ``id<TAB>instruction`` in
     ``instructions.tsv``. Excluded are the documents that ``excluded.tsv`` names where the folder
     has it, or a query's ``excluded_ids``, and, with ``ignore_identical_ids``, that of its own id.
+    The documents of a large file stay on disk, in the store.
     """
 
     folder: Path
     relevant_from: Annotated[int, Ge(1)] | dict[str, Annotated[int, Ge(1)]] = 1
     ignore_identical_ids: bool = False
+    store: Path = handed_over(DEFAULT_STORE)
 
     def list_splits(self) -> list[str]:
         """The splits that have a file of judgments."""
@@ -63,7 +67,7 @@ class BeirFolder:
         told = [path for path in instructions if path.is_file()]
         found = _collection(
             self.folder.name,
-            read_text_file(corpus),
+            read_documents(corpus, self.store),
             read_text_file(topics),
             {path.stem: read_qrels(path) for path in judgment_files},
             hash_files(corpus, topics, *judgment_files, *told),
@@ -86,7 +90,8 @@ class TrecFiles:
     ``instructions`` as ``id<TAB>instruction``.
     Excluded are the documents that the file ``excluded`` names (``query<TAB>document``, or JSON
     lines with ``excluded_ids``), or the queries' own JSON lines, and, with
-    ``ignore_identical_ids``, the document of the query's own id.
+    ``ignore_identical_ids``, the document of the query's own id. The documents of a large file stay
+    on disk, in the store.
     """
 
     documents: Path
@@ -97,6 +102,7 @@ class TrecFiles:
     instructions: Path | None = None
     excluded: Path | None = None
     ignore_identical_ids: bool = False
+    store: Path = handed_over(DEFAULT_STORE)
 
     def list_splits(self) -> list[str]:
         """The splits whose judgments are named."""
@@ -111,7 +117,7 @@ class TrecFiles:
         told = [self.instructions] if self.instructions else []
         collection = _collection(
             self.name,
-            read_text_file(self.documents),
+            read_documents(self.documents, self.store),
             read_text_file(self.queries),
             {split: read_qrels(path) for split, path in self.qrels.items()},
             hash_files(self.documents, self.queries, *self.qrels.values(), *told),

@@ -41,12 +41,12 @@ def read_text_file(path: Path) -> dict[str, str]:
     Raises:
         InputError: the file is missing or empty, a line is malformed, or an identifier comes twice.
     """
-    parse = parse_json_text if is_json_file(path) else parse_tab_text
+    parse = choose_parser(path)
     texts: dict[str, str] = {}
     keys: set[str] = set()
     for line, (identifier, text, key) in parse_lines(path, parse):
         if identifier in texts:
-            raise InputError(f"{path}:{line.number}: {_say_twice(path, parse, identifier)}")
+            raise InputError(f"{path}:{line.number}: {say_twice(path, parse, identifier)}")
         texts[identifier] = text
         keys.add(key)
     if not texts:
@@ -54,6 +54,15 @@ def read_text_file(path: Path) -> dict[str, str]:
     for key in sorted(keys - {BEIR_TEXT}):
         logger.info("%s: texts are what its lines call %r", path, key)
     return texts
+
+
+def choose_parser(path: Path) -> Callable[[str], IdentifiedText]:
+    """What reads a line of the file, as its first line says.
+
+    Raises:
+        InputError: the file is missing, or its first line is no text.
+    """
+    return parse_json_text if is_json_file(path) else parse_tab_text
 
 
 def is_json_file(path: Path) -> bool:
@@ -117,7 +126,8 @@ def read_instructions(
     return {query_id: text for query_id, text in found.items() if text.strip()}
 
 
-def _say_twice(path: Path, parse: Callable[[str], IdentifiedText], identifier: str) -> str:
+def say_twice(path: Path, parse: Callable[[str], IdentifiedText], identifier: str) -> str:
+    """That an identifier comes again, and the line where it came first."""
     first = find_line(path, parse, lambda one: one.identifier == identifier)
     return f"identifiers must be unique, got {identifier!r:.60} again, as in line {first}"
 

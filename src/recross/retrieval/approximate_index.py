@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import faiss
+import numpy as np
 
 from recross.artefacts.opening import open_once
 from recross.errors import InputError
 from recross.parts.bounds import Ge, Le, checked
-from recross.records import JsonObject
+from recross.retrieval.index_parts import (
+    build_merged,
+    build_parts,
+    read_index,
+    search_index,
+    search_parts,
+)
 from recross.retrieval.matches import Matches
 from recross.retrieval.vector_index import Keep
 
@@ -24,6 +31,12 @@ if TYPE_CHECKING:
 
 TRAINED_PER_LIST = 256
 """Vectors that faiss's clustering looks at for each cell; more are thrown away by it."""
+
+MOST_TRAINED, LEAST_PER_LIST = 1 << 20, 39
+"""Of many cells fewer vectors are looked at: a million, or as few for each as faiss asks for."""
+
+CODES = 256
+"""Codes that a byte of a shortened vector tells apart; it is trained on as many vectors each."""
 
 MOST_ON_GPU = 2048
 """Documents of a query, and cells, that faiss searches on a GPU at most."""
@@ -57,9 +70,10 @@ class HNSW:
             dimension = documents.vectors.shape[1]
             return faiss.IndexHNSWSQ(dimension, HALF, self.links, faiss.METRIC_INNER_PRODUCT)
 
-        folder = _keep_index(keep, {"index": "HNSW", "links": self.links}, documents, build)
+        make = partial(build_parts, documents=documents, build=build)
+        folder = keep({"index": "HNSW", "links": self.links}, make)
         width = faiss.SearchParametersHNSW(efSearch=self.search)  # type: ignore[attr-defined]
-        return _search(open_once(_read_index, folder), documents, queries, depth, width)
+        return search_parts(folder, queries, min(depth, len(documents)), width)
 
 
 @dataclass(frozen=True)
@@ -92,53 +106,99 @@ class IVF:
             lists, product = min(self.lists, count), faiss.METRIC_INNER_PRODUCT
             cells = faiss.IndexFlatIP(dimension)
             index = faiss.IndexIVFScalarQuantizer(cells, dimension, lists, HALF, product, False)
-            index.train(documents.sample(TRAINED_PER_LIST * lists))
+            index.train(documents.sample(_count_sample(lists)))
             return index
 
-        folder = _keep_index(keep, {"index": "IVF", "lists": self.lists}, documents, build)
+        make = partial(build_merged, documents=documents, train=build)
+        folder = keep({"index": "IVF", "lists": self.lists}, make)
         probes = min(self.probes, self.lists, len(documents))
         width = faiss.SearchParametersIVF(nprobe=probes)  # type: ignore[call-arg]
         fits = max(probes, min(depth, len(documents))) <= MOST_ON_GPU
         on_gpu = device.type == "cuda" and fits and hasattr(faiss, "StandardGpuResources")
-        index = open_once(_read_index_onto_gpu if on_gpu else _read_index, folder)
-        return _search(index, documents, queries, depth, width)
+        index = open_once(_read_index_onto_gpu if on_gpu else read_index, folder)
+        return search_index(index, queries, min(depth, len(documents)), width)
 
 
-def _search(
-    index: faiss.Index,
-    documents: DocumentVectors,
-    queries: Vectors,
-    depth: int,
-    width: faiss.SearchParameters,
-) -> list[Matches]:
-    if not len(queries):
-        return []
-    nearest = index.search(queries, min(depth, len(documents)), params=width)
-    # an index that finds fewer than asked says -1
-    return [Matches(rows, scores).select(rows >= 0) for scores, rows in zip(*nearest, strict=True)]
+@dataclass(frozen=True)
+@checked
+class IVFPQ:
+    """Cells as in ``IVF``, with each vector shortened to ``bytes`` (Jégou et al. 2011).
+
+    The vectors themselves stay on the disk: of the best ``depth * rescored`` documents by their
+    codes, exact products decide (``rescored=0``: codes alone). With ``coarse="hnsw"`` a graph finds
+    the nearest cells, which is worth it from some ten thousand cells on. A processor searches it on
+    any hardware.
+    """
+
+    lists: Annotated[int, Ge(1)] = 1024
+    probes: Annotated[int, Ge(1)] = 32
+    bytes: Annotated[int, Ge(1)] = 48
+    rescored: Annotated[int, Ge(0)] = 4
+    coarse: Literal["flat", "hnsw"] = "flat"
+
+    def __post_init__(self) -> None:
+        if self.probes > self.lists:
+            raise InputError(f"probes must not exceed lists={self.lists}, got {self.probes}")
+
+    def find(
+        self,
+        documents: DocumentVectors,
+        queries: Vectors,
+        depth: int,
+        keep: Keep,
+        device: torch.device,
+    ) -> list[Matches]:
+        """Search the nearest cells of the documents, which are clustered and coded once.
+
+        Raises:
+            InputError: ``bytes`` does not divide the dimension, or documents are too few to learn
+                codes from.
+        """
+        count, dimension = documents.vectors.shape
+        self._check(count, dimension)
+        lists = min(self.lists, count)
+
+        def train() -> faiss.Index:
+            cells = f"IVF{lists}" + ("_HNSW32" if self.coarse == "hnsw" else "")
+            product = faiss.METRIC_INNER_PRODUCT
+            # "np": no order of the codes for Hamming distances, which takes most of a training
+            index = faiss.index_factory(dimension, f"{cells},PQ{self.bytes}np", product)
+            index.train(documents.sample(max(_count_sample(lists), TRAINED_PER_LIST * CODES)))
+            return index
+
+        settings = {"lists": self.lists, "bytes": self.bytes, "coarse": self.coarse}
+        make = partial(build_merged, documents=documents, train=train)
+        folder = keep({"index": "IVFPQ", **settings}, make)
+        width = faiss.SearchParametersIVF(nprobe=min(self.probes, lists))  # type: ignore[call-arg]
+        coded = min(depth * max(self.rescored, 1), count)
+        found = search_index(open_once(read_index, folder), queries, coded, width)
+        if not self.rescored:
+            return found
+        pairs = zip(found, queries, strict=True)
+        return [_rescore(matches, query, documents, depth) for matches, query in pairs]
+
+    def _check(self, count: int, dimension: int) -> None:
+        if dimension % self.bytes:
+            raise InputError(
+                f"bytes must divide the {dimension} numbers of a vector, got {self.bytes}"
+            )
+        if count < CODES:
+            raise InputError(
+                f"retriever.index must have at least {CODES} documents to learn codes from, got"
+                f" {count}; take the exact index"
+            )
 
 
-def _keep_index(
-    keep: Keep, settings: JsonObject, documents: DocumentVectors, build: Callable[[], faiss.Index]
-) -> Path:
-    """Find the index kept for these settings; the first time, build it and add all vectors."""
-
-    def make(folder: Path) -> JsonObject:
-        index = build()
-        for _, block in documents.blocks():
-            index.add(block)
-        faiss.write_index(index, str(folder / "index.faiss"))
-        return {"documents": len(documents)}
-
-    return keep(settings, make)
+def _rescore(matches: Matches, query: Vectors, documents: DocumentVectors, depth: int) -> Matches:
+    """The best of what was found, by exact products with the vectors on the disk."""
+    rows = np.sort(matches.rows)  # read in the order in which they lie
+    scores = documents.vectors[rows].astype(np.float32) @ query
+    return Matches(rows, scores).keep_best(depth)
 
 
-def _read_index(folder: Path) -> faiss.Index:
-    return faiss.read_index(str(folder / "index.faiss"))
-
-
-def _read_index_onto_gpu(folder: Path) -> faiss.Index:
-    return copy_to_gpu(open_once(_read_index, folder))
+def _count_sample(lists: int) -> int:
+    """How many vectors to train so many cells on."""
+    return min(TRAINED_PER_LIST * lists, max(MOST_TRAINED, LEAST_PER_LIST * lists))
 
 
 def copy_to_gpu(index: faiss.Index) -> faiss.Index:
@@ -150,3 +210,7 @@ def copy_to_gpu(index: faiss.Index) -> faiss.Index:
         gpu.StandardGpuResources(), torch.cuda.current_device(), index
     )
     return copied
+
+
+def _read_index_onto_gpu(folder: Path) -> faiss.Index:
+    return copy_to_gpu(read_index(folder))

@@ -41,7 +41,8 @@ Side = Literal["query", "document"]
 class BiEncoder(Retriever):
     """Dense retrieval with a checkpoint in sentence-transformers' layout, or a bare encoder.
 
-    ``index`` is ``Exact()``, or ``HNSW(...)`` or ``IVF(...)``, which trade recall for speed.
+    ``index`` is ``Exact()``, or ``HNSW(...)``, ``IVF(...)`` or ``IVFPQ(...)``, which trade recall
+    for speed, and memory.
     Vectors and approximate indexes lie in the store, in half precision; the vectors are the same
     for every index. A GPU searches the exact index, and IVF where faiss was built for it.
 
@@ -78,7 +79,7 @@ class BiEncoder(Retriever):
 
         def keep(settings: JsonObject, make: Make) -> Path:
             identity = {**settings, **self._identify_vectors(collection)}
-            return Store(self.store).artefact("faiss", identity, make)
+            return Store(self.store).artefact("faiss", identity, make, resumable=True)
 
         matches = self.index.find(documents, queries, depth, keep, self.hardware.device)
         found = zip(query_ids, matches, strict=True)

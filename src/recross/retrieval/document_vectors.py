@@ -82,10 +82,11 @@ class DocumentVectors:
         """These documents' vectors, in this order, in single precision ``(n, D)``."""
         return _single(self.vectors[[self._rows[doc_id] for doc_id in doc_ids]])
 
-    def blocks(self) -> Iterator[tuple[int, Vectors]]:
-        """All vectors in single precision, some at a time, each with the row where they begin."""
-        for start in range(0, len(self.vectors), ROWS_AT_ONCE):
-            yield start, _single(self.vectors[start : start + ROWS_AT_ONCE])
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Vectors]]:
+        """Vectors in single precision, some at a time, each with the row where they begin."""
+        stop = len(self.vectors) if stop is None else stop
+        for first in range(start, stop, ROWS_AT_ONCE):
+            yield first, _single(self.vectors[first : min(first + ROWS_AT_ONCE, stop)])
 
     def sample(self, size: int) -> Vectors:
         """At most ``size`` vectors, spread evenly over the collection."""
