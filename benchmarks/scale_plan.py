@@ -1,6 +1,6 @@
 """Time, memory, disk and cost of collections nobody measured, from what was measured on small ones.
 
-    python benchmarks/scale_plan.py [--measured FILE] [--gpu-price 3.00] [--core-price 0.05]
+    python benchmarks/scale_plan.py [--folder DIR] [--gpu-price 3.00] [--core-price 0.05]
 
 Every stage of ``benchmarks/large.py`` takes ``fixed + slope * documents**exponent``: the exponent
 is known from what the stage does, the other two follow from its two largest measured sizes. Memory
@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-
-MEASURED = Path(__file__).with_name("large_measured.json")
 
 EXPONENTS = {
     "write": 1.0,
@@ -108,6 +107,12 @@ class Measurements:
 
     rows: Sequence[dict[str, float | str]]
 
+    @classmethod
+    def read(cls, folder: Path) -> Measurements:
+        """Read the rows that were left in a folder."""
+        paths = sorted(folder.glob("*/*.json"))
+        return cls([json.loads(path.read_text(encoding="utf-8")) for path in paths])
+
     def curve(self, stage: str, column: str, exponent: float, without: int = 0) -> Curve:
         """Through a stage's two largest sizes, of all but the ``without`` largest."""
         points = self.points(stage, column)
@@ -168,11 +173,13 @@ def plan(
 def main() -> None:
     """Print how well the curves foresee, and the plans, as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--measured", type=Path, default=MEASURED)
+    parser.add_argument("--folder", type=Path, default=Path("outputs/large"))
     parser.add_argument("--gpu-price", type=float, default=3.0, help="dollars an hour of a GPU")
     parser.add_argument("--core-price", type=float, default=0.05, help="dollars an hour of a core")
     asked = parser.parse_args()
-    measured = Measurements(json.loads(asked.measured.read_text(encoding="utf-8")))
+    measured = Measurements.read(asked.folder)
+    if fewer := [stage for stage in EXPONENTS if len(measured.points(stage, "seconds")) < 2]:
+        sys.exit(f"{', '.join(fewer)}: measure two sizes first, with benchmarks/large.py")
     print("\n".join(say_foresight(measured)))
     for workload in WORKLOADS:
         for machine in MACHINES:

@@ -1,5 +1,6 @@
 """Plans follow from measured rates alone, by hand-computed values."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -97,3 +98,19 @@ def test_a_table_ends_with_what_all_takes(scale_plan):
         "| a | 90 min | 3.0 | 10.0 | $2.00 |",
         "| b | 2.0 h | 7.0 | 20.0 | $5.00 |",
     ]
+
+
+def test_rows_are_read_from_where_the_benchmark_left_them(
+    scale_plan, tmp_path, monkeypatch, capsys
+):
+    for row in rows(scale_plan, SIZES[:2]):
+        path = tmp_path / str(row["documents"]) / f"{row['stage']}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(row))
+    monkeypatch.setattr("sys.argv", ["scale_plan.py", "--folder", str(tmp_path)])
+    scale_plan.main()
+    printed = capsys.readouterr().out
+    assert printed.count("| in all |") == len(scale_plan.WORKLOADS) * len(scale_plan.MACHINES)
+    (tmp_path / "10000" / "tokenise.json").unlink()
+    with pytest.raises(SystemExit, match="tokenise: measure two sizes first"):
+        scale_plan.main()
