@@ -11,7 +11,7 @@ WORDS = ["one", "", "zwölf", "日本", "\ud800 half", "two\nlines", "one"]
 @pytest.mark.parametrize("at_once", [1, 2, 100])
 def test_strings_are_read_by_number_by_slice_and_in_order(tmp_path, monkeypatch, at_once):
     monkeypatch.setattr(strings, "STRINGS_AT_ONCE", at_once)
-    monkeypatch.setattr(strings, "LENGTHS_AT_ONCE", at_once)
+    monkeypatch.setattr(strings, "_LENGTHS_AT_ONCE", at_once)
     found = StringFile.write(tmp_path, "words", WORDS)
     assert list(found) == WORDS
     assert [found[number] for number in range(len(found))] == WORDS

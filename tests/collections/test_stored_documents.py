@@ -13,7 +13,7 @@ DOCUMENTS = {f"d{number}": f"text {number} ü" for number in range(23)}
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(stored_documents, "DOCUMENTS_PER_PART", 5)
+    monkeypatch.setattr(stored_documents, "DOCUMENTS_PER_WRITE", 5)
 
 
 class Source:

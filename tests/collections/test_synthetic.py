@@ -32,7 +32,7 @@ def test_a_smaller_collection_is_the_beginning_of_a_larger_one(tmp_path):
 
 
 def test_an_interrupted_writing_gives_the_same_documents(tmp_path, monkeypatch):
-    monkeypatch.setattr(stored_documents, "DOCUMENTS_PER_PART", 700)
+    monkeypatch.setattr(stored_documents, "DOCUMENTS_PER_WRITE", 700)
     source = Synthetic(size=1500, queries=QUERIES, store=tmp_path / "a")
     with monkeypatch.context() as once:
         once.setattr(stored_documents, "pack_strings", die_at_call(3))

@@ -45,7 +45,7 @@ def as_sets(found):
 def test_merged_parts_find_what_one_index_finds(tmp_path, monkeypatch, documents, queries, index):
     whole = find(tmp_path / "whole", index, documents, queries)
     monkeypatch.setattr(index_parts, "VECTORS_PER_PART", 300)
-    monkeypatch.setattr(index_parts, "QUERIES_AT_ONCE", 7)
+    monkeypatch.setattr(index_parts, "_QUERIES_AT_ONCE", 7)
     parts = find(tmp_path / "parts", index, documents, queries)
     for ours, expected in zip(as_sets(parts), as_sets(whole), strict=True):
         assert ours == pytest.approx(expected, abs=1e-6)  # products of other shapes

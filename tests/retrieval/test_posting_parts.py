@@ -51,7 +51,7 @@ def test_scores_are_those_of_bm25s_to_the_last_bit(documents, queries, depth, me
         patch.setattr("os.fsync", lambda _: None)
         patch.setattr(posting_parts, "DOCUMENTS_PER_PART", sizes[0])
         patch.setattr(posting_parts, "DOCUMENTS_AT_ONCE", sizes[1])
-        patch.setattr(posting_search, "QUERIES_AT_ONCE", sizes[2])
+        patch.setattr(posting_search, "_QUERIES_AT_ONCE", sizes[2])
         index = build(Path(folder), documents, method)
         found = list(index.search(queries, depth))
     for query, (rows, scores) in zip(queries, found, strict=True):

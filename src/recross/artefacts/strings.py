@@ -15,7 +15,7 @@ from xxhash import xxh3_64_intdigest
 from recross.writing.whole_files import reserve_space
 
 LENGTH_TYPE = np.dtype("<i4")
-LENGTHS_AT_ONCE = 1 << 20
+_LENGTHS_AT_ONCE = 1 << 20
 STRINGS_AT_ONCE = 1 << 14
 
 StringParts = dict[str, npt.NDArray[np.integer]]
@@ -41,8 +41,8 @@ def write_offsets(lengths: Path, offsets: Path, count: int) -> None:
     reserve_space(offsets)
     sums[0] = 0
     with lengths.open("rb") as file:
-        for start in range(0, count, LENGTHS_AT_ONCE):
-            some = np.fromfile(file, LENGTH_TYPE, min(LENGTHS_AT_ONCE, count - start))
+        for start in range(0, count, _LENGTHS_AT_ONCE):
+            some = np.fromfile(file, LENGTH_TYPE, min(_LENGTHS_AT_ONCE, count - start))
             stop = start + len(some)
             sums[start + 1 : stop + 1] = sums[start] + some.cumsum(dtype=np.int64)
     sums.flush()

@@ -15,7 +15,7 @@ from recross.writing.progress import progress
 
 IDS, TEXTS = "doc_ids", "texts"
 
-DOCUMENTS_PER_PART = 10_000
+DOCUMENTS_PER_WRITE = 10_000
 """Documents in memory together, and what an interruption loses at most."""
 
 ReadDocuments = Callable[[int], Iterator[tuple[str, str]]]
@@ -41,7 +41,7 @@ class StoredDocuments(Mapping[str, str]):
         done: int = files.facts.get("documents", 0)
         waiting = read(done)
         with progress(count or 0, "writing", "document", done, shown=True) as bar:
-            while part := list(islice(waiting, DOCUMENTS_PER_PART)):
+            while part := list(islice(waiting, DOCUMENTS_PER_WRITE)):
                 ids, texts = zip(*part, strict=True)
                 done += len(part)
                 packed = pack_strings(IDS, ids) | pack_strings(TEXTS, texts)

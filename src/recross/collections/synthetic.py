@@ -10,7 +10,7 @@ from typing import Annotated
 from recross.collections.collection import Collection
 from recross.collections.stored_documents import StoredDocuments
 from recross.collections.synthetic_texts import (
-    DOCUMENTS_AT_ONCE,
+    TEXTS_PER_BLOCK,
     SyntheticTexts,
     is_content_word,
 )
@@ -87,7 +87,7 @@ class Synthetic:
 
     def _read(self, texts: SyntheticTexts, start: int) -> Iterator[tuple[str, str]]:
         """Documents from a number on."""
-        block, skipped = divmod(start, DOCUMENTS_AT_ONCE)
+        block, skipped = divmod(start, TEXTS_PER_BLOCK)
         number = start
         while number < self.size:
             for text in texts.make(block)[skipped : skipped + self.size - number]:

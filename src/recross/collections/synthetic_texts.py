@@ -42,7 +42,7 @@ TOPIC_RANKS = (500, 60_000)
 """Words between these ranks are those of topics."""
 SENTENCE_WORDS = 15
 
-DOCUMENTS_AT_ONCE = 1_000
+TEXTS_PER_BLOCK = 1_000
 """Documents drawn together: a document follows from the seed and its number alone."""
 
 Ranks = npt.NDArray[np.int64]
@@ -58,12 +58,12 @@ class SyntheticTexts:
     seed: int
 
     def make(self, block: int) -> list[str]:
-        """The ``DOCUMENTS_AT_ONCE`` texts of a block."""
+        """The ``TEXTS_PER_BLOCK`` texts of a block."""
         drawn = make_generator(self.seed, "synthetic texts", str(block))
         lengths = self._draw_lengths(drawn)
         total = int(lengths.sum())
         ranks = _draw_ranks(drawn, total, self.vocabulary)
-        topic_of = (self.topics ** drawn.random(DOCUMENTS_AT_ONCE)).astype(np.int64) - 1
+        topic_of = (self.topics ** drawn.random(TEXTS_PER_BLOCK)).astype(np.int64) - 1
         own = _draw_topic_ranks(drawn, np.repeat(topic_of, lengths), self.vocabulary)
         is_own = drawn.random(total) < TOPIC_SHARE
         is_last = drawn.random(total) < 1 / SENTENCE_WORDS
@@ -77,7 +77,7 @@ class SyntheticTexts:
 
     def _draw_lengths(self, drawn: np.random.Generator) -> Ranks:
         median = np.log(self.words) - SPREAD**2 / 2
-        lengths = np.exp(median + SPREAD * drawn.standard_normal(DOCUMENTS_AT_ONCE))
+        lengths = np.exp(median + SPREAD * drawn.standard_normal(TEXTS_PER_BLOCK))
         rounded: Ranks = np.clip(np.rint(lengths), SHORTEST, LONGEST).astype(np.int64)
         return rounded
 

@@ -60,7 +60,7 @@ with _without_jax():
 logger = logging.getLogger(__name__)
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
 
-DELTA = 0.5
+_DELTA = 0.5
 """What BM25+ and BM25L add to a term's share, as bm25s does by default."""
 
 
@@ -154,7 +154,7 @@ def choose_bm25_weights(
     """How a variant weighs terms: the functions of bm25s, for many postings at a time."""
     of_counts, of_term = scoring._select_tfc_scorer(method), scoring._select_idf_scorer(method)
     documents, mean = statistics.documents, statistics.mean_length
-    settings = {"l_avg": mean, "k1": k1, "b": b, "delta": DELTA}
+    settings = {"l_avg": mean, "k1": k1, "b": b, "delta": _DELTA}
     frequencies = dict(enumerate(statistics.frequencies.tolist()))
     rarity = scoring._build_idf_array(frequencies, documents, of_term)
     absent = None

@@ -25,7 +25,7 @@ INDEX, TRAINED, LISTS = "index.faiss", "trained.faiss", "index.lists"
 VECTORS_PER_PART = 1 << 18
 """Vectors that are added together, and what an interruption loses at most."""
 
-QUERIES_AT_ONCE = 1024
+_QUERIES_AT_ONCE = 1024
 
 BuildIndex = Callable[[], faiss.Index]
 
@@ -81,8 +81,8 @@ def search_index(
     """Each query's best documents in one index, some queries at a time."""
     found: list[Matches] = []
     depth = min(depth, index.ntotal)
-    for start in range(0, len(queries), QUERIES_AT_ONCE):
-        nearest = index.search(queries[start : start + QUERIES_AT_ONCE], depth, params=width)
+    for start in range(0, len(queries), _QUERIES_AT_ONCE):
+        nearest = index.search(queries[start : start + _QUERIES_AT_ONCE], depth, params=width)
         # an index that finds fewer than asked says -1
         found += [
             Matches(rows, scores).select(rows >= 0) for scores, rows in zip(*nearest, strict=True)

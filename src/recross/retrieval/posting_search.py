@@ -18,7 +18,7 @@ from recross.retrieval.posting_parts import ABSENT, DOC_IDS, TERMS, open_parts
 from recross.retrieval.sparse_index import SparseIndex
 from recross.store import read_manifest
 
-QUERIES_AT_ONCE = 1024
+_QUERIES_AT_ONCE = 1024
 """Queries that are looked for in a part together, before the next part is read."""
 
 
@@ -57,8 +57,8 @@ class PostingIndex:
 
         A query is a list of terms, of which unknown ones say nothing; scores are all above zero.
         """
-        for start in range(0, len(queries), QUERIES_AT_ONCE):
-            yield from self._search_together(queries[start : start + QUERIES_AT_ONCE], depth)
+        for start in range(0, len(queries), _QUERIES_AT_ONCE):
+            yield from self._search_together(queries[start : start + _QUERIES_AT_ONCE], depth)
 
     def _search_together(self, queries: Sequence[Sequence[str]], depth: int) -> list[Matches]:
         distinct = list(dict.fromkeys(chain.from_iterable(queries)))
