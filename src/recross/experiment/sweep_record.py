@@ -115,9 +115,11 @@ def _read_cells(home: Path) -> Iterator[SweptCell]:
     try:
         record = json.loads((home / SWEEP).read_text(encoding="utf-8"))
         for cell in record["cells"]:
-            files = {name: Path(os.path.normpath(home / cell[name])) for name in _FILES[:-1]}
+            files = [Path(os.path.normpath(home / cell[name])) for name in _FILES[:-1]]
             account = cell["account"] and Path(os.path.normpath(home / cell["account"]))
-            yield SweptCell(Place(**files, account=account), cell["begun"], cell["was_finished"])
+            result, config, failure, lock = files
+            place = Place(result, config, failure, lock, account=account)
+            yield SweptCell(place, cell["begun"], cell["was_finished"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{home / SWEEP} must be as a sweep wrote it, got {error!r}") from None
 
