@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import bm25s
 import faiss
 import numpy as np
 import torch
@@ -38,10 +39,11 @@ from recross.collections.collection import Collection
 from recross.collections.files import BeirFolder
 from recross.machine.hardware import Hardware
 from recross.machine.processor import read_processor_name
-from recross.retrieval import biencoder, bm25
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.bm25 import BM25
 from recross.retrieval.document_vectors import DocumentVectors
+from recross.retrieval.posting_search import PostingIndex
+from recross.retrieval.vector_index import search_exactly
 
 EMBEDDED = "embedded:all-minilm-l6-v2"
 PACKAGES = ("matplotlib", "networkx", "numpy", "pandas", "scipy", "sklearn")
@@ -108,7 +110,7 @@ def dense(documents: int, queries: int, rounds: int, folder: Path) -> Measured:
     variants: Variants = {
         "faiss IndexFlatIP, fp32 in memory": lambda: peer.search(asked, DEPTH)[0],
         "block by block, fp16 on disk": lambda: np.stack(
-            [padded(scores, DEPTH) for _, scores in biencoder.search(stored, asked, DEPTH)]
+            [padded(scores, DEPTH) for _, scores in search_exactly(stored, asked, DEPTH)]
         ),
     }
     return compared(f"dense search, {documents} vectors", queries, variants, rounds)
@@ -122,23 +124,23 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 def lexical(collection: Collection, queries: int, rounds: int, store: Path) -> Measured:
     """The best 100 documents of tokenised queries; the difference is that of one score."""
     retriever = BM25(store=store)
-    folder = retriever._index(collection)
-    index, doc_ids = bm25._load(folder)
-    asked = retriever._tokenize(list(collection.queries.values())[:queries])
-    depth = min(DEPTH, len(doc_ids))
+    index = PostingIndex.open(retriever._index(collection))
+    asked = retriever._split_queries(list(collection.queries.values())[:queries])
+    documents = retriever._split_queries(list(collection.documents.values()))
+    depth = min(DEPTH, len(documents))
 
     def theirs(backend: str) -> Callable[[], np.ndarray]:
-        own, _ = bm25._load.__wrapped__(folder)
-        own.backend = backend
+        own = bm25s.BM25(k1=retriever.k1, b=retriever.b, method=retriever.method, backend=backend)
+        own.index(documents, show_progress=False)
         return lambda: own.retrieve(asked, k=depth, show_progress=False)[1]
 
     variants: Variants = {"bm25s on numpy": theirs("numpy")}
     if find_spec("numba"):
         variants["bm25s on numba"] = theirs("numba")
     variants["sparse product"] = lambda: np.stack(
-        [padded(scores, depth) for _, scores in bm25.search(index, asked, depth)]
+        [padded(scores, depth) for _, scores in index.search(asked, depth)]
     )
-    return compared(f"BM25, {len(doc_ids)} documents", len(asked), variants, rounds)
+    return compared(f"BM25, {len(documents)} documents", len(asked), variants, rounds)
 
 
 def padded(scores: np.ndarray, depth: int) -> np.ndarray:

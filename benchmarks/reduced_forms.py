@@ -17,7 +17,7 @@ from recross.inference.encoders.affine import (
     Affine,
     MakeAffine,
     freeze_affine,
-    fused,
+    fuse_layers,
 )
 from recross.inference.encoders.backends import onnx_runtime
 from recross.inference.encoders.backends.int8_affine import quantise_affine, quantise_weight
@@ -42,7 +42,7 @@ def only(chosen: Collection[nn.Module], reduced: MakeAffine) -> MakeAffine:
 
 def scale_per_batch(layers: Sequence[nn.Linear]) -> Affine:
     """The dynamic quantisation of torch: one scale for all tokens of a batch."""
-    weight, bias = (part.detach() for part in fused(layers))
+    weight, bias = (part.detach() for part in fuse_layers(layers))
     codes, scales = quantise_weight(weight)
     stored = torch._make_per_channel_quantized_tensor(
         codes, scales.double(), torch.zeros(len(codes), dtype=torch.long), 0
@@ -74,7 +74,7 @@ class Product:
 
 def two_parts(layers: Sequence[nn.Linear]) -> Affine:
     """Tokens in 15 bits as two bytes, two products: what is left is the error of the weights."""
-    weight, bias = (part.detach() for part in fused(layers))
+    weight, bias = (part.detach() for part in fuse_layers(layers))
     product = Product(weight)
 
     def apply(states: Tensor, activation: Activation = "none") -> Tensor:
@@ -91,7 +91,7 @@ def two_parts(layers: Sequence[nn.Linear]) -> Affine:
 
 def exact_activations(layers: Sequence[nn.Linear]) -> Affine:
     """Weights rounded to 8 bits, products in fp32: no gain in speed, the share of the weights."""
-    weight, bias = (part.detach() for part in fused(layers))
+    weight, bias = (part.detach() for part in fuse_layers(layers))
     codes, scales = quantise_weight(weight)
     rounded = codes.float() * scales[:, None]
     return lambda states, activation="none": APPLY[activation](
@@ -121,7 +121,7 @@ def smooth(
         observed(batch)
 
     def make(layers: Sequence[nn.Linear]) -> Affine:
-        weight, bias = (part.detach() for part in fused(layers))
+        weight, bias = (part.detach() for part in fuse_layers(layers))
         reach = largest[id(layers[0])].clamp_min(1e-5)
         factors = reach**strength / weight.abs().amax(dim=0).clamp_min(1e-5) ** (1 - strength)
         moved = nn.Linear(weight.shape[1], weight.shape[0])
