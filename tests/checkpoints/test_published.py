@@ -111,14 +111,15 @@ def test_a_contract_keeps_its_precisions_beside_the_weights(tmp_path):
 def test_the_command_prints_every_checkpoint_with_its_option_and_numbers(capsys):
     assert main(["contracts"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len({line.count(" | ") for line in lines}) == 1
+    assert len({line.count(" | ") for line in lines if "|--" not in line}) == 1
     text = "\n".join(lines)
     assert all(f"`{spelling}`" in text for record in PUBLISHED for spelling in record.ids)
     monot5 = next(line for line in lines if "`castorini/monot5-base-msmarco`" in line)
-    assert "| `monot5_base` | `Query: {query} Document: {document} Relevant:` |" in monot5
+    cells = [cell.strip() for cell in monot5.split(" | ")]
+    assert cells[1:3] == ["`monot5_base`", "`Query: {query} Document: {document} Relevant:`"]
     assert "log_softmax `▁false` `▁true`" in monot5
     assert "nDCG@10 0.7140 on trec_dl_2020, official top 1000 (lightning-ir" in monot5
-    assert "| fp32, bf16 |" in monot5
+    assert "fp32, bf16" in cells
 
 
 def test_the_papers_checkpoints_have_options():

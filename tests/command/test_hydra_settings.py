@@ -143,6 +143,7 @@ def test_a_pattern_chooses_options_and_must_match_one(monkeypatch, tmp_path, cap
     words = ["retriever=glob(bm*)", "reranker=glob(choice_of_nothing*)"]
     assert main(["run", "-m", *words]) == 2
     assert "reranker: must match an option of this group, got" in caplog.text
-    (cell,), is_sweep, search = check_cells("run", [words[0], "reranker=none"], True, None)
+    found = check_cells("run", [words[0], "reranker=none"], True, None)
+    (cell,) = found.commands
     assert type(cell.retriever).__name__ == "BM25"
-    assert (is_sweep, search) == (True, None)
+    assert (found.is_sweep, found.search) == (True, None)

@@ -28,7 +28,7 @@ def named_parts():
     texts = [path.read_text() for path in CONF.rglob("*.yaml")]
     named = {name for text in texts for name in re.findall(r"_target_: *([\w.]+)", text)}
     for module in pkgutil.walk_packages(recross.__path__, "recross."):
-        if not module.name.endswith("__main__"):
+        if not module.name.endswith(("__main__", "ray_tasks")):  # the latter is for those with Ray
             importlib.import_module(module.name)
     parts = []
     for name in sorted(name for name in named if name.startswith("recross.")):

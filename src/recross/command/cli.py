@@ -62,6 +62,7 @@ WORK = {
     "doctor": "looking at this machine",
     "cache": "reading what is kept",
     "store": "reading what is kept",
+    "status": "reading what is finished",
     "completion": "looking for what fits",
     "push": "reading the checkpoint",
 }

@@ -35,6 +35,7 @@ from recross.retrieval.cuts import say_cuts
 from recross.retrieval.retriever import retrieve_once
 from recross.runs import Run
 from recross.store import Store
+from recross.tracking.tracker import Log
 from recross.training.recipe import FineTuning
 from recross.writing.progress import Stages
 
@@ -76,23 +77,18 @@ class Experiment(Combination):
         return fingerprint(self, importlib.metadata.version("recross"))
 
     def run(self) -> JsonObject:
-        """Do all of it, or, on a node that is not the first, the part that nodes share."""
-        return self._do_all() if self.hardware.is_first_node else self.take_part(self.place)
-
-    def _do_all(self) -> JsonObject:
         """Retrieve, sample negatives, train, re-rank, evaluate, time; return ``result.json``.
 
-        Other processes that run the same experiment wait, and reuse what this one has finished.
+        Other processes that run the same experiment wait, and reuse what this one has finished. A
+        node that is not the first does the part that nodes share.
         """
+        if not self.hardware.is_first_node:
+            return self.take_part(self.place)
         with self.place.alone(), Stages(self.stages) as stages:
             if self.reuse and (done := read_finished(self.folder, self.fingerprint)):
                 logger.info("%s: finished before, reused", self.folder)
                 return done
-            remove_partials(self.folder)
-            logger.info("%s, seed %d", self.name, self.seed)
-            start = time.perf_counter()
-            self.check_networks()
-            log = self.open_log()
+            start, log = time.perf_counter(), self._begin()
             stages.begin("collection")
             collection = self.collection.load()
             collection.judged(self.test_split)  # refused before any work
@@ -131,6 +127,13 @@ class Experiment(Combination):
             log.finish(result)
             seal_finished(self.folder, describe(self))
             return result
+
+    def _begin(self) -> Log:
+        """Clean up after an interrupted run, and see that the networks can be read."""
+        remove_partials(self.folder)
+        logger.info("%s, seed %d", self.name, self.seed)
+        self.check_networks()
+        return self.open_log()
 
     def measure_dev(self) -> float | None:
         """The measure on dev: that of the checkpoint that was chosen, else of all dev queries.
