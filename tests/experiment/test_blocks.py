@@ -19,6 +19,7 @@ from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
 from recross.store import Store
 from tests.conftest import save_tiny, toy_collection
+from tests.odd_inputs.tiny_checkpoints import save_bare
 
 
 def write_candidates(path):
@@ -114,8 +115,9 @@ def test_a_block_that_ends_every_process_ends_the_command(command, monkeypatch):
 
 @pytest.mark.ci  # processes of their own import torch
 def test_what_a_process_is_refused_is_an_error_of_the_command(tmp_path, command):
-    fresh = CrossEncoder(str(save_tiny(tmp_path / "tiny")), fresh_head=True, max_length=24)
-    with pytest.raises(InputError, match="head"):
+    save_bare(tmp_path / "bare")  # without a head
+    fresh = CrossEncoder(str(tmp_path / "bare"), fresh_head=True, max_length=24)
+    with pytest.raises(InputError, match="has a freshly drawn head"):
         command(fresh, "fresh").run()
 
 

@@ -103,8 +103,8 @@ def test_a_killed_process_ends_the_training_in_seconds_and_the_same_command_goes
 
 @pytest.mark.ci  # processes of their own import torch
 def test_what_one_process_is_refused_is_said_as_if_there_were_no_other(tmp_path, checkpoint):
-    with pytest.raises(RunError, match=r"^loss must be finite, got nan at step 7\. The best weigh"):
-        train(tmp_path / "out", checkpoint, loss=BreaksAt(6), hardware=TWO)
+    with pytest.raises(RunError, match=r"^loss must be finite, got nan at step \d\. The best we"):
+        train(tmp_path / "out", checkpoint, loss=BreaksAt(12), hardware=TWO)
     assert not (tmp_path / "out" / FAILURE).exists()
 
 

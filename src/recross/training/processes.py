@@ -157,12 +157,22 @@ def explaining_ends(folder: Path, hardware: Hardware) -> Iterator[None]:
     except (ProcessRaisedException, ProcessExitedException) as error:
         if told.is_file():
             raise RunError(told.read_text(encoding="utf-8")) from error
+        if (refused := _find_refusal(error)) is not None:
+            raise RunError(refused) from error
         if (reason := _find_end(error)) is None:
             raise
         raise RunError(f"{reason}; the same command goes on from the last saved step") from error
     finally:
         if hardware.is_first_node:
             told.unlink(missing_ok=True)
+
+
+def _find_refusal(error: ProcessException) -> str | None:
+    """What the process that ended first was refused, as the last line of its traceback says it."""
+    kind = f"{RunError.__module__}.{RunError.__qualname__}: "
+    last = str(error).strip().rpartition("\n")[2]
+    is_told = isinstance(error, ProcessRaisedException) and last.startswith(kind)
+    return last.removeprefix(kind) if is_told else None
 
 
 def _find_end(error: ProcessException) -> str | None:
