@@ -53,10 +53,12 @@ class StringFile(Sequence[str]):
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
-        self._offsets = np.load(folder / f"{name}_offsets.npy", mmap_mode="r")
+        # as plain arrays: a slice of a memmap costs ten times that of a view of it
+        self._offsets = np.load(folder / f"{name}_offsets.npy", mmap_mode="r").view(np.ndarray)
         path = folder / name_growing(name)[0]
         is_empty = not path.stat().st_size  # which cannot be mapped
-        self._bytes = np.empty(0, np.uint8) if is_empty else np.memmap(path, np.uint8, "r")
+        mapped = np.empty(0, np.uint8) if is_empty else np.memmap(path, np.uint8, "r")
+        self._bytes = mapped.view(np.ndarray)
 
     @classmethod
     def finish(cls, folder: Path, name: str, count: int) -> StringFile:

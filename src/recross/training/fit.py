@@ -26,7 +26,7 @@ from recross.training.callbacks.validate import Validate
 from recross.training.data.groups import TrainingGroups
 from recross.training.data.phases import Phase
 from recross.training.module import RankingModule
-from recross.training.processes import MeetingPoint, TellErrors, explaining_ends, find_strategy
+from recross.training.processes import EndAtOnce, MeetingPoint, explaining_ends, find_strategy
 from recross.training.progress import LAST_GOOD, Progress, TrainingFolder
 from recross.training.recipe import FineTuning, TrainingPlan
 from recross.training.requirements import check_groups, check_plan
@@ -116,7 +116,7 @@ def _list_callbacks(
         Validate(module, validation, folder),
         RefreshNegatives(module),
         SaveState(module, folder),
-        TellErrors(folder.folder),
+        EndAtOnce(),
     ]
 
 
@@ -143,7 +143,7 @@ def _train_or_keep_last_good(
     callbacks = _list_callbacks(module, validation, unfinished)
     hardware = module.session.hardware
     try:
-        with explaining_ends(unfinished.folder, hardware):
+        with explaining_ends():
             _train(module, callbacks, hardware)
     except RunError as error:
         if not hardware.is_first_node:

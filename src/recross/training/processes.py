@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 from typing import Literal, cast
 
 import pytorch_lightning as pl
@@ -27,10 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 from recross.errors import RunError
 from recross.machine.hardware import Hardware
 from recross.machine.nodes import ADDRESS, PORT, read_node_rank
-from recross.writing.whole_files import write_whole
 
-FAILURE = "failure.txt"
-"""Why a training of several processes ended, until that is said."""
 _PEER_GONE = ("closed by peer", "reset by peer", "Connection refused", "Broken pipe", "timed out")
 """What gloo and nccl say of a process that is no more."""
 
@@ -123,48 +119,30 @@ def find_strategy(hardware: Hardware) -> Strategy | Literal["auto"]:
     return DDPStrategy(start_method="spawn")
 
 
-class TellErrors(pl.Callback):
-    """Leaves the reason why a process ended for the others, which only notice that it did."""
-
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / FAILURE
+class EndAtOnce(pl.Callback):
+    """Lets a process of several be ended at once: it would first tell others, who are gone."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Let a process of several be ended at once: it would first tell others, who are gone."""
+        """Leave the signal to the system."""
         if trainer.world_size > 1:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
-        """Write down what a user has to know, if that is what ended the process."""
-        if isinstance(exception, RunError):
-            write_whole(self._file, str(exception))
-
 
 @contextmanager
-def explaining_ends(folder: Path, hardware: Hardware) -> Iterator[None]:
+def explaining_ends() -> Iterator[None]:
     """Say within seconds why a training of several processes ended.
 
     Raises:
         RunError: one of them was refused something, or was killed, here or on another node.
     """
-    told = folder / FAILURE
-    if hardware.is_first_node:
-        told.unlink(missing_ok=True)
     try:
         yield
     except (ProcessRaisedException, ProcessExitedException) as error:
-        if told.is_file():
-            raise RunError(told.read_text(encoding="utf-8")) from error
         if (refused := _find_refusal(error)) is not None:
             raise RunError(refused) from error
         if (reason := _find_end(error)) is None:
             raise
         raise RunError(f"{reason}; the same command goes on from the last saved step") from error
-    finally:
-        if hardware.is_first_node:
-            told.unlink(missing_ok=True)
 
 
 def _find_refusal(error: ProcessException) -> str | None:
