@@ -135,7 +135,7 @@ def test_what_dead_processes_left_half_written_is_gone_when_the_next_one_is_done
     store = Store(tmp_path)
 
     def crash(folder):
-        for name in ("a.json.partial-1", "state.pt.partial", "kept"):
+        for name in ("a.json.partial-1", "state.pt.partial", ".tmp1rjb6O", "kept"):
             (folder / name).write_text("x")
         raise RuntimeError("power cut")
 

@@ -11,6 +11,9 @@ from recross.writing.whole_files import share_files, sync_folder
 PARTIAL = ".partial"
 """Part of the name of every file and folder that is not finished."""
 
+LEFT_BY_LIBRARIES = ".tmp*"
+"""Files that other packages (safetensors) write before they rename them."""
+
 
 def sync_tree(folder: Path) -> None:
     """Put every file below a folder on the disk, and then the folders that name them.
@@ -32,7 +35,7 @@ def remove_partials(folder: Path) -> None:
 
     Only for the process that holds the folder's lock: nobody else writes there then.
     """
-    for path in sorted(folder.rglob(f"*{PARTIAL}*")):
+    for path in sorted({*folder.rglob(f"*{PARTIAL}*"), *folder.rglob(LEFT_BY_LIBRARIES)}):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
