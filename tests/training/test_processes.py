@@ -1,11 +1,13 @@
 """Several processes train as one: the same weights, a clear end if one is killed, and a way on."""
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,36 @@ def test_a_killed_process_ends_the_training_in_seconds_and_the_same_command_goes
     train(tmp_path / "cut", checkpoint, loss, hardware=TWO, steps=6, **STEADY)
     train(tmp_path / "one", checkpoint, steps=6, **STEADY)
     assert find_difference(tmp_path / "cut", tmp_path / "one") < 1e-5
+
+
+class CountsStates(Kills):
+    """Writes down of how many parameters the second process keeps a state, before it is killed."""
+
+    def __call__(self, scores, targets):
+        if torch.distributed.get_rank() == 1 and self.calls == 4 and not self.done.exists():
+            held = [o for o in gc.get_objects() if type(o) is torch.optim.AdamW]
+            self.done.with_name("states").write_text(str(sum(len(o.state) for o in held)))
+        return super().__call__(scores, targets)
+
+
+@pytest.mark.ci  # processes of their own import torch
+def test_processes_that_share_the_state_of_the_optimiser_leave_the_same_weights(
+    tmp_path, checkpoint
+):
+    train(tmp_path / "one", checkpoint, hardware=Hardware(threads=1), steps=6, **STEADY)
+    loss = CountsStates(tmp_path / "done")
+    shared = replace(TWO, shards_optimiser=True)
+    with pytest.raises(RunError, match="process 1 of the training ended by SIGKILL; the same"):
+        train(tmp_path / "two", checkpoint, loss, hardware=shared, steps=6, **STEADY)
+    saved = torch.load(tmp_path / "two" / "state.pt", weights_only=True)
+    gathered = saved["optimizer"]["state"]
+    assert 0 < saved["progress"]["step"] < 6
+    assert len(gathered) == sum(
+        len(group["params"]) for group in saved["optimizer"]["param_groups"]
+    )
+    assert 0 < int(loss.done.with_name("states").read_text()) < len(gathered)
+    train(tmp_path / "two", checkpoint, loss, hardware=shared, steps=6, **STEADY)
+    assert find_difference(tmp_path / "one", tmp_path / "two") < 1e-5
 
 
 @pytest.mark.ci  # processes of their own import torch

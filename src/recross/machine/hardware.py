@@ -33,7 +33,9 @@ class Hardware:
     the network per GPU, one thread with its share of the cores on a processor. ``threads`` is the
     number per device, ``None`` leaves it to torch. ``nodes`` machines, each with as many devices
     and with the same command, share a training; the environment says where they meet
-    (``MASTER_ADDR``, ``MASTER_PORT``) and which of them this is (``NODE_RANK``).
+    (``MASTER_ADDR``, ``MASTER_PORT``) and which of them this is (``NODE_RANK``). With
+    ``shards_optimiser`` each of the processes that train together keeps a share of the optimiser's
+    state (ZeRO, stage 1, Rajbhandari et al. 2020), so that large networks fit; weights stay equal.
 
     ``backend`` computes the scores of BERT-like cross-encoders: ``torch`` (the padding-free
     forward), ``torch_compile`` (compiled: on a GPU in half precision that forward, elsewhere a
@@ -49,6 +51,7 @@ class Hardware:
     threads: Annotated[int, Ge(1), Le(1024)] | None = None
     backend: Backend = "torch"
     nodes: Annotated[int, Ge(1), Le(1024)] = field(default=1, compare=False)
+    shards_optimiser: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.precision == "fp16" and self.accelerator != "gpu":

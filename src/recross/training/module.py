@@ -127,6 +127,11 @@ class RankingModule(pl.LightningModule):
         return self.session.hardware.accelerator == "gpu"
 
     @property
+    def shares_optimiser(self) -> bool:
+        """Whether each process keeps a share of the optimiser's state."""
+        return self.session.hardware.shards_optimiser and self.processes.count > 1
+
+    @property
     def optimiser(self) -> Optimizer:
         """The one optimiser, without Lightning's wrapper, as it is saved."""
         return cast(Optimizer, self.optimizers(use_pl_optimizer=False))
@@ -165,7 +170,8 @@ class RankingModule(pl.LightningModule):
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         """AdamW under a schedule of warm-up and decay, in one kernel on a GPU."""
         settings = self.training_plan.training.optimisation
-        optimizer = settings.optimiser(self.network, fused=self.is_on_gpu)
+        sharded = self.shares_optimiser
+        optimizer = settings.optimiser(self.network, fused=self.is_on_gpu, sharded=sharded)
         self._learned = [p for group in optimizer.param_groups for p in group["params"]]
         return [optimizer], [LambdaLR(optimizer, settings.rate)]
 

@@ -40,10 +40,13 @@ class Optimisation:
             return (step + 1) / warmup
         return max(0.0, (self.steps - step) / max(1, self.steps - warmup))
 
-    def optimiser(self, network: Network, *, fused: bool = False) -> torch.optim.Optimizer:
+    def optimiser(
+        self, network: Network, *, fused: bool = False, sharded: bool = False
+    ) -> torch.optim.Optimizer:
         """AdamW over what requires a gradient; biases and norms are not decayed.
 
-        ``fused``: in one kernel for all parameters, as a GPU wants it.
+        ``fused``: in one kernel for all parameters, as a GPU wants it. ``sharded``: each process
+        keeps the state of a share of the parameters, updates these, and sends them to the others.
         """
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         depths = depth_of_parameters(network.stacks)
@@ -57,11 +60,16 @@ class Optimisation:
                     rate = self.learning_rate * self.layer_decay**depth
                 decay = 0.0 if parameter.ndim < 2 else self.weight_decay
                 groups.setdefault((rate, decay), []).append(parameter)
-        parts = (
+        parts = [
             {"params": parameters, "lr": rate, "weight_decay": decay}
             for (rate, decay), parameters in groups.items()
-        )
-        return torch.optim.AdamW(parts, fused=True if fused else None)
+        ]
+        kernel = True if fused else None
+        if sharded:
+            from torch.distributed.optim import ZeroRedundancyOptimizer  # imports slowly
+
+            return ZeroRedundancyOptimizer(parts, torch.optim.AdamW, fused=kernel)
+        return torch.optim.AdamW(parts, fused=kernel)
 
 
 def restore_optimiser(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import TYPE_CHECKING, cast
 
 import pytorch_lightning as pl
 import torch
@@ -11,6 +12,9 @@ import torch
 from recross.training.module import RankingModule
 from recross.training.optimisation import AveragedWeights, restore_optimiser
 from recross.training.progress import Progress, TrainingFolder, TrainingState
+
+if TYPE_CHECKING:
+    from torch.distributed.optim import ZeroRedundancyOptimizer
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +61,9 @@ class SaveState(pl.Callback):
     def on_train_batch_end(self, *_: object) -> None:
         """Save the state if ``save_seconds`` have passed or the step is validated."""
         progress, training = self._module.progress, self._module.training_plan.training
-        is_due = time.perf_counter() - self._saved >= training.save_seconds
-        if (is_due or training.validates_after(progress.step)) and progress.step < training.steps:
+        if progress.step < training.steps and (
+            self._is_due() or training.validates_after(progress.step)
+        ):
             self._save()
 
     def on_train_end(self, *_: object) -> None:
@@ -70,12 +75,23 @@ class SaveState(pl.Callback):
         module.progress.is_over = True
         self._save()
 
+    def _is_due(self) -> bool:
+        """Whether it is long ago that the state was saved; processes that share it agree."""
+        module = self._module
+        is_due = time.perf_counter() - self._saved >= module.training_plan.training.save_seconds
+        if not module.shares_optimiser:
+            return is_due
+        said = torch.tensor(float(is_due), device=module.processes.device)
+        return bool(module.processes.add_up(said) > 0)
+
     def _save(self) -> None:
         module = self._module
         module.read_losses()
         now = time.perf_counter()
         module.progress.seconds += now - self._began
         self._began = self._saved = now
+        if module.shares_optimiser:
+            cast("ZeroRedundancyOptimizer", module.optimiser).consolidate_state_dict(to=0)
         if not module.processes.is_first:
             return
         state: TrainingState = {
