@@ -165,11 +165,13 @@ def test_two_nodes_that_are_started_apart_leave_the_weights_of_one(tmp_path, che
                 **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": rank},
             },
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
         )
         for rank in ("0", "1")
     ]
-    said = [process.communicate(timeout=500)[0] for process in started]
+    said, errors = zip(*(process.communicate(timeout=500) for process in started), strict=True)
+    assert errors == ("", "")  # nothing of Lightning's own
     assert [process.returncode for process in started] == [0, 0]
     assert "'pairs': 96" in said[0]  # the first alone says what it took, and writes
     assert said[1].strip().endswith("{}")

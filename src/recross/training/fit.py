@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -168,7 +167,6 @@ def _keep_last_good(network: Network, unfinished: TrainingFolder) -> str:
 
 
 def _train(module: RankingModule, callbacks: list[pl.Callback], hardware: Hardware) -> None:
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     trainer = pl.Trainer(
         accelerator=hardware.accelerator,
         devices=hardware.devices,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import warnings
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import cast
@@ -31,6 +33,11 @@ from recross.training.recorded_losses import READ_EVERY, RecordedLosses
 from recross.training.steps.step import Step
 from recross.training.steps.step_data import StepData
 from recross.training.steps.steps_ahead import StepsAhead
+
+
+# Lightning says much of itself, also in the processes that it starts: they import this
+for _name in ("pytorch_lightning", "lightning_fabric"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class RankingModule(pl.LightningModule):
@@ -147,8 +154,9 @@ class RankingModule(pl.LightningModule):
         return Processes(self.trainer)
 
     def setup(self, stage: str) -> None:
-        """Prepare this process: one that Lightning spawned begins with torch's defaults."""
+        """Prepare this process: one that Lightning spawned begins with everybody's defaults."""
         self.session.hardware.prepare()
+        warnings.simplefilter("ignore")  # Lightning's advice on workers and loggers
 
     def transfer_batch_to_device(self, batch: Step, device: torch.device, number: int) -> Step:
         """Leave batches alone: a step that is not on its device yet moves itself there."""
