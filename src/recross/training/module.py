@@ -34,7 +34,6 @@ from recross.training.steps.step import Step
 from recross.training.steps.step_data import StepData
 from recross.training.steps.steps_ahead import StepsAhead
 
-
 # Lightning says much of itself, also in the processes that it starts: they import this
 for _name in ("pytorch_lightning", "lightning_fabric"):
     logging.getLogger(_name).setLevel(logging.WARNING)
