@@ -45,7 +45,7 @@ from recross.retrieval.bm25 import BM25
 from recross.retrieval.document_vectors import DocumentVectors
 from recross.retrieval.matches import make_run
 from recross.retrieval.retriever import retrieve_once
-from recross.retrieval.vector_index import Exact, VectorIndex
+from recross.retrieval.vector_index import Exact, VectorIndex, VectorSearch
 from recross.runs import Run
 from recross.store import Store, write_json
 
@@ -240,7 +240,8 @@ def find(
     def keep(settings: dict[str, Any], make: Callable[[Path], dict[str, Any]]) -> Path:
         return store.artefact("faiss", settings, make, resumable=True)
 
-    return vectors, index.find(vectors, queries, DEPTH, keep, torch.device("cpu"))
+    cpu = torch.device("cpu")
+    return vectors, index.find(VectorSearch(vectors, queries, DEPTH, keep, cpu))
 
 
 def ivfpq(collection: Collection) -> IVFPQ:

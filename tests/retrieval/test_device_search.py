@@ -9,7 +9,7 @@ from recross.retrieval import approximate_index, device_search, vector_index
 from recross.retrieval.approximate_index import HNSW, IVF
 from recross.retrieval.device_search import search_on_device
 from recross.retrieval.document_vectors import DocumentVectors
-from recross.retrieval.vector_index import Exact, search_exactly
+from recross.retrieval.vector_index import Exact, VectorSearch, search_exactly
 
 CPU = torch.device("cpu")
 
@@ -80,7 +80,8 @@ def test_the_exact_index_is_searched_where_the_hardware_is(device, expected, mon
     monkeypatch.setattr(vector_index, "search_exactly", lambda *_: "processor")
     monkeypatch.setattr(device_search, "search_on_device", lambda *_: "device")
     documents, queries = stored(np.eye(4)), np.eye(4, dtype=np.float32)
-    assert Exact().find(documents, queries, 1, None, torch.device(device)) == expected
+    search = VectorSearch(documents, queries, 1, None, torch.device(device))
+    assert Exact().find(search) == expected
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_cells_are_searched_on_a_gpu_where_faiss_is_built_for_it(
 
     rng = np.random.default_rng(4)
     documents, queries = stored(unit(rng, 200, 8)), unit(rng, 2, 8)
-    found = index.find(documents, queries, depth, keep, torch.device("cuda"))
+    found = index.find(VectorSearch(documents, queries, depth, keep, torch.device("cuda")))
     assert len(calls) == copied
     assert all(len(matches.rows) <= depth for matches in found)
 

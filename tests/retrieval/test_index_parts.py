@@ -8,7 +8,7 @@ from recross.errors import InputError
 from recross.retrieval import index_parts
 from recross.retrieval.approximate_index import HNSW, IVF, IVFPQ
 from recross.retrieval.document_vectors import DocumentVectors
-from recross.retrieval.vector_index import search_exactly
+from recross.retrieval.vector_index import VectorSearch, search_exactly
 from recross.store import Store
 
 COUNT, DIMENSION = 1000, 16
@@ -32,7 +32,7 @@ def find(store, index, documents, queries, depth=10):
     def keep(settings, make):
         return Store(store).artefact("faiss", settings, make, resumable=True)
 
-    return index.find(documents, queries, depth, keep, CPU)
+    return index.find(VectorSearch(documents, queries, depth, keep, CPU))
 
 
 def as_sets(found):

@@ -21,11 +21,9 @@ from recross.retrieval.index_parts import (
     search_parts,
 )
 from recross.retrieval.matches import Matches
-from recross.retrieval.vector_index import Keep
+from recross.retrieval.vector_index import VectorSearch
 
 if TYPE_CHECKING:
-    import torch
-
     from recross.inference.encoders.pooled import Vectors
     from recross.retrieval.document_vectors import DocumentVectors
 
@@ -56,24 +54,17 @@ class HNSW:
     links: Annotated[int, Ge(2), Le(512)] = 32
     search: Annotated[int, Ge(1), Le(1_000_000)] = 128
 
-    def find(
-        self,
-        documents: DocumentVectors,
-        queries: Vectors,
-        depth: int,
-        keep: Keep,
-        device: torch.device,
-    ) -> list[Matches]:
+    def find(self, search: VectorSearch) -> list[Matches]:
         """Search the graph of the documents, which is built once for each number of links."""
 
         def build() -> faiss.Index:
-            dimension = documents.vectors.shape[1]
+            dimension = search.documents.vectors.shape[1]
             return faiss.IndexHNSWSQ(dimension, HALF, self.links, faiss.METRIC_INNER_PRODUCT)
 
-        make = partial(build_parts, documents=documents, build=build)
-        folder = keep({"index": "HNSW", "links": self.links}, make)
+        make = partial(build_parts, documents=search.documents, build=build)
+        folder = search.keep({"index": "HNSW", "links": self.links}, make)
         width = faiss.SearchParametersHNSW(efSearch=self.search)  # type: ignore[attr-defined]
-        return search_parts(folder, queries, min(depth, len(documents)), width)
+        return search_parts(folder, search.queries, search.most, width)
 
 
 @dataclass(frozen=True)
@@ -91,32 +82,25 @@ class IVF:
         if self.probes > self.lists:
             raise InputError(f"probes must not exceed lists={self.lists}, got {self.probes}")
 
-    def find(
-        self,
-        documents: DocumentVectors,
-        queries: Vectors,
-        depth: int,
-        keep: Keep,
-        device: torch.device,
-    ) -> list[Matches]:
+    def find(self, search: VectorSearch) -> list[Matches]:
         """Search the nearest cells of the documents, which are clustered once for each number."""
 
         def build() -> faiss.Index:
-            count, dimension = documents.vectors.shape
+            count, dimension = search.documents.vectors.shape
             lists, product = min(self.lists, count), faiss.METRIC_INNER_PRODUCT
             cells = faiss.IndexFlatIP(dimension)
             index = faiss.IndexIVFScalarQuantizer(cells, dimension, lists, HALF, product, False)
-            index.train(documents.sample(_count_sample(lists)))
+            index.train(search.documents.sample(_count_sample(lists)))
             return index
 
-        make = partial(build_merged, documents=documents, train=build)
-        folder = keep({"index": "IVF", "lists": self.lists}, make)
-        probes = min(self.probes, self.lists, len(documents))
+        make = partial(build_merged, documents=search.documents, train=build)
+        folder = search.keep({"index": "IVF", "lists": self.lists}, make)
+        probes = min(self.probes, self.lists, len(search.documents))
         width = faiss.SearchParametersIVF(nprobe=probes)  # type: ignore[call-arg]
-        fits = max(probes, min(depth, len(documents))) <= MOST_ON_GPU
-        on_gpu = device.type == "cuda" and fits and hasattr(faiss, "StandardGpuResources")
+        fits = max(probes, search.most) <= MOST_ON_GPU
+        on_gpu = search.device.type == "cuda" and fits and hasattr(faiss, "StandardGpuResources")
         index = open_once(_read_index_onto_gpu if on_gpu else read_index, folder)
-        return search_index(index, queries, min(depth, len(documents)), width)
+        return search_index(index, search.queries, search.most, width)
 
 
 @dataclass(frozen=True)
@@ -140,20 +124,14 @@ class IVFPQ:
         if self.probes > self.lists:
             raise InputError(f"probes must not exceed lists={self.lists}, got {self.probes}")
 
-    def find(
-        self,
-        documents: DocumentVectors,
-        queries: Vectors,
-        depth: int,
-        keep: Keep,
-        device: torch.device,
-    ) -> list[Matches]:
+    def find(self, search: VectorSearch) -> list[Matches]:
         """Search the nearest cells of the documents, which are clustered and coded once.
 
         Raises:
             InputError: ``bytes`` does not divide the dimension, or documents are too few to learn
                 codes from.
         """
+        documents, queries, depth = search.documents, search.queries, search.depth
         count, dimension = documents.vectors.shape
         self._check(count, dimension)
         lists = min(self.lists, count)
@@ -168,7 +146,7 @@ class IVFPQ:
 
         settings = {"lists": self.lists, "bytes": self.bytes, "coarse": self.coarse}
         make = partial(build_merged, documents=documents, train=train)
-        folder = keep({"index": "IVFPQ", **settings}, make)
+        folder = search.keep({"index": "IVFPQ", **settings}, make)
         width = faiss.SearchParametersIVF(nprobe=min(self.probes, lists))  # type: ignore[call-arg]
         coded = min(depth * max(self.rescored, 1), count)
         found = search_index(open_once(read_index, folder), queries, coded, width)

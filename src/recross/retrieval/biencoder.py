@@ -22,7 +22,7 @@ from recross.records import Cost, JsonObject
 from recross.retrieval.cuts import count_query_cuts
 from recross.retrieval.matches import make_run
 from recross.retrieval.retriever import Retriever
-from recross.retrieval.vector_index import Exact, Make, VectorIndex
+from recross.retrieval.vector_index import Exact, Make, VectorIndex, VectorSearch
 from recross.runs import Run
 from recross.store import DEFAULT_STORE, Store
 
@@ -81,7 +81,8 @@ class BiEncoder(Retriever):
             identity = {**settings, **self._identify_vectors(collection)}
             return Store(self.store).artefact("faiss", identity, make, resumable=True)
 
-        matches = self.index.find(documents, queries, depth, keep, self.hardware.device)
+        device = self.hardware.device
+        matches = self.index.find(VectorSearch(documents, queries, depth, keep, device))
         found = zip(query_ids, matches, strict=True)
         run = make_run("biencoder", documents.doc_ids, found, depth)
         return replace(run, cost=documents.cuts + cuts)

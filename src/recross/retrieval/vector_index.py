@@ -28,42 +28,44 @@ Keep = Callable[[JsonObject, Make], Path]
 """Gives the folder of an index with these settings, made first unless the store has it."""
 
 
+@dataclass(frozen=True)
+class VectorSearch:
+    """What is searched: the vectors of documents, for each query's best ``depth`` of them.
+
+    ``keep`` stores an index that is made once; ``device`` is for indexes that can use it.
+    """
+
+    documents: DocumentVectors
+    queries: Vectors
+    depth: int
+    keep: Keep
+    device: torch.device
+
+    @property
+    def most(self) -> int:
+        """How many documents a query finds at most."""
+        return min(self.depth, len(self.documents))
+
+
 @runtime_checkable
 class VectorIndex(Protocol):
     """A way to find the documents whose vectors are nearest to a query's."""
 
-    def find(
-        self,
-        documents: DocumentVectors,
-        queries: Vectors,
-        depth: int,
-        keep: Keep,
-        device: torch.device,
-    ) -> list[Matches]:
-        """Return each query's best documents, found on a device where the index can use it.
-
-        ``keep`` stores an index that is made once.
-        """
+    def find(self, search: VectorSearch) -> list[Matches]:
+        """Return each query's best documents, in the order of the queries."""
 
 
 @dataclass(frozen=True)
 class Exact:
     """Compares every query with every document, straight from the disk, on a GPU if given."""
 
-    def find(
-        self,
-        documents: DocumentVectors,
-        queries: Vectors,
-        depth: int,
-        keep: Keep,
-        device: torch.device,
-    ) -> list[Matches]:
+    def find(self, search: VectorSearch) -> list[Matches]:
         """Return each query's best ``depth`` documents and those that tie with the last of them."""
         from recross.retrieval.device_search import search_on_device
 
-        if device.type == "cpu":
-            return search_exactly(documents, queries, depth)
-        return search_on_device(documents, queries, depth, device)
+        if search.device.type == "cpu":
+            return search_exactly(search.documents, search.queries, search.depth)
+        return search_on_device(search.documents, search.queries, search.depth, search.device)
 
 
 def search_exactly(documents: DocumentVectors, queries: Vectors, depth: int) -> list[Matches]:
