@@ -217,6 +217,13 @@ def test_every_named_study_composes_into_cells_that_build(experiment):
     assert build(next(cells(experiment))).study == experiment
 
 
+def test_a_trained_head_goes_on_as_slowly_as_the_rest_but_where_figures_were_made_otherwise():
+    further = build(values("training=further")["training"])
+    assert further.optimisation.head_learning_rate is None
+    for experiment in ("scifact", "cranfield", "trec_dl"):
+        assert next(cells(experiment))["training"]["head_learning_rate"] == 1e-3
+
+
 STUDIES_OF_ROWS = [name for name in list_options()["experiment"] if "row" in sweep(name)]
 
 
