@@ -117,6 +117,15 @@ def test_retrieval_says_which_queries_find_nothing_or_little(tmp_path, small, ca
     }
     assert account["documents"] == {"retrieved": 1, "excluded": 0}
     assert "1 of 2 queries found no document, such as 'q2'" in caplog.text
+    assert "2 of 2 queries found fewer than depth=3" in caplog.text
+
+
+def test_a_depth_beyond_the_collection_is_said_once_and_not_of_every_query(tmp_path, small, caplog):
+    assert main(["retrieve", *small, "retriever=bm25", "depth=6"]) == 0
+    account = json.loads((tmp_path / "retrieved.account.json").read_text())
+    assert account["queries"]["short"] == 2
+    assert caplog.text.count("depth=6 is more than the 5 documents of 'small'") == 1
+    assert "fewer than" not in caplog.text
 
 
 def test_what_a_first_stage_cuts_is_said_and_counted(tmp_path, small, caplog):

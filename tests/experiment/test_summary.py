@@ -91,3 +91,13 @@ def test_an_offline_run_of_wandb_is_followed_by_the_command_that_sends_it(folder
     run = folder / "wandb" / "offline-run-1"
     run.mkdir(parents=True)
     assert summarise(folder, result).endswith(f"\nnext: wandb sync {run}")
+
+
+def test_what_an_interruption_left_of_a_wandb_run_is_sent_by_the_same_command(folder, result):
+    runs = [folder / "wandb" / f"offline-run-{n}" for n in (1, 2)]
+    for run in runs:
+        run.mkdir(parents=True)
+    told = summarise(folder, result).splitlines()
+    assert [line for line in told if "wandb sync" in line] == [
+        f"next: wandb sync {runs[0]} {runs[1]}"
+    ]

@@ -127,8 +127,12 @@ def account_for_retrieval(
             "%d of %d queries found no document, such as %r", len(empty), len(run), empty[0]
         )
     short = sum(len(ranking) < depth for ranking in run.rankings.values())
-    if short > len(empty):
-        logger.info("%d of %d queries found fewer than depth=%d", short, len(run), depth)
+    if (size := len(collection.documents)) < depth:
+        logger.info("depth=%d is more than the %d documents of %r", depth, size, collection.name)
+    elif short > len(empty):
+        logger.info(
+            "%s of %s queries found fewer than depth=%d", f"{short:,}", f"{len(run):,}", depth
+        )
     qrels = collection.split_qrels.get(split, {})
     return {
         "split": split,

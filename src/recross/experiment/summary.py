@@ -113,8 +113,8 @@ def _list_commands(folder: Path) -> Iterator[str]:
     study = folder.parents[1]
     page = study / "table.html"
     yield f"recross table {shlex.quote(str(study))}  (table and page: {page})"
-    for run in sorted(folder.glob("wandb/offline-run-*")):
-        yield f"wandb sync {shlex.quote(str(run))}"
+    if runs := sorted(folder.glob("wandb/offline-run-*")):  # more than one after an interruption
+        yield f"wandb sync {shlex.join(map(str, runs))}"
 
 
 def _range(interval: Sequence[float], form: str) -> str:

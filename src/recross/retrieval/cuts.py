@@ -42,6 +42,6 @@ def say_cuts(stage: str, cuts: Cost) -> None:
     """Say how many documents and queries were longer than a stage's model reads."""
     if cuts.cut_documents or cuts.cut_queries:
         logger.info(
-            "%s: %d documents and %d queries are longer than it reads, and were cut by %d tokens",
-            *(stage, cuts.cut_documents, cuts.cut_queries, cuts.cut_tokens),
+            "%s: %s documents and %s queries are longer than it reads, and were cut by %s tokens",
+            *(stage, *map("{:,}".format, (cuts.cut_documents, cuts.cut_queries, cuts.cut_tokens))),
         )
