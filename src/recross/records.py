@@ -64,13 +64,15 @@ class Cost:
     """What it took to score a run; costs of stages add up.
 
     ``pairs`` were asked for (triples, where two documents are compared), ``forward_passes``
-    sequences went through the network in ``batches``. ``cache_damaged`` of ``cache_misses`` were
-    asked since a page of the score cache is damaged. ``requests``, ``generated_tokens``,
-    ``malformed`` answers and ``retries`` are those of generating models.
+    sequences of ``tokens`` went through the network in ``batches``, and ``kept_tokens`` are those
+    of sequences whose scores were kept; what was cut is counted of both. ``cache_damaged`` of
+    ``cache_misses`` were asked since a page of the score cache is damaged. ``requests``,
+    ``generated_tokens``, ``malformed`` answers and ``retries`` are those of generating models.
     """
 
     pairs: int = 0
     tokens: int = 0
+    kept_tokens: int = 0
     padding_tokens: int = 0
     forward_passes: int = 0
     batches: int = 0

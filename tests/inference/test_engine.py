@@ -1,5 +1,6 @@
 import threading
 import weakref
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from recross.inference.cache.score_cache import ScoreCache, turn_caches_off
 from recross.inference.engine import Engine
 from recross.inference.sequences import Sequences
 from recross.inference.session import Session
+from recross.inference.texts.texts import GivenTexts
 from recross.machine.hardware import Hardware
 from recross.machine.processor import is_out_of_memory
 from recross.rerankers.reading import EachAlone
@@ -210,7 +212,7 @@ def test_rescoring_keeps_every_querys_candidates(collection):
 
 
 class Counting(torch.nn.Module):
-    """A network with weights, contract and tokenizer, that counts what it is asked."""
+    """A network with weights, contract and tokenizer, that counts the pairs it computes."""
 
     head_is_fresh = False
 
@@ -221,11 +223,26 @@ class Counting(torch.nn.Module):
         self.tokenizer = SimpleNamespace(get_vocab=lambda: {pieces: 0})
 
     def encode_texts(self, queries, documents, pairs):
-        self.asked += len(pairs)
         return self.inner.encode_texts(queries, documents, pairs)
 
     def inference(self, session):
-        return self.inner.inference(session)
+        forward = self.inner.inference(session)
+
+        def count(batch):
+            self.asked += len(batch)
+            return forward(batch)
+
+        return count
+
+
+class Cutting(Counting):
+    """Reads three characters of a document."""
+
+    def encode_texts(self, queries, documents, pairs):
+        read = GivenTexts([text[:3] for text in documents.strings()])
+        encoded = super().encode_texts(queries, read, pairs)
+        lost = [max(len(documents.strings()[number]) - 3, 0) for _, number in pairs]
+        return replace(encoded, lost=np.column_stack([np.zeros_like(lost), lost]))
 
 
 PAIRS = [("q", "a"), ("q", "b"), ("r", "a"), ("q", "a")]
@@ -272,6 +289,19 @@ def test_scores_on_damaged_pages_are_computed_again_which_is_said_and_counted(tm
     ]
     _, cost = engine.score(PAIRS)
     assert (cost.cache_hits, cost.cache_damaged, len(caplog.records)) == (3, 0, 1)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3])
+def test_tokens_and_what_was_cut_are_counted_whether_or_not_scores_were_kept(tmp_path, kept):
+    pairs = [("q", "five!"), ("q", "one"), ("rr", "sevenly")]
+    session = Session(cache=ScoreCache(tmp_path))
+    if kept:
+        Engine(Cutting(), session).score(pairs[:kept])
+    _, cost = Engine(Cutting(), session).score(pairs)
+    assert cost.forward_passes == 3 - kept
+    assert cost.tokens == sum(len(query) + 3 for query, _ in pairs[kept:])
+    assert cost.tokens + cost.kept_tokens == 13
+    assert (cost.cut_documents, cost.cut_tokens, cost.cut_queries) == (2, 2 + 4, 0)
 
 
 def test_caches_are_off_while_something_is_timed(tmp_path):

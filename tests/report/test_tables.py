@@ -257,11 +257,12 @@ def test_passes_and_tokens_of_a_query_are_shown_where_rows_differ_in_them():
 
 
 def test_passes_are_those_of_a_query_whether_or_not_its_scores_were_kept():
-    kept = result("kept", 0.6, p=0.01) | {"cost": {"forward_passes": 0, "cache_hits": 60}}
+    kept = result("kept", 0.6, p=0.01)
+    kept["cost"] = {"forward_passes": 0, "cache_hits": 60, "tokens": 0, "kept_tokens": 600}
     half = result("half", 0.6, p=0.01)
-    half["cost"] |= {"forward_passes": 20, "cache_hits": 60, "tokens": 800}
+    half["cost"] |= {"forward_passes": 20, "cache_hits": 60, "tokens": 800, "kept_tokens": 2400}
     rows = {row.label: row for row in make_rows([kept, half], {})}
-    assert (rows["kept"].passes_per_query, rows["kept"].tokens_per_query) == (12, None)
+    assert (rows["kept"].passes_per_query, rows["kept"].tokens_per_query) == (12, 120)
     assert (rows["half"].passes_per_query, rows["half"].tokens_per_query) == (16, 640)
 
 

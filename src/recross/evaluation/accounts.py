@@ -86,7 +86,7 @@ def account(
 
 def describe_truncation(cost: Cost) -> dict[str, float]:
     """How many queries and documents were cut, and the share of all tokens that was lost."""
-    whole = cost.tokens + cost.cut_tokens
+    whole = cost.tokens + cost.kept_tokens + cost.cut_tokens
     return {
         "queries": cost.cut_queries,
         "documents": cost.cut_documents,

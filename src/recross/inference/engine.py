@@ -53,9 +53,10 @@ class Engine:
 
     An item is a pair of query and document, or a query with the two documents to compare. Items are
     flattened over queries, duplicates are scored once, each text is tokenised once, and scores come
-    back in the order of the input. What the session's cache knows is not computed, and what is
-    computed is kept there every few seconds, so that an interrupted run loses little. In the middle
-    of training, the head that was drawn may score: ``untrained`` allows it.
+    back in the order of the input. What the session's cache knows is not computed, but its tokens
+    and what was cut are counted all the same; what is computed is kept there every few seconds, so
+    that an interrupted run loses little. In the middle of training, the head that was drawn may
+    score: ``untrained`` allows it.
     """
 
     network: Network
@@ -92,7 +93,7 @@ class Engine:
             for portion in self._portions(items):
                 start, batches = time.perf_counter(), 0
                 bar.update(len(portion.which) - len(portion.unknown))
-                for rows, values in runner.run(portion.encoded):
+                for rows, values in runner.run(portion.asked):
                     portion.fill(rows, values)
                     kept.add(portion.keys_of(rows), values)
                     batches += 1
@@ -139,10 +140,10 @@ class Engine:
         distinct = items.take(places).with_their_texts()
         scores, keys, damaged = self._kept.read(distinct)
         unknown = np.flatnonzero(np.isnan(scores))
-        asked = distinct.take(unknown).with_their_texts()
-        encoded = self.network.encode_texts(asked.queries, asked.documents, asked.numbers)
+        encoded = self.network.encode_texts(distinct.queries, distinct.documents, distinct.numbers)
+        asked = encoded if len(unknown) == len(distinct) else encoded.take(unknown)
         seconds = time.perf_counter() - start
-        return Portion(distinct, which, scores, unknown, keys, encoded, seconds, damaged)
+        return Portion(distinct, which, scores, unknown, keys, encoded, asked, seconds, damaged)
 
     @cached_property
     def _runner(self) -> Runner[Encoded[NetworkBatch], Scores]:

@@ -111,7 +111,8 @@ class Portion:
     scores: Scores  # (D,) of the distinct items, NaN where the network is asked
     unknown: Ints  # (U,) numbers of the distinct items that the network is asked
     keys: Keys | None  # of the distinct items, where scores are kept
-    encoded: Encoded[NetworkBatch]  # the unknown ones
+    encoded: Encoded[NetworkBatch]  # the distinct ones
+    asked: Encoded[NetworkBatch]  # the unknown ones
     tokenize_seconds: float
     damaged: int = 0  # unknown items whose page in the cache is damaged
 
@@ -137,10 +138,11 @@ class Portion:
         """Return what scoring these items cost."""
         from recross.inference.sequences import count_cuts
 
-        computed = len(self.unknown)
+        computed, tokens = len(self.unknown), int(self.asked.lengths.sum())
         return count_cuts(self.encoded.lost) + Cost(
             pairs=len(self.which),
-            tokens=int(self.encoded.lengths.sum()),
+            tokens=tokens,
+            kept_tokens=int(self.encoded.lengths.sum()) - tokens,
             forward_passes=computed,
             batches=batches,
             tokenize_seconds=self.tokenize_seconds,

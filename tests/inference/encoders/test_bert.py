@@ -57,13 +57,13 @@ def test_the_packed_forward_equals_hugging_faces_padded_one(model):
 def assert_gradients_close(ours, theirs):
     """Equal but for the order of sums, which is each processor's own.
 
-    Sums of terms of a parameter's size round by some 1e-6 of it; a key's bias has a gradient of
-    zero, whose terms are of the size of other parameters' gradients.
+    Either is up to 1e-4 of a parameter's largest gradient away from what double precision gives; a
+    key's bias has a gradient of zero, whose terms are of the size of other parameters' gradients.
     """
     assert ours.keys() == theirs.keys()
     largest = max(float(gradient.abs().max()) for gradient in theirs.values())
     for name, gradient in theirs.items():
-        bound = 5e-5 * float(gradient.abs().max()) + 1e-6 * largest
+        bound = 5e-4 * float(gradient.abs().max()) + 5e-6 * largest
         torch.testing.assert_close(ours[name], gradient, atol=bound, rtol=0, msg=name)
 
 

@@ -13,6 +13,7 @@ def count_query_passes(run: JsonObject) -> float | None:
 
 
 def count_query_tokens(run: JsonObject) -> float | None:
-    """Tokens that a query takes without kept scores; ``None`` where all scores were kept."""
-    passes, computed = count_query_passes(run), run["cost"].get("forward_passes", 0)
-    return passes * run["cost"]["tokens"] / computed if passes and computed else None
+    """Tokens that a query takes without kept scores; ``None`` where it takes none."""
+    cost, queries = run["cost"], run["queries"]["scored"]
+    tokens = cost.get("tokens", 0) + cost.get("kept_tokens", 0)
+    return tokens / queries if tokens and queries else None

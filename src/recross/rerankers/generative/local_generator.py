@@ -105,8 +105,10 @@ class LocalGenerator:
                 row = due[number]
                 answers[row] = self._finish(prompts[row], tokens, keys[row])
         done = [answer for answer in answers if answer is not None]
+        cost = _count(asked, batches, start, tokenized)
         cost = replace(
-            _count(asked, batches, start, tokenized),
+            cost,
+            kept_tokens=sum(map(len, prompts)) - cost.tokens,
             generated_tokens=sum(done[row].generated_tokens or 0 for row in due),
             cache_hits=len(done) - len(due),
             cache_misses=len(due) if self.reuse_answers else 0,
