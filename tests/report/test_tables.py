@@ -261,7 +261,10 @@ def test_passes_are_those_of_a_query_whether_or_not_its_scores_were_kept():
     kept["cost"] = {"forward_passes": 0, "cache_hits": 60, "tokens": 0, "kept_tokens": 600}
     half = result("half", 0.6, p=0.01)
     half["cost"] |= {"forward_passes": 20, "cache_hits": 60, "tokens": 800, "kept_tokens": 2400}
-    rows = {row.label: row for row in make_rows([kept, half], {})}
+    servers = result("servers", 0.6, p=0.01)  # which do not say what kept scores had taken
+    servers["cost"] |= {"forward_passes": 20, "cache_hits": 60, "tokens": 800}
+    rows = {row.label: row for row in make_rows([kept, half, servers], {})}
+    assert rows["servers"].tokens_per_query is None
     assert (rows["kept"].passes_per_query, rows["kept"].tokens_per_query) == (12, 120)
     assert (rows["half"].passes_per_query, rows["half"].tokens_per_query) == (16, 640)
 

@@ -13,7 +13,8 @@ def count_query_passes(run: JsonObject) -> float | None:
 
 
 def count_query_tokens(run: JsonObject) -> float | None:
-    """Tokens that a query takes without kept scores; ``None`` where it takes none."""
+    """Tokens that a query takes without kept scores; ``None`` where that is not known."""
     cost, queries = run["cost"], run["queries"]["scored"]
-    tokens = cost.get("tokens", 0) + cost.get("kept_tokens", 0)
-    return tokens / queries if tokens and queries else None
+    kept = cost.get("kept_tokens", 0)
+    is_known = cost.get("tokens", 0) + kept > 0 and (kept or not cost.get("cache_hits"))
+    return (cost["tokens"] + kept) / queries if is_known and queries else None

@@ -131,8 +131,10 @@ class EndpointGenerator:
         replies = self._ask_all(unanswered)
         answers |= {key: reply.answer for key, reply in replies.items()}
         fresh = [reply.answer for reply in replies.values()]
+        tokens = sum(answer.prompt_tokens or 0 for answer in fresh)
         cost = Cost(
-            tokens=sum(answer.prompt_tokens or 0 for answer in fresh),
+            tokens=tokens,
+            kept_tokens=sum(answers[key].prompt_tokens or 0 for key in keys) - tokens,
             forward_passes=len(fresh),
             forward_seconds=time.perf_counter() - start,
             cache_hits=len(asked) - len(fresh),
