@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scale_plan import count_cells
 from workload import random_checkpoint
 
 from recross.checkpoints.source import load_tokenizer
@@ -246,7 +247,7 @@ def find(
 
 def ivfpq(collection: Collection) -> IVFPQ:
     """Cells as faiss advises: about four times the root of the number of documents."""
-    lists = 1 << round(np.log2(4 * len(collection.documents) ** 0.5))
+    lists = count_cells(len(collection.documents))
     return IVFPQ(lists=lists, probes=max(8, lists // 32), bytes=48)
 
 

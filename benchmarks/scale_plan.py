@@ -2,9 +2,10 @@
 
     python benchmarks/scale_plan.py [--folder DIR] [--gpu-price 3.00] [--core-price 0.05]
 
-Every stage of ``benchmarks/large.py`` takes ``fixed + slope * documents**exponent``: the exponent
-is known from what the stage does, the other two follow from its two largest measured sizes. Memory
-and disk are lines through the same two. Stages that a GPU takes over have rates of their own.
+Every stage of ``benchmarks/large.py`` takes ``fixed + slope * effort``: how much effort a number of
+documents is, is known from what the stage does, the rest follows from its two largest measured
+sizes. Memory and disk are lines through the same two; to cluster vectors takes memory for the
+sample that is looked at. Stages that a GPU takes over have rates of their own.
 Prints Markdown: how well each stage's largest size follows from the smaller ones, and the plans.
 """
 
@@ -12,20 +13,53 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-EXPONENTS = {
-    "write": 1.0,
-    "index_bm25": 1.0,
-    "search_bm25": 1.0,  # a term's posting list grows with the collection
-    "tokenise": 1.0,
-    "index_faiss": 1.5,  # each of N vectors is compared with about 4 * sqrt(N) cells
-    "search_faiss": 0.5,  # a 32nd of 4 * sqrt(N) cells, of sqrt(N) / 4 documents each
+from recross.retrieval.approximate_index import count_sample
+
+Effort = Callable[[int], float]
+"""What a number of documents takes, in any unit."""
+
+CLUSTERINGS = 10
+"""Times that faiss compares each vector of its sample with every cell."""
+
+
+def count_cells(documents: int) -> int:
+    """Cells of an index as faiss advises: about four times the root of the number of documents."""
+    return 1 << round(math.log2(4 * documents**0.5))
+
+
+def count_held(documents: int) -> float:
+    """Vectors that are held in memory, to find cells among them."""
+    return min(documents, count_sample(count_cells(documents)))
+
+
+def compare(documents: int) -> float:
+    """Comparisons of a vector with a cell, to find the cells and then each document's own."""
+    return (CLUSTERINGS * count_held(documents) + documents) * count_cells(documents)
+
+
+def each(documents: int) -> float:
+    """So much for every document."""
+    return documents
+
+
+EFFORTS: dict[str, Effort] = {
+    "write": each,
+    "index_bm25": each,
+    "search_bm25": each,  # a term's posting list grows with the collection
+    "tokenise": each,
+    "index_faiss": compare,
+    "search_faiss": math.sqrt,  # a 32nd of 4 * sqrt(N) cells, of sqrt(N) / 4 documents each
 }
+MEMORY: dict[str, Effort] = {"index_faiss": count_held}
+"""What memory grows with, where that is not the number of documents."""
+
 SEARCHES = ("search_bm25", "search_faiss")
 MEASURED_QUERIES = 1000
 ON_ALL_CORES = ("tokenise", "index_faiss", "search_faiss")
@@ -84,21 +118,21 @@ MACHINES = (
 
 @dataclass(frozen=True)
 class Curve:
-    """What a stage takes of some number of documents: ``fixed + slope * documents**exponent``."""
+    """What a stage takes of some number of documents: ``fixed + slope * effort(documents)``."""
 
     fixed: float
     slope: float
-    exponent: float
+    effort: Effort
 
     @classmethod
-    def through(cls, first: tuple[int, float], second: tuple[int, float], exponent: float) -> Curve:
+    def through(cls, first: tuple[int, float], second: tuple[int, float], effort: Effort) -> Curve:
         """The curve through two measured points; what falls with size is taken as constant."""
         (small, low), (large, high) = first, second
-        slope = max(high - low, 0.0) / (large**exponent - small**exponent)
-        return cls(high - slope * large**exponent, slope, exponent)
+        slope = max(high - low, 0.0) / (effort(large) - effort(small))
+        return cls(high - slope * effort(large), slope, effort)
 
     def __call__(self, documents: int) -> float:
-        return float(self.fixed + self.slope * documents**self.exponent)
+        return self.fixed + self.slope * self.effort(documents)
 
 
 @dataclass(frozen=True)
@@ -113,11 +147,11 @@ class Measurements:
         paths = sorted(folder.glob("*/*.json"))
         return cls([json.loads(path.read_text(encoding="utf-8")) for path in paths])
 
-    def curve(self, stage: str, column: str, exponent: float, without: int = 0) -> Curve:
+    def curve(self, stage: str, column: str, effort: Effort, without: int = 0) -> Curve:
         """Through a stage's two largest sizes, of all but the ``without`` largest."""
         points = self.points(stage, column)
         points = points[: len(points) - without]
-        return Curve.through(points[-2], points[-1], exponent)
+        return Curve.through(points[-2], points[-1], effort)
 
     def points(self, stage: str, column: str) -> list[tuple[int, float]]:
         """Numbers of documents with what was measured of them."""
@@ -129,7 +163,7 @@ class Measurements:
         points = self.points(stage, "processor_seconds")
         if len(points) < 3:
             return None
-        curve = self.curve(stage, "processor_seconds", EXPONENTS[stage], without=1)
+        curve = self.curve(stage, "processor_seconds", EFFORTS[stage], without=1)
         return *points[-1], curve(points[-1][0])
 
 
@@ -148,16 +182,16 @@ def plan(
         return Step(stage, hours, memory_mb / 1024, disk_bytes / 1e9, hours * price)
 
     steps = []
-    for stage, exponent in EXPONENTS.items():
-        seconds = measured.curve(stage, "processor_seconds", exponent)(workload.documents)
+    for stage, effort in EFFORTS.items():
+        seconds = measured.curve(stage, "processor_seconds", effort)(workload.documents)
         if stage in SEARCHES:
             seconds *= workload.queries / MEASURED_QUERIES
         if stage in ("write", "tokenise"):
             seconds *= workload.tokens / SYNTHETIC_TOKENS
         if stage in ON_ALL_CORES:
             seconds /= machine.cores
-        memory = measured.curve(stage, "anonymous_mb", 1.0)(workload.documents)
-        disk = measured.curve(stage, "disk_mb", 1.0)(workload.documents) * 2**20
+        memory = measured.curve(stage, "anonymous_mb", MEMORY.get(stage, each))(workload.documents)
+        disk = measured.curve(stage, "disk_mb", each)(workload.documents) * 2**20
         steps.append(step(stage, seconds, memory, disk))
     fewer = workload.tokens / GPU_TOKENS
     vectors = workload.documents * DIMENSION * BYTES_PER_NUMBER
@@ -178,7 +212,7 @@ def main() -> None:
     parser.add_argument("--core-price", type=float, default=0.05, help="dollars an hour of a core")
     asked = parser.parse_args()
     measured = Measurements.read(asked.folder)
-    if fewer := [stage for stage in EXPONENTS if len(measured.points(stage, "seconds")) < 2]:
+    if fewer := [stage for stage in EFFORTS if len(measured.points(stage, "seconds")) < 2]:
         sys.exit(f"{', '.join(fewer)}: measure two sizes first, with benchmarks/large.py")
     print("\n".join(say_foresight(measured)))
     for workload in WORKLOADS:
@@ -189,7 +223,7 @@ def main() -> None:
 
 def say_foresight(measured: Measurements) -> list[str]:
     """A table of the largest size of each stage beside what smaller ones say of it."""
-    known = [(stage, measured.foresee(stage)) for stage in EXPONENTS]
+    known = [(stage, measured.foresee(stage)) for stage in EFFORTS]
     rows = [
         f"| {stage} | {size:,} | {seconds:.1f} | {foreseen:.1f} |"
         for stage, (size, seconds, foreseen) in ((s, f) for s, f in known if f is not None)

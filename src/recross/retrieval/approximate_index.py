@@ -90,7 +90,7 @@ class IVF:
             lists, product = min(self.lists, count), faiss.METRIC_INNER_PRODUCT
             cells = faiss.IndexFlatIP(dimension)
             index = faiss.IndexIVFScalarQuantizer(cells, dimension, lists, HALF, product, False)
-            index.train(search.documents.sample(_count_sample(lists)))
+            index.train(search.documents.sample(count_sample(lists)))
             return index
 
         make = partial(build_merged, documents=search.documents, train=build)
@@ -141,7 +141,7 @@ class IVFPQ:
             product = faiss.METRIC_INNER_PRODUCT
             # "np": no order of the codes for Hamming distances, which takes most of a training
             index = faiss.index_factory(dimension, f"{cells},PQ{self.bytes}np", product)
-            index.train(documents.sample(max(_count_sample(lists), TRAINED_PER_LIST * CODES)))
+            index.train(documents.sample(max(count_sample(lists), TRAINED_PER_LIST * CODES)))
             return index
 
         settings = {"lists": self.lists, "bytes": self.bytes, "coarse": self.coarse}
@@ -174,7 +174,7 @@ def _rescore(matches: Matches, query: Vectors, documents: DocumentVectors, depth
     return Matches(rows, scores).keep_best(depth)
 
 
-def _count_sample(lists: int) -> int:
+def count_sample(lists: int) -> int:
     """How many vectors to train so many cells on."""
     return min(TRAINED_PER_LIST * lists, max(MOST_TRAINED, LEAST_PER_LIST * lists))
 
