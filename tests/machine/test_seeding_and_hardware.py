@@ -1,3 +1,4 @@
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -40,6 +41,29 @@ def test_a_gpu_that_is_not_there_is_refused():
         pytest.skip("this machine has a GPU")
     with pytest.raises(InputError, match="accelerator must be one this machine has"):
         _ = Hardware(accelerator="gpu").device
+
+
+NO_GPU = "accelerator must be one this machine has (cpu), got 'gpu'"
+
+
+def test_linux_without_a_driver_of_gpus_is_known_without_torch(tmp_path, monkeypatch):
+    monkeypatch.setattr(hardware, "DEVICE_FILES", tmp_path)
+    monkeypatch.setattr(hardware.sys, "platform", "linux")
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it raises
+    target = Hardware(accelerator="gpu", precision="fastest")
+    assert list(target.find_lacks()) == [NO_GPU]
+    assert target.effective_precision == "fp32"
+
+
+@pytest.mark.parametrize("file", ["nvidia0", "nvidiactl", "nvmap", "dxg", "kfd", "nvme0"])
+def test_where_a_driver_has_a_file_torch_says_whether_there_is_a_gpu(tmp_path, monkeypatch, file):
+    monkeypatch.setattr(hardware, "DEVICE_FILES", tmp_path)
+    monkeypatch.setattr(hardware.sys, "platform", "linux")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    (tmp_path / file).touch()
+    lacks = list(Hardware(accelerator="gpu").find_lacks())
+    assert lacks == ([NO_GPU] if file == "nvme0" else [])  # which is a disk
 
 
 @pytest.fixture

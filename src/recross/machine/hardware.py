@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from recross.errors import InputError
@@ -15,6 +17,12 @@ from recross.parts.fields import read_field_values
 
 if TYPE_CHECKING:
     import torch
+
+DEVICE_FILES = Path("/dev")
+"""Where Linux has a file for each device."""
+_OF_GPUS = ("nvidia*", "nvhost*", "nvmap", "dxg", "kfd")
+"""Files of the drivers through which torch sees a GPU: NVIDIA's, Tegra's, WSL's, AMD's."""
+_NO_GPU = "accelerator must be one this machine has (cpu), got 'gpu'"
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,7 @@ class Hardware:
         if self.accelerator == "cpu":
             return torch.device("cpu")
         if not torch.cuda.is_available():
-            raise InputError("accelerator must be one this machine has (cpu), got 'gpu'")
+            raise InputError(_NO_GPU)
         return torch.device("cuda")
 
     def find_lacks(self) -> Iterator[str]:
@@ -131,10 +139,13 @@ class Hardware:
         yield from find_meeting_lacks(self.nodes)
         if self.accelerator != "gpu":
             return
+        if not _may_have_gpu():  # known without torch, whose import takes seconds
+            yield _NO_GPU
+            return
         import torch
 
         if not torch.cuda.is_available():
-            yield "accelerator must be one this machine has (cpu), got 'gpu'"
+            yield _NO_GPU
         elif self.devices > torch.cuda.device_count():
             found = torch.cuda.device_count()
             yield f"devices must be at most the number of GPUs here ({found}), got {self.devices}"
@@ -212,7 +223,16 @@ class Hardware:
 
     def _multiplies_in_bf16(self) -> bool:
         if self.accelerator == "gpu":
+            if not _may_have_gpu():
+                return False
             import torch
 
             return bool(torch.cuda.is_bf16_supported())
         return bool({"avx512_bf16", "amx_bf16"} & read_cpu_flags())
+
+
+def _may_have_gpu() -> bool:
+    """Whether torch may see a GPU: not on Linux without a file of any driver of GPUs."""
+    if sys.platform != "linux":
+        return True
+    return any(True for pattern in _OF_GPUS for _ in DEVICE_FILES.glob(pattern))
