@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -18,15 +15,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 from ray.exceptions import RayError
 
-from recross.errors import InputError, RunError
-from recross.parts.secrets import is_secret_name
+from recross.errors import InputError
+from recross.machine.ray_cluster import StartingPlace, connect_to_ray
 
 logger = logging.getLogger(__name__)
-
-SENT_VARIABLES = ("RECROSS_", "HF_", "TRANSFORMERS_", "TOKENIZERS_", "WANDB_")
-"""How variables begin that decide how a cell runs, on a machine that does not have them."""
-HERE = "local"
-"""What Ray calls a cluster of this machine that it starts and ends."""
 
 
 @dataclass(frozen=True)
@@ -52,27 +44,11 @@ class RayTasks:
             InputError: this machine has too few cores or GPUs for a cell.
             RunError: no cluster answers.
         """
-        with self._connected():
+        with connect_to_ray(self.address) as is_here:
+            if is_here:  # another cluster may grow
+                self._refuse_too_much(ray.cluster_resources())
             tasks = [self._start(first_number + number, cell) for number, cell in enumerate(cells)]
             return [_wait_for(task, cell) for task, cell in zip(tasks, cells, strict=True)]
-
-    @contextmanager
-    def _connected(self) -> Iterator[None]:
-        if ray.is_initialized():
-            yield
-            return
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
-        address = self.address or os.environ.get("RAY_ADDRESS") or HERE
-        try:
-            ray.init(address=address, logging_level=logging.WARNING)
-        except Exception as error:  # Ray raises those of no class of its own, too
-            raise RunError(f"Ray at hydra.launcher.address={address}: {error}") from error
-        try:
-            if address == HERE:  # another cluster may grow
-                self._refuse_too_much(ray.cluster_resources())
-            yield
-        finally:
-            ray.shutdown()
 
     def _refuse_too_much(self, there: Mapping[str, float]) -> None:
         """Refuse what would be waited for without end."""
@@ -93,30 +69,19 @@ class RayTasks:
         task = ray.remote(num_cpus=self.num_cpus, num_gpus=self.num_gpus, max_retries=self.retries)(
             _run_there
         )
-        place = str(Path.cwd()), _list_variables()
+        place = StartingPlace.here()
         return task.remote(place, self.context, config, self.run_cell, Singleton.get_state())
 
 
-def _list_variables() -> dict[str, str]:
-    """What else decides how a cell runs; secrets are to be known where it runs."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(SENT_VARIABLES) and not is_secret_name(name)
-    }
-
-
 def _run_there(
-    place: tuple[str, Mapping[str, str]],
+    place: StartingPlace,
     context: HydraContext,
     config: DictConfig,
     run_cell: TaskFunction,
     state: object,
 ) -> JobReturn:
     """Run one cell in a process of Ray as it would run where the sweep was started."""
-    folder, variables = place
-    os.chdir(folder)  # outputs and data are named from there
-    os.environ.update(variables)
+    place.enter()
     setup_globals()
     Singleton.set_state(state)
     HydraConfig.instance().set_config(config)
