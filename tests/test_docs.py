@@ -90,6 +90,6 @@ def test_most_commands_are_run_and_the_others_need_what_is_not_here():
         assert re.search(
             r"pip install|path/or/hub-id|launcher=(slurm|ray_tasks|processes)|wandb sync|dashboard"
             r"|sweeper=optuna|recross push|recross status|tensorboard|NODE_RANK|MASTER_ADDR|gpu_x8"
-            r"|plugins=\[my_plugin\]|vllm serve|reranker.base_url=",
+            r"|plugins=\[my_plugin\]|vllm serve|reranker.base_url=|executor=ray",
             line,
         ), line

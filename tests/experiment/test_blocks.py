@@ -3,15 +3,14 @@
 import os
 import signal
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from recross.collections.files import BeirFolder
 from recross.errors import InputError, RunError
 from recross.experiment import block_processes
 from recross.experiment.blocks import RunBlocks, identify_scores, settle_hardware
-from recross.experiment.commands import Reranking
 from recross.machine.hardware import Hardware
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.reranker import Reranker
@@ -19,35 +18,8 @@ from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
 from recross.store import Store
 from tests.conftest import save_tiny, toy_collection
+from tests.experiment.toy_reranking import ByLength, make_reranking
 from tests.odd_inputs.tiny_checkpoints import save_bare
-
-
-def write_candidates(path):
-    collection = toy_collection()
-    RandomOrder(3).retrieve(collection, collection.query_ids("test"), 12).write(path)
-    return path
-
-
-@dataclass(frozen=True)
-class ByLength(Reranker):
-    """Scores by length, and says which process began with which query.
-
-    The first process that comes to the query ``deadly`` is killed there; ``None``: none is.
-    """
-
-    said: str
-    deadly: str | None = None
-
-    def rerank(self, candidates, collection):
-        scores = {}
-        for query_id, ranking in candidates.rankings.items():
-            with Path(self.said).open("a") as file:
-                file.write(f"{os.getpid()} {query_id}\n")
-            if query_id == self.deadly and Path(self.said).read_text().count(f" {query_id}\n") == 1:
-                os.kill(os.getpid(), signal.SIGKILL)
-            texts = {doc.doc_id: collection.documents[doc.doc_id] for doc in ranking}
-            scores[query_id] = {doc_id: len(text) / 7 for doc_id, text in texts.items()}
-        return Run.from_scores("by length", scores)
 
 
 @dataclass(frozen=True)
@@ -61,20 +33,7 @@ class Deadly(Reranker):
 @pytest.fixture
 def command(tmp_path, beir_folder):
     """How to re-rank the test queries in blocks of three, each time with a store of its own."""
-
-    def make(reranker, name, **more):
-        return Reranking(
-            collection=BeirFolder(beir_folder),
-            reranker=reranker,
-            candidates=write_candidates(tmp_path / "candidates.trec"),
-            measures=("MRR@10",),
-            output=tmp_path / name,
-            store=tmp_path / name / "store",
-            block_queries=3,
-            **{"processes": 1, **more},
-        )
-
-    return make
+    return partial(make_reranking, tmp_path, beir_folder)
 
 
 @pytest.mark.ci  # processes of their own import torch

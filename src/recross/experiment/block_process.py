@@ -11,13 +11,13 @@ import os
 import pickle
 import sys
 import threading
-import traceback
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from recross.collections.collection import CollectionSource
-from recross.errors import InputError, RunError
 from recross.experiment.blocks import RunBlocks
+from recross.experiment.refusals import say_refusal
 from recross.machine.hardware import Hardware
 from recross.records import JsonObject
 from recross.rerankers.reranker import Reranker
@@ -38,7 +38,13 @@ class BlockTask:
     identity: JsonObject
 
     def open(self) -> RunBlocks:
-        """The blocks of the run."""
+        """The blocks of the run, in a process that is made ready to compute them.
+
+        Raises:
+            InputError: the re-ranker was never trained.
+        """
+        self.hardware.prepare()
+        self.reranker.check_trained()
         return RunBlocks(
             self.reranker,
             self.collection.load(),
@@ -58,19 +64,11 @@ def rerank_blocks(blocks: RunBlocks, first: int) -> None:
             blocks.make(waiting[0])  # others are at all of them: it is theirs, or they have ended
 
 
-def _serve(told: Path, first: int) -> dict[str, str]:
-    """Do what a file tells; what went wrong, by the kind of the error."""
-    try:
-        with told.open("rb") as file:
-            task: BlockTask = pickle.load(file)
-        task.hardware.prepare()
-        task.reranker.check_trained()
-        rerank_blocks(task.open(), first)
-    except (InputError, RunError) as error:
-        return {type(error).__name__: str(error)}
-    except Exception:  # noqa: BLE001  # the process that started this one says it
-        return {"Exception": traceback.format_exc()}
-    return {}
+def _serve(told: Path, first: int) -> None:
+    """Do what a file tells."""
+    with told.open("rb") as file:
+        task: BlockTask = pickle.load(file)
+    rerank_blocks(task.open(), first)
 
 
 def _end_with_parent() -> None:
@@ -83,6 +81,6 @@ if __name__ == "__main__":
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever prints here prints beside the answer
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    json.dump(_serve(Path(sys.argv[1]), int(sys.argv[2])), answer)
+    json.dump(say_refusal(partial(_serve, Path(sys.argv[1]), int(sys.argv[2]))), answer)
     answer.close()
     os._exit(0)

@@ -14,10 +14,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from recross.errors import InputError, RunError
+from recross.errors import RunError
 from recross.experiment import block_process
 from recross.experiment.block_process import BlockTask
 from recross.experiment.blocks import RunBlocks
+from recross.experiment.refusals import raise_refusal
 from recross.machine.hardware import Hardware
 from recross.machine.nodes import read_node_rank
 from recross.machine.probes import VARIABLE, name_kernels
@@ -65,14 +66,7 @@ class _Process:
     def read_refusal(self) -> None:
         """Raise what a process says that went wrong, in the words of the command."""
         assert self.popen.stdout is not None
-        said = self.popen.stdout.read()
-        for kind, message in json.loads(said or b"{}").items():
-            match kind:
-                case "Exception":
-                    raise RuntimeError(f"a process that re-ranks: {message}")
-                case "RunError":
-                    raise RunError(message)
-            raise InputError(message)
+        raise_refusal(json.loads(self.popen.stdout.read() or b"{}"))
 
     def end(self) -> None:
         self.popen.kill()

@@ -11,9 +11,9 @@ from recross.collections.collection import Collection, CollectionSource
 from recross.errors import InputError
 from recross.evaluation.measures import check_measures
 from recross.experiment.block_process import BlockTask
-from recross.experiment.block_processes import share_blocks
 from recross.experiment.blocks import RunBlocks, identify_scores, settle_hardware
 from recross.experiment.combination import Combination, find_dev_measure
+from recross.experiment.executors import Executor, check_executor, share_run
 from recross.experiment.gains import format_gains, measure_gains
 from recross.experiment.origin import describe_origin
 from recross.experiment.place import Place
@@ -140,7 +140,8 @@ class Reranking(RunFileCommand):
     So many ``processes`` share the run, of ``hardware.threads`` each (``None``: one), in blocks of
     ``block_queries`` queries, which the store keeps in place of the cache: the new run has the same
     bytes for any number of processes, and where one is killed another goes on. With
-    ``hardware.nodes`` so do the processes of all nodes, which see one store.
+    ``hardware.nodes`` so do the processes of all nodes, which see one store. For the ``executor``
+    ``ray`` they are actors of a cluster of Ray, whose machines see one store, too.
     """
 
     collection: CollectionSource
@@ -153,20 +154,15 @@ class Reranking(RunFileCommand):
     cache: ScoreCache | None = None
     processes: Annotated[int, Ge(1), Le(1024)] | None = None
     block_queries: Annotated[int, Ge(1)] = 10
+    executor: Executor = "local"
 
     def __post_init__(self) -> None:
+        check_executor(self.executor, self.processes, self.hardware)
         check_measures(self.measures)
         if self.place.result.resolve() == self.candidates.resolve():
             raise InputError(
                 "run_file must not be candidates, which it would replace,"
                 f" got {str(self.run_file)!r}"
-            )
-        if self.processes is None:
-            self.hardware.require_one_node("a run that is not shared by processes")
-        elif self.hardware.tokens_per_batch == "auto":
-            raise InputError(
-                "hardware.tokens_per_batch must be a number where processes share a run, whose"
-                " batches are not to depend on the clock, got 'auto'"
             )
         session = Session(self.hardware, self.store, self.cache)
         session.settle(self, ("collection", "reranker"))
@@ -223,5 +219,4 @@ class Reranking(RunFileCommand):
         parts = (given.candidates, self.block_queries)
         blocks = RunBlocks(reranker, collection, *parts, store, identity)
         task = BlockTask(reranker, self.collection, *parts, hardware, store, identity)
-        share_blocks(blocks, task, processes, self.hardware.devices)
-        return blocks
+        return share_run(self.executor, blocks, task, processes, self.hardware.devices)

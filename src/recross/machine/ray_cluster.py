@@ -45,7 +45,9 @@ def connect_to_ray(address: str | None = None, cores: int | None = None) -> Iter
     try:
         ray.init(address=address, logging_level=logging.WARNING, **own)
     except Exception as error:  # Ray raises those of no class of its own, too
-        raise RunError(f"Ray at {address}: {error}") from error
+        raise RunError(
+            f"the address of Ray must be that of a cluster that answers, got {address!r}: {error}"
+        ) from error
     try:
         yield address == HERE
     finally:

@@ -1,0 +1,142 @@
+"""A run that actors of Ray share has the bytes of one process, whichever actor is killed."""
+
+import json
+import os
+import signal
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from recross.errors import InputError, RunError
+from recross.rerankers.cross_encoder import CrossEncoder
+from recross.runs import Run
+from tests.conftest import save_tiny, toy_collection
+from tests.experiment.toy_reranking import ByLength, make_reranking
+from tests.odd_inputs.tiny_checkpoints import save_bare
+
+ray = pytest.importorskip("ray", reason="the extra ray is not installed")
+pytest.importorskip("pyarrow", reason="the extra ray is not installed")
+
+pytestmark = [
+    pytest.mark.ci,
+    pytest.mark.timeout(1800),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),  # of its own settings
+]
+QUERY_IDS = toy_collection().query_ids("test")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    """A cluster of two workers, as long as this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(num_cpus=2, include_dashboard=False, object_store_memory=200 << 20)
+        yield
+        ray.shutdown()
+
+
+@pytest.fixture
+def command(tmp_path, beir_folder):
+    """How two actors re-rank the test queries in blocks of three, with a store of their own."""
+    return partial(make_reranking, tmp_path, beir_folder, processes=2, executor="ray")
+
+
+@dataclass(frozen=True)
+class Stopped(ByLength):
+    """Stops at the query ``stop`` as long as there is a file of that name beside ``said``."""
+
+    stop: str = ""
+
+    def rerank(self, candidates, collection):
+        if self.stop in candidates.rankings and Path(self.said).with_name(self.stop).exists():
+            raise RunError("stopped")
+        return super().rerank(candidates, collection)
+
+
+@dataclass(frozen=True)
+class Deadly(ByLength):
+    """Kills its process."""
+
+    def rerank(self, candidates, collection):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def read_begun(said):
+    """Which process began with which query."""
+    return [line.split() for line in said.read_text().splitlines()]
+
+
+def list_parts(output):
+    return {path: path.stat().st_mtime_ns for path in output.rglob("pairs.parquet")}
+
+
+def test_two_actors_write_the_bytes_that_one_process_writes(tmp_path, command):
+    reranker = CrossEncoder(str(save_tiny(tmp_path / "tiny")), max_length=24)
+    spread = command(reranker, "ray")
+    alone = command(reranker, "alone", processes=1, executor="local")
+    assert spread.run().read_bytes() == alone.run().read_bytes()
+    assert len(list_parts(tmp_path / "ray")) == -(-len(QUERY_IDS) // 3)
+    gains = [json.loads(each.place.account.read_text())["gains"] for each in (spread, alone)]
+    assert gains[0] == gains[1]
+
+
+def test_a_killed_actor_is_started_again_and_every_pair_is_there_once(tmp_path, command):
+    said = tmp_path / "said"
+    killed = command(ByLength(str(said), "q20"), "killed")  # the second of its block
+    run = killed.run()
+    begun = [query_id for _, query_id in read_begun(said)]
+    assert sorted(begun) == sorted([*QUERY_IDS, "q15", "q20"])
+    whole = ByLength(str(tmp_path / "other")).rerank(
+        Run.read(tmp_path / "candidates.trec"), toy_collection()
+    )
+    assert Run.read(run).rankings == whole.rankings
+    lines = run.read_text().splitlines()
+    assert len({tuple(line.split()[:3:2]) for line in lines}) == len(lines) == 12 * len(QUERY_IDS)
+    alone = make_reranking_alone(command, tmp_path).run()
+    assert run.read_bytes() == alone.read_bytes()
+
+
+def make_reranking_alone(command, folder):
+    return command(ByLength(str(folder / "alone_said")), "alone", processes=1, executor="local")
+
+
+def test_a_run_that_was_stopped_goes_on_with_what_is_missing(tmp_path, command):
+    said = tmp_path / "said"
+    (tmp_path / "q95").touch()
+    stopped = command(Stopped(str(said), stop="q95"), "stopped")  # in the last block
+    with pytest.raises(RunError, match="^stopped$"):
+        stopped.run()
+    parts, begun = list_parts(tmp_path / "stopped"), read_begun(said)
+    assert parts
+    (tmp_path / "q95").unlink()
+    run = stopped.run()
+    assert list_parts(tmp_path / "stopped").items() >= parts.items()
+    again = read_begun(said)[len(begun) :]
+    assert len(again) <= len(QUERY_IDS) - 3 * len(parts)
+    assert run.read_bytes() == make_reranking_alone(command, tmp_path).run().read_bytes()
+
+
+def test_nothing_is_sent_to_ray_where_every_block_is_finished(tmp_path, command, monkeypatch):
+    whole = command(ByLength(str(tmp_path / "said")), "whole")
+    run = whole.run()
+    before, begun = run.read_bytes(), read_begun(tmp_path / "said")
+    run.unlink()
+    monkeypatch.setattr(ray.data, "from_items", None)
+    assert whole.run().read_bytes() == before
+    assert read_begun(tmp_path / "said") == begun
+
+
+def test_a_block_that_ends_every_actor_ends_the_command(tmp_path, command):
+    said = tmp_path / "said"
+    with pytest.raises(RunError, match="live until a block is finished, got 4 that ended at one"):
+        command(Deadly(str(said)), "deadly", block_queries=20).run()  # one block
+    assert not list((tmp_path / "deadly/store").glob("*/.tries-*"))
+
+
+def test_what_an_actor_is_refused_is_an_error_of_the_command(tmp_path, command):
+    save_bare(tmp_path / "bare")  # without a head
+    fresh = CrossEncoder(str(tmp_path / "bare"), fresh_head=True, max_length=24)
+    with pytest.raises(InputError, match="has a freshly drawn head"):
+        command(fresh, "fresh").run()
