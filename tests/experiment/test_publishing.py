@@ -52,6 +52,16 @@ def test_a_dry_push_sends_nothing_and_leaves_a_card_that_the_hub_reads(folder, c
     assert 'load_reranker("me/mine")' in card.text
 
 
+def test_the_measures_of_a_card_are_a_table_that_lines_up(folder):
+    text = (folder / "checkpoint" / "README.md").read_text()
+    assert [line for line in text.splitlines() if line.startswith("|")] == [
+        "| measure |  value |  95 % interval | first stage alone |",
+        "|---------|-------:|---------------:|------------------:|",
+        "| MRR@10  | 0.7500 | [0.000, 1.000] |            0.7500 |",
+        "| nDCG@10 | 0.5000 | [0.000, 1.000] |            0.5000 |",
+    ]
+
+
 def test_what_is_pushed_are_the_files_without_our_own_records(folder, monkeypatch):
     sent = {}
     monkeypatch.setattr(HfApi, "create_repo", lambda _self, _repo_id, **more: sent.update(more))

@@ -8,10 +8,10 @@ from pathlib import Path
 from recross.experiment.model_card import format_card
 from recross.report.page.page import embed_json
 from recross.report.references import ReferenceValue, read_values, write_measured
-from recross.report.tables.alignment import align_table
 from recross.report.tables.latex import format_latex
 from recross.report.tables.rows import make_rows
 from recross.report.tables.table import comma_separated, format_markdown
+from recross.writing.alignment import align_table
 from recross.writing.escaping import guard_formula, read_guarded
 from tests.odd_inputs.format_readers import (
     read_csv_cells,

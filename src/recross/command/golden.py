@@ -12,9 +12,9 @@ from recross.checkpoints.published import PUBLISHED, find_published
 from recross.checkpoints.published.record import GoldenScore
 from recross.command.loading import load_reranker
 from recross.errors import InputError
-from recross.report.tables.alignment import MISSING, align_table
 from recross.text_files.csv_lines import read_csv_lines
 from recross.text_files.values import parse_decimal
+from recross.writing.alignment import MISSING, align_table
 
 GOLDEN_COLUMNS = ("checkpoint", "query", "document", "score", "tolerance", "source")
 

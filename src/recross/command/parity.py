@@ -22,11 +22,11 @@ from recross.command.loading import load_reranker
 from recross.errors import InputError
 from recross.evaluation.agreement import Agreement, compare_scores
 from recross.inference.items import Scores
-from recross.report.tables.alignment import align_table
 from recross.rerankers.causal import CausalReranker
 from recross.rerankers.reranker import NetworkReranker
 from recross.rerankers.t5 import T5Reranker
 from recross.text_files.csv_lines import read_csv_lines
+from recross.writing.alignment import align_table
 
 PAIR_COLUMNS = ("query", "document")
 QUERIES = 5

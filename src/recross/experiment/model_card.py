@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 from recross.records import JsonObject
+from recross.writing.alignment import align_table
 from recross.writing.escaping import escape_markdown, format_code, format_code_block
 from recross.writing.whole_files import write_whole
 
@@ -44,11 +45,6 @@ def format_card(
 
     ``is_classifier`` says that sentence-transformers reads it as a ``CrossEncoder``.
     """
-    measures = [
-        f"| {name} | {value:.4f} | {_say_interval(result['intervals'][name])} |"
-        f" {result['first_stage_measures'][name]:.4f} |"
-        for name, value in result["measures"].items()
-    ]
     training = result["training"]
     lines = [
         "---",
@@ -91,9 +87,7 @@ def format_card(
         f"Test split, the best {result['depth']} candidates of each of"
         f" {result['queries']['asked']} queries re-ranked.",
         "",
-        "| measure | value | 95 % interval | first stage alone |",
-        "|---|---:|---|---:|",
-        *measures,
+        *_tabulate_measures(result),
         "",
         "## Command",
         "",
@@ -140,5 +134,10 @@ def _list_values(values: JsonObject) -> list[str]:
     ]
 
 
-def _say_interval(bounds: tuple[float, float]) -> str:
-    return f"[{bounds[0]:.3f}, {bounds[1]:.3f}]"
+def _tabulate_measures(result: JsonObject) -> list[str]:
+    lines = []
+    for name, value in result["measures"].items():
+        low, high = result["intervals"][name]
+        before = result["first_stage_measures"][name]
+        lines.append([name, f"{value:.4f}", f"[{low:.3f}, {high:.3f}]", f"{before:.4f}"])
+    return align_table(["measure", "value", "95 % interval", "first stage alone"], lines)

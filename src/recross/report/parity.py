@@ -8,9 +8,9 @@ from typing import Literal
 
 from recross.records import JsonObject
 from recross.report.references import LATENCY, SIZE, ReferenceValue, are_same_candidates
-from recross.report.tables.alignment import MISSING, align_table
 from recross.report.tables.means import make_table_rows
 from recross.report.tables.rows import INTERPOLATED, Row
+from recross.writing.alignment import MISSING, align_table
 
 SIZE_TOLERANCE_MB = 0.5
 _Record = JsonObject

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from recross.report.choosing.choice_plot import plot_choices
 from recross.report.choosing.choices import ChoiceRow, ChoiceStudy, read_choices
-from recross.report.tables.alignment import MISSING, align_table
 from recross.report.tables.columns import format_number
+from recross.writing.alignment import MISSING, align_table
 from recross.writing.escaping import Cell, format_csv_line, show_unprintable
 from recross.writing.whole_files import write_whole
 

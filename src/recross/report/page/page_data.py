@@ -12,10 +12,10 @@ from recross.records import Json
 from recross.report.finding import compose_finding
 from recross.report.finished import Finished
 from recross.report.page.page_table import make_page_table
-from recross.report.tables.alignment import MISSING
 from recross.report.tables.front import find_front, find_milliseconds
 from recross.report.tables.rows import INTERPOLATED, Row
 from recross.report.tables.short_labels import shorten_labels
+from recross.writing.alignment import MISSING
 
 CURVE_POINTS = 300
 

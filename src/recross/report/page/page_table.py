@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from recross.records import Json
-from recross.report.tables.alignment import MISSING
 from recross.report.tables.columns import DIGITS, Column, choose_columns, find_best
 from recross.report.tables.latex import format_latex
 from recross.report.tables.rows import Row
 from recross.report.tables.short_labels import shorten_labels
 from recross.report.tables.table import comma_separated, compose_note
+from recross.writing.alignment import MISSING
 from recross.writing.numbers import relate_p_value
 
 FIGURE_SPACE, POINT_SPACE = "\u2007", "\u2008"

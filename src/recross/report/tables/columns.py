@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from recross.report.tables.alignment import MISSING
 from recross.report.tables.row_references import Reference
 from recross.report.tables.rows import Row
+from recross.writing.alignment import MISSING
 
 Show = Callable[[Row], str]
 DIGITS = 4

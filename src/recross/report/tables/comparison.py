@@ -21,7 +21,7 @@ from recross.evaluation.significance import (
     pair_differences,
 )
 from recross.evaluation.ties import TieRange, TieRanges
-from recross.report.tables.alignment import MISSING, align_table
+from recross.writing.alignment import MISSING, align_table
 from recross.writing.escaping import format_csv_line
 from recross.writing.numbers import format_p_value
 from recross.writing.whole_files import replace_file

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from recross.checkpoints.published import PUBLISHED
 from recross.checkpoints.published.record import PublishedCheckpoint, PublishedNumber
-from recross.report.tables.alignment import MISSING, Marked, align_table
+from recross.writing.alignment import MISSING, Marked, align_table
 from recross.writing.escaping import escape_markdown, format_code
 
 HEADER = (

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recross.report.tables.alignment import MISSING
 from recross.report.tables.columns import DIGITS, Column, choose_columns, find_best
 from recross.report.tables.row_references import Reference
 from recross.report.tables.rows import Row
 from recross.report.tables.short_labels import shorten_labels
+from recross.writing.alignment import MISSING
 from recross.writing.escaping import escape_latex
 
 BETTER, WORSE, OVER_OTHERS = "$^{\\dagger}$", "$^{\\ddagger}$", "$^{\\ast}$"

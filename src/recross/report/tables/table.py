@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from recross.report.tables.alignment import align_table
 from recross.report.tables.columns import choose_columns
 from recross.report.tables.latex import LatexStyle, format_latex
 from recross.report.tables.other_versions import name_other_versions
 from recross.report.tables.rows import INTERPOLATED, Row
+from recross.writing.alignment import align_table
 from recross.writing.escaping import Cell, escape_markdown, format_csv_line, show_unprintable
 from recross.writing.whole_files import write_whole
 

@@ -1,6 +1,6 @@
 """Markdown tables whose columns line up, and that say nothing but what their cells say."""
 
-from recross.report.tables.alignment import Marked, align_table
+from recross.writing.alignment import Marked, align_table
 
 
 def test_columns_line_up_and_commands_of_markdown_are_escaped():
