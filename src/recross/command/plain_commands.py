@@ -6,6 +6,7 @@ Each imports what it needs when it runs, so that ``recross options`` imports no 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -91,7 +92,7 @@ def _options(words: Sequence[str]) -> int:
 
 def _contracts(words: Sequence[str]) -> int:
     from recross.command.catalogue import group_options_by_checkpoint
-    from recross.report.tables.contracts_table import format_contracts
+    from recross.report.tables.contracts_table import format_contracts, wrap_contracts
 
     parser = argparse.ArgumentParser(prog="recross contracts")
     parser.add_argument(
@@ -101,7 +102,11 @@ def _contracts(words: Sequence[str]) -> int:
     arguments = parser.parse_args(words)
     if arguments.check or arguments.golden:
         return _check_golden(arguments.golden)
-    say(format_contracts(group_options_by_checkpoint()))
+    options = group_options_by_checkpoint()
+    if sys.stdout.isatty():  # some templates have thousands of characters
+        say(wrap_contracts(options, min(shutil.get_terminal_size().columns, 120)))
+    else:
+        say(format_contracts(options))
     return 0
 
 
