@@ -1,5 +1,7 @@
 """What a command needs is looked for before any work, in every cell of a sweep."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -8,11 +10,13 @@ from recross.collections.files import BeirFolder, write_beir
 from recross.collections.resplit import Folds, HeldOut
 from recross.command.cells import check_cells
 from recross.command.cli import main
-from recross.errors import ConfigError
+from recross.errors import ConfigError, InputError
 from recross.experiment.readiness import CommandNeeds
 from recross.machine.hardware import Hardware
 from recross.rerankers.baselines import Oracle
+from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.run_file import RunFile
+from recross.writing import progress
 from tests.conftest import toy_collection
 
 
@@ -87,3 +91,22 @@ def test_sources_say_which_splits_they_will_load(here):
     for source in (nodev, whole, HeldOut(nodev), Folds(nodev)):
         assert set(source.list_splits()) == source.load().split_queries.keys()
     assert Apidocs(packages=("json",)).list_splits() == ["train", "dev", "test"]
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "command, said", [("run", "loading networks"), ("rerank", "loading the re-ranker")]
+)
+def test_what_takes_seconds_before_the_first_stage_is_said(monkeypatch, command, said):
+    goes_on = []
+
+    def load(_reranker):
+        goes_on.append(progress.name_work(progress._reporter._bars))
+        raise InputError("no more is wanted of it")
+
+    monkeypatch.setattr(CrossEncoder, "load", load)
+    Path("x.trec").write_text("q1 Q0 d1 1 1.0 x\n")
+    words = ["collection=files", "collection.folder=whole", "reranker=embedded_l2"]
+    more = ["candidates=x.trec"] if command == "rerank" else ["retriever=bm25"]
+    assert main([command, *words, *more]) == 2
+    assert goes_on == [said]

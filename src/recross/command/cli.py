@@ -50,7 +50,7 @@ RECROSS_PROGRESS=off says nothing of work that goes on
 """
 
 WORK = {
-    **dict.fromkeys(COMMANDS, "starting"),
+    **dict.fromkeys(COMMANDS, "composing its values"),
     "evaluate": "reading runs and comparing them",
     "table": "reading results and comparing them",
     "compare": "reading results and comparing them",

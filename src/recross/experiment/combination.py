@@ -32,6 +32,7 @@ from recross.training.recipe import FineTuning, Training, TrainingPlan
 from recross.training.requirements import check_networks
 from recross.training.teaching import Teacher, check_teacher
 from recross.training.trainer import Trainer
+from recross.writing.progress import working
 
 NAMED = (
     *("collection", "retriever", "reranker", "training_data", "loss"),
@@ -160,12 +161,13 @@ class Combination:
                 as it is to be.
         """
         self.needs.check()
-        self.retriever.check()
-        if self.validation_retriever is not None and self.training.enabled:
-            self.validation_retriever.check()
-        check_networks(self.reranker, self.training)
-        if self.teacher is not None and self.training.enabled:
-            check_networks(self.teacher.reranker, self.teacher.training)
+        with working("loading networks"):  # and the libraries that compute
+            self.retriever.check()
+            if self.validation_retriever is not None and self.training.enabled:
+                self.validation_retriever.check()
+            check_networks(self.reranker, self.training)
+            if self.teacher is not None and self.training.enabled:
+                check_networks(self.teacher.reranker, self.teacher.training)
 
     def _trainer(self, collection: Collection) -> Trainer:
         return Trainer(

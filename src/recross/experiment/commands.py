@@ -34,7 +34,7 @@ from recross.retrieval.cuts import say_cuts
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.runs import Run
 from recross.store import Store, write_json
-from recross.writing.progress import Stages
+from recross.writing.progress import Stages, working
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,9 @@ class Retrieval(RunFileCommand):
 
     def make(self) -> AccountedRun:
         """The best ``depth`` documents of every query of the split."""
-        self.retriever.check()
-        self.hardware.prepare()
+        with working("loading the first stage"):
+            self.retriever.check()
+            self.hardware.prepare()
         with Stages(["collection", "first stage"]) as stages:
             stages.begin("collection")
             collection = self.collection.load()
@@ -184,7 +185,8 @@ class Reranking(RunFileCommand):
                 collection's.
         """
         if self.processes is None:
-            self.reranker.check_trained()
+            with working("loading the re-ranker"):
+                self.reranker.check_trained()
         with Stages(["candidates", "collection", "re-ranking", "measures"]) as stages:
             stages.begin("candidates")
             given, collection = self._open()
