@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import pytest
 
+from recross.collections.files import BeirFolder
 from recross.errors import InputError
 from recross.parts.bounds import Below, Filled, Ge, Gt, Le, Lt, UpTo, checked, find_problems
 
@@ -89,6 +90,13 @@ def test_bounds_by_other_arguments_and_of_collections_are_declared_too(arguments
 def test_what_keeps_its_bounds_is_made_as_it_was_given():
     part = Part(1, 0, 8, 2, 0.5, 1.0, "cls", "IVF", ("a",), Path("x"), {"a": 1.0})
     assert (part.depth, part.limit, part.rate, part.weights) == (1, 8, 2, {"a": 1.0})
+
+
+def test_a_path_may_be_written_as_text():
+    assert Part(folder="mine") == Part(folder=Path("mine"))
+    assert Part(folder="mine").folder.name == "mine"
+    assert Part(names=("mine",)).names == ("mine",)
+    assert BeirFolder(str(Path("mine"))).folder == Path("mine")
 
 
 def test_a_class_made_from_a_checked_one_is_checked_too():

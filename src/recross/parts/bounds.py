@@ -68,6 +68,7 @@ def checked(part: type[_Checked]) -> type[_Checked]:
         for name, hint in plain.items():
             for where, problem in find_problems(hint, values[name]):
                 raise InputError(f"{name}{where} {problem}")
+        values |= _settle_paths(self, plain, values)
         for name, hint in hints.items():
             for problem in find_broken_rules(hint, values[name], values):
                 raise InputError(f"{name} {problem}")
@@ -76,6 +77,20 @@ def checked(part: type[_Checked]) -> type[_Checked]:
 
     setattr(part, "__post_init__", check)  # noqa: B010  (a type checker knows no such name)
     return part
+
+
+def _settle_paths(
+    part: object, hints: Mapping[str, Hint], values: Mapping[str, object]
+) -> dict[str, Path]:
+    """Make a path of a text that was given for one, as Python's users write it."""
+    found = {}
+    for name, hint in hints.items():
+        kinds = set(list_kinds(hint))
+        match values[name]:
+            case str() as text if Path in kinds and str not in kinds:
+                found[name] = Path(text)
+                object.__setattr__(part, name, found[name])
+    return found
 
 
 def find_problems(hint: Hint, value: object) -> Iterator[tuple[str, str]]:
