@@ -29,7 +29,7 @@ def read_script(script):
 
 
 def test_there_is_a_page_for_every_script():
-    assert len(SCRIPTS) == 4
+    assert len(SCRIPTS) == 5
     for script in SCRIPTS:
         assert f"[{script}]({script})" in read_page(script)
 
