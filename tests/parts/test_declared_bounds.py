@@ -21,6 +21,9 @@ ANY_FINITE = {
     "LocalGenerator.chat_options",  # whatever a chat template reads
 }
 
+WITH_RAY = ("ray_tasks", "ray_blocks", "parquet_blocks")
+"""Modules that only those import who have the extra ``ray``."""
+
 
 @cache
 def named_parts():
@@ -28,7 +31,7 @@ def named_parts():
     texts = [path.read_text() for path in CONF.rglob("*.yaml")]
     named = {name for text in texts for name in re.findall(r"_target_: *([\w.]+)", text)}
     for module in pkgutil.walk_packages(recross.__path__, "recross."):
-        if not module.name.endswith(("__main__", "ray_tasks")):  # the latter is for those with Ray
+        if not module.name.endswith(("__main__", *WITH_RAY)):
             importlib.import_module(module.name)
     parts = []
     for name in sorted(name for name in named if name.startswith("recross.")):
