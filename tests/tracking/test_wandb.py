@@ -79,6 +79,18 @@ def test_where_an_offline_run_lies_and_how_to_send_it_is_said(folder, caplog, mo
     assert (folder / command / f"run-{run_id}.wandb").is_file()
 
 
+def test_what_an_interruption_left_of_a_run_is_sent_with_it(folder, caplog, monkeypatch):
+    monkeypatch.chdir(folder)
+    run_id = track(folder, {})
+    (first,) = Path("wandb").glob("offline-run-*")
+    earlier = first.rename(first.with_name(f"offline-run-20200101_000000-{run_id}"))
+    caplog.set_level("INFO")
+    assert track(folder, {}) == run_id
+    (second,) = set(Path("wandb").glob("offline-run-*")) - {earlier}
+    (said,) = [line for line in caplog.messages if line.startswith("wandb: ")]
+    assert said == f"wandb: offline run in {second}; to send it: wandb sync {earlier} {second}"
+
+
 def test_the_same_config_goes_on_in_the_same_run_and_another_does_not(folder):
     first = track(folder, {"depth": 10})
     assert track(folder, {"depth": 10}) == first

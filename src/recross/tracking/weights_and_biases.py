@@ -166,9 +166,11 @@ def describe_run(run: wandb.Run) -> str:
     """Where a run is to be seen, or where it lies and how to send it."""
     if not run.offline:
         return f"wandb: {run.url}"
-    folder = Path(run.dir).parent  # of the run's own files
-    here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    return f"wandb: offline run in {here}; to send it: wandb sync {shlex.quote(str(here))}"
+    place = Path(run.dir).parents[1]
+    begun = sorted(place.glob(f"offline-run-*-{run.id}"))  # more than one after an interruption
+    above = Path.cwd()
+    here = [str(path.relative_to(above) if path.is_relative_to(above) else path) for path in begun]
+    return f"wandb: offline run in {here[-1]}; to send it: wandb sync {shlex.join(here)}"
 
 
 def _begin(**settings: Any) -> wandb.Run:
