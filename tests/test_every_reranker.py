@@ -120,4 +120,4 @@ def test_it_trains_where_it_can_and_reranks(name, backbones, beir_folder, tmp_pa
         card = (tmp_path / "s" / "cell" / "seed=0" / "checkpoint" / "README.md").read_text()
         assert "pipeline_tag: text-ranking" in card
         assert "negatives_per_positive 2" in card
-        assert f"| MRR@10 | {result['measures']['MRR@10']:.4f} |" in card
+        assert f"| MRR@10  | {result['measures']['MRR@10']:.4f} |" in card

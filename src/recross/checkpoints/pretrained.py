@@ -40,7 +40,7 @@ from recross.checkpoints.source import (
     load_tokenizer,
     read_component,
 )
-from recross.checkpoints.weight_files import check_finite, read_stored_weights
+from recross.checkpoints.weight_files import align_weights, check_finite, read_stored_weights
 from recross.checkpoints.weight_names import Allowed, Names, check_names, check_shapes, find_wrapper
 from recross.errors import InputError
 from recross.records import JsonObject
@@ -155,6 +155,7 @@ def load(
     elif head is not None:
         model = cast(Model, build_classifier(model, head).to(dtype))
     check_finite(checkpoint, model.named_parameters())
+    align_weights(model.parameters())
     _check_vocabulary(checkpoint, model, tokenizer)
     return Pretrained(model.eval(), tokenizer, is_fresh, find_revision(checkpoint), chain)
 
