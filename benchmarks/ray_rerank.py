@@ -102,11 +102,15 @@ class Command:
         return found
 
 
+def count_pairs(path: Path) -> Counter[tuple[str, ...]]:
+    """How often each query and document stand together in a run file."""
+    return Counter(tuple(line.split()[:3:2]) for line in path.read_text().splitlines())
+
+
 def compare(folder: Path, alone: float, spread: float, killed: dict[str, Any]) -> dict[str, Any]:
     """How long both took, and whether every pair is there once, in the same bytes."""
     files = [folder / name / "reranked.trec" for name in ("alone", "ray")]
-    pairs = [Counter(tuple(line.split()[:3:2]) for line in path.open()) for path in files]
-    asked = Counter(tuple(line.split()[:3:2]) for line in (folder / "candidates.trec").open())
+    asked, *pairs = map(count_pairs, [folder / "candidates.trec", *files])
     return {
         "pairs": sum(asked.values()),
         "every_pair_once": all(found == asked for found in pairs) and set(asked.values()) == {1},
