@@ -128,6 +128,15 @@ def test_a_depth_beyond_the_collection_is_said_once_and_not_of_every_query(tmp_p
     assert "fewer than" not in caplog.text
 
 
+def test_a_query_that_has_the_whole_collection_lacks_nothing(tmp_path, small, caplog):
+    words = ["retriever=random", "reranker=none", "latency_queries=0", "study=s", "name=x"]
+    assert main(["run", *small, *words, "depth=6"]) == 0
+    result = json.loads((tmp_path / "s" / "x" / "seed=0" / "result.json").read_text())
+    assert result["queries"]["short"] == 0
+    assert caplog.text.count("depth=6 is more than the 5 documents of 'small'") == 1
+    assert "fewer" not in caplog.text
+
+
 def test_what_a_first_stage_cuts_is_said_and_counted(tmp_path, small, caplog):
     assert main(["retrieve", *small, "retriever=biencoder", "retriever.max_length=4"]) == 0
     account = json.loads((tmp_path / "retrieved.account.json").read_text())

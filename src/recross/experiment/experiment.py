@@ -23,6 +23,7 @@ from recross.experiment.place import Place
 from recross.experiment.quality_gate import Judgments
 from recross.experiment.readiness import CommandNeeds
 from recross.experiment.results import Outcome, write_outcome
+from recross.experiment.run_accounts import say_small_collection
 from recross.experiment.summary import summarise
 from recross.experiment.timing import time_stages
 from recross.parts.fields import read_field_values
@@ -92,6 +93,7 @@ class Experiment(Combination):
             stages.begin("collection")
             collection = self.collection.load()
             collection.judged(self.test_split)  # refused before any work
+            say_small_collection(collection, self.depth)
             stages.begin("training")
             reranker, training = self.train(collection, log)
             stages.begin("quality gate")

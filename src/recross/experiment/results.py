@@ -111,7 +111,7 @@ def make_record(
         outcome.reranked,
         collection.qrels(split),
         collection.query_ids(split),
-        names["depth"],
+        min(names["depth"], len(collection.documents)),
         collection.relevant_grade(split),
         collection.documents,
     )

@@ -127,9 +127,7 @@ def account_for_retrieval(
             "%d of %d queries found no document, such as %r", len(empty), len(run), empty[0]
         )
     short = sum(len(ranking) < depth for ranking in run.rankings.values())
-    if (size := len(collection.documents)) < depth:
-        logger.info("depth=%d is more than the %d documents of %r", depth, size, collection.name)
-    elif short > len(empty):
+    if not say_small_collection(collection, depth) and short > len(empty):
         logger.info(
             "%s of %s queries found fewer than depth=%d", f"{short:,}", f"{len(run):,}", depth
         )
@@ -146,6 +144,14 @@ def account_for_retrieval(
         },
         "documents": {"retrieved": _count(run), "excluded": run.left_out},
     }
+
+
+def say_small_collection(collection: Collection, depth: int) -> bool:
+    """Say it where no query can find ``depth`` documents; whether that is so."""
+    if (size := len(collection.documents)) >= depth:
+        return False
+    logger.info("depth=%d is more than the %d documents of %r", depth, size, collection.name)
+    return True
 
 
 def complete_account(
