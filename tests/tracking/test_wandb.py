@@ -85,6 +85,7 @@ def test_what_an_interruption_left_of_a_run_is_sent_with_it(folder, caplog, monk
     (first,) = Path("wandb").glob("offline-run-*")
     earlier = first.rename(first.with_name(f"offline-run-20200101_000000-{run_id}"))
     caplog.set_level("INFO")
+    caplog.clear()
     assert track(folder, {}) == run_id
     (second,) = set(Path("wandb").glob("offline-run-*")) - {earlier}
     (said,) = [line for line in caplog.messages if line.startswith("wandb: ")]
