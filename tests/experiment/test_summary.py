@@ -85,19 +85,3 @@ def test_what_was_cut_and_what_was_left_out_is_told(folder, result):
         "left out: 1,234 documents that are excluded for their query",
         "left out: 7 in training: positive among negatives",
     ]
-
-
-def test_an_offline_run_of_wandb_is_followed_by_the_command_that_sends_it(folder, result):
-    run = folder / "wandb" / "offline-run-1"
-    run.mkdir(parents=True)
-    assert summarise(folder, result).endswith(f"\nnext: wandb sync {run}")
-
-
-def test_what_an_interruption_left_of_a_wandb_run_is_sent_by_the_same_command(folder, result):
-    runs = [folder / "wandb" / f"offline-run-{n}" for n in (1, 2)]
-    for run in runs:
-        run.mkdir(parents=True)
-    told = summarise(folder, result).splitlines()
-    assert [line for line in told if "wandb sync" in line] == [
-        f"next: wandb sync {runs[0]} {runs[1]}"
-    ]

@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+import re
 import time
 from pathlib import Path
 
 import pytest
 import wandb
 
+from recross.command.cli import main
 from recross.errors import InputError, RunError
 from recross.tracking.weights_and_biases import WeightsAndBiases, log_table
 from tests.test_pipeline import item_key, wandb_records
@@ -90,6 +92,30 @@ def test_what_an_interruption_left_of_a_run_is_sent_with_it(folder, caplog, monk
     (second,) = set(Path("wandb").glob("offline-run-*")) - {earlier}
     (said,) = [line for line in caplog.messages if line.startswith("wandb: ")]
     assert said == f"wandb: offline run in {second}; to send it: wandb sync {earlier} {second}"
+
+
+def test_a_whole_run_says_once_how_it_is_sent_after_an_interruption_too(
+    beir_folder, tmp_path, caplog
+):
+    words = ["collection=files", f"collection.folder={beir_folder}", f"output={tmp_path / 'out'}"]
+    words += ["retriever=bm25", "reranker=oracle", "study=s", "latency_queries=0", "tracking=wandb"]
+
+    def run_and_read():
+        caplog.clear()
+        assert main(["run", *words]) == 0
+        said = "\n".join(caplog.messages).splitlines()
+        return [line.partition("wandb sync ")[2].split() for line in said if "wandb sync" in line]
+
+    told = run_and_read()
+    (first,) = map(str, tmp_path.glob("out/s/*/seed=0/wandb/offline-run-*"))
+    assert told == [[first]]
+    (result,) = tmp_path.glob("out/s/*/seed=0/result.json")
+    result.unlink()  # as an interruption leaves it
+    earlier = re.sub(r"-run-\d+_\d+-", "-run-20200101_000000-", first)
+    Path(first).rename(earlier)
+    told = run_and_read()
+    later = {*map(str, tmp_path.glob("out/s/*/seed=0/wandb/offline-run-*"))} - {earlier}
+    assert told == [[earlier, *later]]
 
 
 def test_the_same_config_goes_on_in_the_same_run_and_another_does_not(folder):

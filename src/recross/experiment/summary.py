@@ -39,7 +39,7 @@ def summarise(folder: Path, result: JsonObject) -> str:
         *_list_cuts(result),
         *(f"left out: {text}" for text in _list_dropped(result)),
         f"folder: {folder}",
-        *(f"next: {command}" for command in _list_commands(folder)),
+        _say_next(folder),
     ]
     return "\n".join(lines)
 
@@ -109,12 +109,11 @@ def _list_dropped(result: JsonObject) -> Iterator[str]:
             yield f"{count:,} in training: {reason.replace('_', ' ')}"
 
 
-def _list_commands(folder: Path) -> Iterator[str]:
+def _say_next(folder: Path) -> str:
     study = folder.parents[1]
-    page = study / "table.html"
-    yield f"recross table {shlex.quote(str(study))}  (table and page: {page})"
-    if runs := sorted(folder.glob("wandb/offline-run-*")):  # more than one after an interruption
-        yield f"wandb sync {shlex.join(map(str, runs))}"
+    return (
+        f"next: recross table {shlex.quote(str(study))}  (table and page: {study / 'table.html'})"
+    )
 
 
 def _range(interval: Sequence[float], form: str) -> str:
