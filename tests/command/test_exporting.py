@@ -24,6 +24,13 @@ def test_what_an_experiment_trained_is_exported_and_compared(tmp_path, capsys):
     )
 
 
+def test_what_a_training_alone_made_is_exported(tmp_path):
+    assert main(["train", *write_tiny(tmp_path)]) == 0
+    experiment = folder_of(tmp_path)
+    assert main(["export", str(experiment), "--to", str(tmp_path / "exported")]) == 0
+    assert (tmp_path / "exported" / "recross_export.json").is_file()
+
+
 def test_what_strays_is_not_written(tmp_path, tiny_bert, monkeypatch, caplog):
     compare = exporting.compare_runs
 

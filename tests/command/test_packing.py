@@ -44,6 +44,15 @@ def test_what_is_packed_scores_as_its_manifest_says(finished, tmp_path, capsys):
     assert manifest["dev"]["first_stage"] == pytest.approx(measured["first_stage_measures"])
 
 
+def test_an_experiment_whose_training_was_asked_for_later_is_packed_as_before(finished, tmp_path):
+    base, words, folder = finished
+    assert main(["train", *words]) == 0
+    assert main(["pack", str(folder), "--base", str(base), "--to", str(tmp_path / "small")]) == 0
+    begun_again = ["--from", str(tmp_path / "small" / "experiment.yaml"), "name=again"]
+    assert main(["run", *begun_again]) == 0
+    assert (tmp_path / "out" / "s" / "again" / "seed=0" / "result.json").is_file()
+
+
 def test_only_what_an_experiment_has_trained_is_packed(finished, tmp_path, caplog):
     base, _, folder = finished
     assert main(["pack", str(folder.parent), "--to", str(tmp_path / "x")]) == 2

@@ -5,8 +5,11 @@ import json
 import pytest
 import yaml
 
+from recross.command.catalogue import read_target
 from recross.command.cli import main
+from recross.command.saved import find_target
 from recross.runs import Run
+from tests.experiment.tiny_experiment import write_tiny
 
 FACTS = ("name", "label", "fingerprint", "measures", "depth")
 
@@ -68,17 +71,48 @@ def test_another_version_of_recross_is_named(finished, caplog):
     assert "its version of recross is not said" in caplog.text
 
 
+def test_what_train_saved_starts_run_in_the_same_folder_and_the_reverse(tmp_path, caplog):
+    words = [word for word in write_tiny(tmp_path) if not word.startswith("name=")]
+    assert main(["train", *words]) == 0
+    (folder,) = (tmp_path / "out" / "s").glob("*/seed=0")
+    saved, record = folder / "config.yaml", (folder / "training.json").read_text()
+    assert main(["run", "--from", str(saved)]) == 0
+    assert read(folder)["name"] == read(folder)["label"] == folder.parent.name
+    assert read(folder)["training"] == json.loads(record)["training"]
+    caplog.clear()
+    assert main(["run", *words]) == 0
+    assert "finished before, reused" in caplog.text
+    assert main(["train", "--from", str(saved), "-m", "seed=0,1"]) == 0
+    targets = {path.parent.name: read_target(path) for path in folder.parent.glob("*/config.yaml")}
+    assert targets == dict.fromkeys(("seed=0", "seed=1"), find_target("train"))
+    assert [path.name for path in folder.parents[1].iterdir() if path.is_dir()] == [
+        folder.parent.name
+    ]
+
+
+def test_what_retrieve_saved_starts_no_other_command(beir_folder, tmp_path, caplog):
+    words = ["collection=files", f"collection.folder={beir_folder}", f"output={tmp_path / 'out'}"]
+    assert main(["retrieve", *words, "retriever=bm25"]) == 0
+    saved = str(tmp_path / "out" / "retrieved.yaml")
+    for command in ("rerank", "train", "choose"):
+        caplog.clear()
+        assert main([command, "--from", saved]) == 2
+        assert f"got one of recross retrieve in {saved!r}" in caplog.text
+    assert main(["retrieve", "--from", saved]) == 0
+
+
 @pytest.mark.parametrize(
     "content, message",
     [
         (None, "--from must be a .yaml file that exists"),
         ("a: [", "must be a config in YAML"),
-        ("- 1\n", "--from must be a config that recross run has saved"),
-        ("", "--from must be a config that recross run has saved"),
+        ("- 1\n", "--from must be a config that recross run or train has saved"),
+        ("", "--from must be a config that recross run or train has saved"),
         (
             yaml.dump({"_target_": "recross.experiment.commands.Retrieval"}),
-            "got 'recross.experiment.commands.Retrieval'",
+            "has saved, got one of recross retrieve in",
         ),
+        (yaml.dump({"_target_": "mine.Retrieval"}), "got the _target_ 'mine.Retrieval' in"),
         (yaml.dump({"_target_": "recross.experiment.experiment.Experiment"}), "missing"),
     ],
 )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from recross.command.checking import drop_copies, find_every_problem
-from recross.command.composition import compose_values
+from recross.command.composition import compose_values, read_config
 from recross.command.plugins import find_plugins
+from recross.command.saved import find_target
 from recross.command.signatures import (
     PACKAGE,
     PLUGINS,
@@ -56,6 +58,17 @@ def load_experiment(*overrides: str) -> Experiment:
         ConfigError: as ``build``; or an option or a key is unknown, or a value is not given.
     """
     experiment: Experiment = build(compose_values("run", overrides))
+    return experiment
+
+
+def read_experiment(folder: Path) -> Experiment:
+    """Build the experiment of a folder, whose config ``run`` or ``train`` has saved there.
+
+    Raises:
+        InputError: it holds no config, or one of something else.
+    """
+    values = read_config(folder / "config.yaml")
+    experiment: Experiment = build({**values, TARGET: cast(str, find_target("run"))})
     return experiment
 
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from recross.command.building import build, load_experiment
-from recross.command.composition import read_config
+from recross.command.building import load_experiment, read_experiment
 from recross.errors import InputError
 from recross.experiment.experiment import Experiment
 from recross.experiment.exporting import export_checked
@@ -51,7 +50,7 @@ def _find_experiment(words: Sequence[str]) -> Experiment:
             "source must be the folder of an experiment that trained a checkpoint, or overrides,"
             f" got {' '.join(words)!r}"
         )
-    experiment: Experiment = build(read_config(folder / "config.yaml"))
+    experiment = read_experiment(folder)
     if not is_trainable(experiment.reranker):
         raise InputError(f"source must be of a re-ranker with a network, got {str(folder)!r}")
     return replace(experiment, reranker=experiment.reranker.trained(folder / "checkpoint"))

@@ -30,6 +30,8 @@ GRAMMAR = re.compile(r"""['"\[\]{}]""")
 """Signs of Hydra's grammar, without which a value is the same one."""
 IN_TABLES = {"biencoder": "bi-encoder", "bm25": "BM25"}
 """What tables call a first stage; any other is called as its option."""
+OWN_TARGET = "_target_=recross."
+"""Which command of ours a combination is given to, which does not make it another one."""
 EMPTY: Mapping[str, object] = MappingProxyType({})
 MODULE_OF_CLASS = re.compile(r"(_target_:)\s*[\w.]*\.")
 
@@ -111,7 +113,8 @@ def rename_changed(values: dict[str, Json]) -> dict[str, Json]:
     main = [Path(source.path) for source in sources if source.provider == "main"]
     if config is None or main == [find_config_folder()]:
         return values
-    overrides = sorted(config.overrides.task)
+    said = config.overrides.task
+    overrides = sorted(override for override in said if not override.startswith(OWN_TARGET))
     words = [word for override in overrides for word in _name_override(override, values)]
     given = {override.partition("=")[0] for override in overrides}
     changed = {

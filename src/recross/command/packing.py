@@ -16,8 +16,7 @@ from recross.checkpoints.delta_folder import (
     read_delta_manifest,
 )
 from recross.checkpoints.location import locate
-from recross.command.building import build
-from recross.command.composition import read_config
+from recross.command.building import read_experiment
 from recross.errors import InputError
 from recross.evaluation.measures import evaluate
 from recross.experiment.experiment import Experiment
@@ -54,7 +53,7 @@ def pack_experiment(words: Sequence[str]) -> str:
         raise InputError(f"experiment must be a finished one's folder, got {str(source)!r}")
     if not (source / "checkpoint").is_dir():
         raise InputError(f"experiment must have trained a checkpoint, got {str(source)!r}")
-    experiment: Experiment = build(read_config(source / "config.yaml"))
+    experiment = read_experiment(source)
     environment = json.loads((source / "environment.json").read_text(encoding="utf-8"))
     facts = {
         **{name: record.get(name) for name in REPEATED},

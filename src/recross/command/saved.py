@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from recross.command.catalogue import find_config_folder, read_target
+from recross.command.catalogue import COMMANDS, find_config_folder, read_target
 from recross.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -24,6 +24,8 @@ HYDRA_PLACES = (
     "hydra.sweep.subdir=.",
 )
 """What our own configs say of Hydra, which writes no folder and no log; saved ones do not."""
+ALIKE = ("run", "train")
+"""Commands whose configs hold the same values: one begins with what another has saved."""
 
 
 def note_version() -> str:
@@ -51,25 +53,28 @@ def take_saved(words: Sequence[str], command: str) -> tuple[Path | None, list[st
     known, others = flags.parse_known_args(words)
     if known.saved is None:
         return None, others
-    return check_saved(known.saved, command), [*HYDRA_PLACES, *others]
+    _check_saved(known.saved, command)
+    return known.saved, [*HYDRA_PLACES, f"_target_={find_target(command)}", *others]
 
 
-def check_saved(path: Path, command: str) -> Path:
-    """A config that a command has saved; say it where another version of recross has.
+def find_target(command: str) -> object:
+    """The class that a command's own config names."""
+    return read_target(find_config_folder() / f"{command}.yaml")
 
-    Raises:
-        InputError: there is none, or it is another command's.
-    """
+
+def _check_saved(path: Path, command: str) -> None:
+    """See that a config is a command's; say it where another version of recross has saved it."""
     if path.suffix != ".yaml" or not path.is_file():
         raise InputError(f"--from must be a .yaml file that exists, got {str(path)!r}")
-    expected, found = read_target(find_config_folder() / f"{command}.yaml"), read_target(path)
-    if found != expected:
+    found, takes = read_target(path), ALIKE if command in ALIKE else (command,)
+    owners = [owner for owner in COMMANDS if find_target(owner) == found]
+    if not {*owners} & {*takes}:
+        got = f"one of recross {owners[0]}" if owners else f"the _target_ {found!r}"
         raise InputError(
-            f"--from must be a config that recross {command} has saved, with the _target_"
-            f" {expected}, got {found!r} in {str(path)!r}"
+            f"--from must be a config that recross {' or '.join(takes)} has saved,"
+            f" got {got} in {str(path)!r}"
         )
     _say_version(path)
-    return path
 
 
 def _say_version(path: Path) -> None:
