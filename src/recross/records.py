@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from operator import add, sub
 from typing import Any, NamedTuple, TypeAlias
 
 from recross.errors import InputError
@@ -91,8 +92,17 @@ class Cost:
     retries: int = 0
 
     def __add__(self, other: Cost) -> Cost:
+        return self._combine(other, add)
+
+    def __sub__(self, other: Cost) -> Cost:
+        return self._combine(other, sub)
+
+    def _combine(self, other: Cost, combine: Callable[[float, float], float]) -> Cost:
         names = [field.name for field in fields(self)]
-        return Cost(**{name: getattr(self, name) + getattr(other, name) for name in names})
+        values: JsonObject = {
+            name: combine(getattr(self, name), getattr(other, name)) for name in names
+        }
+        return Cost(**values)
 
 
 def relevant_documents(judgments: DocumentRelevance, relevant_from: int) -> frozenset[str]:

@@ -21,7 +21,7 @@ ANY_FINITE = {
     "LocalGenerator.chat_options",  # whatever a chat template reads
 }
 
-WITH_RAY = ("ray_tasks", "ray_blocks", "ray_cluster", "parquet_blocks")
+WITH_RAY = ("ray_tasks", "ray_actors", "ray_cluster", "parquet_blocks")
 """Modules that only those import who have the extra ``ray``."""
 
 

@@ -14,6 +14,7 @@ from recross.retrieval import document_vectors, vector_index
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.document_vectors import DocumentVectors
 from recross.retrieval.vector_index import compute_products, search_exactly
+from recross.sharing.document_parts import DocumentParts
 from recross.store import Store
 
 EMBEDDED = "embedded:all-minilm-l6-v2"
@@ -54,12 +55,21 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(document_vectors, "ROWS_AT_ONCE", 4)
 
 
+def parts_of(folder, documents, encode):
+    def make(span, path):
+        doc_ids = list(documents)[span.start : span.stop]
+        return DocumentVectors.write_part(path, NamedTexts(documents, doc_ids), doc_ids, encode)
+
+    return DocumentParts(Store(folder), "vectors", {"x": 1}, len(documents), 5, make)
+
+
 def stored(folder, documents, encode):
     def make(path):
         texts = NamedTexts(documents, list(documents))
-        return DocumentVectors.write(path, texts, list(documents), encode)
+        return DocumentVectors.write(path, texts, list(documents), encode, parts)
 
-    return DocumentVectors.open(Store(folder).artefact("vectors", {"x": 1}, make, resumable=True))
+    parts = parts_of(folder, documents, encode)
+    return DocumentVectors.open(parts.store.artefact("vectors", {"x": 1}, make, resumable=True))
 
 
 def test_vectors_stand_in_the_order_of_the_documents_in_half_precision(tmp_path, documents):
@@ -86,6 +96,23 @@ def test_an_interrupted_encoding_goes_on_at_its_last_finished_chunk(
     assert (np.asarray(found.vectors) == np.asarray(whole.vectors)).all()
     tokens = sum(map(len, documents.values()))  # texts 2, 12 and 22 lose one
     assert found.cuts == whole.cuts == Cost(tokens=tokens, cut_documents=3, cut_tokens=3)
+
+
+def test_what_others_encoded_is_put_together_and_deleted(tmp_path, documents):
+    whole = stored(tmp_path / "whole", documents, Encoder())
+    parts = parts_of(tmp_path, documents, Encoder())
+    assert len(parts) == 5
+    for number in (4, 0, 2):  # in any order, and not all
+        assert not parts.is_finished(number)
+        assert parts.make_if_free(number)
+    here = Encoder()
+    found = stored(tmp_path, documents, here)
+    texts = list(documents.values())
+    assert sorted(here.seen) == sorted([*texts[5:10], *texts[15:20]])
+    assert (np.asarray(found.vectors) == np.asarray(whole.vectors)).all()
+    assert (found.doc_ids, found.cuts) == (whole.doc_ids, whole.cuts)
+    assert not list(tmp_path.glob("vectors_parts/[!.]*"))
+    assert all(map(parts.is_finished, range(5)))  # nobody begins again
 
 
 def test_bytes_behind_the_last_finished_chunk_are_not_trusted(tmp_path, documents):

@@ -96,12 +96,11 @@ def test_an_interrupted_encoding_goes_on_where_it_stopped(
     again = make_retriever(masked_lm, tmp_path).retrieve(collection, ["q3"], 96)
     assert encoded == [*texts[80:], collection.queries["q3"]]
     assert dict(again.rankings["q3"]) == pytest.approx(dict(whole.rankings["q3"]), rel=1e-5)
-    assert not list(tmp_path.rglob("chunk_*"))
+    assert not list(tmp_path.glob("sparse_parts/[!.]*"))
 
 
-@pytest.mark.parametrize("name", ["chunk_0.npz", "chunk_1.json"])
-def test_a_chunk_that_was_damaged_after_an_interruption_is_encoded_again(
-    masked_lm, tmp_path, collection, monkeypatch, caplog, name
+def test_a_part_that_was_damaged_after_an_interruption_is_encoded_again(
+    masked_lm, tmp_path, collection, monkeypatch, caplog
 ):
     monkeypatch.setattr(document_vectors, "DOCUMENTS_PER_CHUNK", 40)
     texts = list(collection.documents.values())
@@ -110,21 +109,36 @@ def test_a_chunk_that_was_damaged_after_an_interruption_is_encoded_again(
         watch_texts(patch, dies_at=texts[85])
         with pytest.raises(KeyboardInterrupt):
             make_retriever(masked_lm, tmp_path).retrieve(collection, ["q3"], 96)
-    (path,) = (tmp_path / "sparse").rglob(name)
+    path = min((tmp_path / "sparse_parts").glob("[!.]*/weights.npz"))
     content = path.read_bytes()
     half = len(content) // 2
     path.write_bytes(content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :])
     forget_verified()
     encoded = watch_texts(monkeypatch)
     again = make_retriever(masked_lm, tmp_path).retrieve(collection, ["q3"], 96)
-    redone = texts[:40] if name == "chunk_0.npz" else texts[40:80]
-    assert encoded == [*redone, *texts[80:], collection.queries["q3"]]
+    assert encoded in (
+        [*redone, *texts[80:], collection.queries["q3"]] for redone in (texts[:40], texts[40:80])
+    )
     assert again.rankings == whole.rankings
-    assert [message for message in caplog.messages if "encoded again" in message] == [
-        f"{path.parent}: {name} is "
-        + ("not what was written" if name == "chunk_0.npz" else "damaged or of an older version")
-        + "; encoded again"
-    ]
+    damaged = f"{path.parent}: weights.npz is not what was written; it is made again"
+    assert damaged in caplog.messages
+
+
+def test_posting_lists_are_those_of_all_weights_at_once(
+    masked_lm, tmp_path, collection, monkeypatch
+):
+    monkeypatch.setattr(document_vectors, "DOCUMENTS_PER_CHUNK", 7)
+    retriever = make_retriever(masked_lm, tmp_path)
+    retriever.retrieve(collection, ["q3"], 96)
+    weighed = retriever._weigh_documents(list(collection.documents.values())).weights
+    expected = weighed.T.tocsr()
+    (folder,) = (tmp_path / "sparse").glob("[!.]*")
+    starts, documents, weights = (
+        np.load(folder / f"{name}.npy") for name in ("starts", "documents", "weights")
+    )
+    assert (starts == expected.indptr).all()
+    assert (documents == expected.indices).all()
+    assert weights == pytest.approx(expected.data, rel=1e-5)
 
 
 def test_a_length_beyond_the_positions_is_refused(masked_lm, tmp_path, collection):

@@ -12,7 +12,7 @@ from yaml import YAMLError
 
 from recross.errors import InputError
 
-COMMANDS = ("run", "retrieve", "train", "rerank", "choose")
+COMMANDS = ("run", "retrieve", "mine", "train", "rerank", "choose")
 """Commands that Hydra composes: each has a file of its own."""
 
 

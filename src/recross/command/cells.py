@@ -132,6 +132,6 @@ def _refuse_collisions(commands: Sequence[Command]) -> None:
         raise ConfigError(
             [
                 f"cells of a sweep must differ in what they write, got {min(twice)} twice;"
-                " name (run, train, choose) and run_file (retrieve, rerank) say where"
+                " name (run, train, choose) and run_file (retrieve, mine, rerank) say where"
             ]
         )

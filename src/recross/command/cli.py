@@ -24,6 +24,7 @@ experiments (Hydra overrides; -m sweeps, --config-dir DIR adds your own configs;
 with the config.yaml that lies beside a result, instead of the shipped one)
   run        one experiment, or a named study:  recross run experiment=performance_table
   retrieve   the first stage only, writes a TREC run
+  mine       negatives for trainings, which find them in the store
   train      up to the checkpoint
   rerank     re-rank any TREC run:  recross rerank reranker=minilm_l6 candidates=bm25.trec
   choose     which to use, measured:  recross choose reranker=A,B hardware=cpu,cpu_int8 within_ms=50

@@ -10,13 +10,18 @@ from typing import Annotated, Literal
 from recross.collections.collection import Collection, CollectionSource
 from recross.errors import InputError
 from recross.evaluation.measures import check_measures
-from recross.experiment.block_process import BlockTask
-from recross.experiment.blocks import RunBlocks, identify_scores, settle_hardware
 from recross.experiment.combination import Combination, find_dev_measure
-from recross.experiment.executors import Executor, check_executor, share_run
+from recross.experiment.first_stage_blocks import choose_search
 from recross.experiment.gains import format_gains, measure_gains
 from recross.experiment.origin import describe_origin
 from recross.experiment.place import Place
+from recross.experiment.query_blocks import choose_form
+from recross.experiment.reranked_blocks import (
+    RerankedBlocks,
+    RerankingTask,
+    identify_scores,
+    settle_hardware,
+)
 from recross.experiment.run_accounts import (
     AccountedRun,
     GivenRun,
@@ -33,6 +38,7 @@ from recross.rerankers.reranker import Reranker
 from recross.retrieval.cuts import say_cuts
 from recross.retrieval.retriever import Retriever, retrieve_once
 from recross.runs import Run
+from recross.sharing.executors import Executor, Sharing, check_executor
 from recross.store import Store, write_json
 from recross.writing.progress import Stages, working
 
@@ -100,30 +106,42 @@ class CheckpointTraining(Combination):
 @dataclass(frozen=True, kw_only=True)
 @checked
 class Retrieval(RunFileCommand):
-    """The first stage only: writes what it finds to ``output/run_file``."""
+    """The first stage only: writes what it finds to ``output/run_file``.
+
+    So many ``processes`` share the work, of ``hardware.threads`` each (``None``: this one alone):
+    what is made of documents in parts, then queries in blocks, which the store keeps. Theirs is the
+    run that one process makes. For the ``executor`` ``ray`` they are actors of a cluster of Ray,
+    whose machines see one store.
+    """
 
     collection: CollectionSource
     retriever: Retriever
     split: str = "test"
     depth: Annotated[int, Ge(1)] = 1000
     run_file: Annotated[Path, FileWithin()] = Path("retrieved.trec")
+    processes: Annotated[int, Ge(1), Le(1024)] | None = None
+    executor: Executor = "local"
 
     def __post_init__(self) -> None:
         self.hardware.require_one_node("a first stage")
+        check_executor(self.executor, self.processes, self.hardware)
         Session(self.hardware, self.store).settle(self, ("collection", "retriever"))
 
     def make(self) -> AccountedRun:
         """The best ``depth`` documents of every query of the split."""
-        with working("loading the first stage"):
-            self.retriever.check()
-            self.hardware.prepare()
+        if self.processes is None:
+            with working("loading the first stage"):
+                self.retriever.check()
+        search = choose_search(
+            self.collection, self.hardware, self.store, self.executor, self.processes
+        )
         with Stages(["collection", "first stage"]) as stages:
             stages.begin("collection")
             collection = self.collection.load()
             query_ids = collection.query_ids(self.split)
             stages.begin("first stage", f"{len(query_ids)} queries")
-            store = Store(self.store)
-            run = retrieve_once(self.retriever, collection, query_ids, self.depth, store)
+            asked = (collection, query_ids, self.depth, Store(self.store))
+            run = retrieve_once(self.retriever, *asked, search)
         account = account_for_retrieval(run, collection, self.split, self.depth)
         return complete_account(account, run, collection, "retriever", self.retriever)
 
@@ -213,12 +231,20 @@ class Reranking(RunFileCommand):
         drops_tail = self.tail == "drop"
         return GivenRun.choose(self.candidates, run, collection, self.depth, drops_tail), collection
 
-    def _share(self, given: GivenRun, collection: Collection, processes: int) -> RunBlocks:
+    def _share(self, given: GivenRun, collection: Collection, processes: int) -> RerankedBlocks:
         """The blocks of the candidates, all of them re-ranked."""
         hardware, store = settle_hardware(self.hardware), Store(self.store)
         reranker = Session(hardware, self.store).over(self.reranker)
-        identity = identify_scores(reranker, collection, hardware)
-        parts = (given.candidates, self.block_queries)
-        blocks = RunBlocks(reranker, collection, *parts, store, identity)
-        task = BlockTask(reranker, self.collection, *parts, hardware, store, identity)
-        return share_run(self.executor, blocks, task, processes, self.hardware.devices)
+        task = RerankingTask(
+            reranker,
+            self.collection,
+            given.candidates,
+            self.block_queries,
+            hardware,
+            store,
+            identify_scores(reranker, collection, hardware),
+            choose_form(self.executor),
+        )
+        blocks = task.divide(collection)
+        Sharing(self.executor, processes, self.hardware.devices).do(blocks, task)
+        return blocks

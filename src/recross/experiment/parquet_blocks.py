@@ -1,4 +1,4 @@
-"""A re-ranked block as one file of Parquet: query, document, rank and score of each pair."""
+"""A block of a run as one file of Parquet: query, document, rank and score of each pair."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recross.experiment.blocks import BlockForm
+from recross.experiment.query_blocks import BlockForm
 from recross.runs import Run
 
 PAIRS = pa.schema(
@@ -39,4 +39,4 @@ def read_parquet(path: Path, query_ids: Sequence[str]) -> Run:
     return Run.from_scores(path.stem, scores)
 
 
-PARQUET_BLOCKS = BlockForm("reranked_parts", "pairs.parquet", write_parquet, read_parquet)
+PARQUET_BLOCKS = BlockForm("part", "pairs.parquet", write_parquet, read_parquet)

@@ -19,7 +19,7 @@ from recross.parts.identity import is_handed_over
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-STAGES = ("retriever", "reranker", "candidates")
+STAGES = ("retriever", "reranker", "negatives", "candidates")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class CommandNeeds:
     hardware: Hardware
     parts: Mapping[str, object]
     splits: Mapping[str, str] = field(default_factory=dict)
+    is_for_ray: bool = False
+    """Whether a cluster of Ray computes, whose devices are its own."""
 
     @classmethod
     def of(cls, command: DataclassInstance) -> CommandNeeds:
@@ -37,7 +39,8 @@ class CommandNeeds:
         held: dict[str, Any] = read_field_values(command)
         parts = {name: held[name] for name in STAGES if name in held}
         splits = {"split": held["split"]} if "split" in held else {}
-        return cls(held["collection"], held["hardware"], parts, splits)
+        is_for_ray = held.get("executor") == "ray"
+        return cls(held["collection"], held["hardware"], parts, splits, is_for_ray)
 
     def check(self) -> None:
         """Refuse to begin where something is not there.
@@ -52,7 +55,7 @@ class CommandNeeds:
         """What is not there; of devices nothing is said where a command runs on other machines."""
         named = {"collection": self.collection, **self.parts}
         paths = [lack for name, part in named.items() for lack in _find_path_lacks(name, part)]
-        devices = () if is_elsewhere else self.hardware.find_lacks()
+        devices = () if is_elsewhere or self.is_for_ray else self.hardware.find_lacks()
         return [*paths, *self._find_split_lacks(), *(f"hardware: {lack}" for lack in devices)]
 
     def _find_split_lacks(self) -> Iterator[str]:

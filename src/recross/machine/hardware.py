@@ -224,7 +224,7 @@ class Hardware:
     def _multiplies_in_bf16(self) -> bool:
         if self.accelerator == "gpu":
             if not _may_have_gpu():
-                return False
+                return True  # what computes is elsewhere: GPUs since Ampere do
             import torch
 
             return bool(torch.cuda.is_bf16_supported())

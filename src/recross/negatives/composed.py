@@ -11,6 +11,7 @@ from numpy.random import Generator
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
+from recross.negatives.ranked import RankWindow
 from recross.negatives.sampler import Mined, NegativeSampler, TrainingStage
 from recross.parts.bounds import Filled, Ge, Gt, checked
 from recross.records import JsonObject
@@ -45,6 +46,11 @@ class Mixed(NegativeSampler):
     def __post_init__(self) -> None:
         for part in self.parts.values():
             _check_mines_once("parts must be strategies that mine once", part.sampler)
+
+    @property
+    def windows(self) -> Mapping[str, RankWindow]:
+        """Those of all parts."""
+        return _list_windows(self.parts)
 
     def mine(self, collection: Collection, split: str, store: Store) -> Blend:
         """Mine each part; parts keep their own artefacts."""
@@ -103,6 +109,11 @@ class Curriculum(NegativeSampler):
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", tuple(self.stages))
 
+    @property
+    def windows(self) -> Mapping[str, RankWindow]:
+        """Those of all stages."""
+        return _list_windows(self.stages)
+
     def mine(self, collection: Collection, split: str, store: Store) -> Mined:
         """Mine for the last stage."""
         return self.stages[self.order[-1]].sampler.mine(collection, split, store)
@@ -135,6 +146,11 @@ class Refreshed(NegativeSampler):
     def __post_init__(self) -> None:
         _check_mines_once("sampler must be one that mines once", self.sampler)
 
+    @property
+    def windows(self) -> Mapping[str, RankWindow]:
+        """Those of the strategy whose documents are chosen from."""
+        return self.sampler.windows
+
     def mine(self, collection: Collection, split: str, store: Store) -> Mined:
         """Mine the pool that the hardest negatives are chosen from."""
         return self.sampler.mine(collection, split, store)
@@ -148,6 +164,16 @@ class Refreshed(NegativeSampler):
 def _check_mines_once(rule: str, sampler: NegativeSampler) -> None:
     if not sampler.mines_once:
         raise InputError(f"{rule}, got a {type(sampler).__name__}")
+
+
+def _list_windows(parts: Mapping[str, Part]) -> dict[str, RankWindow]:
+    """The rankings that all parts mine from, by the names of their parts."""
+    named: dict[str, RankWindow] = {}
+    for name, part in parts.items():
+        windows = part.sampler.windows
+        several = len(windows) > 1
+        named |= {f"{name} {key}" if several else name: each for key, each in windows.items()}
+    return named
 
 
 def share_out(parts: Mapping[str, Part]) -> dict[str, float]:

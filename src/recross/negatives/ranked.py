@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +20,7 @@ from recross.negatives.pool import CandidatePool
 from recross.negatives.sampler import NegativeSampler
 from recross.parts.bounds import Below, Ge, checked
 from recross.records import JsonObject
-from recross.retrieval.retriever import Retriever, retrieve_once
+from recross.retrieval.retriever import FindBest, Retriever, find_alone, retrieve_once
 from recross.runs import Run
 from recross.store import Store
 
@@ -54,8 +55,18 @@ class RankWindow(NegativeSampler):
             raise InputError(f"filters must not be named {' or '.join(GUARDS)}, got {taken[0]!r}")
         object.__setattr__(self, "order", tuple(self.filters))
 
-    def mine(self, collection: Collection, split: str, store: Store) -> FromPool:
-        """Mine for the queries of a split with a known positive, or read what was mined before."""
+    @property
+    def windows(self) -> Mapping[str, RankWindow]:
+        """The one that it is."""
+        return {"ranking": self}
+
+    def mine(
+        self, collection: Collection, split: str, store: Store, search: FindBest = find_alone
+    ) -> FromPool:
+        """Mine for the queries of a split with a known positive, or read what was mined before.
+
+        ``search`` finds the source's best documents, in whatever process.
+        """
         identity = {
             "collection": collection.fingerprint,
             "split": split,
@@ -63,16 +74,20 @@ class RankWindow(NegativeSampler):
             "window": replace(self, choose="uniform"),  # whichever way is chosen from it later
         }
         folder = store.artefact(
-            "negatives", identity, lambda folder: self._mine(collection, split, store, folder)
+            "negatives", identity, partial(self._mine, collection, split, store, search)
         )
         return FromPool(CandidatePool.read(folder), CHOICES[self.choose])
 
-    def _mine(self, collection: Collection, split: str, store: Store, folder: Path) -> JsonObject:
+    def _mine(
+        self, collection: Collection, split: str, store: Store, search: FindBest, folder: Path
+    ) -> JsonObject:
         positives = find_known_positives(collection, split)
         candidates = Run("empty", {})
         if positives:
             query_ids = list(positives)
-            candidates = retrieve_once(self.source, collection, query_ids, self.depth, store)
+            candidates = retrieve_once(
+                self.source, collection, query_ids, self.depth, store, search
+            )
         sieve = Sieve(candidates, positives, self.skip)
         sieve.drop_known(collection, split)
         for name, rule in self.filters.items():

@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from numpy.random import Generator
 
 from recross.collections.collection import Collection
 from recross.records import JsonObject
 from recross.store import Store
+
+if TYPE_CHECKING:
+    from recross.negatives.ranked import RankWindow
 
 
 class Mined(Protocol):
@@ -41,6 +44,11 @@ class NegativeSampler(ABC):
     @abstractmethod
     def mine(self, collection: Collection, split: str, store: Store) -> Mined:
         """Mine for the queries of a split, or read what was mined before."""
+
+    @property
+    def windows(self) -> Mapping[str, RankWindow]:
+        """The rankings that it mines from, by name: none where it draws from all documents."""
+        return {}
 
     @property
     def schedule(self) -> Mapping[str, TrainingStage]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -24,10 +24,11 @@ from recross.retrieval.matches import make_run
 from recross.retrieval.retriever import Retriever
 from recross.retrieval.vector_index import Exact, Make, VectorIndex, VectorSearch
 from recross.runs import Run
+from recross.sharing.document_parts import DocumentParts
 from recross.store import DEFAULT_STORE, Store
 
 if TYPE_CHECKING:
-    from recross.inference.encoders.pooled import Vectors
+    from recross.inference.encoders.pooled import EncodedTexts, Vectors
     from recross.inference.texts.collection_texts import CollectionTexts
     from recross.inference.texts.texts import NumberedTexts
     from recross.retrieval.document_vectors import DocumentVectors
@@ -121,12 +122,36 @@ class BiEncoder(Retriever):
         def make(folder: Path) -> JsonObject:
             doc_ids = list(collection.documents)
             texts = self._texts_of(collection).all_documents()
-            encode = partial(self._encoder.encode, prompt=self._encoder.prompt("document"))
-            return DocumentVectors.write(folder, texts, doc_ids, encode)
+            return DocumentVectors.write(folder, texts, doc_ids, self._encode_documents, parts)
+
+        parts = self._parts_of(collection)
+        folder = parts.store.artefact(parts.whole, parts.identity, make, resumable=True)
+        return open_once(DocumentVectors.open, folder)
+
+    def document_parts(self, collection: Collection) -> list[DocumentParts]:
+        """The documents' vectors, some thousands a part."""
+        return [self._parts_of(collection)]
+
+    def document_cost(self, collection: Collection) -> Cost:
+        """What was read and cut of the documents when they were encoded."""
+        return self.document_vectors(collection).cuts
+
+    def _parts_of(self, collection: Collection) -> DocumentParts:
+        from recross.retrieval.document_vectors import DOCUMENTS_PER_CHUNK, DocumentVectors
+
+        texts_of_all = cache(partial(self._texts_of, collection))
+
+        def make(span: range, folder: Path) -> JsonObject:
+            doc_ids, texts = texts_of_all().neighbours(span)
+            return DocumentVectors.write_part(folder, texts, doc_ids, self._encode_documents)
 
         identity = self._identify_vectors(collection)
-        folder = Store(self.store).artefact("vectors", identity, make, resumable=True)
-        return open_once(DocumentVectors.open, folder)
+        sizes = (len(collection.documents), DOCUMENTS_PER_CHUNK)
+        return DocumentParts(Store(self.store), "vectors", identity, *sizes, make)
+
+    def _encode_documents(self, texts: NumberedTexts) -> Iterator[EncodedTexts]:
+        encoder = self._encoder
+        return encoder.encode(texts, encoder.prompt("document"))
 
     def _texts_of(self, collection: Collection) -> CollectionTexts:
         from recross.inference.texts.collection_texts import CollectionTexts

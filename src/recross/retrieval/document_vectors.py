@@ -17,6 +17,7 @@ from recross.inference.encoders.pooled import EncodedTexts, Vectors
 from recross.inference.texts.texts import NumberedTexts
 from recross.records import Cost, JsonObject
 from recross.retrieval.cuts import count_document_cuts, describe_cuts, read_cuts
+from recross.sharing.document_parts import DocumentParts
 from recross.store import read_manifest, write_json
 from recross.writing.progress import Bar, progress
 
@@ -48,25 +49,49 @@ class DocumentVectors:
 
     @classmethod
     def write(
-        cls, folder: Path, documents: NumberedTexts, doc_ids: Sequence[str], encode: EncodeTexts
+        cls,
+        folder: Path,
+        documents: NumberedTexts,
+        doc_ids: Sequence[str],
+        encode: EncodeTexts,
+        parts: DocumentParts,
     ) -> JsonObject:
         """Encode documents into a folder, after those that an interruption left there.
 
-        Only one chunk is in memory. A chunk counts as written when its bytes are on the disk and
-        the folder's record of them, replaced after that, says so. Returns entries for the manifest.
+        Only one chunk is in memory: that of ``parts`` if somebody made it, which is then deleted. A
+        chunk counts as written when its bytes are on the disk and the folder's record of them,
+        replaced after that, says so. Returns entries for the manifest.
         """
         file = GrowingFiles(folder, VECTORS)
         done, dimension = file.facts.get("documents", 0), file.facts.get("dimension", 0)
         cuts = read_cuts(file.facts)
         with progress(len(documents), "encoding", "document", done) as bar:
             while done < len(documents):
-                chunk = np.arange(done, min(done + DOCUMENTS_PER_CHUNK, len(documents)))
-                vectors, own = _in_order(len(chunk), encode(documents.take(chunk)), bar)
-                done, dimension, cuts = done + len(chunk), vectors.shape[1], cuts + own
+                number = done // DOCUMENTS_PER_CHUNK
+                if (part := parts.find(number)) is not None:
+                    made = cls.open(part)
+                    vectors, own = made.vectors, made.cuts
+                    bar.update(len(vectors))
+                else:
+                    chunk = np.array(parts.span(number))
+                    vectors, own = _in_order(len(chunk), encode(documents.take(chunk)), bar)
+                done, dimension, cuts = done + len(vectors), vectors.shape[1], cuts + own
                 facts = {"documents": done, "dimension": dimension, **describe_cuts(cuts)}
                 file.append({VECTORS: vectors}, facts)
+                parts.drop(number)
         write_json(folder / DOC_IDS, list(doc_ids))
         return {"documents": done, "dimension": dimension, **describe_cuts(cuts)}
+
+    @classmethod
+    def write_part(
+        cls, folder: Path, documents: NumberedTexts, doc_ids: Sequence[str], encode: EncodeTexts
+    ) -> JsonObject:
+        """Encode one chunk of documents into a folder of its own, as a whole of few."""
+        with progress(len(documents), "encoding", "document") as bar:
+            vectors, cuts = _in_order(len(documents), encode(documents), bar)
+        (folder / VECTORS).write_bytes(vectors.data)
+        write_json(folder / DOC_IDS, list(doc_ids))
+        return {"documents": len(vectors), "dimension": vectors.shape[1], **describe_cuts(cuts)}
 
     @classmethod
     def open(cls, folder: Path) -> DocumentVectors:

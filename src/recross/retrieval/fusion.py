@@ -12,6 +12,7 @@ from recross.parts.bounds import Ge, checked
 from recross.records import Cost
 from recross.retrieval.retriever import Retriever, retrieve_allowed
 from recross.runs import Run
+from recross.sharing.work import SharedWork
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,16 @@ class ReciprocalRankFusion(Retriever):
         """Check every member."""
         for retriever in self.retrievers.values():
             retriever.check()
+
+    def document_parts(self, collection: Collection) -> Sequence[SharedWork]:
+        """What each member makes of all documents."""
+        works = [member.document_parts(collection) for member in self.retrievers.values()]
+        return [work for of_member in works for work in of_member]
+
+    def document_cost(self, collection: Collection) -> Cost:
+        """What was cut for each member."""
+        costs = [member.document_cost(collection) for member in self.retrievers.values()]
+        return sum(costs, Cost())
 
     @property
     def candidates(self) -> str:

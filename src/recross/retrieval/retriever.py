@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from recross.collections.collection import Collection
-from recross.records import JsonObject
+from recross.records import Cost, JsonObject
 from recross.retrieval.cuts import describe_cuts, read_cuts, say_cuts
 from recross.runs import Run
+from recross.sharing.work import SharedWork
 from recross.store import Store, read_manifest
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,14 @@ class Retriever(ABC):
     @abstractmethod
     def retrieve(self, collection: Collection, query_ids: Sequence[str], depth: int) -> Run:
         """Return the best ``depth`` documents of each query, in the order of ``query_ids``."""
+
+    def document_parts(self, collection: Collection) -> Sequence[SharedWork]:
+        """What it makes of all documents before it searches, in parts that any process can make."""
+        return ()
+
+    def document_cost(self, collection: Collection) -> Cost:
+        """What was read and cut of the documents, which the cost of every run holds."""
+        return Cost()
 
     def check(self) -> None:
         """Look for all that it needs, such as its network, before any work.
@@ -65,6 +74,10 @@ class Retriever(ABC):
         return run
 
 
+FindBest = Callable[[Retriever, Collection, Sequence[str], int], Run]
+"""Finds the best documents of each query, as a retriever does itself."""
+
+
 def retrieve_allowed(
     retriever: Retriever, collection: Collection, query_ids: Sequence[str], depth: int
 ) -> Run:
@@ -80,13 +93,26 @@ def find_search_depth(collection: Collection, query_ids: Sequence[str], depth: i
     return depth + max((len(excluded.get(query_id, ())) for query_id in query_ids), default=0)
 
 
+def find_alone(
+    retriever: Retriever, collection: Collection, query_ids: Sequence[str], depth: int
+) -> Run:
+    """The best ``depth`` documents of each query, found in this process."""
+    return retriever.retrieve(collection, query_ids, depth)
+
+
 def retrieve_once(
-    retriever: Retriever, collection: Collection, query_ids: Sequence[str], depth: int, store: Store
+    retriever: Retriever,
+    collection: Collection,
+    query_ids: Sequence[str],
+    depth: int,
+    store: Store,
+    search: FindBest = find_alone,
 ) -> Run:
     """The best ``depth`` documents of each query that are not excluded for it, completed.
 
     They are retrieved, or read from the run that the same retriever made for the same queries. What
-    completes them may depend on judgments, and is never kept.
+    completes them may depend on judgments, and is never kept. ``search`` finds the same in whatever
+    process.
     """
     searcher, deeper = retriever.searcher, find_search_depth(collection, query_ids, depth)
     identity = {
@@ -97,7 +123,7 @@ def retrieve_once(
     }
 
     def make(folder: Path) -> JsonObject:
-        run = searcher.retrieve(collection, query_ids, deeper)
+        run = search(searcher, collection, query_ids, deeper)
         run.write(folder / "run.trec")
         lines = sum(map(len, run.rankings.values()))
         return {"name": run.name, "lines": lines, **describe_cuts(run.cost)}

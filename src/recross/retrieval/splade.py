@@ -5,19 +5,12 @@ A score is the product of two such vectors (Formal et al. 2021).
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import islice
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-
-from recross.artefacts.manifest import find_damage, read_sealed, seal_folder
 from recross.artefacts.opening import open_once
 from recross.checkpoints.first_stage_contracts import SparseContract
 from recross.checkpoints.location import CHECKPOINT
@@ -28,34 +21,15 @@ from recross.machine.hardware import Hardware
 from recross.parts.bounds import Ge, checked
 from recross.parts.identity import handed_over
 from recross.records import Cost, JsonObject
-from recross.retrieval.cuts import (
-    count_document_cuts,
-    count_query_cuts,
-    describe_cuts,
-    read_cuts,
-)
+from recross.retrieval.cuts import count_query_cuts, read_cuts
 from recross.retrieval.matches import make_run
 from recross.retrieval.retriever import Retriever
 from recross.runs import Run
-from recross.store import DEFAULT_STORE, Store, read_manifest, write_json
-from recross.writing.progress import progress
+from recross.sharing.document_parts import DocumentParts
+from recross.store import DEFAULT_STORE, Store, read_manifest
 
 if TYPE_CHECKING:
-    from scipy import sparse
-
     from recross.retrieval.sparse_encoder import SparseEncoder, WeighedTexts
-    from recross.retrieval.sparse_index import SparseIndex
-
-logger = logging.getLogger(__name__)
-
-WEIGHTS, DOCUMENTS, STARTS, DOC_IDS = "weights.npy", "documents.npy", "starts.npy", "doc_ids.json"
-
-
-class WeighTexts(Protocol):
-    """Weighs the terms of texts."""
-
-    def __call__(self, texts: Sequence[str]) -> WeighedTexts:
-        """Weigh them, in their order."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +66,11 @@ class SPLADE(Retriever):
         Raises:
             InputError: a length exceeds the positions of the checkpoint.
         """
+        from recross.retrieval.sparse_parts import open_index
+
         self._check_lengths()
         folder = self._index_folder(collection)
-        index, doc_ids = open_once(_open_index, folder)
+        index, doc_ids = open_once(open_index, folder)
         queries = self._weigh_queries([collection.queries[query_id] for query_id in query_ids])
         matches = index.search(queries.weights, depth)
         run = make_run("splade", doc_ids, zip(query_ids, matches, strict=True), depth)
@@ -139,10 +115,36 @@ class SPLADE(Retriever):
         positions = find_encoder(model.config).positions(model)
         return limit if positions is None else min(limit, positions)
 
-    def _index_folder(self, collection: Collection) -> Path:
-        def make(folder: Path) -> JsonObject:
-            return write_index(folder, collection.documents, self._weigh_documents)
+    def document_parts(self, collection: Collection) -> list[DocumentParts]:
+        """The weights of documents, some thousands a part."""
+        return [self._parts_of(collection)]
 
+    def document_cost(self, collection: Collection) -> Cost:
+        """What was read and cut of the documents when they were encoded."""
+        return read_cuts(read_manifest(self._index_folder(collection)))
+
+    def _index_folder(self, collection: Collection) -> Path:
+        from recross.retrieval.sparse_parts import join_parts
+
+        def make(folder: Path) -> JsonObject:
+            return join_parts(folder, parts, list(collection.documents))
+
+        parts = self._parts_of(collection)
+        return parts.store.artefact(parts.whole, parts.identity, make, resumable=True)
+
+    def _parts_of(self, collection: Collection) -> DocumentParts:
+        from recross.retrieval.document_vectors import DOCUMENTS_PER_CHUNK
+        from recross.retrieval.sparse_parts import write_part
+
+        @cache
+        def list_ids() -> list[str]:
+            return list(documents)
+
+        def make(span: range, folder: Path) -> JsonObject:
+            texts = [documents[doc_id] for doc_id in list_ids()[span.start : span.stop]]
+            return write_part(folder, texts, self._weigh_documents)
+
+        documents = collection.documents
         encoder = SPLADE(self.checkpoint, hardware=self.hardware)
         contract = replace(
             self._contract, name="", max_query_length=None, query_prompt="", source=""
@@ -152,7 +154,9 @@ class SPLADE(Retriever):
             "contract": contract,
             "collection": collection.texts_fingerprint,
         }
-        return Store(self.store).artefact("sparse", identity, make, resumable=True)
+        return DocumentParts(
+            Store(self.store), "sparse", identity, len(documents), DOCUMENTS_PER_CHUNK, make
+        )
 
     def _check_lengths(self) -> None:
         from recross.inference.encoders.families import find_encoder
@@ -162,83 +166,3 @@ class SPLADE(Retriever):
         for name, tokens in limits.items():
             if tokens is not None:
                 find_encoder(model.config).check_positions(model, name, tokens)
-
-
-def write_index(
-    folder: Path,
-    documents: Mapping[str, str],
-    encode: WeighTexts,
-) -> JsonObject:
-    """Encode documents chunk by chunk, after those an interruption left; turn them into an index.
-
-    Only one chunk is in memory while texts are encoded; all weights are when they are sorted by
-    term. Returns entries for the manifest.
-    """
-    from scipy import sparse
-
-    from recross.retrieval.document_vectors import DOCUMENTS_PER_CHUNK
-
-    texts = iter(documents.values())
-    chunks: list[Path] = []
-    with progress(len(documents), "encoding", "document") as bar:
-        while chunk := list(islice(texts, DOCUMENTS_PER_CHUNK)):
-            chunks.append(folder / f"chunk_{len(chunks)}.npz")
-            if not _is_sound(chunks[-1]):
-                weighed = encode(chunk)
-                _save_whole(chunks[-1], weighed.weights)
-                lost = describe_cuts(count_document_cuts(weighed.lengths, weighed.lost))
-                seal_folder(folder, lost, [chunks[-1].name], _name_seal(chunks[-1]))
-            bar.update(len(chunk))
-    weights = sparse.vstack([sparse.load_npz(path) for path in chunks], format="csr")
-    by_term = weights.T.tocsr()  # (terms, documents)
-    for name, values in zip(
-        (WEIGHTS, DOCUMENTS, STARTS), (by_term.data, by_term.indices, by_term.indptr), strict=True
-    ):
-        np.save(folder / name, values)
-    write_json(folder / DOC_IDS, list(documents))
-    sealed = [read_sealed(folder, _name_seal(path)) or {} for path in chunks]
-    cuts = sum(map(read_cuts, sealed), Cost())
-    for path in chunks:
-        path.unlink()
-        path.with_suffix(".json").unlink()
-    return {"documents": len(documents), "weights": int(by_term.nnz), **describe_cuts(cuts)}
-
-
-def _name_seal(chunk: Path) -> str:
-    """The manifest of a chunk: what was cut of its texts, and its size and checksum."""
-    return chunk.with_suffix(".json").name
-
-
-def _is_sound(chunk: Path) -> bool:
-    """Whether a chunk is there as it was written; one that is damaged is said."""
-    if not (chunk.is_file() and (chunk.parent / _name_seal(chunk)).is_file()):
-        return False
-    damage = find_damage(chunk.parent, _name_seal(chunk))
-    if damage is not None:
-        logger.warning("%s: %s; encoded again", chunk.parent, damage)
-    return damage is None
-
-
-def _save_whole(path: Path, weights: sparse.csr_array) -> None:
-    """Save a chunk that is on the disk before it has its name."""
-    from scipy import sparse
-
-    partial_file = path.with_suffix(".partial")
-    with partial_file.open("wb") as file:
-        sparse.save_npz(file, weights)
-        file.flush()
-        os.fsync(file.fileno())
-    partial_file.replace(path)
-
-
-def _open_index(folder: Path) -> tuple[SparseIndex, list[str]]:
-    from scipy import sparse
-
-    from recross.retrieval.sparse_index import SparseIndex
-
-    doc_ids = json.loads((folder / DOC_IDS).read_text(encoding="utf-8"))
-    values, documents, starts = (
-        np.load(folder / name, mmap_mode="r") for name in (WEIGHTS, DOCUMENTS, STARTS)
-    )
-    shape = (len(starts) - 1, len(doc_ids))
-    return SparseIndex(sparse.csr_array((values, documents, starts), shape=shape)), doc_ids

@@ -82,6 +82,23 @@ class CollectionTexts:
             return NamedTexts(self.collection.documents, ids)
         return KeptTexts(kept, "documents", ids, np.arange(len(ids)))
 
+    def neighbours(self, span: range) -> tuple[Sequence[str], NumberedTexts]:
+        """Ids and texts of neighbouring documents, in the collection's order.
+
+        Where their tokens are not kept they are tokenised alone, for whom all others are not.
+        """
+        ids = self._document_ids[span.start : span.stop]
+        texts = self.collection.documents
+        folder = None if self.store is None else _find(self.store, self.collection)
+        if folder is None or self.store is None or not self._may_be_kept:
+            return ids, NamedTexts(texts, ids)
+        kept = KeptTokens(self.store, self.collection, folder, is_worth=False)
+        return ids, KeptTexts(kept, "documents", ids, np.array(span))
+
+    @cached_property
+    def _document_ids(self) -> Sequence[str]:
+        return list(self.collection.documents)
+
     def _number(
         self, part: TextKind, texts: Mapping[str, str], ids: Sequence[str], asked: int
     ) -> tuple[NumberedTexts, Ints]:

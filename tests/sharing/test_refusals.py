@@ -3,7 +3,7 @@
 import pytest
 
 from recross.errors import ConfigError, InputError, RunError
-from recross.experiment.refusals import raise_refusal, say_refusal
+from recross.sharing.refusals import raise_refusal, say_refusal
 
 
 def fail_with(error):
@@ -32,5 +32,5 @@ def test_a_refusal_is_raised_in_its_own_words(error, kind):
 
 
 def test_whatever_else_goes_wrong_is_told_with_its_traceback():
-    with pytest.raises(RuntimeError, match="a process that re-ranks: (?s:.*)KeyError: 'lost'"):
+    with pytest.raises(RuntimeError, match="a process that shares work: (?s:.*)KeyError: 'lost'"):
         raise_refusal(say_refusal(fail_with(KeyError("lost"))))

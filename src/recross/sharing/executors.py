@@ -1,20 +1,43 @@
-"""Who re-ranks the blocks of a run: processes of this machine, or actors of a cluster of Ray."""
+"""Who does shared work: processes of this machine, or actors of a cluster of Ray."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
 from recross.errors import InputError
-from recross.experiment.block_process import BlockTask
-from recross.experiment.block_processes import share_blocks
-from recross.experiment.blocks import RunBlocks
 from recross.machine.hardware import Hardware
+from recross.sharing.processes import share_locally
+from recross.sharing.work import SharedTask, SharedWork
 
 Executor = Literal["local", "ray"]
 
 RAY_PACKAGES = ("ray", "pandas", "pyarrow")
 """What Ray Data imports."""
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """So many ``processes`` of an ``executor``, which have ``gpus`` between them, if any."""
+
+    executor: Executor
+    processes: int
+    gpus: int = 1
+
+    def do(self, work: SharedWork, task: SharedTask) -> None:
+        """Have every piece made; ``task`` is what processes are told of the same work.
+
+        Raises:
+            InputError: a process was refused something, such as a network that was never trained.
+            RunError: processes are killed again and again, or no cluster of Ray answers.
+        """
+        if self.executor == "local":
+            share_locally(work, task, self.processes, self.gpus)
+            return
+        from recross.sharing.ray_actors import share_by_ray  # needs the extra ray
+
+        share_by_ray(work, task, self.processes)
 
 
 def check_executor(executor: Executor, processes: int | None, hardware: Hardware) -> None:
@@ -33,23 +56,6 @@ def check_executor(executor: Executor, processes: int | None, hardware: Hardware
             "hardware.tokens_per_batch must be a number where processes share a run, whose"
             " batches are not to depend on the clock, got 'auto'"
         )
-
-
-def share_run(
-    executor: Executor, blocks: RunBlocks, task: BlockTask, processes: int, gpus: int
-) -> RunBlocks:
-    """Have every block re-ranked; returns the blocks in the form in which they are kept.
-
-    Raises:
-        InputError: a process was refused something, such as a network that was never trained.
-        RunError: processes are killed again and again, or no cluster of Ray answers.
-    """
-    if executor == "ray":
-        from recross.experiment.ray_blocks import stream_blocks  # needs the extra ray
-
-        return stream_blocks(blocks, task, processes)
-    share_blocks(blocks, task, processes, gpus)
-    return blocks
 
 
 def _check_ray(processes: int | None, hardware: Hardware) -> None:

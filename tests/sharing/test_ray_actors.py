@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from recross.collections.files import BeirFolder
 from recross.errors import InputError, RunError
+from recross.experiment.commands import Retrieval
+from recross.experiment.mining import Mining
+from recross.machine.hardware import Hardware
+from recross.negatives.ranked import RankWindow
 from recross.rerankers.cross_encoder import CrossEncoder
+from recross.retrieval.biencoder import BiEncoder
+from recross.retrieval.bm25 import BM25
 from recross.runs import Run
 from tests.conftest import save_tiny, toy_collection
 from tests.experiment.toy_reranking import ByLength, make_reranking
@@ -80,6 +87,52 @@ def test_two_actors_write_the_bytes_that_one_process_writes(tmp_path, command):
     assert len(list_parts(tmp_path / "ray")) == -(-len(QUERY_IDS) // 3)
     gains = [json.loads(each.place.account.read_text())["gains"] for each in (spread, alone)]
     assert gains[0] == gains[1]
+
+
+def make_retrieval(folder, beir_folder, name, **more):
+    return Retrieval(
+        collection=BeirFolder(beir_folder),
+        retriever=BiEncoder("embedded:all-minilm-l6-v2", max_length=9),
+        depth=12,
+        output=folder / name,
+        store=folder / name / "store",
+        **more,
+    )
+
+
+def test_two_actors_encode_and_find_what_one_process_does(tmp_path, beir_folder):
+    spread = make_retrieval(tmp_path, beir_folder, "ray", processes=2, executor="ray")
+    alone = make_retrieval(tmp_path, beir_folder, "alone", hardware=Hardware(threads=1))
+    assert spread.run().read_bytes() == alone.run().read_bytes()
+    costs = [json.loads(each.place.account.read_text())["cost"] for each in (spread, alone)]
+    assert costs[0] == costs[1]
+    assert len(list((tmp_path / "ray/store/retrieved_parts").glob("[!.]*/pairs.parquet"))) == 1
+    (vectors,) = (tmp_path / "ray/store/vectors").glob("[!.]*/vectors.bin")
+    (theirs,) = (tmp_path / "alone/store/vectors").glob("[!.]*/vectors.bin")
+    assert vectors.read_bytes() == theirs.read_bytes()
+    assert not list((tmp_path / "ray/store/vectors_parts").glob("[!.]*"))
+
+
+def test_two_actors_mine_what_one_process_mines(tmp_path, beir_folder):
+    mined = []
+    for name, more in (("ray", {"processes": 2, "executor": "ray"}), ("alone", {})):
+        window = RankWindow(BM25(), depth=8, skip=1)
+        more |= {"output": tmp_path / name, "store": tmp_path / name / "store"}
+        mined.append(Mining(collection=BeirFolder(beir_folder), negatives=window, **more).run())
+    assert mined[0].read_bytes() == mined[1].read_bytes()
+
+
+def test_a_gpu_that_no_machine_has_is_refused_at_once(tmp_path, beir_folder, monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    hardware = Hardware("gpu", threads=1)
+    asked = {"processes": 1, "executor": "ray", "hardware": hardware}
+    command = make_retrieval(tmp_path, beir_folder, "gpu", **asked)
+    assert command.needs.find_lacks() == []  # it may be elsewhere
+    with pytest.raises(InputError, match="hardware.accelerator must be one that this machine has"):
+        command.run()
 
 
 def test_a_killed_actor_is_started_again_and_every_pair_is_there_once(tmp_path, command):

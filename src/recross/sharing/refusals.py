@@ -31,9 +31,6 @@ def raise_refusal(said: Mapping[str, str]) -> None:
         RuntimeError: it failed otherwise; the message is its traceback.
     """
     for kind, message in said.items():
-        match kind:
-            case "Exception":
-                raise RuntimeError(f"a process that re-ranks: {message}")
-            case "RunError":
-                raise RunError(message)
-        raise InputError(message)
+        if kind == UNKNOWN:
+            raise RuntimeError(f"a process that shares work: {message}")
+        raise RunError(message) if kind == RunError.__name__ else InputError(message)

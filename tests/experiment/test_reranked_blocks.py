@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from recross.errors import InputError, RunError
-from recross.experiment import block_processes
-from recross.experiment.blocks import RunBlocks, identify_scores, settle_hardware
+from recross.experiment.query_blocks import TREC_BLOCKS
+from recross.experiment.reranked_blocks import RerankedBlocks, identify_scores, settle_hardware
 from recross.machine.hardware import Hardware
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
+from recross.sharing import processes
 from recross.store import Store
 from tests.conftest import save_tiny, toy_collection
 from tests.experiment.toy_reranking import ByLength, make_reranking
@@ -54,7 +55,7 @@ def test_a_killed_process_is_replaced_and_no_finished_block_is_computed_again(
     said = tmp_path / "said"
     killed = command(ByLength(str(said), "q20"), "killed", processes=2)  # the second of its block
     run = killed.run()
-    assert "a process that re-ranks ended by SIGKILL: another takes its place" in caplog.text
+    assert "a process that shares work ended by SIGKILL: another takes its place" in caplog.text
     begun = [line.split()[1] for line in said.read_text().splitlines()]
     assert sorted(begun) == sorted([*toy_collection().query_ids("test"), "q15", "q20"])
     whole = ByLength(str(tmp_path / "other")).rerank(
@@ -67,7 +68,7 @@ def test_a_killed_process_is_replaced_and_no_finished_block_is_computed_again(
 
 @pytest.mark.ci  # processes of their own import torch
 def test_a_block_that_ends_every_process_ends_the_command(command, monkeypatch):
-    monkeypatch.setattr(block_processes, "MOST_ENDS", 1)
+    monkeypatch.setattr(processes, "MOST_ENDS", 1)
     with pytest.raises(RunError, match="live until a block is finished, got 2 ended one after the"):
         command(Deadly(), "deadly").run()
 
@@ -95,7 +96,8 @@ def make_blocks(tmp_path, reranker, **changes):
     collection = toy_collection()
     run = RandomOrder(3).retrieve(collection, collection.query_ids("test"), 12)
     identity = identify_scores(reranker, collection, settle_hardware(Hardware()))
-    blocks = RunBlocks(reranker, collection, run, 6, Store(tmp_path / "store"), identity)
+    store = Store(tmp_path / "store")
+    blocks = RerankedBlocks(store, 6, TREC_BLOCKS, reranker, collection, run, identity)
     return replace(blocks, **changes)
 
 
@@ -126,13 +128,13 @@ def test_a_run_with_a_block_missing_is_not_written(tmp_path):
 
 
 def test_processes_begin_at_blocks_far_from_each_other(monkeypatch):
-    places = block_processes.Places(Path("told"), Hardware(threads=2, nodes=2), 2, 1, 40)
+    places = processes.Places(Path("told"), Hardware(threads=2, nodes=2), 2, 1, 40)
     monkeypatch.setenv("NODE_RANK", "1")
     assert [places.find_first(number) for number in (0, 1)] == [20, 30]
 
 
 def test_each_process_sees_one_gpu(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    places = block_processes.Places(Path("told"), Hardware("gpu", threads=1), 4, 2, 40)
+    places = processes.Places(Path("told"), Hardware("gpu", threads=1), 4, 2, 40)
     seen = [places.name_variables(number)["CUDA_VISIBLE_DEVICES"] for number in range(4)]
     assert seen == ["4", "6", "4", "6"]

@@ -1,4 +1,4 @@
-"""The processes that share the blocks of a run: started, watched, and replaced where one ends."""
+"""The processes that share work: started, watched, and replaced where one ends."""
 
 from __future__ import annotations
 
@@ -15,39 +15,38 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recross.errors import RunError
-from recross.experiment import block_process
-from recross.experiment.block_process import BlockTask
-from recross.experiment.blocks import RunBlocks
-from recross.experiment.refusals import raise_refusal
 from recross.machine.hardware import Hardware
 from recross.machine.nodes import read_node_rank
 from recross.machine.probes import VARIABLE, name_kernels
+from recross.sharing import process as shared_process
+from recross.sharing.refusals import raise_refusal
+from recross.sharing.work import SharedTask, SharedWork
 from recross.writing.progress import Bar, progress
 
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 0.5
 MOST_ENDS = 3
-"""Processes that may end one after the other before a block is finished: a block ends them."""
+"""Processes that may end one after the other before a piece is finished: a piece ends them."""
 
 
-def share_blocks(blocks: RunBlocks, task: BlockTask, processes: int, gpus: int) -> None:
-    """Let so many processes re-rank blocks until every one is finished.
+def share_locally(work: SharedWork, task: SharedTask, processes: int, gpus: int) -> None:
+    """Let so many processes of this machine make pieces until every one is finished.
 
-    One that is killed is replaced, and the block it was at is begun anew; finished ones stay.
+    One that is killed is replaced, and the piece it was at is begun anew; finished ones stay.
 
     Raises:
         InputError: a process was refused something, such as a network that was never trained.
-        RunError: processes are killed again and again, before a block is finished.
+        RunError: processes are killed again and again, before a piece is finished.
     """
     with (
         tempfile.TemporaryDirectory() as folder,
-        progress(len(blocks), "re-ranking", "block", shown=True) as bar,
+        progress(len(work), work.doing, work.unit, shown=True) as bar,
     ):
         told = Path(folder) / "task.pickle"
         told.write_bytes(pickle.dumps(task, pickle.HIGHEST_PROTOCOL))
-        places = Places(told, task.hardware, processes, gpus, len(blocks))
-        watched = _Watch(blocks, bar)
+        places = Places(told, task.hardware, processes, gpus, len(work))
+        watched = _Watch(work, bar)
         try:
             watched.begin(places)
             while watched.look(places):
@@ -84,19 +83,19 @@ class Places:
     hardware: Hardware
     processes: int
     gpus: int
-    blocks: int
+    pieces: int
 
     def find_first(self, number: int) -> int:
-        """The block that a process begins with: all of them, on all nodes, lie far apart."""
+        """The piece that a process begins with: all of them, on all nodes, lie far apart."""
         nodes = self.hardware.nodes
         place = read_node_rank(nodes) * self.processes + number
-        return place * self.blocks // (self.processes * nodes)
+        return place * self.pieces // (self.processes * nodes)
 
     def start(self, number: int) -> _Process:
         """Start a process."""
         first = self.find_first(number)
         popen = subprocess.Popen(
-            [sys.executable, "-P", "-m", block_process.__name__, str(self.told), str(first)],
+            [sys.executable, "-P", "-m", shared_process.__name__, str(self.told), str(first)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **self.name_variables(number)},
@@ -120,19 +119,19 @@ class Places:
 
 @dataclass
 class _Watch:
-    """The processes at work, and how many have ended since a block was last finished."""
+    """The processes at work, and how many have ended since a piece was last finished."""
 
-    blocks: RunBlocks
+    work: SharedWork
     bar: Bar
     at_work: list[_Process] = field(default_factory=list)
     ends: int = 0
     missing: set[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.missing = set(range(len(self.blocks)))
+        self.missing = set(range(len(self.work)))
 
     def begin(self, places: Places) -> None:
-        """Start the processes, at most one for each block that is missing."""
+        """Start the processes, at most one for each piece that is missing."""
         self._count()
         for number in range(min(places.processes, len(self.missing))):
             self.at_work.append(places.start(number))
@@ -155,10 +154,10 @@ class _Watch:
             process.end()
 
     def _count(self) -> int:
-        """How many blocks have been finished since the last look."""
-        done = {number for number in self.missing if self.blocks.is_finished(number)}
+        """How many pieces have been finished since the last look."""
+        done = {number for number in self.missing if self.work.is_finished(number)}
         self.missing -= done
-        self.bar.done = len(self.blocks) - len(self.missing)
+        self.bar.done = len(self.work) - len(self.missing)
         return len(done)
 
     def _replace(self, number: int, code: int, places: Places) -> None:
@@ -166,9 +165,9 @@ class _Watch:
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         if self.ends > MOST_ENDS:
             raise RunError(
-                f"processes that re-rank must live until a block is finished, got {self.ends} ended"
-                f" one after the other, the last by {how}; where memory runs out, fewer processes"
-                " need less, and run the same command again to go on"
+                f"processes that share work must live until a {self.work.unit} is finished, got"
+                f" {self.ends} ended one after the other, the last by {how}; where memory runs out,"
+                " fewer processes need less, and run the same command again to go on"
             )
-        logger.warning("a process that re-ranks ended by %s: another takes its place", how)
+        logger.warning("a process that shares work ended by %s: another takes its place", how)
         self.at_work.append(places.start(number))

@@ -3,9 +3,9 @@
 import pytest
 
 from recross.errors import InputError
-from recross.experiment import executors
-from recross.experiment.executors import check_executor
 from recross.machine.hardware import Hardware
+from recross.sharing import executors
+from recross.sharing.executors import check_executor
 
 
 @pytest.fixture

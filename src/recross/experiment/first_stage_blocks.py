@@ -1,0 +1,161 @@
+"""A first stage that processes share: what it makes of documents in parts, queries in blocks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from recross.collections.collection import Collection, CollectionSource
+from recross.experiment.query_blocks import BlockForm, QueryBlocks, choose_form
+from recross.experiment.reranked_blocks import settle_hardware
+from recross.inference.session import Session
+from recross.machine.hardware import Hardware
+from recross.parts.identity import describe
+from recross.records import JsonObject
+from recross.retrieval.cuts import describe_cuts, read_cuts
+from recross.retrieval.retriever import FindBest, Retriever, find_alone
+from recross.runs import Run
+from recross.sharing.executors import Executor, Sharing
+from recross.sharing.work import SharedWork
+from recross.store import Store, read_manifest
+
+QUERIES_PER_BLOCK = 256
+"""As many as exact search multiplies together: alone or shared, products are summed alike."""
+
+
+@dataclass(frozen=True)
+class RetrievedBlocks(QueryBlocks):
+    """Queries in blocks; each is searched once, as an artefact."""
+
+    doing: ClassVar[str] = "searching"
+    made: ClassVar[str] = "retrieved"
+
+    retriever: Retriever
+    collection: Collection
+    all_query_ids: tuple[str, ...]
+    depth: int
+
+    @property
+    def query_ids(self) -> Sequence[str]:
+        """Those that are searched."""
+        return self.all_query_ids
+
+    def rank(self, query_ids: Sequence[str]) -> Run:
+        """FindBest for some queries; what documents lost is counted of the whole run, once."""
+        run = self.retriever.retrieve(self.collection, query_ids, self.depth)
+        return replace(run, cost=run.cost - self.retriever.document_cost(self.collection))
+
+    def fill(self, number: int, folder: Path) -> JsonObject:
+        """FindBest for a block of queries."""
+        of_documents = describe_cuts(self.retriever.document_cost(self.collection))
+        return {**super().fill(number, folder), "documents": of_documents}
+
+    def identify(self, number: int) -> JsonObject:
+        """What a block follows from."""
+        told = json.dumps(self.list_queries(number))
+        return {**self._identity, "queries": hashlib.sha256(told.encode()).hexdigest()}
+
+    def merge(self) -> Run:
+        """The whole run, once every block is finished; documents are counted once."""
+        run = super().merge()
+        first = self.find(0)
+        if first is None:  # there is no query
+            return run
+        return replace(run, cost=run.cost + read_cuts(read_manifest(first)["documents"]))
+
+    @cached_property
+    def _identity(self) -> JsonObject:
+        return {
+            "retriever": describe(self.retriever),
+            "collection": self.collection.texts_fingerprint,
+            "depth": self.depth,
+        }
+
+
+@dataclass(frozen=True)
+class FirstStageTask:
+    """What a process is told: the first stage, its queries, and which of its works to do.
+
+    Works are what it makes of documents, by number, then, at the number behind them, the search.
+    """
+
+    retriever: Retriever
+    collection: CollectionSource
+    query_ids: tuple[str, ...]
+    depth: int
+    hardware: Hardware
+    store: Store
+    form: BlockForm
+    number: int = 0
+
+    def open(self) -> SharedWork:
+        """The work, in a process that is made ready to compute it."""
+        self.hardware.prepare()
+        return self.list_works(self.collection.load())[self.number]
+
+    def list_works(self, collection: Collection) -> list[SharedWork]:
+        """All works, with the collection at hand."""
+        return [*self.retriever.document_parts(collection), self.divide(collection)]
+
+    def divide(self, collection: Collection) -> RetrievedBlocks:
+        """The search, in blocks of queries."""
+        return RetrievedBlocks(
+            self.store,
+            QUERIES_PER_BLOCK,
+            self.form,
+            self.retriever,
+            collection,
+            self.query_ids,
+            self.depth,
+        )
+
+    def without_pieces(self) -> FirstStageTask:
+        """The same: queries are few."""
+        return self
+
+
+@dataclass(frozen=True)
+class SharedSearch:
+    """Searches as a retriever does, in processes; they load the collection from its ``source``."""
+
+    source: CollectionSource
+    hardware: Hardware
+    store: Store
+    sharing: Sharing
+
+    def __call__(
+        self, retriever: Retriever, collection: Collection, query_ids: Sequence[str], depth: int
+    ) -> Run:
+        """The best ``depth`` documents of each query.
+
+        Raises:
+            InputError: a process was refused something.
+            RunError: processes are killed again and again, or no cluster of Ray answers.
+        """
+        form = choose_form(self.sharing.executor)
+        retriever = Session(self.hardware, self.store.root).over(retriever)
+        asked = (tuple(query_ids), depth, self.hardware, self.store, form)
+        task = FirstStageTask(retriever, self.source, *asked)
+        for number, work in enumerate(task.list_works(collection)):
+            self.sharing.do(work, replace(task, number=number))
+        return task.divide(collection).merge()
+
+
+def choose_search(
+    source: CollectionSource,
+    hardware: Hardware,
+    store: Path,
+    executor: Executor,
+    processes: int | None,
+) -> FindBest:
+    """How a first stage is searched: by this process where there is no number of ``processes``."""
+    if processes is None:
+        hardware.prepare()
+        return find_alone
+    sharing = Sharing(executor, processes, hardware.devices)
+    return SharedSearch(source, settle_hardware(hardware), Store(store), sharing)

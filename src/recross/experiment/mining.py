@@ -1,0 +1,70 @@
+"""The mining of negatives alone, which processes can share; trainings find it in the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from recross.collections.collection import CollectionSource
+from recross.errors import InputError
+from recross.experiment.first_stage_blocks import choose_search
+from recross.experiment.run_accounts import AccountedRun, complete_account
+from recross.experiment.run_file_command import RunFileCommand
+from recross.inference.session import Session
+from recross.negatives.ranked import FromPool
+from recross.negatives.sampler import NegativeSampler
+from recross.parts.bounds import FileWithin, Ge, Le, checked
+from recross.retrieval.fusion import fuse
+from recross.sharing.executors import Executor, check_executor
+from recross.store import Store
+from recross.writing.progress import Stages
+
+
+@dataclass(frozen=True, kw_only=True)
+@checked
+class Mining(RunFileCommand):
+    """Mines for every query of a split: writes what may be drawn to ``output/run_file``.
+
+    A training with the same ``negatives`` finds what was mined in the store. Where a strategy mines
+    from several rankings, the file holds their candidates in reciprocal-rank fusion.
+
+    So many ``processes`` search, of ``hardware.threads`` each (``None``: this one alone), as in
+    ``Retrieval``.
+    """
+
+    collection: CollectionSource
+    negatives: NegativeSampler
+    split: str = "train"
+    run_file: Annotated[Path, FileWithin()] = Path("negatives.trec")
+    processes: Annotated[int, Ge(1), Le(1024)] | None = None
+    executor: Executor = "local"
+
+    def __post_init__(self) -> None:
+        self.hardware.require_one_node("mining")
+        check_executor(self.executor, self.processes, self.hardware)
+        if not self.negatives.windows:
+            name = type(self.negatives).__name__
+            raise InputError(f"negatives must be mined from a ranking, got {name}, which draws any")
+        Session(self.hardware, self.store).settle(self, ("collection", "negatives"))
+
+    def make(self) -> AccountedRun:
+        """What may be drawn for every query of the split that has a relevant document."""
+        windows = self.negatives.windows
+        mined: dict[str, FromPool] = {}
+        with Stages(["collection", *windows]) as stages:
+            stages.begin("collection")
+            collection = self.collection.load()
+            search = choose_search(
+                self.collection, self.hardware, self.store, self.executor, self.processes
+            )
+            for name, window in windows.items():
+                stages.begin(name)
+                mined[name] = window.mine(collection, self.split, Store(self.store), search)
+        runs = [of_window.pool.candidates for of_window in mined.values()]
+        account = {
+            "split": self.split,
+            "mined": {name: of_window.counts for name, of_window in mined.items()},
+        }
+        run = runs[0] if len(runs) == 1 else fuse(runs)
+        return complete_account(account, run, collection, "negatives", self.negatives)

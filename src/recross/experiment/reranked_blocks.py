@@ -1,0 +1,125 @@
+"""A run re-ranked in blocks of queries: what its scores follow from, and what a process is told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import starmap
+from typing import ClassVar
+
+from recross.collections.collection import Collection, CollectionSource
+from recross.experiment.query_blocks import BlockForm, QueryBlocks
+from recross.machine.hardware import Hardware
+from recross.machine.probes import name_kernels
+from recross.parts.identity import describe
+from recross.records import JsonObject, ScoredDoc
+from recross.rerankers.reranker import Reranker
+from recross.runs import Run
+from recross.store import Store
+
+
+def settle_hardware(hardware: Hardware) -> Hardware:
+    """The target as each process computes on it, so that nothing is left to a probe of its own."""
+    return replace(
+        hardware, devices=1, threads=hardware.threads or 1, precision=hardware.effective_precision
+    )
+
+
+def identify_scores(reranker: Reranker, collection: Collection, hardware: Hardware) -> JsonObject:
+    """What the scores of all blocks follow from, beside the candidates."""
+    computed = (hardware.accelerator, hardware.threads, hardware.batch_tokens, name_kernels())
+    return {
+        "reranker": describe(reranker),
+        "collection": collection.fingerprint,
+        "computed": list(computed),
+    }
+
+
+@dataclass(frozen=True)
+class RerankedBlocks(QueryBlocks):
+    """Candidates in blocks of so many queries; each is re-ranked once, as an artefact.
+
+    ``identity`` is what all scores follow from, as the process that shares the run found it.
+    """
+
+    doing: ClassVar[str] = "re-ranking"
+    made: ClassVar[str] = "reranked"
+
+    reranker: Reranker
+    collection: Collection
+    candidates: Run
+    identity: JsonObject
+
+    @property
+    def query_ids(self) -> Sequence[str]:
+        """Those of the candidates."""
+        return list(self.candidates.rankings)
+
+    def rank(self, query_ids: Sequence[str]) -> Run:
+        """Re-rank the candidates of some queries."""
+        return self.reranker.rerank(self.candidates.restrict(query_ids), self.collection)
+
+    def identify(self, number: int) -> JsonObject:
+        """What the scores of a block follow from."""
+        return self._identities[number]
+
+    def tell(self, number: int) -> str:
+        """The candidates of a block as JSON, for a process that does not have them."""
+        return json.dumps({q: self.candidates.rankings[q] for q in self.list_queries(number)})
+
+    def take(self, told: str) -> tuple[RerankedBlocks, int]:
+        """One block of candidates that ``tell`` told, as a run of its own."""
+        rankings = {q: tuple(starmap(ScoredDoc, docs)) for q, docs in json.loads(told).items()}
+        return replace(self, candidates=replace(self.candidates, rankings=rankings)), 0
+
+    @cached_property
+    def _identities(self) -> list[JsonObject]:
+        return [
+            {**self.identity, "candidates": self._digest(number)} for number in range(len(self))
+        ]
+
+    def _digest(self, number: int) -> str:
+        return hashlib.sha256(self.tell(number).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class RerankingTask:
+    """What a process is told: the candidates, and what re-ranks how many of their queries."""
+
+    reranker: Reranker
+    collection: CollectionSource
+    candidates: Run
+    queries: int
+    hardware: Hardware
+    store: Store
+    identity: JsonObject
+    form: BlockForm
+
+    def open(self) -> RerankedBlocks:
+        """The blocks of the run, in a process that is made ready to compute them.
+
+        Raises:
+            InputError: the re-ranker was never trained.
+        """
+        self.hardware.prepare()
+        self.reranker.check_trained()
+        return self.divide(self.collection.load())
+
+    def divide(self, collection: Collection) -> RerankedBlocks:
+        """The blocks of the run, with the collection at hand."""
+        return RerankedBlocks(
+            self.store,
+            self.queries,
+            self.form,
+            self.reranker,
+            collection,
+            self.candidates,
+            self.identity,
+        )
+
+    def without_pieces(self) -> RerankingTask:
+        """The same without candidates."""
+        return replace(self, candidates=replace(self.candidates, rankings={}))

@@ -1,0 +1,64 @@
+"""What is made of all documents of a collection, in parts that any process can make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from recross.artefacts.inventory import StoredFolder
+from recross.records import JsonObject
+from recross.sharing.work import SharedWork
+
+MakePart = Callable[[range, Path], JsonObject]
+"""Makes a part of these documents, by number, in a folder; returns entries for its manifest."""
+
+
+@dataclass(frozen=True)
+class DocumentParts(SharedWork):
+    """Parts of so many ``documents`` each, until the artefact ``whole`` is put together of them.
+
+    ``identity`` is what the whole follows from. Whoever puts it together takes every part that is
+    there, and makes the others itself.
+    """
+
+    doing: ClassVar[str] = "encoding"
+    unit: ClassVar[str] = "part"
+
+    whole: str
+    identity: JsonObject
+    documents: int
+    documents_per_part: int
+    make_part: MakePart
+
+    @property
+    def kind(self) -> str:
+        """That of the whole, in parts."""
+        return f"{self.whole}_parts"
+
+    def __len__(self) -> int:
+        return -(-self.documents // self.documents_per_part)
+
+    def identify(self, number: int) -> JsonObject:
+        """What the whole follows from, and which documents these are."""
+        span = self.span(number)
+        return {"whole": self.identity, "first": span.start, "stop": span.stop}
+
+    def span(self, number: int) -> range:
+        """The documents of a part, by number."""
+        first = number * self.documents_per_part
+        return range(first, min(first + self.documents_per_part, self.documents))
+
+    def fill(self, number: int, folder: Path) -> JsonObject:
+        """Make a part."""
+        return self.make_part(self.span(number), folder)
+
+    def is_finished(self, number: int) -> bool:
+        """Whether a part has been made, or all of them have been put together."""
+        return self.store.find(self.whole, self.identity) is not None or super().is_finished(number)
+
+    def drop(self, number: int) -> None:
+        """Delete a part that has found its place in the whole."""
+        if (folder := self.find(number)) is not None:
+            StoredFolder(folder).delete()
