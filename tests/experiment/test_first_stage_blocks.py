@@ -131,11 +131,10 @@ def test_a_run_has_the_same_bytes_for_any_number_of_processes(tmp_path, beir_fol
     assert all((each == vectors[0]).all() for each in vectors)
 
 
-@pytest.mark.ci  # encodes some ten thousand texts
-@pytest.mark.timeout(900)
+@pytest.mark.ci  # processes of their own import torch
 def test_parts_that_processes_encode_are_the_vectors_of_one(tmp_path):
     (tmp_path / "corpus.jsonl").write_text(
-        "".join(f'{{"_id": "d{n}", "text": "{n % 5003} fish"}}\n' for n in range(20_100))
+        "".join(f'{{"_id": "d{n}", "text": "{n % 5003} fish"}}\n' for n in range(3_100))
     )
     (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "17 fish"}\n')
     (tmp_path / "qrels").mkdir()

@@ -43,7 +43,7 @@ def build(values: Node) -> Any:
     with suppress(ConfigError):  # which is among the problems
         packages = (PACKAGE, *find_plugins(values.get(PLUGINS, ())))
     builder = _Builder(packages, problems)
-    built = builder.construct("", drop_referred(values))
+    built = builder.construct("", drop_referred(values, packages))
     if builder.problems:
         raise ConfigError(drop_copies(builder.problems))
     return built

@@ -17,6 +17,7 @@ from recross.command.signatures import (
     drop_referred,
     explain_no_class,
     find_class,
+    find_referred,
     is_node,
     is_part,
     list_items,
@@ -50,10 +51,10 @@ def find_every_problem(values: Node) -> list[str]:
         return secrets
     referred = [
         problem
-        for key in values.keys() & set(REFERRED_TO)
+        for key in find_referred(values, packages)
         for problem in _find_value_problems(key, values[key], object, packages)
     ]
-    return [*referred, *_find_node_problems("", drop_referred(values), packages)]
+    return [*referred, *_find_node_problems("", drop_referred(values, packages), packages)]
 
 
 def drop_copies(problems: Sequence[str]) -> list[str]:

@@ -15,7 +15,10 @@ from recross.parts.identity import is_handed_over
 PACKAGE = "recross"
 TARGET = "_target_"
 REFERRED_TO = ("negatives",)
-"""Groups at the root of a config that other parts take, as ``${negatives}``; no arguments there."""
+"""Groups at the root of a config that other parts take, as ``${negatives}``.
+
+They are no arguments there, unless the command has one of that name.
+"""
 PLUGINS = "plugins"
 """The key at the root of a config that lists packages; no argument either."""
 EXTRA_OF_PACKAGE = {"faiss": "faiss", "wandb": "wandb"}
@@ -69,9 +72,17 @@ def read_hints(target: type) -> Mapping[str, Hint]:
     return {name: hint if is_plain(hint) else bare[name] for name, hint in whole.items()}
 
 
-def drop_referred(values: Node) -> Node:
-    """The arguments of a command: all values but those that parts refer to, and the plug-ins."""
-    return {key: value for key, value in values.items() if key not in (*REFERRED_TO, PLUGINS)}
+def drop_referred(values: Node, packages: Sequence[str]) -> Node:
+    """The arguments of a command: all values but those that only parts refer to, and plug-ins."""
+    dropped = {*find_referred(values, packages), PLUGINS}
+    return {key: value for key, value in values.items() if key not in dropped}
+
+
+def find_referred(values: Node, packages: Sequence[str]) -> set[str]:
+    """The groups of a command's config that parts refer to and it does not take itself."""
+    target = find_class(values.get(TARGET), packages)
+    own = list_parameters(target) if target is not None else {}
+    return {key for key in REFERRED_TO if key in values and key not in own}
 
 
 def is_node(value: object) -> TypeGuard[Node]:

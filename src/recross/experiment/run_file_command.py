@@ -13,6 +13,7 @@ from recross.experiment.run_accounts import AccountedRun
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import FileWithin
 from recross.store import DEFAULT_STORE, write_json
+from recross.writing.progress import working
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +44,10 @@ class RunFileCommand(ABC):
                 place.record_part()
                 return place.result
             made = self.make()
-            if place.account is not None:
-                write_json(place.account, {"run_file": str(place.result), **made.account})
-            made.run.write(place.result)
+            with working(f"writing {place.result}"):
+                if place.account is not None:
+                    write_json(place.account, {"run_file": str(place.result), **made.account})
+                made.run.write(place.result)
         return place.result
 
     def take_part(self) -> None:

@@ -137,7 +137,7 @@ class BiEncoder(Retriever):
         return self.document_vectors(collection).cuts
 
     def _parts_of(self, collection: Collection) -> DocumentParts:
-        from recross.retrieval.document_vectors import DOCUMENTS_PER_CHUNK, DocumentVectors
+        from recross.retrieval.document_vectors import DocumentVectors, choose_chunk
 
         texts_of_all = cache(partial(self._texts_of, collection))
 
@@ -146,7 +146,8 @@ class BiEncoder(Retriever):
             return DocumentVectors.write_part(folder, texts, doc_ids, self._encode_documents)
 
         identity = self._identify_vectors(collection)
-        sizes = (len(collection.documents), DOCUMENTS_PER_CHUNK)
+        documents = len(collection.documents)
+        sizes = (documents, choose_chunk(documents))
         return DocumentParts(Store(self.store), "vectors", identity, *sizes, make)
 
     def _encode_documents(self, texts: NumberedTexts) -> Iterator[EncodedTexts]:

@@ -27,7 +27,10 @@ EncodeTexts = Callable[[NumberedTexts], Iterator[EncodedTexts]]
 VECTORS, DOC_IDS = "vectors.bin", "doc_ids.json"
 
 DOCUMENTS_PER_CHUNK = 10_000
-"""Documents sorted by length together, and what an interruption loses at most."""
+"""Documents sorted by length together at most, and what an interruption loses at most."""
+
+FEWEST_PER_CHUNK, CHUNKS = 1_000, 64
+"""Smaller collections have so many chunks, for processes to share, or as few documents in each."""
 
 ROWS_AT_ONCE = 1 << 16
 """Rows in single precision at a time while a collection is searched."""
@@ -37,6 +40,11 @@ TILE = 64
 
 The rows of an incomplete tile are summed in another order: equal documents would differ.
 """
+
+
+def choose_chunk(documents: int) -> int:
+    """How many of a collection's documents are encoded together."""
+    return min(DOCUMENTS_PER_CHUNK, max(FEWEST_PER_CHUNK, -(-documents // CHUNKS)))
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class DocumentVectors:
         cuts = read_cuts(file.facts)
         with progress(len(documents), "encoding", "document", done) as bar:
             while done < len(documents):
-                number = done // DOCUMENTS_PER_CHUNK
+                number = done // parts.documents_per_part
                 if (part := parts.find(number)) is not None:
                     made = cls.open(part)
                     vectors, own = made.vectors, made.cuts

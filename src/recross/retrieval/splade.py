@@ -133,7 +133,7 @@ class SPLADE(Retriever):
         return parts.store.artefact(parts.whole, parts.identity, make, resumable=True)
 
     def _parts_of(self, collection: Collection) -> DocumentParts:
-        from recross.retrieval.document_vectors import DOCUMENTS_PER_CHUNK
+        from recross.retrieval.document_vectors import choose_chunk
         from recross.retrieval.sparse_parts import write_part
 
         @cache
@@ -154,9 +154,8 @@ class SPLADE(Retriever):
             "contract": contract,
             "collection": collection.texts_fingerprint,
         }
-        return DocumentParts(
-            Store(self.store), "sparse", identity, len(documents), DOCUMENTS_PER_CHUNK, make
-        )
+        sizes = (len(documents), choose_chunk(len(documents)))
+        return DocumentParts(Store(self.store), "sparse", identity, *sizes, make)
 
     def _check_lengths(self) -> None:
         from recross.inference.encoders.families import find_encoder

@@ -15,14 +15,14 @@ from functools import partial
 from pathlib import Path
 
 from recross.sharing.refusals import say_refusal
-from recross.sharing.work import SharedTask, do_pieces
+from recross.sharing.work import SharedTask, do_pieces, open_quietly
 
 
 def _serve(told: Path, first: int) -> None:
     """Do what a file tells."""
     with told.open("rb") as file:
         task: SharedTask = pickle.load(file)
-    do_pieces(task.open(), first)
+    do_pieces(open_quietly(task), first)
 
 
 def _end_with_parent() -> None:

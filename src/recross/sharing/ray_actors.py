@@ -23,7 +23,7 @@ from recross.errors import InputError, RunError
 from recross.machine.probes import VARIABLE, name_kernels
 from recross.machine.ray_cluster import StartingPlace, connect_to_ray
 from recross.sharing.refusals import raise_refusal, say_refusal
-from recross.sharing.work import SharedTask, SharedWork
+from recross.sharing.work import SharedTask, SharedWork, open_quietly
 from recross.writing.progress import progress
 
 ADVICE = "where memory runs out, fewer processes need less, and the same command again goes on"
@@ -113,7 +113,7 @@ class _PieceActor:
 
     def _open(self, told: bytes) -> None:
         task: SharedTask = pickle.loads(told)
-        self._work = task.open()
+        self._work = open_quietly(task)
 
     def _make(self, row: PieceRow) -> None:
         work, number = self._work.take(row["told"])

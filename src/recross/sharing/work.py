@@ -7,6 +7,7 @@ them ends and is replaced, and wherever an interrupted one goes on.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,6 +86,15 @@ class SharedTask(Protocol):
 
     def without_pieces(self) -> Self:
         """The same for a process that is told of each piece as it comes."""
+
+
+def open_quietly(task: SharedTask) -> SharedWork:
+    """Open work in one of many processes; what loading warns of is said where it is shared."""
+    logging.disable(logging.WARNING)
+    try:
+        return task.open()
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def do_pieces(work: SharedWork, first: int) -> None:
