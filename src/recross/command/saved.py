@@ -24,7 +24,7 @@ HYDRA_PLACES = (
     "hydra.sweep.subdir=.",
 )
 """What our own configs say of Hydra, which writes no folder and no log; saved ones do not."""
-ALIKE = ("run", "train")
+WITH_SAME_VALUES = ("run", "train")
 """Commands whose configs hold the same values: one begins with what another has saved."""
 
 
@@ -66,7 +66,10 @@ def _check_saved(path: Path, command: str) -> None:
     """See that a config is a command's; say it where another version of recross has saved it."""
     if path.suffix != ".yaml" or not path.is_file():
         raise InputError(f"--from must be a .yaml file that exists, got {str(path)!r}")
-    found, takes = read_target(path), ALIKE if command in ALIKE else (command,)
+    found, takes = (
+        read_target(path),
+        WITH_SAME_VALUES if command in WITH_SAME_VALUES else (command,),
+    )
     owners = [owner for owner in COMMANDS if find_target(owner) == found]
     if not {*owners} & {*takes}:
         got = f"one of recross {owners[0]}" if owners else f"the _target_ {found!r}"
