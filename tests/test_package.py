@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 from email.parser import Parser
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hatch_build import make_links_absolute
 from recross.command.building import build
 from recross.command.composition import compose_values
 from recross.errors import ConfigError
+from recross.machine import packages
 
 ROOT = Path(__file__).parents[1]
 
@@ -82,6 +84,19 @@ def test_a_missing_package_of_an_extra_is_named_before_any_work(override, monkey
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, package, None)  # an import of it fails
     with pytest.raises(ConfigError, match=rf"pip install 'recross\[{package}\]'"):
+        build(compose_values("run", [override, "training=none", "reranker=none"]))
+
+
+@pytest.mark.parametrize(
+    ("override", "extra"),
+    [
+        *(("tracking=wandb", "wandb"), ("tracking=tensorboard", "tensorboard")),
+        *(("retriever=biencoder_hnsw", "faiss"), ("hardware.backend=onnx", "onnx")),
+    ],
+)
+def test_a_bare_folder_of_that_name_is_no_package_of_an_extra(override, extra, monkeypatch):
+    monkeypatch.setattr(packages, "find_spec", lambda name: ModuleSpec(name, None))
+    with pytest.raises(ConfigError, match=rf"extra {extra}|pip install 'recross\[{extra}\]'"):
         build(compose_values("run", [override, "training=none", "reranker=none"]))
 
 

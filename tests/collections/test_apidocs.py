@@ -103,9 +103,12 @@ def test_what_is_not_python_and_half_a_character_are_left_out_and_no_obstacle(tm
     assert harvest([], 8) == []
 
 
-def test_a_package_that_is_not_installed_is_named(tmp_path):
-    with pytest.raises(InputError, match="must name installed packages, got 'no_such_package'"):
-        Apidocs(("no_such_package",), store=tmp_path).load()
+def test_a_package_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    (tmp_path / "bare_folder").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("no_such_package", "bare_folder", "json"):  # Python's own has no version
+        with pytest.raises(InputError, match=f"must name installed packages, got {name!r}"):
+            Apidocs((name,), store=tmp_path).load()
 
 
 @pytest.mark.parametrize(

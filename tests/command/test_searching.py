@@ -88,7 +88,7 @@ def test_values_that_can_never_be_are_refused_before_the_first_trial(words, tmp_
 
 
 def test_without_optuna_the_extra_is_named(words, caplog, monkeypatch):
-    monkeypatch.setattr(hydra_settings, "find_spec", lambda _package: None)
+    monkeypatch.setattr(hydra_settings, "is_installed", lambda _package: False)
     assert main(["train", *SEARCH, *words, "training.learning_rate=interval(0.1,0.2)"]) == 2
     assert "hydra/sweeper: needs the package optuna; pip install 'recross[optuna]'" in caplog.text
 

@@ -39,6 +39,6 @@ def test_curves_and_measures_are_events_and_an_earlier_runs_are_gone(tmp_path, c
 
 
 def test_a_missing_package_names_its_extra(monkeypatch):
-    monkeypatch.setattr(tensor_board, "find_spec", lambda _name: None)
+    monkeypatch.setattr(tensor_board, "is_installed", lambda _name: False)
     with pytest.raises(InputError, match=r"needs the package tensorboard \(extra tensorboard\)"):
         TensorBoard()

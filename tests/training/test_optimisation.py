@@ -192,7 +192,7 @@ def test_a_checkpoint_trained_with_low_rank_additions_is_an_ordinary_one(tmp_pat
 
 
 def test_low_rank_additions_without_peft_name_the_extra(tiny_bert, monkeypatch):
-    monkeypatch.setattr(preparation, "find_spec", lambda _: None)
+    monkeypatch.setattr(preparation, "is_installed", lambda _: False)
     with pytest.raises(InputError, match=r"lora_rank needs peft: pip install 'recross\[lora\]'"):
         CrossEncoder(str(tiny_bert)).network.prepare_training(Preparation(lora_rank=4))
 

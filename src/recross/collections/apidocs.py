@@ -155,16 +155,23 @@ def _read_sources(package: str) -> Iterator[tuple[str, str]]:
 def _find_folder(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise InputError(
-            f"collection.packages must name installed packages, got {package!r};"
-            " pip install 'recross[embedded]' brings the default ones"
-        )
+        raise InputError(_say_not_installed(package))
     return Path(spec.submodule_search_locations[0])
 
 
 def _find_version_of(package: str) -> str:
     _find_folder(package)
-    return importlib.metadata.version(_list_distributions().get(package, [package])[0])
+    try:
+        return importlib.metadata.version(_list_distributions().get(package, [package])[0])
+    except importlib.metadata.PackageNotFoundError:  # a folder of files, or Python's own
+        raise InputError(_say_not_installed(package)) from None
+
+
+def _say_not_installed(package: str) -> str:
+    return (
+        f"collection.packages must name installed packages, got {package!r};"
+        " pip install 'recross[embedded]' brings the default ones"
+    )
 
 
 @cache

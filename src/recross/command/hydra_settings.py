@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from recross.command.signatures import TARGET
+from recross.machine.packages import is_installed
 from recross.parts.secrets import find_secrets
 
 LAUNCHERS = frozenset(
@@ -87,14 +87,6 @@ def find_needed_launcher(message: str) -> str | None:
     named = LAUNCHER_NAMED.search(message)
     package = f"hydra_plugins.hydra_{named[1]}_launcher" if named else ""
     return f"hydra/launcher: {say_needed(package)}" if package in NEEDED else None
-
-
-def is_installed(package: str) -> bool:
-    """Whether a package is here, which is not imported for it."""
-    try:
-        return find_spec(package) is not None
-    except ImportError:  # of the package above it
-        return False
 
 
 def _find_call_problems(path: str, node: object) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any, TypeAlias, TypeGuard, get_args, get_origin, get_type_hints
 
+from recross.machine.packages import is_installed
 from recross.parts.fields import read_fields
 from recross.parts.hints import Hint, is_plain
 from recross.parts.identity import is_handed_over
@@ -21,15 +22,18 @@ They are no arguments there, unless the command has one of that name.
 """
 PLUGINS = "plugins"
 """The key at the root of a config that lists packages; no argument either."""
-EXTRA_OF_PACKAGE = {"faiss": "faiss", "wandb": "wandb"}
-"""Packages that one module of ours imports when it is named, and the extra that brings each."""
+OF_EXTRAS = {
+    f"{PACKAGE}.retrieval.approximate_index": "faiss",
+    f"{PACKAGE}.tracking.weights_and_biases": "wandb",
+}
+"""Modules of ours that import the package of an extra, which has its name."""
 Node: TypeAlias = Mapping[str, object]
 """A part as data: its class under ``_target_``, and its arguments."""
 
 
 def find_class(name: object, packages: Sequence[str]) -> type | None:
     """The class that a config names, if it is one of these packages."""
-    if not _is_within(name, packages):
+    if not _is_within(name, packages) or _find_lacking(name):
         return None
     module, _, own_name = name.rpartition(".")
     try:
@@ -44,12 +48,12 @@ def explain_no_class(name: object, packages: Sequence[str]) -> str:
     refusal = f"must name a class of {' or '.join(packages)}, got {name!r}"
     if not _is_within(name, packages):
         return refusal
+    if (lacking := _find_lacking(name)) is not None:
+        return f"{name} needs the package {lacking}; pip install 'recross[{lacking}]'"
     module = name.rpartition(".")[0]
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if (extra := EXTRA_OF_PACKAGE.get(error.name or "")) is not None:
-            return f"{name} needs the package {error.name}; pip install 'recross[{extra}]'"
         is_absent = f"{module}.".startswith(f"{error.name}.")
         return refusal if is_absent else f"{refusal} ({error})"
     except Exception as error:  # noqa: BLE001  (whatever else an import may raise)
@@ -128,6 +132,12 @@ def serves(target: type, hint: Hint) -> bool:
         members = [member for member in vars(hint) if not member.startswith("_")]
         return all(hasattr(target, m) or m in read_fields(target) for m in members)
     return issubclass(target, hint)
+
+
+def _find_lacking(name: str) -> str | None:
+    """The package of an extra that the module of a class imports, where it is not installed."""
+    package = OF_EXTRAS.get(name.rpartition(".")[0])
+    return package if package is not None and not is_installed(package) else None
 
 
 def _is_within(name: object, packages: Sequence[str]) -> TypeGuard[str]:

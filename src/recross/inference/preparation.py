@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import NamedTuple, cast
 
 from torch import nn
@@ -12,6 +11,7 @@ from recross.checkpoints.loaded import Model
 from recross.errors import InputError
 from recross.inference.encoders.affine import is_added_to
 from recross.inference.encoders.encoder import Encoder
+from recross.machine.packages import is_installed
 
 
 class Preparation(NamedTuple):
@@ -70,7 +70,7 @@ def _set_dropout(model: Model, names: Sequence[str], dropout: float) -> None:
 def _add_low_rank(
     model: Model, layers: Sequence[nn.Module], heads: Sequence[str], rank: int
 ) -> None:
-    if find_spec("peft") is None:
+    if not is_installed("peft"):
         raise InputError(
             f"training.lora_rank needs peft: pip install 'recross[lora]', got {rank} without it"
         )

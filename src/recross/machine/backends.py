@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Literal, NamedTuple
+
+from recross.machine.packages import is_installed
 
 Backend = Literal["torch", "torch_compile", "torch_int8", "onnx"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -29,4 +30,4 @@ NEEDS: Mapping[Backend, Needs] = {
 
 def find_missing_packages(backend: Backend) -> list[str]:
     """Return the packages that a back-end needs and this installation lacks."""
-    return [name for name in NEEDS[backend].packages if find_spec(name) is None]
+    return [name for name in NEEDS[backend].packages if not is_installed(name)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from recross.machine.backends import NEEDS, Backend, find_missing_packages
 from recross.machine.environment import describe_environment
 from recross.machine.hardware import Hardware
 from recross.machine.known_processors import find_resembling
+from recross.machine.packages import is_installed
 from recross.machine.processor import (
     bf16_is_faster,
     measure_bf16_time_share,
@@ -103,7 +103,7 @@ def _say_backend(name: Backend) -> str:
 
 
 def _say_state(name: str) -> str:
-    return "present" if find_spec(name) else "missing"
+    return "present" if is_installed(name) else "missing"
 
 
 def _count_artefacts(store: Path) -> dict[str, int]:

@@ -7,11 +7,11 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recross.errors import InputError
+from recross.machine.packages import is_installed
 from recross.records import JsonObject
 from recross.tracking.tracker import JsonLinesLog, JsonLinesTracker
 from recross.tracking.values import flatten_cells
@@ -33,7 +33,7 @@ class TensorBoard:
     """
 
     def __post_init__(self) -> None:
-        if find_spec("tensorboard") is None:
+        if not is_installed("tensorboard"):
             raise InputError(
                 "tracking=tensorboard needs the package tensorboard (extra tensorboard)"
             )

@@ -61,7 +61,7 @@ def test_a_network_that_is_never_packed_is_exported_too(tmp_path):
 
 
 def test_a_backend_without_its_packages_names_the_extra(monkeypatch):
-    monkeypatch.setattr(machine_backends, "find_spec", lambda _: None)
+    monkeypatch.setattr(machine_backends, "is_installed", lambda _: False)
     with pytest.raises(InputError, match=r"without onnx, onnxruntime, .*recross\[onnx\]"):
         Hardware(backend="onnx")
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from recross.errors import InputError
+from recross.machine.packages import is_installed
 from recross.records import Json, JsonObject
 from recross.rerankers.remote.patience import EndpointError, Patience
 
@@ -209,10 +210,10 @@ def _shorten(text: str) -> str:
 
 
 def _import_httpx() -> ModuleType:
-    try:
-        import httpx
-    except ImportError:
+    if not is_installed("httpx"):
         raise InputError(
             "a server is asked with the package 'httpx'; pip install 'recross[endpoint]'"
-        ) from None
+        )
+    import httpx
+
     return httpx
