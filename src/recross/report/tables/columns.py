@@ -133,10 +133,12 @@ def _show_time(name: str) -> Show:
 
 
 def format_number(value: float | None) -> str:
-    """Three digits, or a whole number with its thousands apart."""
+    """Three digits, zeros at the end included, or a whole number with its thousands apart."""
     if value is None:
         return MISSING
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    if value == 0 or value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}".rstrip(".")
 
 
 _REFERENCES = (

@@ -97,14 +97,17 @@ def format_ties(ties: Mapping[str, TieRanges], measures: Sequence[str]) -> str:
     if not any(ranges.queries for ranges in ties.values()):
         return "Tied queries: none.\n"
     lines = [
-        [name, str(ranges.queries), *(_format_range(ranges.mean[m]) for m in measures)]
+        [measure, name, str(ranges.queries), *_format_range(ranges.mean[measure])]
+        for measure in measures
         for name, ranges in ties.items()
+        if ranges.queries
     ]
+    header = ["measure", "run", "tied queries", *TieRange._fields]
     note = (
-        "Least and greatest mean over the orders that tied scores allow; in brackets the mean to be"
-        " expected where all are equally likely."
+        "Least and greatest mean over the orders that tied scores allow, and the mean to be"
+        " expected where all are equally likely. Runs that are not listed tie no documents."
     )
-    return "\n".join([*align_table(["run", "tied queries", *measures], lines), "", note]) + "\n"
+    return "\n".join([*align_table(header, lines, words=2), "", note]) + "\n"
 
 
 def format_accounts(accounts: Mapping[str, QueryAccount]) -> str:
@@ -169,11 +172,9 @@ def _format_mean(evaluation: Evaluation, measure: str) -> str:
     return f"{evaluation.mean[measure]:.4f} [{low:.4f}, {high:.4f}]"
 
 
-def _format_range(value: TieRange | None) -> str:
-    if value is None:
-        return MISSING
-    expected = MISSING if value.expected is None else f"{value.expected:.4f}"
-    return f"{value.least:.4f} to {value.greatest:.4f} ({expected})"
+def _format_range(value: TieRange | None) -> list[str]:
+    means = value or (None,) * len(TieRange._fields)
+    return [MISSING if mean is None else f"{mean:.4f}" for mean in means]
 
 
 def _list_ranges(
