@@ -5,7 +5,8 @@ import re
 import pytest
 from matplotlib.figure import Figure
 
-from recross.report.plots import LONGEST_LABEL, plot_curves, plot_quality_latency
+from recross.report.figures import LONGEST_LABEL
+from recross.report.plots import plot_curves, plot_quality_latency
 from recross.report.tables.rows import make_rows
 from tests.odd_inputs.labels import LABELS
 from tests.small_study import AFTER, BEFORE, record
@@ -30,13 +31,28 @@ def test_every_label_is_in_the_legend_as_text(tmp_path, legends):
     png, svg = plot_quality_latency(rows, tmp_path)
     assert png.read_bytes().startswith(b"\x89PNG")
     assert "</svg>" in svg.read_text()
-    shown = [text.removesuffix(" ") for text in legends[0]]
+    shown = legends[0]
     assert len(shown) == len(LABELS)
     for label in ("$x_1$ and $y$", "_nolegend_", "a|b", "\\input{/etc/passwd}"):
         assert label in shown
     assert "a\\nb" in shown
-    assert max(map(len, legends[0])) == LONGEST_LABEL
+    assert max(len(line) for text in shown for line in text.split("\n")) <= LONGEST_LABEL
     assert not re.search("<script", svg.read_text())
+
+
+def test_a_long_label_keeps_its_end_and_its_mark(tmp_path, legends):
+    label = "bi-encoder + embedded_reranker (shipped), interpolated (0.85)"
+    found = {**record(label, AFTER, BEFORE), "p_values": {"MRR@10": 0.001}}
+    plot_quality_latency(make_rows([found], {}), tmp_path)
+    assert legends[0] == ["bi-encoder + embedded_reranker (shipped), interpolated\n(0.85) ▲"]
+
+
+def test_latencies_are_written_as_numbers(tmp_path):
+    times = {"fast": 90.0, "slow": 12_000.0}
+    found = [record(label, AFTER, BEFORE, latency=p50) for label, p50 in times.items()]
+    rows = make_rows(found, {})
+    _, svg = plot_quality_latency(rows, tmp_path)
+    assert {"100", "1,000", "10,000"} <= set(re.findall(r">([\d,]+)</text>", svg.read_text()))
 
 
 def test_curves_with_odd_names_are_in_the_legend(tmp_path, legends):

@@ -1,50 +1,36 @@
-"""Quality against latency, depth, training and budget, and of runs, for a column of a paper.
-
-The only home of matplotlib.
-"""
+"""Quality against latency, depth, training and budget, and of runs, for a column of a paper."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recross.report.figures import (
+    COLOURS,
+    SHAPES,
+    cut_label,
+    fold_label,
+    measure_height,
+    name_lines,
+    open_figure,
+    place_whole_numbers,
+    save_figure,
+)
 from recross.report.tables.front import find_front, find_milliseconds
 from recross.report.tables.rows import INTERPOLATED, Row
 from recross.report.tables.short_labels import shorten_labels
 from recross.writing.escaping import show_unprintable
-from recross.writing.whole_files import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-LONGEST_LABEL, LONGEST_BESIDE = 62, 34
-"""Of a label below a plot, and beside it."""
-COLUMN_INCHES = 3.4
-"""The width of a column in the styles of ACM and IEEE."""
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5C5C5C")
-"""Of Okabe and Ito (2008), without yellow, which a white page hides."""
-SHAPES = ("o", "^", "D", "v", "P", "X", "p", "h")
-STYLE: dict[Any, Any] = {
-    "font.size": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 6.5,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "lines.linewidth": 1.0,
-    "lines.markersize": 4,
-    "grid.linewidth": 0.4,
-    "svg.fonttype": "none",
-}
+LONGEST_BESIDE = 34
+"""Of a label beside a plot."""
+FRONT_LABEL = "Pareto front: none is faster and better"
 
 
 @dataclass(frozen=True)
@@ -76,22 +62,21 @@ def plot_quality_latency(rows: Sequence[Row], folder: Path) -> list[Path]:
     drawn = [row for row in rows if row.measures and find_milliseconds(row)]
     if not drawn:
         return []
-    with _open_figure(2.1 + 0.14 * len(drawn)) as figure:
+    short = shorten_labels([row.label for row in drawn]).names
+    labels = [
+        f"{fold_label(label)} {row.mark}".rstrip() for label, row in zip(short, drawn, strict=True)
+    ]
+    with open_figure(measure_height(labels)) as figure:
         axes = figure.subplots()
         name = next(iter(drawn[0].measures))
         models = list(dict.fromkeys(_model(row) for row in drawn))
-        shown = []
-        for row, label in zip(
-            drawn, shorten_labels([row.label for row in drawn]).names, strict=True
-        ):
-            mark = _draw_point(axes, row, name, models.index(_model(row)))
-            shown.append((f"{label} {row.mark}", mark))
-        shown += _draw_front(axes, drawn, name)
-        axes.set_xscale("log")
+        points = [_draw_point(axes, row, name, models.index(_model(row))) for row in drawn]
+        shown = [*zip(labels, points, strict=True), *_draw_front(axes, drawn, name)]
+        place_whole_numbers(axes)
         axes.set_xlabel("p50 latency per 100 documents, ms")
         axes.set_ylabel(f"{name}, 95 % interval")
-        _name_what_is_drawn(figure, axes, shown)
-        return _save(figure, folder, "quality_latency")
+        name_lines(figure, axes, shown)
+        return save_figure(figure, folder, "quality_latency")
 
 
 def plot_curves(rows: Sequence[Row], folder: Path) -> list[Path]:
@@ -111,34 +96,35 @@ def plot_curves(rows: Sequence[Row], folder: Path) -> list[Path]:
             break
     else:
         return []
-    with _open_figure(2.1 + 0.14 * len(drawn)) as figure:
+    with open_figure(measure_height([fold_label(name) for name in drawn])) as figure:
         axes = figure.subplots()
         shown = _draw_curves(axes, drawn)
         axes.set_xlabel(axis.label)
         axes.set_ylabel(f"{next(iter(next(iter(curves.values()))[0].measures))}, 95 % interval")
-        _name_what_is_drawn(figure, axes, shown)
-        return _save(figure, folder, axis.file)
+        name_lines(figure, axes, shown)
+        return save_figure(figure, folder, axis.file)
 
 
 def plot_measures(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Draw every measure of each row with its interval as ``measures.png`` and ``.svg``."""
     names = list(dict.fromkeys(name for row in rows for name in row.measures))
     labels = shorten_labels([row.label for row in rows]).names
-    with _open_figure(0.5 + 0.2 * len(rows) * len(names) + 0.3 * len(names)) as figure:
+    with open_figure(0.5 + 0.2 * len(rows) * len(names) + 0.3 * len(names)) as figure:
         for axes, name in zip(figure.subplots(len(names), squeeze=False).flat, names, strict=True):
             for place, row in enumerate(rows):
                 value = row.measures[name]
                 error = [[value.mean - value.low], [value.high - value.mean]]
                 axes.errorbar(value.mean, place, xerr=error, fmt="o", capsize=2, color=COLOURS[0])
             marked = [
-                _cut(show_unprintable(f"{label} {row.mark_of(name)}".rstrip()), LONGEST_BESIDE)
+                f"{cut_label(show_unprintable(label), LONGEST_BESIDE)} {row.mark_of(name)}".rstrip()
                 for label, row in zip(labels, rows, strict=True)
             ]
             axes.set_yticks(range(len(rows)), marked, parse_math=False)
             axes.set_ylim(len(rows) - 0.5, -0.5)
             axes.set_xlabel(f"{name}, 95 % interval")
+            axes.locator_params(axis="x", nbins=5)
             axes.grid(alpha=0.3, axis="x")
-        return _save(figure, folder, "measures")
+        return save_figure(figure, folder, "measures")
 
 
 def _draw_point(axes: Axes, row: Row, name: str, model: int) -> Line2D:
@@ -165,7 +151,7 @@ def _draw_front(axes: Axes, rows: Sequence[Row], name: str) -> list[tuple[str, L
     means = [row.measures[name].mean for row in front]
     look: dict[str, Any] = {"color": "#8A8A8A", "linewidth": 0.8, "linestyle": "--", "zorder": 1}
     (line,) = axes.step(times, means, where="post", **look)
-    return [("Pareto front: none is faster and better", line)]
+    return [(FRONT_LABEL, line)]
 
 
 def _draw_curves(axes: Axes, curves: Mapping[str, Mapping[float, Row]]) -> list[tuple[str, Line2D]]:
@@ -174,11 +160,11 @@ def _draw_curves(axes: Axes, curves: Mapping[str, Mapping[float, Row]]) -> list[
         values = [next(iter(row.measures.values())) for row in points.values()]
         means, colour = [value.mean for value in values], COLOURS[number % len(COLOURS)]
         if len(points) == 1:
-            shown.append((label, axes.axhline(means[0], color=colour, linestyle="--")))
+            shown.append((fold_label(label), axes.axhline(means[0], color=colour, linestyle="--")))
             continue
         shape = SHAPES[number % len(SHAPES)]
         (line,) = axes.plot(list(points), means, marker=shape, color=colour)
-        shown.append((label, line))
+        shown.append((fold_label(label), line))
         lows, highs = [value.low for value in values], [value.high for value in values]
         axes.fill_between(list(points), lows, highs, color=colour, alpha=0.12, linewidth=0)
     ticks = sorted({x for points in curves.values() if len(points) > 1 for x in points})
@@ -186,49 +172,6 @@ def _draw_curves(axes: Axes, curves: Mapping[str, Mapping[float, Row]]) -> list[
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     return shown
-
-
-def _name_what_is_drawn(figure: Figure, axes: Axes, shown: Sequence[tuple[str, Line2D]]) -> None:
-    """A legend of any labels: matplotlib would set formulas in them, and leave out ``_names``."""
-    axes.grid(alpha=0.3)
-    handles = [handle for _, handle in shown]
-    places = [str(number) for number in range(len(shown))]
-    legend = figure.legend(handles, places, loc="outside lower left", frameon=False)
-    for text, (label, _) in zip(legend.get_texts(), shown, strict=True):
-        text.set_parse_math(False)
-        text.set_text(_cut(show_unprintable(label), LONGEST_LABEL))
-
-
-def _cut(label: str, longest: int) -> str:
-    return label if len(label) <= longest else label[: longest - 1] + "…"
-
-
-@contextmanager
-def _open_figure(height_inches: float) -> Iterator[Figure]:
-    """A figure as wide as a column, in a paper's style."""
-    import matplotlib  # a second to import
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    with matplotlib.rc_context(STYLE):
-        figure = plt.figure(figsize=(COLUMN_INCHES, height_inches), layout="constrained")
-        try:
-            yield figure
-        finally:
-            plt.close(figure)
-
-
-def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    paths = [folder / f"{name}.{suffix}" for suffix in ("png", "svg")]
-    for axes in figure.axes:
-        for text in (axes.xaxis.label, axes.yaxis.label):
-            text.set_parse_math(False)
-    for path in paths:
-        with replace_file(path) as partial, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for it
-            figure.savefig(partial, dpi=300, format=path.suffix[1:])
-    return paths
 
 
 def _model(row: Row) -> str:

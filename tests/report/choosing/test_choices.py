@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_the_best_within_the_time_is_advised_with_the_command_that_uses_it(keep)
     study = read_choices(keep(SMALL, LARGE))
     assert study.advice == (
         "Within 50 ms use large on the best 10 candidates: MRR@10 0.5500 against 0.4000 without it,"
-        " 95 of 100 queries done in 48 ms."
+        " 95 of 100 queries done in 48.0 ms."
     )
     assert study.command == (
         "recross rerank reranker=large hardware=cpu collection=files depth=10 candidates=first.trec"
@@ -131,6 +132,22 @@ def test_table_csv_plot_and_page_say_the_same(keep, tmp_path, capsys):
     assert page.count("<tr") == len(lines) + 1
     assert "<script" not in page
     assert "default-src 'none'" in page
+
+
+def test_the_page_shows_depth_and_measures_before_the_form_and_breaks_long_names(keep, tmp_path):
+    write_choices(keep(record("long_name.cpu_int8", measured(10, 0.60, 30.0))), tmp_path)
+    page = (tmp_path / "choices.html").read_text()
+    names = re.findall(r"<th>(.*?)</th>", page)
+    assert names[:4] == ["", "re-ranker and hardware", "depth", "MRR@10"]
+    assert names[-1] == "form"
+    assert "<td>long_<wbr>name.<wbr>cpu_<wbr>int8</td><td>10</td><td>0.6000 <small>[" in page
+
+
+def test_the_plot_says_what_each_line_is(keep, tmp_path):
+    write_choices(keep(SMALL, LARGE), tmp_path)
+    svg = (tmp_path / "choices.svg").read_text()
+    for name in ("small", "large", "advised", "50 ms, the most that a query may take"):
+        assert f">{name}</text>" in svg
 
 
 def test_memory_of_a_gpu_has_a_column_where_one_was_measured(keep, tmp_path):

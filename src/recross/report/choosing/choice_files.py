@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from html import escape
@@ -85,7 +86,8 @@ def list_choice_columns(study: ChoiceStudy) -> list[tuple[str, Callable[[ChoiceR
 
 def format_page(study: ChoiceStudy, picture: str) -> str:
     """The page: advice, command, plot and table; nothing is fetched, and no script runs."""
-    columns = list_choice_columns(study)
+    mark, name, form, *numbers = list_choice_columns(study)
+    columns = [mark, name, *numbers, form]  # numbers first: they are seen on a narrow page
     head = "".join(f"<th>{escape(name)}</th>" for name, _ in columns)
     body = "".join(_format_row(study, row, columns) for row in study.rows)
     asked = f"{study.queries:,} queries of {study.collection}, {study.machine}"
@@ -115,8 +117,17 @@ def _format_row(
         *(["front"] if row.is_on_front else []),
         *(["advised"] if row == study.advised else []),
     ]
-    cells = "".join(f"<td>{escape(show(row))}</td>" for _, show in columns)
+    texts = [show(row).partition(" [") for _, show in columns]
+    cells = "".join(
+        f"<td>{_break(escape(text))}{f' <small>[{escape(rest)}</small>' if spread else ''}</td>"
+        for text, spread, rest in texts
+    )
     return f'<tr class="{" ".join(marks)}">{cells}</tr>'
+
+
+def _break(name: str) -> str:
+    """A name that may go on in a new line after its signs."""
+    return re.sub(r"[_/]|\.(?!\d)", r"\g<0><wbr>", name)
 
 
 def _format_csv(study: ChoiceStudy) -> str:
