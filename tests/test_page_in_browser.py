@@ -12,7 +12,17 @@ import pytest
 from recross.command.evaluating import evaluate_run_files
 from recross.runs import Run
 from recross.store import write_json
-from tests.small_study import AFTER, BEFORE, HOSTILE, page_of, record, write_study
+from tests.small_study import (
+    AFTER,
+    BEFORE,
+    FIRST,
+    HOSTILE,
+    STEPS,
+    page_of,
+    record,
+    write_experiment,
+    write_study,
+)
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -234,6 +244,52 @@ def test_all_columns_are_seen_on_a_wide_page_and_a_second_measure_on_a_narrow_on
     assert (hidden == 0) == (crowded_page.viewport_size == WIDE)
 
 
+def ends(page, selector):
+    """Where what stands in each ends on the right, blanks that align included."""
+    range_of = "n => {const r = document.createRange(); r.selectNodeContents(n); return r}"
+    right = f"({range_of})(n).getBoundingClientRect().right"
+    return page.locator(selector).evaluate_all(f"all => all.map(n => Math.round({right}))")
+
+
+def test_names_of_columns_stand_above_their_numbers(crowded_page):
+    heads = ends(crowded_page, "#results thead th:not(.mark) button")
+    for number, numeric in enumerate(crowded_page.locator("#results thead th:not(.mark)").all()):
+        if "numeric" not in (numeric.get_attribute("class") or ""):
+            continue
+        selector = f"#results tbody tr > :nth-child({number + 1} of :not(.mark))"
+        assert {abs(end - heads[number]) <= 1 for end in ends(crowded_page, selector)} == {True}
+
+
+def test_all_columns_of_the_queries_are_seen(page):
+    box = page.locator("#queries .scroll")
+    assert box.evaluate("node => node.scrollWidth - node.clientWidth") == 0
+
+
+def test_names_that_have_room_are_not_cut(browser, tmp_path):
+    name = "bi-encoder + embedded_reranker (shipped), interpolated (0.85)"
+    for label, latency in (("quick", 20.0), (name, 2000.0)):
+        write_json(tmp_path / label / "result.json", record(label, AFTER, BEFORE, latency=latency))
+    opened = browser.new_page(viewport=WIDE)
+    opened.goto(page_of(tmp_path).as_uri())
+    assert name in opened.locator("#quality .point-label").all_text_contents()
+    opened.close()
+
+
+def test_lines_of_other_trainings_say_whose_they_are(browser, tmp_path):
+    for label, values in (("quick", AFTER), ("slow", BEFORE)):
+        found = record(label, values, BEFORE)
+        orders = (FIRST, FIRST)
+        write_experiment(tmp_path / label, found, values, BEFORE, orders, steps=STEPS)
+    opened = browser.new_page(viewport=NARROW)
+    opened.goto(page_of(tmp_path).as_uri())
+    dev = opened.locator("#curves svg").last
+    assert dev.locator("text", has_text="slow, seed 0").count() == 1
+    assert opened.locator("#curves select").evaluate("n => n.selectedOptions[0].text") == (
+        "quick, seed 0"
+    )
+    opened.close()
+
+
 def test_every_mark_has_a_label_and_no_label_lies_on_another_or_on_a_mark(crowded_page):
     labels, marks = (boxes(crowded_page, f"#quality {name}") for name in (".point-label", ".mark"))
     assert len(labels) == len(marks) == 14
@@ -332,4 +388,7 @@ def test_runs_alone_have_a_page_with_their_measures_and_an_explorer(browser, tmp
     page.get_by_role("button", name="q1").click()
     assert page.locator("#query-title").text_content() == "q1"
     assert said == []
+    page.set_viewport_size(WIDE)
+    ((left, _, right, _),) = boxes(page, "#results table")
+    assert right - left < 700  # its columns stay together
     page.close()

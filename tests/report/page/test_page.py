@@ -11,6 +11,7 @@ from recross.report.finished import find_finished
 from recross.report.page.exploration import explore, find_systems, outcome, read_texts
 from recross.report.page.page import SCRIPTS, collect_page, embed_json, render
 from recross.report.page.page_data import thin
+from recross.report.page.page_table import FIGURE_SPACE, POINT_SPACE
 from recross.report.tables.rows import make_rows
 from recross.runs import Run
 from recross.store import write_json
@@ -229,10 +230,11 @@ def test_cells_sort_by_their_numbers(data):
     names = [column["name"] for column in table["columns"]]
     p50 = names.index("p50")
     assert table["columns"][p50]["unit"] == "ms/100"
+    blank = POINT_SPACE + FIGURE_SPACE  # in place of ".0"
     assert {row[0][0]: row[p50] for row in table["rows"]} == {
-        "first": ["12", 12.0],
-        "quick": ["2,000", 2000.0],
-        "slow": ["10,000", 10000.0],
+        "first": ["12.0", 12.0],
+        "quick": ["2,000" + blank, 2000.0],
+        "slow": ["10,000" + blank, 10000.0],
     }
     measure = {row[0][0]: row[names.index("MRR@10")][:2] for row in table["rows"]}
     assert measure["quick"] == ["0.6250", 0.625]

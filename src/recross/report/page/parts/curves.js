@@ -33,6 +33,20 @@ function bestGuide(best, x, edge, height) {
   ];
 }
 
+/** The names of a few other lines at their ends, kept apart; many would hide each other. */
+function lineNames(others, x, y, right) {
+  if (others.length > 4) return [];
+  const ends = others.flatMap(({ label, points }) => {
+    const last = points.findLast(([, value]) => value !== null);
+    return last ? [{ label, x: Math.min(x(last[0]), right) - 4, y: y(last[1]) - 6 }] : [];
+  }).sort((a, b) => a.y - b.y);
+  ends.forEach((end, number) => {
+    if (number) end.y = Math.max(end.y, ends[number - 1].y + 14);
+  });
+  return ends.map((end) =>
+    draw("text", { class: "tick", x: end.x, y: end.y, "text-anchor": "end" }, shortened(end.label, 44)));
+}
+
 /** Arrow keys and the pointer move a cursor; the readout says where it is. */
 function followPoints(drawing, points, x, y, name, readout) {
   const cursor = draw("circle", { class: "cursor", r: 5, visibility: "hidden" });
@@ -60,7 +74,7 @@ function followPoints(drawing, points, x, y, name, readout) {
 
 function drawCurve(host, { name, points, others, best, dots }, readout, width) {
   const [height, edge] = [230, { left: 48, right: 14, top: 10, bottom: 26 }];
-  const all = [...others, points].flat().filter(([, value]) => value !== null);
+  const all = [...others.map((other) => other.points), points].flat().filter(([, value]) => value !== null);
   const values = all.map(([, value]) => value);
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const pad = (high - low) * 0.08 || Math.abs(high) * 0.1 || 0.1;
@@ -71,7 +85,7 @@ function drawCurve(host, { name, points, others, best, dots }, readout, width) {
   const drawing = draw("svg", { viewBox: `0 0 ${width} ${height}`, height, tabindex: "0", role: "img",
     "aria-label": `${name} over steps; arrow keys read values` });
   drawing.append(...curveAxes(x, y, steps, ticks(low - pad, high + pad, 4), width, height, edge));
-  drawing.append(...others.map((line) => draw("path", { class: "curve other", d: curvePath(line, x, y) })));
+  drawing.append(...others.map((other) => draw("path", { class: "curve other", d: curvePath(other.points, x, y) })));
   if (best) drawing.append(...bestGuide(best, x, edge, height));
   const known = points.filter(([, value]) => value !== null);
   drawing.append(draw("path", { class: "curve", d: curvePath(known, x, y) }));
@@ -79,6 +93,7 @@ function drawCurve(host, { name, points, others, best, dots }, readout, width) {
     drawing.append(...known.map(([step, value]) =>
       draw("circle", { class: "dot", r: 3.5, cx: x(step), cy: y(value) })));
   }
+  drawing.append(...lineNames(others, x, y, width - edge.right));
   followPoints(drawing, known, x, y, name, readout);
   host.replaceChildren(drawing);
 }
@@ -98,7 +113,7 @@ function curveFigure(chart) {
 function chartsOf(curves, chosen) {
   const curve = curves[chosen];
   const others = (name) => curves.filter((other) => other !== curve && other.dev[name])
-    .map((other) => other.dev[name]);
+    .map((other) => ({ label: `${other.label}, seed ${other.seed}`, points: other.dev[name] }));
   const best = curve.best_step;
   const charts = Object.entries(curve.dev).map(([name, points]) =>
     ({ name, points, others: others(name), best, dots: points.length < 40 }));

@@ -40,6 +40,11 @@ function breakable(text) {
   return make("span", {}, ...parts.slice(0, -1));
 }
 
+/** A sentence whose intervals and p values are not broken over lines. */
+function unbroken(sentence) {
+  return sentence.replace(/\[[^[\]]*\]|\(p [^()]*\)/g, (part) => part.replaceAll(" ", "\u00a0"));
+}
+
 function shortened(text, length) {
   return text.length <= length ? text : text.slice(0, length - 1) + "…";
 }

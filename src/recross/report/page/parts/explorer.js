@@ -41,7 +41,7 @@ function barLabels({ better, equal, worse }, left, width, height) {
 
 /** Sorted bars; one stop of the Tab key, arrows move, Enter opens. */
 function drawDifferences(host, pairs, measure, open, width) {
-  const [height, left] = [200, 40];
+  const [height, left] = [200, 46];
   const sorted = [...pairs].sort((a, b) => b.gap - a.gap);
   const most = Math.max(...sorted.map(({ gap }) => Math.abs(gap)), 0.01);
   const y = linear(-most, most, height - 20, 20);
@@ -99,7 +99,7 @@ function queryButton(query, open) {
 function queryTable(host, pairs, measure, open) {
   const columns = [
     { name: "query", numeric: false }, { name: "B − A", numeric: true },
-    { name: `A ${measure}`, numeric: true }, { name: `B ${measure}`, numeric: true },
+    { name: "A", unit: measure, numeric: true }, { name: "B", unit: measure, numeric: true },
   ];
   const shown = (value) => [value.toFixed(4), value];
   const lines = pairs.map((pair) => ({
@@ -200,7 +200,7 @@ function comparePair(host, exploration, first, second) {
     history.replaceState(null, "", linkTo(one, two, pair.query));
   };
   const table = queryTable(box, pairs, group.measure, open);
-  host.append(make("h3", {}, `Difference in ${group.measure} by query, B − A`), plot,
+  host.append(make("h3", {}, `Difference in ${group.measure} by query, B\u00a0−\u00a0A`), plot,
     queryFilters(table, pairs.length), box, detail);
   drawnToWidth(plot, (width) => drawDifferences(plot, pairs, group.measure, open, width));
   return (id) => {

@@ -135,7 +135,7 @@ function placeTexts(texts, spots, lines, bounds) {
 
 /** Names at the points or, where there is no room for all, numbers that a list below explains. */
 function pointLabels(points, spots, lines, bounds) {
-  const names = points.map((point) => shortened(point.short, bounds.width < 600 ? 26 : 54));
+  const names = points.map((point) => shortened(point.short, bounds.width < 600 ? 26 : 80));
   const places = placeTexts(names, spots, lines, bounds);
   const isNumbered = places.includes(null);
   const texts = isNumbered ? points.map((_, number) => String(number + 1)) : names;

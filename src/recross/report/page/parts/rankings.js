@@ -21,6 +21,14 @@ function moveClass(from, to) {
   return to < from ? "move is-better" : "move is-worse";
 }
 
+/** Scores of a ranking with one number of decimals, unless some are too small for that. */
+function scoreTexts(scores) {
+  const texts = scores.map(String);
+  if (texts.some((text) => text.includes("e"))) return texts;
+  const digits = Math.max(0, ...texts.map((text) => (text.split(".")[1] ?? "").length));
+  return scores.map((score) => score.toFixed(digits));
+}
+
 function documentItem({ rank, document }, score, query, texts, move) {
   const id = query.documents[document];
   const isRelevant = Boolean(query.relevant?.includes(id));
@@ -29,7 +37,7 @@ function documentItem({ rank, document }, score, query, texts, move) {
     make("span", { class: "id" }, breakable(id)),
     isRelevant ? make("span", { class: "badge" }, "✓ relevant") : null,
     make("span", { class: move.classes }, move.text),
-    make("span", { class: "score" }, score === undefined ? "" : String(score)));
+    make("span", { class: "score" }, score ?? ""));
   const text = Object.hasOwn(texts, id) ? make("p", { class: "snippet" }, texts[id]) : null;
   return make("li", { class: isRelevant ? "relevant" : null, "data-document": document }, line, text);
 }
@@ -48,6 +56,7 @@ function rankingColumn(title, query, texts, own, before, after, here) {
   const heading = [make("h4", {}, breakable(title))];
   if (!own) return make("div", {}, ...heading, make("p", { class: "muted" }, "The run file is gone."));
   heading.push(make("p", { class: "muted small" }, relevantRanks(query, own)));
+  const scores = scoreTexts(own.scores);
   const items = topOf(own).map((place) => {
     const [from, to] = [before?.ranks[place.document], after?.ranks[place.document]];
     const moved = before && after;
@@ -55,7 +64,7 @@ function rankingColumn(title, query, texts, own, before, after, here) {
       text: moved ? moveText(from, to, here) : "",
       classes: moved ? moveClass(from, to) : "move",
     };
-    return documentItem(place, own.scores[place.rank - 1], query, texts, move);
+    return documentItem(place, scores[place.rank - 1], query, texts, move);
   });
   if (!items.length) heading.push(make("p", { class: "muted" }, "Nothing was ranked."));
   return make("div", {}, ...heading, make("ol", { class: "rankings" }, ...items));

@@ -1,7 +1,7 @@
 // The table of the study, the machines and the commands.
 
 function showResults(host, { columns, rows, note, sources, files }) {
-  const box = scrollBox("Table of results");
+  const box = scrollBox("Table of results", "fit");
   const lines = rows.map(([[short, label], ...rest]) =>
     ({ cells: [[breakable(short), label, { title: label }], ...rest], data: null }));
   const table = sortableTable(box, "Results of the study", columns, lines, "results");
@@ -31,7 +31,7 @@ function plainTable(caption, columns, rows) {
   const table = make("table", { class: "environment" }, title);
   if (head.length) table.append(make("thead", {}, make("tr", {}, ...head)));
   table.append(make("tbody", {}, ...body));
-  const box = scrollBox(caption);
+  const box = scrollBox(caption, "fit");
   box.append(table);
   return box;
 }

@@ -20,7 +20,8 @@ function makeHeader(column, onSort) {
   }
   const arrow = make("span", { class: "arrow", "aria-hidden": "true" }, ORDER_ARROWS.none);
   const unit = make("span", { class: "unit" }, column.unit ?? "");
-  const button = make("button", { type: "button" }, column.name, " ", unit, " ", arrow);
+  const name = make("span", {}, ...(column.numeric ? [arrow, " ", column.name] : [column.name, " ", arrow]));
+  const button = make("button", { type: "button" }, name, " ", unit);
   button.addEventListener("click", onSort);
   const classes = column.numeric ? "numeric" : null;
   return make("th", { scope: "col", class: classes, "aria-sort": "none" }, button);

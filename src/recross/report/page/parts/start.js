@@ -1,7 +1,7 @@
 function start() {
   const data = JSON.parse(byId("data").textContent);
   byId("summary").textContent = data.summary.filter(Boolean).join(" · ");
-  byId("finding").textContent = data.finding;
+  byId("finding").textContent = unbroken(data.finding);
   if (data.curves === null) { // nothing was to be trained
     byId("curves").remove();
     document.querySelector('nav a[href="#curves"]').remove();
