@@ -1,8 +1,10 @@
 """What is built and published: the wheel holds all that a checkout has, and says what it is."""
 
+import importlib.metadata
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from email.parser import Parser
 from importlib.machinery import ModuleSpec
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 from hatch_build import make_links_absolute
 from recross.command.building import build
@@ -34,6 +37,21 @@ def wheel(tmp_path_factory):
 def metadata(wheel):
     (name,) = [name for name in wheel.namelist() if name.endswith("/METADATA")]
     return Parser().parsestr(wheel.read(name).decode())
+
+
+def test_what_is_pinned_installs_on_every_python_that_is_promised():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    oldest = project["requires-python"].removeprefix(">=") + ".0"
+    pins = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(), re.M)
+    refused = {}
+    for name in pins:
+        try:
+            needs = importlib.metadata.metadata(name).get("Requires-Python") or ""
+        except importlib.metadata.PackageNotFoundError:  # of an extra
+            continue
+        if not SpecifierSet(needs).contains(oldest):
+            refused[name] = needs
+    assert not refused
 
 
 def test_the_wheel_holds_types_licence_and_every_config(wheel):
