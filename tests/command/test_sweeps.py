@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from recross.collections.files import write_beir
+from recross.command.building import load_experiment
 from recross.command.cli import main
 from recross.runs import Run
 from tests.conftest import save_tiny, toy_collection
@@ -61,6 +62,17 @@ def test_a_sweep_of_retrieve_tells_of_the_cell_that_failed(here, caplog):
     record = json.loads((here / "out" / "of_bad.failed.json").read_text())
     assert record["status"] == "failed"
     assert record["error"] in error
+
+
+@pytest.mark.parametrize("command", ["run", "train"])
+def test_a_sweep_whose_cells_share_an_optimiser_with_nobody_does_not_begin(here, caplog, command):
+    words = ["retriever=bm25", "hardware.shards_optimiser=true", "hardware.devices=2,1", "seed=0,1"]
+    assert main([command, "-m", *COLLECTION, *words]) == 2
+    (error,) = errors(caplog)
+    assert error.count("hardware.shards_optimiser must be false where fewer than two") == 1
+    assert not (here / "out").exists()
+    for sound in (["training=none", words[1]], [words[1], "hardware.devices=2"]):
+        load_experiment("retriever=bm25", *sound)
 
 
 @pytest.mark.usefixtures("here")

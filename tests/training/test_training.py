@@ -23,6 +23,7 @@ from recross.training.losses.loss import ABSENT, Loss
 from recross.training.losses.pointwise import AnswerLikelihood, Pointwise
 from recross.training.optimisation import Optimisation
 from recross.training.recipe import FineTuning, TrainingPlan
+from recross.training.requirements import check_processes
 from recross.training.steps.step_data import StepData, shuffle_groups
 from recross.training.validation import Validation
 from tests.conftest import save_tiny
@@ -273,6 +274,15 @@ def test_bad_settings_are_refused(arguments, message):
 def test_a_batch_that_devices_cannot_share_is_refused(tmp_path, collection, groups):
     with pytest.raises(InputError, match=r"multiple of hardware.devices=2, got 3"):
         trained(tmp_path, collection, groups, Hardware(devices=2), batch_size=3)
+
+
+def test_one_process_is_not_told_to_share_the_state_of_its_optimiser(tmp_path, collection, groups):
+    message = r"^hardware.shards_optimiser must be false where fewer than two .*got true with one$"
+    with pytest.raises(InputError, match=message):
+        trained(tmp_path, collection, groups, Hardware(shards_optimiser=True))
+    assert not [*tmp_path.rglob("state.pt")]
+    for shared in ({"devices": 2}, {"nodes": 2}):
+        check_processes(Hardware(shards_optimiser=True, **shared))
 
 
 def test_a_step_larger_than_all_groups_is_refused(tmp_path, collection, groups):

@@ -29,7 +29,7 @@ from recross.training.data.splits import SplitCollection
 from recross.training.data.training_data import TrainingData
 from recross.training.losses.loss import Loss
 from recross.training.recipe import FineTuning, Training, TrainingPlan
-from recross.training.requirements import check_networks
+from recross.training.requirements import check_networks, check_processes
 from recross.training.teaching import Teacher, check_teacher
 from recross.training.trainer import Trainer
 from recross.writing.progress import working
@@ -96,6 +96,7 @@ class Combination:
         check_apart(self.store, self.output / self.study, self.output / self.study / self.name)
         self.session.settle(self, NAMED)
         if self.training.enabled:
+            check_processes(self.hardware)
             check_teacher(self.loss, self.teacher, self.training_data.may_be_taught)
 
     @property

@@ -44,6 +44,7 @@ class Hardware:
     (``MASTER_ADDR``, ``MASTER_PORT``) and which of them this is (``NODE_RANK``). With
     ``shards_optimiser`` each of the processes that train together keeps a share of the optimiser's
     state (ZeRO, stage 1, Rajbhandari et al. 2020), so that large networks fit; weights stay equal.
+    A training in one process refuses it.
 
     ``backend`` computes the scores of BERT-like cross-encoders: ``torch`` (the padding-free
     forward), ``torch_compile`` (compiled: on a GPU in half precision that forward, elsewhere a

@@ -135,7 +135,7 @@ class RankingModule(pl.LightningModule):
     @property
     def shares_optimiser(self) -> bool:
         """Whether each process keeps a share of the optimiser's state."""
-        return self.session.hardware.shards_optimiser and self.processes.count > 1
+        return self.session.hardware.shards_optimiser
 
     @property
     def optimiser(self) -> Optimizer:

@@ -32,6 +32,19 @@ def check_networks(reranker: Reranker, training: Training) -> None:
             network_reranker.check_trained()
 
 
+def check_processes(hardware: Hardware) -> None:
+    """Refuse to share the optimiser's state where one process trains, which has nobody to share it.
+
+    Raises:
+        InputError: ``shards_optimiser`` is set for a single process.
+    """
+    if hardware.shards_optimiser and hardware.processes == 1:
+        raise InputError(
+            "hardware.shards_optimiser must be false where fewer than two processes train together"
+            " (hardware.devices times hardware.nodes), got true with one"
+        )
+
+
 def check_plan(plan: TrainingPlan, network: Network, hardware: Hardware) -> None:
     """Refuse what cannot be trained whatever the groups, before any is made.
 
@@ -44,6 +57,7 @@ def check_plan(plan: TrainingPlan, network: Network, hardware: Hardware) -> None
 
     training, loss = plan.training, plan.loss
     check_guarded(hardware.processes)
+    check_processes(hardware)
     if training.batch_size % hardware.processes:
         times = "" if hardware.nodes == 1 else f" times hardware.nodes={hardware.nodes}"
         raise InputError(
