@@ -122,5 +122,5 @@ def test_what_cannot_be_coded_is_refused(tmp_path, documents, queries, settings,
 
 
 def test_more_probes_than_lists_are_refused():
-    with pytest.raises(InputError, match="probes must not exceed lists=4, got 5"):
+    with pytest.raises(InputError, match=r"probes must lie in \[1, lists=4\], got 5"):
         IVFPQ(lists=4, probes=5)

@@ -167,7 +167,7 @@ def test_a_wider_search_of_an_index_reads_the_same_vectors_and_the_same_index(tm
     "kind, arguments, message",
     [
         (HNSW, {"links": 0}, r"links must lie in \[2, 512\], got 0"),
-        (IVF, {"probes": 65}, "probes must not exceed lists=64, got 65"),
+        (IVF, {"probes": 65}, r"probes must lie in \[1, lists=64\], got 65"),
     ],
 )
 def test_an_index_refuses_bad_arguments(kind, arguments, message):

@@ -12,7 +12,7 @@ import numpy as np
 
 from recross.artefacts.opening import open_once
 from recross.errors import InputError
-from recross.parts.bounds import Ge, Le, checked
+from recross.parts.bounds import Ge, Le, UpTo, checked
 from recross.retrieval.index_parts import (
     build_merged,
     build_parts,
@@ -76,11 +76,7 @@ class IVF:
     """
 
     lists: Annotated[int, Ge(1)] = 64
-    probes: Annotated[int, Ge(1)] = 16
-
-    def __post_init__(self) -> None:
-        if self.probes > self.lists:
-            raise InputError(f"probes must not exceed lists={self.lists}, got {self.probes}")
+    probes: Annotated[int, Ge(1), UpTo("lists")] = 16
 
     def find(self, search: VectorSearch) -> list[Matches]:
         """Search the nearest cells of the documents, which are clustered once for each number."""
@@ -115,14 +111,10 @@ class IVFPQ:
     """
 
     lists: Annotated[int, Ge(1)] = 1024
-    probes: Annotated[int, Ge(1)] = 32
+    probes: Annotated[int, Ge(1), UpTo("lists")] = 32
     bytes: Annotated[int, Ge(1)] = 48
     rescored: Annotated[int, Ge(0)] = 4
     coarse: Literal["flat", "hnsw"] = "flat"
-
-    def __post_init__(self) -> None:
-        if self.probes > self.lists:
-            raise InputError(f"probes must not exceed lists={self.lists}, got {self.probes}")
 
     def find(self, search: VectorSearch) -> list[Matches]:
         """Search the nearest cells of the documents, which are clustered and coded once.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor
 
@@ -9,9 +11,11 @@ from recross.checkpoints.contracts import PromptContract
 from recross.checkpoints.loaded import Tokenizer
 from recross.checkpoints.pretrained import Pretrained
 from recross.errors import InputError
-from recross.inference.encoders.encoder import Encoder
-from recross.inference.network import PairScorer
+from recross.inference.batches import PackedBatch
+from recross.inference.encoders.encoder import Encoder, EncoderForward
+from recross.inference.network import Forward, PairScorer
 from recross.inference.read_outs import READ_OUTS, divide
+from recross.inference.session import Session
 
 
 class PromptNetwork(PairScorer):
@@ -46,6 +50,19 @@ class PromptNetwork(PairScorer):
     def answer_count(self) -> int:
         """How many answers are told apart; 0 where a score is read directly."""
         return len(self.pieces) if len(self.pieces) > 1 else 0
+
+    def answers(self, batch: PackedBatch) -> Tensor:
+        """Logits of the answers, worst first, ``(B, C)``."""
+        return self._answers(self.live, batch, self.dropout)
+
+    def frozen_answers(self, session: Session) -> Forward:
+        """Return the logits of the answers in the session's precision."""
+        forward = self.frozen(session.hardware)
+        return lambda batch: self._answers(forward, batch, 0.0)
+
+    @abstractmethod
+    def _answers(self, forward: EncoderForward, batch: PackedBatch, dropout: float) -> Tensor:
+        """Logits of the answers, worst first, by the live or a frozen forward of the model."""
 
 
 def find_piece(tokenizer: Tokenizer, piece: str | int) -> int:

@@ -21,10 +21,9 @@ from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import PADDED, find_encoder
 from recross.inference.encoders.padded import PaddedForward
 from recross.inference.encoders.t5_decoder import read_head_rows
-from recross.inference.network import Forward, Instructions
+from recross.inference.network import Instructions
 from recross.inference.prompts import Prompter
 from recross.inference.sequences import Sequences
-from recross.inference.session import Session
 from recross.inference.spans import Ints
 from recross.inference.texts.texts import NumberedTexts
 from recross.rerankers.networks.answers import PromptNetwork
@@ -96,15 +95,6 @@ class CausalNetwork(PromptNetwork):
         super().save_weights(folder)
         if can_be_laid_out(self.contract):
             save_chat_layout(folder, self.contract, self.tokenizer, self.pieces.tolist())
-
-    def answers(self, batch: PackedBatch) -> Tensor:
-        """Logits of the answers, worst first, ``(B, C)``."""
-        return self._answers(self.live, batch, self.dropout)
-
-    def frozen_answers(self, session: Session) -> Forward:
-        """Return the logits of the answers in the session's precision."""
-        forward = self.frozen(session.hardware)
-        return lambda batch: self._answers(forward, batch, 0.0)
 
     def _answers(self, forward: EncoderForward, batch: PackedBatch, dropout: float) -> Tensor:
         if not self._rows_are_enough:

@@ -17,9 +17,7 @@ from recross.inference.encoders.encoder import EncoderForward
 from recross.inference.encoders.families import find_encoder
 from recross.inference.encoders.padded import PaddedForward
 from recross.inference.encoders.t5_decoder import first_step, read_head_rows
-from recross.inference.network import Forward
 from recross.inference.sequences import Sequences
-from recross.inference.session import Session
 from recross.inference.spans import Ints
 from recross.inference.texts.texts import NumberedTexts
 from recross.inference.tokens import Joiner, prompt_template
@@ -60,15 +58,6 @@ class T5Network(PromptNetwork):
         if self.contract.reads_head:
             return (self.layers,)
         return self.layers, list(self.model.get_decoder().block)
-
-    def answers(self, batch: PackedBatch) -> Tensor:
-        """Logits of the answers, worst first, ``(B, C)``."""
-        return self._answers(self.live, batch, self.dropout)
-
-    def frozen_answers(self, session: Session) -> Forward:
-        """Return the logits of the answers from weights that are copied once."""
-        forward = self.frozen(session.hardware)
-        return lambda batch: self._answers(forward, batch, 0.0)
 
     def _answers(self, forward: EncoderForward, batch: PackedBatch, dropout: float) -> Tensor:
         if self.contract.reads_head:  # on the encoder: there is no decoder
