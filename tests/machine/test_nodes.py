@@ -1,9 +1,13 @@
 """Where several machines meet, and which of them this is, is said by the environment or refused."""
 
+import os
+import sys
+
 import pytest
 
+from recross.machine import nodes
 from recross.machine.hardware import Hardware
-from recross.machine.nodes import read_node_rank
+from recross.machine.nodes import INTERFACE, announcing, find_interface, read_node_rank
 
 MEETING = {"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500", "NODE_RANK": "1"}
 
@@ -47,3 +51,27 @@ def test_nodes_change_the_order_of_sums_and_nothing_that_scores_follow_from():
     assert one.summation != two.summation
     assert one.identity == two.identity
     assert one == two  # finished experiments stay finished, whichever machines shared them
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+def test_an_address_is_reached_by_an_interface_of_this_machine():
+    assert find_interface("127.0.0.1") == "lo"
+    assert find_interface("::1") is None  # an address of another kind
+
+
+def test_gloo_is_told_the_interface_for_as_long_as_processes_are_started(monkeypatch):
+    monkeypatch.delenv(INTERFACE, raising=False)
+    monkeypatch.setattr(nodes, "find_interface", {"10.0.0.1": "eth7"}.get)
+    with announcing("10.0.0.1"):
+        assert os.environ[INTERFACE] == "eth7"
+    assert INTERFACE not in os.environ
+    with announcing("10.0.0.2"):  # nobody knows
+        assert INTERFACE not in os.environ
+
+
+def test_an_interface_that_the_user_names_stays(monkeypatch):
+    monkeypatch.setenv(INTERFACE, "ib0")
+    monkeypatch.setattr(nodes, "find_interface", lambda _: "eth7")
+    with announcing("10.0.0.1"):
+        assert os.environ[INTERFACE] == "ib0"
+    assert os.environ[INTERFACE] == "ib0"

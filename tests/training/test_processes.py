@@ -150,29 +150,74 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.ci  # processes of their own import torch
-def test_two_nodes_that_are_started_apart_leave_the_weights_of_one(tmp_path, checkpoint):
-    script = tmp_path / "node.py"
+def train_on_nodes(folder, checkpoint, address, before):
+    """What two nodes say that meet at an address; each begins with the words ``before`` it."""
+    script = folder / "node.py"
     script.write_text(CODE)
     root = Path(__file__).parents[2]
     port = str(MeetingPoint(1).main_port)
     started = [
         subprocess.Popen(
-            [sys.executable, script, tmp_path / "two", checkpoint],
+            [*words, sys.executable, script, folder / "two", checkpoint],
             env={
                 **os.environ,
                 "PYTHONPATH": f"{root / 'src'}:{root}",
-                **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": rank},
+                **{"MASTER_ADDR": address, "MASTER_PORT": port, "NODE_RANK": str(rank)},
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for rank in ("0", "1")
+        for rank, words in enumerate(before)
     ]
     said, errors = zip(*(process.communicate(timeout=500) for process in started), strict=True)
+    assert [process.returncode for process in started] == [0, 0], errors
+    return said, errors
+
+
+@pytest.fixture
+def two_hosts():
+    """How a command begins that runs on one of two hosts of a network, and the first's address.
+
+    Each has interfaces of its own, and a name that stands for the host itself.
+    """
+    names = [f"recross{os.getpid()}{side}" for side in "ab"]
+    ends = [f"r{os.getpid()}{side}" for side in "ab"]
+    made = subprocess.run(
+        ["sh", "-ec", MAKE_HOSTS, "sh", *names, *ends], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip("needs root, and ip of iproute2")
+    yield [("ip", "netns", "exec", name) for name in names], "10.213.7.1"
+    for name in names:
+        subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+MAKE_HOSTS = """
+ip netns add $1
+ip netns add $2
+ip link add $3 netns $1 type veth peer name $4 netns $2
+ip -n $1 addr add 10.213.7.1/24 dev $3
+ip -n $2 addr add 10.213.7.2/24 dev $4
+for host in $1 $2; do ip -n $host link set lo up; done
+ip -n $1 link set $3 up
+ip -n $2 link set $4 up
+"""
+
+
+@pytest.mark.ci  # processes of their own import torch
+def test_nodes_on_two_hosts_meet_by_the_network_between_them(tmp_path, checkpoint, two_hosts):
+    hosts, address = two_hosts
+    said, _ = train_on_nodes(tmp_path, checkpoint, address, hosts)
+    assert "'pairs': 96" in said[0]
+    train(tmp_path / "one", checkpoint, steps=6, **STEADY)
+    assert find_difference(tmp_path / "one", tmp_path / "two") < 1e-5
+
+
+@pytest.mark.ci  # processes of their own import torch
+def test_two_nodes_that_are_started_apart_leave_the_weights_of_one(tmp_path, checkpoint):
+    said, errors = train_on_nodes(tmp_path, checkpoint, "127.0.0.1", [(), ()])
     assert errors == ("", "")  # nothing of Lightning's own
-    assert [process.returncode for process in started] == [0, 0]
     assert "'pairs': 96" in said[0]  # the first alone says what it took, and writes
     assert said[1].strip().endswith("{}")
     train(tmp_path / "one", checkpoint, steps=6, **STEADY)

@@ -16,6 +16,7 @@ from recross.inference.cache.score_cache import ScoreCache
 from recross.inference.session import Session
 from recross.machine.environment import describe_environment
 from recross.machine.hardware import Hardware
+from recross.machine.nodes import read_node_rank
 from recross.parts.bounds import Filled, FolderName, Ge, OneLine, Seed, checked
 from recross.parts.fields import read_field_values
 from recross.parts.identity import describe
@@ -151,7 +152,9 @@ class Combination:
     def take_part(self, place: Place) -> JsonObject:
         """Share the trainings of the first node, which writes all files and does all the rest."""
         with place.alone():
-            self.train(self.collection.load())
+            rank, nodes = read_node_rank(self.hardware.nodes), self.hardware.nodes
+            with working(f"node {rank} of {nodes}, taking part in the training"):
+                self.train(self.collection.load())
             return place.record_part()
 
     def check_networks(self) -> None:

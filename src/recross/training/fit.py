@@ -13,7 +13,7 @@ from recross.errors import RunError
 from recross.inference.network import Network
 from recross.inference.session import Session
 from recross.inference.texts.collection_texts import CollectionTexts
-from recross.machine.hardware import Hardware
+from recross.machine.nodes import announcing
 from recross.records import JsonObject
 from recross.rerankers.reranker import Trainable
 from recross.tracking.tracker import Log
@@ -142,8 +142,9 @@ def _train_or_keep_last_good(
     callbacks = _list_callbacks(module, validation, unfinished)
     hardware = module.session.hardware
     try:
-        with explaining_ends():
-            _train(module, callbacks, hardware)
+        meeting = MeetingPoint(hardware.nodes)
+        with announcing(meeting.main_address), explaining_ends():
+            _train(module, callbacks, meeting)
     except RunError as error:
         if not hardware.is_first_node:
             raise
@@ -166,13 +167,14 @@ def _keep_last_good(network: Network, unfinished: TrainingFolder) -> str:
     return f"The best weights before lie in {unfinished.folder / LAST_GOOD}"
 
 
-def _train(module: RankingModule, callbacks: list[pl.Callback], hardware: Hardware) -> None:
+def _train(module: RankingModule, callbacks: list[pl.Callback], meeting: MeetingPoint) -> None:
+    hardware = module.session.hardware
     trainer = pl.Trainer(
         accelerator=hardware.accelerator,
         devices=hardware.devices,
         num_nodes=hardware.nodes,
         strategy=find_strategy(hardware),
-        plugins=[MeetingPoint(hardware.nodes)],  # whatever cluster the variables look like
+        plugins=[meeting],  # whatever cluster the variables look like
         precision="bf16-mixed" if hardware.effective_precision == "bf16" else "32-true",
         max_epochs=1,
         limit_val_batches=0,  # a callback validates between steps, wherever a training begins
