@@ -39,8 +39,9 @@ def test_a_cluster_that_does_not_answer_is_named_in_one_line(monkeypatch):
 
     monkeypatch.setattr(ray, "init", refuse)
     expected = r"must be that of a cluster that answers, got '10.0.0.9:6379': nobody at 10.0.0.9"
-    with (
-        pytest.raises(RunError, match=expected),
-        connect_to_ray("10.0.0.9:6379"),
-    ):
-        pass
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    for mode in ("", "token"):
+        with pytest.raises(RunError, match=expected) as refused, connect_to_ray("10.0.0.9:6379"):
+            pass
+        assert ("RAY_AUTH_MODE=token shows that of" in str(refused.value)) == (mode == "")
+        monkeypatch.setenv("RAY_AUTH_MODE", "token")

@@ -47,11 +47,19 @@ def connect_to_ray(address: str | None = None, cores: int | None = None) -> Iter
     except Exception as error:  # Ray raises those of no class of its own, too
         raise RunError(
             f"the address of Ray must be that of a cluster that answers, got {address!r}: {error}"
+            f"{_say_token(address)}"
         ) from error
     try:
         yield address == HERE
     finally:
         ray.shutdown()
+
+
+def _say_token(address: str) -> str:
+    """What a cluster may want that this process has not shown."""
+    if address == HERE or os.environ.get("RAY_AUTH_MODE") == "token":
+        return ""
+    return "; where it asks for a token, RAY_AUTH_MODE=token shows that of ~/.ray/auth_token"
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ MOST_TRIES = 4
 """How often a piece is begun by actors that are killed at it, and a killed actor started again."""
 MOST_TASKS = 4096
 """What Ray Data cuts work into: tasks of one piece each, or of several where there are more."""
+TOLD = "task.pickle"
+"""What actors are told, in the folder that all machines see."""
 QUIET = {"ray.data": logging.WARNING, "ray.data._internal.progress": logging.ERROR}
 """What Ray Data says of itself at work, and of its bars, which stand beside ours."""
 
@@ -85,9 +87,10 @@ def _stream(
     context.enable_progress_bars = False  # there is one
     context.max_consecutive_actor_init_deaths = MOST_TRIES
     told = pickle.dumps(task.without_pieces(), pickle.HIGHEST_PROTOCOL)
+    (tries / TOLD).write_bytes(told)
     streamed = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_TASKS)).map(
         _PieceActor,
-        fn_constructor_args=(place, told, tries),
+        fn_constructor_args=(place, tries),
         compute=ray.data.ActorPoolStrategy(size=min(processes, len(rows))),
         num_cpus=threads,
         num_gpus=int(task.hardware.accelerator == "gpu"),
@@ -102,17 +105,17 @@ def _stream(
 class _PieceActor:
     """Holds the work, with what is loaded for it; Ray Data hands it one piece after the other."""
 
-    def __init__(self, place: StartingPlace, told: bytes, tries: Path) -> None:
+    def __init__(self, place: StartingPlace, tries: Path) -> None:
         place.enter()
         self._tries = tries
-        self._refused = say_refusal(partial(self._open, told))
+        self._refused = say_refusal(self._open)
 
     def __call__(self, row: PieceRow) -> PieceRow:
         said = self._refused or say_refusal(partial(self._make, row))
         return {"said": json.dumps(said)}
 
-    def _open(self, told: bytes) -> None:
-        task: SharedTask = pickle.loads(told)
+    def _open(self) -> None:
+        task: SharedTask = pickle.loads((self._tries / TOLD).read_bytes())
         self._work = open_quietly(task)
 
     def _make(self, row: PieceRow) -> None:
