@@ -109,9 +109,9 @@ class Retrieval(RunFileCommand):
     """The first stage only: writes what it finds to ``output/run_file``.
 
     So many ``processes`` share the work, of ``hardware.threads`` each (``None``: this one alone):
-    what is made of documents in parts, then queries in blocks, which the store keeps. Theirs is the
-    run that one process makes. For the ``executor`` ``ray`` they are actors of a cluster of Ray,
-    whose machines see one store.
+    what is made of documents in parts, then queries in blocks, which the store keeps. The run has
+    the same bytes for any number of them. For the ``executor`` ``ray`` they are actors of a cluster
+    of Ray, whose machines see one store.
     """
 
     collection: CollectionSource
