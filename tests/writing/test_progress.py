@@ -207,3 +207,11 @@ def test_on_a_terminal_one_live_line_is_drawn_and_nothing_of_it_is_left():
 
 def test_a_file_is_not_watched():
     assert not is_watched()
+
+
+def test_the_first_hundredth_is_no_ground_for_an_estimate():
+    bar = Bar("re-ranking", 5_400, "pair")
+    bar.update(1)
+    assert bar.tell_time(bar.began + 8) == "0:08 so far"
+    bar.update(53)
+    assert bar.tell_time(bar.began + 8) == "0:08 so far, 13:12 left, 6.8 pairs/s"

@@ -56,11 +56,14 @@ class Bar:
         return f"{self.done:,} of {self.total:,} {self.unit}s" if self.total else ""
 
     def tell_time(self, now: float) -> str:
-        """How long it has taken, how long it may still take, and how fast it is."""
-        elapsed = now - self.began
+        """How long it has taken, how long it may still take, and how fast it is.
+
+        The first hundredth, which begins with what is loaded, tells nothing of the rest.
+        """
+        elapsed, fresh = now - self.began, self.done - self._before
         parts = [f"{format_duration(elapsed)} so far"]
-        rate = (self.done - self._before) / elapsed if elapsed > 0 else 0.0
-        if self.total and rate > 0:
+        if self.total and elapsed > 0 and fresh > 0 and fresh * 100 >= self.total - self._before:
+            rate = fresh / elapsed
             left = max(self.total - self.done, 0) / rate
             speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
             parts += [f"{format_duration(left)} left", f"{speed} {self.unit}s/s"]
