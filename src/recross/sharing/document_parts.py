@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 from recross.artefacts.inventory import StoredFolder
+from recross.parts.identity import describe
 from recross.records import JsonObject
 from recross.sharing.work import SharedWork
 
@@ -43,7 +45,7 @@ class DocumentParts(SharedWork):
     def identify(self, number: int) -> JsonObject:
         """What the whole follows from, and which documents these are."""
         span = self.span(number)
-        return {"whole": self.identity, "first": span.start, "stop": span.stop}
+        return {"whole": self._described, "first": span.start, "stop": span.stop}
 
     def span(self, number: int) -> range:
         """The documents of a part, by number."""
@@ -56,9 +58,16 @@ class DocumentParts(SharedWork):
 
     def is_finished(self, number: int) -> bool:
         """Whether a part has been made, or all of them have been put together."""
-        return self.store.find(self.whole, self.identity) is not None or super().is_finished(number)
+        return self.store.find(self.whole, self._described) is not None or super().is_finished(
+            number
+        )
 
     def drop(self, number: int) -> None:
         """Delete a part that has found its place in the whole."""
         if (folder := self.find(number)) is not None:
             StoredFolder(folder).delete()
+
+    @cached_property
+    def _described(self) -> JsonObject:
+        described: JsonObject = describe(self.identity)
+        return described
