@@ -40,6 +40,14 @@ from recross.inference.encoders.pooled import EncodedTexts
 from recross.inference.texts.collection_texts import CollectionTexts
 from recross.inference.texts.texts import NumberedTexts
 from recross.machine.hardware import Hardware
+from recross.report.figures import (
+    COLOURS,
+    SHAPES,
+    name_lines,
+    open_figure,
+    place_whole_numbers,
+    save_figure,
+)
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.approximate_index import IVFPQ
 from recross.retrieval.bm25 import BM25
@@ -299,6 +307,13 @@ STAGES: dict[str, Stage] = {
 }
 
 
+NAMES = (
+    *("write the collection", "index BM25", "search BM25", "tokenise", "vectors by projection"),
+    *("index IVF-PQ", "search IVF-PQ", "search exactly, 100 queries", "re-rank 100,000 pairs"),
+)
+"""What the plot calls the stages."""
+
+
 def show(rows: list[dict[str, Any]]) -> None:
     titles = ("documents", "stage", "seconds", "CPU s", "own MB", "peak MB", "disk MB", "")
     print("".join(f"{title:>15}" for title in titles))
@@ -313,22 +328,26 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """Draw time and memory of every stage against the number of documents."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    for stage in STAGES:
-        own = [row for row in rows if row["stage"] == stage]
-        sizes = [row["documents"] for row in own]
-        axes[0].loglog(sizes, [row["processor_seconds"] for row in own], "o-", label=stage)
-        axes[1].semilogx(sizes, [row["anonymous_mb"] for row in own], "o-", label=stage)
-    axes[0].set(xlabel="documents", ylabel="processor time (s)")
-    axes[1].set(xlabel="documents", ylabel="the process's own memory (MB)", ylim=(0, None))
-    axes[0].legend(fontsize=7)
-    figure.savefig(path)
+    """Draw time and memory of every stage against the number of documents, as PNG and SVG."""
+    with open_figure(5.4) as figure:
+        time_axes, memory_axes = figure.subplots(2, sharex=True)
+        shown = []
+        for number, (stage, name) in enumerate(zip(STAGES, NAMES, strict=True)):
+            own = [row for row in rows if row["stage"] == stage]
+            sizes = [row["documents"] for row in own]
+            look = {"marker": SHAPES[number % len(SHAPES)], "color": COLOURS[number % len(COLOURS)]}
+            look |= {"linestyle": "-" if number < len(COLOURS) else ":"}
+            time_axes.plot(sizes, [row["processor_seconds"] for row in own], **look)
+            (line,) = memory_axes.plot(sizes, [row["anonymous_mb"] for row in own], **look)
+            shown.append((name, line))
+        time_axes.set(ylabel="processor time, s", yscale="log")
+        time_axes.yaxis.set_major_formatter("{x:,.10g}")
+        time_axes.grid(alpha=0.3)
+        place_whole_numbers(memory_axes)
+        memory_axes.set(xlabel="documents", ylabel="the process's own memory, MB", ylim=(0, None))
+        memory_axes.yaxis.set_major_formatter("{x:,.10g}")
+        name_lines(figure, memory_axes, shown)
+        save_figure(figure, path.parent, path.stem)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,9 @@ PREFACE = (
     "[How configs compose here](../how_to/configs.md) explains the four mechanisms."
 )
 
+WIDE = "---\nhide: [toc]\n---"
+"""Of a page whose tables or code need the place of the list of its headings."""
+
 COPIED = {
     "quality_latency.png": "experiments/performance_table/quality_latency.png",
     "reference/outputs.md": "outputs/README.md",
@@ -62,12 +66,24 @@ def on_config(config: Any) -> Any:
             folder, [p for page in sections[title] for p in page.values()]
         )
     place = next(place for place, entry in enumerate(config.nav) if "How to" in entry)
-    config.nav[place:place] = find_unnamed(".", list(COPIED) + list(sections.values()))
+    config.nav[place:place] = find_unnamed(".", list(COPIED) + list(list_paths(config.nav)))
     groups = [{group: f"reference/options/{group}.md"} for group in list_groups()]
     reference = sections["Reference"]
     place = next(place for place, page in enumerate(reference) if "Options" in page)
     reference[place] = {"Options": [{"All groups": "reference/options.md"}, *groups]}
     return config
+
+
+def list_paths(entries: Sequence[Any]) -> Iterator[str]:
+    """Every path of a navigation, those in its sections, too."""
+    for entry in entries:
+        match entry:
+            case dict():
+                yield from list_paths([*entry.values()])
+            case list():
+                yield from list_paths(entry)
+            case path:
+                yield path
 
 
 def find_unnamed(folder: str, named: Sequence[object]) -> list[str]:
@@ -127,14 +143,19 @@ def options_page(group: str) -> str:
 
 def notebook_page(notebook: Path) -> str:
     """A notebook as a page: its texts, its code, and what the code printed, tables as tables."""
-    parts = []
+    parts = [WIDE]
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
         parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
         for output in cell.get("outputs", []):
-            printed = "".join(output["text"]).rstrip()
+            printed = re.sub(r"\[[^]]*\]", keep_together, "".join(output["text"]).rstrip())
             parts.append(printed if printed.startswith("|") else f"```text\n{printed}\n```")
     return "\n\n".join(parts)
+
+
+def keep_together(found: re.Match[str]) -> str:
+    """What a line is not to end in."""
+    return found[0].replace(" ", "\u00a0")
 
 
 def contracts_page() -> str:
@@ -142,9 +163,8 @@ def contracts_page() -> str:
     intro = (
         "What published checkpoints are asked, how their answer is read, and what others measured."
     )
-    return (
-        f"# Published checkpoints\n\n{intro}\n\n{format_contracts(group_options_by_checkpoint())}"
-    )
+    table = format_contracts(group_options_by_checkpoint())
+    return f"{WIDE}\n\n# Published checkpoints\n\n{intro}\n\n{table}"
 
 
 def anchor(group: str, name: str) -> str:

@@ -46,6 +46,23 @@ needs_int8 = pytest.mark.skipif(
 )
 
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium without a window, driven by playwright; skips where one of them is missing."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("needs Chromium on the PATH or in CHROMIUM: apt-get install chromium")
+    root = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses root in its sandbox
+    with sync_api.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=path, args=root)
+        yield running
+        running.close()
+
+
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """What a command sets up for its log goes with its test: its streams are closed then."""

@@ -2,9 +2,7 @@
 
 import itertools
 import json
-import os
 import re
-import shutil
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -24,22 +22,7 @@ from tests.small_study import (
     write_study,
 )
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs Chromium on the PATH or in CHROMIUM: apt-get install chromium"
-)
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    root = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses root in its sandbox
-    with sync_api.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=root)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

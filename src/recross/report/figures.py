@@ -88,7 +88,7 @@ def name_lines(figure: Figure, axes: Axes, shown: Sequence[tuple[str, Line2D]]) 
 def place_whole_numbers(axes: Axes) -> None:
     """A logarithmic axis whose ticks are written as numbers, not as powers."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:,g}")
+    axes.xaxis.set_major_formatter("{x:,.10g}")
 
 
 def fold_label(label: str) -> str:
