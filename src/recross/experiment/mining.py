@@ -12,8 +12,7 @@ from recross.experiment.first_stage_blocks import choose_search
 from recross.experiment.run_accounts import AccountedRun, complete_account
 from recross.experiment.run_file_command import RunFileCommand
 from recross.inference.session import Session
-from recross.negatives.ranked import FromPool
-from recross.negatives.sampler import NegativeSampler
+from recross.negatives.sampler import MinedRanking, NegativeSampler
 from recross.parts.bounds import FileWithin, Ge, Le, checked
 from recross.retrieval.fusion import fuse
 from recross.sharing.executors import Executor, check_executor
@@ -51,7 +50,7 @@ class Mining(RunFileCommand):
     def make(self) -> AccountedRun:
         """What may be drawn for every query of the split that has a relevant document."""
         windows = self.negatives.windows
-        mined: dict[str, FromPool] = {}
+        mined: dict[str, MinedRanking] = {}
         with Stages(["collection", *windows]) as stages:
             stages.begin("collection")
             collection = self.collection.load()

@@ -8,7 +8,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recross.experiment.query_blocks import BlockForm
 from recross.runs import Run
 
 PAIRS = pa.schema(
@@ -37,6 +36,3 @@ def read_parquet(path: Path, query_ids: Sequence[str]) -> Run:
     for row in pq.read_table(path, schema=PAIRS).to_pylist():
         scores[row["query_id"]][row["doc_id"]] = row["score"]
     return Run.from_scores(path.stem, scores)
-
-
-PARQUET_BLOCKS = BlockForm("part", "pairs.parquet", write_parquet, read_parquet)

@@ -35,9 +35,9 @@ def choose_form(executor: Executor) -> BlockForm:
     """How blocks are kept: as run files, or in Parquet, which Ray's other users read."""
     if executor == "local":
         return TREC_BLOCKS
-    from recross.experiment.parquet_blocks import PARQUET_BLOCKS  # needs the extra ray
+    from recross.experiment.parquet_blocks import read_parquet, write_parquet  # needs the extra ray
 
-    return PARQUET_BLOCKS
+    return BlockForm("part", "pairs.parquet", write_parquet, read_parquet)
 
 
 @dataclass(frozen=True)

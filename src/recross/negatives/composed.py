@@ -11,8 +11,7 @@ from numpy.random import Generator
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
-from recross.negatives.ranked import RankWindow
-from recross.negatives.sampler import Mined, NegativeSampler, TrainingStage
+from recross.negatives.sampler import Mined, MiningWindow, NegativeSampler, TrainingStage
 from recross.parts.bounds import Filled, Ge, Gt, checked
 from recross.records import JsonObject
 from recross.store import Store
@@ -48,7 +47,7 @@ class Mixed(NegativeSampler):
             _check_mines_once("parts must be strategies that mine once", part.sampler)
 
     @property
-    def windows(self) -> Mapping[str, RankWindow]:
+    def windows(self) -> Mapping[str, MiningWindow]:
         """Those of all parts."""
         return _list_windows(self.parts)
 
@@ -110,7 +109,7 @@ class Curriculum(NegativeSampler):
         object.__setattr__(self, "order", tuple(self.stages))
 
     @property
-    def windows(self) -> Mapping[str, RankWindow]:
+    def windows(self) -> Mapping[str, MiningWindow]:
         """Those of all stages."""
         return _list_windows(self.stages)
 
@@ -147,7 +146,7 @@ class Refreshed(NegativeSampler):
         _check_mines_once("sampler must be one that mines once", self.sampler)
 
     @property
-    def windows(self) -> Mapping[str, RankWindow]:
+    def windows(self) -> Mapping[str, MiningWindow]:
         """Those of the strategy whose documents are chosen from."""
         return self.sampler.windows
 
@@ -166,9 +165,9 @@ def _check_mines_once(rule: str, sampler: NegativeSampler) -> None:
         raise InputError(f"{rule}, got a {type(sampler).__name__}")
 
 
-def _list_windows(parts: Mapping[str, Part]) -> dict[str, RankWindow]:
+def _list_windows(parts: Mapping[str, Part]) -> dict[str, MiningWindow]:
     """The rankings that all parts mine from, by the names of their parts."""
-    named: dict[str, RankWindow] = {}
+    named: dict[str, MiningWindow] = {}
     for name, part in parts.items():
         windows = part.sampler.windows
         several = len(windows) > 1

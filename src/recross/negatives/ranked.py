@@ -17,7 +17,7 @@ from recross.evaluation.accounts import describe_truncation
 from recross.negatives.filters import Filter
 from recross.negatives.mining import GUARDS, Sieve, find_known_positives
 from recross.negatives.pool import CandidatePool
-from recross.negatives.sampler import NegativeSampler
+from recross.negatives.sampler import MiningWindow, NegativeSampler
 from recross.parts.bounds import Below, Ge, checked
 from recross.records import JsonObject
 from recross.retrieval.retriever import FindBest, Retriever, find_alone, retrieve_once
@@ -56,7 +56,7 @@ class RankWindow(NegativeSampler):
         object.__setattr__(self, "order", tuple(self.filters))
 
     @property
-    def windows(self) -> Mapping[str, RankWindow]:
+    def windows(self) -> Mapping[str, MiningWindow]:
         """The one that it is."""
         return {"ranking": self}
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from numpy.random import Generator
 
 from recross.collections.collection import Collection
+from recross.negatives.pool import CandidatePool
 from recross.records import JsonObject
+from recross.retrieval.retriever import FindBest
 from recross.store import Store
-
-if TYPE_CHECKING:
-    from recross.negatives.ranked import RankWindow
 
 
 class Mined(Protocol):
@@ -35,6 +34,23 @@ class Mined(Protocol):
         """The source's scores of positives and drawn documents; ``None``: no single source."""
 
 
+class MinedRanking(Mined, Protocol):
+    """What was mined from one ranking."""
+
+    @property
+    def pool(self) -> CandidatePool:
+        """What may be drawn, as the ranking orders it."""
+
+
+class MiningWindow(Protocol):
+    """A strategy that mines from one ranking."""
+
+    def mine(
+        self, collection: Collection, split: str, store: Store, search: FindBest
+    ) -> MinedRanking:
+        """Mine for the queries of a split; ``search`` finds the ranking, in whatever process."""
+
+
 class NegativeSampler(ABC):
     """A strategy: which documents are mined, and how those of one group are drawn from them."""
 
@@ -46,7 +62,7 @@ class NegativeSampler(ABC):
         """Mine for the queries of a split, or read what was mined before."""
 
     @property
-    def windows(self) -> Mapping[str, RankWindow]:
+    def windows(self) -> Mapping[str, MiningWindow]:
         """The rankings that it mines from, by name: none where it draws from all documents."""
         return {}
 
