@@ -63,3 +63,12 @@ def test_curves_with_odd_names_are_in_the_legend(tmp_path, legends):
             records.append({**point, "curve": curve, "depth": depth})
     plot_curves(make_rows(records, {}), tmp_path)
     assert sorted(legends[0]) == sorted(["_hidden", "$broken_{", "重排序"])
+
+
+def test_the_places_of_a_curve_are_written_as_numbers(tmp_path):
+    records = [
+        {**record(f"at {depth}", AFTER, BEFORE), "curve": "ours", "depth": depth}
+        for depth in (10, 1000)
+    ]
+    _, svg = plot_curves(make_rows(records, {}), tmp_path)
+    assert {"10", "1,000"} <= set(re.findall(r">([\d,]+)</text>", svg.read_text()))

@@ -169,7 +169,7 @@ def _draw_curves(axes: Axes, curves: Mapping[str, Mapping[float, Row]]) -> list[
         axes.fill_between(list(points), lows, highs, color=colour, alpha=0.12, linewidth=0)
     ticks = sorted({x for points in curves.values() if len(points) > 1 for x in points})
     axes.set_xscale("log")
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks(ticks, [f"{tick:,.10g}" for tick in ticks])
     axes.minorticks_off()
     return shown
 
