@@ -8,6 +8,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from recross.command.evaluating import evaluate_run_files
+from recross.report.finished import find_finished
+from recross.report.page.page import write_page
+from recross.report.tables.row_references import Reference
+from recross.report.tables.rows import make_rows
 from recross.runs import Run
 from recross.store import write_json
 from tests.small_study import (
@@ -50,7 +54,8 @@ def column(page, number):
 
 
 def header(page, name):
-    return page.locator("#results thead th").filter(has_text=name)
+    button = page.get_by_role("button", name=name, exact=True)
+    return page.locator("#results thead th").filter(has=button)
 
 
 def test_a_click_on_a_header_sorts_numbers_as_numbers(page):
@@ -225,6 +230,34 @@ def test_all_columns_are_seen_on_a_wide_page_and_a_second_measure_on_a_narrow_on
     (second,) = boxes(crowded_page, "#results thead th:has-text('nDCG@10'):not(.mark)")
     assert second[2] <= crowded_page.viewport_size["width"]
     assert (hidden == 0) == (crowded_page.viewport_size == WIDE)
+
+
+def test_all_columns_are_seen_beside_published_values(browser, tmp_path):
+    names = ("bi-encoder", "bi-encoder + minilm_l6", "bi-encoder + bert_large")
+    told = {}
+    for label in names:
+        measures = ("MRR@10", "nDCG@10")
+        found = record(label, AFTER, BEFORE, reranks=label != names[0], latency=2430.0) | {
+            "measures": dict.fromkeys(measures, 0.4),
+            "intervals": dict.fromkeys(measures, (0.3, 0.45)),
+            "first_stage_measures": dict.fromkeys(measures, 0.32),
+            "p_values": dict.fromkeys(measures, 0.0001),
+        }
+        write_json(tmp_path / label / "result.json", found)
+        told[label] = Reference(
+            label, 0.311, 1420.0, 1340.0, 0.3647, "a paper", found["candidates"]
+        )
+    finished = find_finished([tmp_path])
+    path = write_page(make_rows([one.record for one in finished], told), finished, tmp_path)
+    opened = browser.new_page(viewport=WIDE)
+    opened.goto(path.as_uri())
+    box = opened.locator("#results .scroll")
+    assert opened.locator("#results thead th").count() == 16
+    assert box.evaluate("node => node.scrollWidth - node.clientWidth") == 0
+    opened.set_viewport_size(NARROW)
+    (second,) = boxes(opened, "#results thead th:has-text('nDCG@10'):not(.mark)")
+    assert second[2] <= NARROW["width"]
+    opened.close()
 
 
 def ends(page, selector):

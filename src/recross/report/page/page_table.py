@@ -24,11 +24,12 @@ _Cells = list[list[Json]]
 def make_page_table(rows: Sequence[Row]) -> dict[str, Json]:
     """Columns, and cells of each row: the text, the value that sorts it, and what more it has.
 
-    A measure's marks stand in a column of their own; ``files`` are the table in other formats.
+    Measures come first, so that they are seen on a narrow page, too; their marks stand in columns
+    of their own. ``files`` are the table in other formats.
     """
-    heads, columns = zip(
-        *(part for column in choose_columns(rows) for part in _part(column, rows)), strict=True
-    )
+    model, *others = choose_columns(rows)
+    ordered = [model, *sorted(others, key=lambda column: column.measure is None)]
+    heads, columns = zip(*(part for column in ordered for part in _part(column, rows)), strict=True)
     return {
         "columns": heads,
         "rows": [list(line) for line in zip(*columns, strict=True)],

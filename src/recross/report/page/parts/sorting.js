@@ -19,9 +19,9 @@ function makeHeader(column, onSort) {
     return make("th", { scope: "col", class: "mark" }, said);
   }
   const arrow = make("span", { class: "arrow", "aria-hidden": "true" }, ORDER_ARROWS.none);
-  const unit = make("span", { class: "unit" }, column.unit ?? "");
-  const name = make("span", {}, ...(column.numeric ? [arrow, " ", column.name] : [column.name, " ", arrow]));
-  const button = make("button", { type: "button" }, name, " ", unit);
+  const below = column.numeric ? [arrow, " ", column.unit ?? ""] : [column.unit ?? "", " ", arrow];
+  const button = make("button", { type: "button" }, make("span", {}, column.name), " ",
+    make("span", { class: "unit" }, ...below));
   button.addEventListener("click", onSort);
   const classes = column.numeric ? "numeric" : null;
   return make("th", { scope: "col", class: classes, "aria-sort": "none" }, button);
