@@ -12,8 +12,8 @@ from recross.command import cli
 from recross.command.cli import main
 from recross.command.failures import DEBUG, describe_fault, explain
 from recross.errors import InputError, RunError
-from recross.experiment.commands import Retrieval
 from recross.experiment.place import Place
+from recross.experiment.retrieval_command import Retrieval
 from tests.conftest import toy_collection
 from tests.limited import run_limited
 

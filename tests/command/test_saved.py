@@ -109,7 +109,7 @@ def test_what_retrieve_saved_starts_no_other_command(beir_folder, tmp_path, capl
         ("- 1\n", "--from must be a config that recross run or train has saved"),
         ("", "--from must be a config that recross run or train has saved"),
         (
-            yaml.dump({"_target_": "recross.experiment.commands.Retrieval"}),
+            yaml.dump({"_target_": "recross.experiment.retrieval_command.Retrieval"}),
             "has saved, got one of recross retrieve in",
         ),
         (yaml.dump({"_target_": "mine.Retrieval"}), "got the _target_ 'mine.Retrieval' in"),

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,10 +13,10 @@ import pytest
 
 from recross.collections.files import BeirFolder
 from recross.errors import InputError
-from recross.experiment.commands import Retrieval
 from recross.experiment.first_stage_blocks import FirstStageTask
-from recross.experiment.mining import Mining
+from recross.experiment.mining_command import Mining
 from recross.experiment.query_blocks import TREC_BLOCKS
+from recross.experiment.retrieval_command import Retrieval
 from recross.machine.hardware import Hardware
 from recross.negatives.composed import Mixed, Part
 from recross.negatives.ranked import RankWindow
@@ -147,6 +149,29 @@ def test_parts_that_processes_encode_are_the_vectors_of_one(tmp_path):
     (one,), (two,) = (list(tmp_path.glob(f"{n}/store/vectors/*/vectors.bin")) for n in NAMES)
     assert one.read_bytes() == two.read_bytes()
     assert not list(tmp_path.glob("shared/store/vectors_parts/[!.]*"))
+
+
+@pytest.mark.ci  # processes of their own import torch
+@pytest.mark.parametrize("words", [["retrieve", "depth=12"], ["mine", "negatives.depth=12"]])
+def test_two_nodes_do_the_work_of_one(tmp_path, beir_folder, words):
+    first_stage = "retriever" if words[0] == "retrieve" else "negatives"
+    words = [*words, f"{first_stage}=biencoder", "collection=files", "hardware.threads=1"]
+    words += [f"collection.folder={beir_folder}", "processes=1"]
+    around = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}  # where nobody listens
+    for number in (0, 1):
+        output = [f"output={tmp_path}/two", f"store={tmp_path}/two/store", "hardware.nodes=2"]
+        node = {**os.environ, **around, "NODE_RANK": str(number)}
+        command = [sys.executable, "-m", "recross", *words, *output]
+        if number == 0:
+            first = subprocess.Popen(command, env=node)
+        else:
+            subprocess.run(command, env=node, check=True, timeout=250)
+    assert first.wait(timeout=250) == 0
+    alone = [f"output={tmp_path}/one", f"store={tmp_path}/one/store"]
+    subprocess.run([sys.executable, "-m", "recross", *words, *alone], check=True, timeout=250)
+    one, two = (sorted(tmp_path.glob(f"{name}/*.trec")) for name in ("one", "two"))
+    assert [path.name for path in one] == [path.name for path in two] != []
+    assert one[0].read_bytes() == two[0].read_bytes()
 
 
 @pytest.mark.ci  # processes of their own import torch

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recross.collections.files import BeirFolder
-from recross.experiment.commands import Reranking
+from recross.experiment.reranking_command import Reranking
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run

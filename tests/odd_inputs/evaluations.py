@@ -14,7 +14,8 @@ from recross.evaluation.accounts import QueryAccount, account
 from recross.evaluation.measures import check_measures, evaluate
 from recross.evaluation.significance import pair_differences
 from recross.evaluation.ties import find_tie_ranges
-from recross.experiment.commands import Reranking, Retrieval
+from recross.experiment.reranking_command import Reranking
+from recross.experiment.retrieval_command import Retrieval
 from recross.rerankers.baselines import Oracle
 from recross.retrieval.bm25 import BM25
 from recross.retrieval.run_file import RunFile

@@ -11,8 +11,8 @@ import pytest
 
 from recross.collections.files import BeirFolder
 from recross.errors import InputError, RunError
-from recross.experiment.commands import Retrieval
-from recross.experiment.mining import Mining
+from recross.experiment.mining_command import Mining
+from recross.experiment.retrieval_command import Retrieval
 from recross.machine.hardware import Hardware
 from recross.negatives.ranked import RankWindow
 from recross.rerankers.cross_encoder import CrossEncoder

@@ -13,14 +13,21 @@ from typing import ClassVar
 from recross.collections.collection import Collection, CollectionSource
 from recross.experiment.query_blocks import BlockForm, QueryBlocks, choose_form
 from recross.experiment.reranked_blocks import settle_hardware
+from recross.experiment.run_file_command import RunFileCommand
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.parts.identity import describe
 from recross.records import JsonObject
 from recross.retrieval.cuts import describe_cuts, read_cuts
-from recross.retrieval.retriever import FindBest, Retriever, find_alone
+from recross.retrieval.retriever import (
+    FindBest,
+    Retriever,
+    WantedRanking,
+    find_alone,
+    find_search_depth,
+)
 from recross.runs import Run
-from recross.sharing.executors import Executor, Sharing
+from recross.sharing.executors import Sharing
 from recross.sharing.work import SharedWork
 from recross.store import Store, read_manifest
 
@@ -137,25 +144,35 @@ class SharedSearch:
             InputError: a process was refused something.
             RunError: processes are killed again and again, or no cluster of Ray answers.
         """
+        return self._do(retriever, collection, query_ids, depth).divide(collection).merge()
+
+    def take_part(self, collection: Collection, wanted: WantedRanking) -> None:
+        """Do on another node what is to be done for a ranking, until everything is there."""
+        retriever, query_ids, depth = wanted
+        deeper = find_search_depth(collection, query_ids, depth)
+        self._do(retriever.searcher, collection, query_ids, deeper)
+
+    def _do(
+        self, retriever: Retriever, collection: Collection, query_ids: Sequence[str], depth: int
+    ) -> FirstStageTask:
         form = choose_form(self.sharing.executor)
         retriever = Session(self.hardware, self.store.root).over(retriever)
         asked = (tuple(query_ids), depth, self.hardware, self.store, form)
         task = FirstStageTask(retriever, self.source, *asked)
         for number, work in enumerate(task.list_works(collection)):
             self.sharing.do(work, replace(task, number=number))
-        return task.divide(collection).merge()
+        return task
 
 
-def choose_search(
-    source: CollectionSource,
-    hardware: Hardware,
-    store: Path,
-    executor: Executor,
-    processes: int | None,
-) -> FindBest:
-    """How a first stage is searched: by this process where there is no number of ``processes``."""
-    if processes is None:
-        hardware.prepare()
-        return find_alone
-    sharing = Sharing(executor, processes, hardware.devices)
-    return SharedSearch(source, settle_hardware(hardware), Store(store), sharing)
+def share_search(command: RunFileCommand) -> SharedSearch:
+    """How the processes of a command search."""
+    hardware = settle_hardware(command.hardware)
+    return SharedSearch(command.collection, hardware, Store(command.store), command.sharing)
+
+
+def choose_search(command: RunFileCommand) -> FindBest:
+    """How a command searches: in this process, where it has no number of processes."""
+    if command.processes is not None:
+        return share_search(command)
+    command.hardware.prepare()
+    return find_alone

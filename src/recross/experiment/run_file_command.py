@@ -7,23 +7,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from recross.collections.collection import CollectionSource
 from recross.experiment.place import Place
 from recross.experiment.readiness import CommandNeeds
 from recross.experiment.run_accounts import AccountedRun
 from recross.machine.hardware import Hardware
-from recross.parts.bounds import FileWithin
+from recross.parts.bounds import FileWithin, Ge, Le
+from recross.sharing.executors import Executor, Sharing, check_executor
 from recross.store import DEFAULT_STORE, write_json
 from recross.writing.progress import working
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFileCommand(ABC):
-    """Makes one run and writes it to ``output/run_file``."""
+    """Makes one run and writes it to ``output/run_file``.
 
+    So many ``processes`` of an ``executor`` share what it does (``None``: this one does it alone).
+    """
+
+    collection: CollectionSource
     hardware: Hardware = field(default=Hardware())
     output: Path = Path("outputs")
     run_file: Annotated[Path, FileWithin()]
     store: Path = DEFAULT_STORE
+    processes: Annotated[int, Ge(1), Le(1024)] | None = None
+    executor: Executor = "local"
+
+    def __post_init__(self) -> None:
+        check_executor(self.executor, self.processes, self.hardware)
+
+    @property
+    def sharing(self) -> Sharing:
+        """Who shares what it does."""
+        return Sharing(self.executor, self.processes or 1, self.hardware.devices)
 
     @property
     def place(self) -> Place:
@@ -50,13 +66,9 @@ class RunFileCommand(ABC):
                 made.run.write(place.result)
         return place.result
 
+    @abstractmethod
     def take_part(self) -> None:
-        """Refuse: one node makes the run.
-
-        Raises:
-            InputError: there are several.
-        """
-        self.hardware.require_one_node(f"a {type(self).__name__.lower()}")
+        """Share the work of the first node, on another one, until everything is there."""
 
     def measure_dev(self) -> float | None:
         """Nothing: a run that is written is not measured on dev."""

@@ -20,7 +20,13 @@ from recross.negatives.pool import CandidatePool
 from recross.negatives.sampler import MiningWindow, NegativeSampler
 from recross.parts.bounds import Below, Ge, checked
 from recross.records import JsonObject
-from recross.retrieval.retriever import FindBest, Retriever, find_alone, retrieve_once
+from recross.retrieval.retriever import (
+    FindBest,
+    Retriever,
+    WantedRanking,
+    find_alone,
+    retrieve_once,
+)
 from recross.runs import Run
 from recross.store import Store
 
@@ -60,6 +66,11 @@ class RankWindow(NegativeSampler):
         """The one that it is."""
         return {"ranking": self}
 
+    def find_wanted(self, collection: Collection, split: str) -> WantedRanking:
+        """The source's best documents of every query with a known positive."""
+        query_ids = list(find_known_positives(collection, split))
+        return WantedRanking(self.source, query_ids, self.depth)
+
     def mine(
         self, collection: Collection, split: str, store: Store, search: FindBest = find_alone
     ) -> FromPool:
@@ -84,10 +95,9 @@ class RankWindow(NegativeSampler):
         positives = find_known_positives(collection, split)
         candidates = Run("empty", {})
         if positives:
-            query_ids = list(positives)
-            candidates = retrieve_once(
-                self.source, collection, query_ids, self.depth, store, search
-            )
+            wanted = self.find_wanted(collection, split)
+            asked = (wanted.query_ids, wanted.depth, store, search)
+            candidates = retrieve_once(wanted.retriever, collection, *asked)
         sieve = Sieve(candidates, positives, self.skip)
         sieve.drop_known(collection, split)
         for name, rule in self.filters.items():

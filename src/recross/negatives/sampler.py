@@ -12,7 +12,7 @@ from numpy.random import Generator
 from recross.collections.collection import Collection
 from recross.negatives.pool import CandidatePool
 from recross.records import JsonObject
-from recross.retrieval.retriever import FindBest
+from recross.retrieval.retriever import FindBest, WantedRanking
 from recross.store import Store
 
 
@@ -44,6 +44,9 @@ class MinedRanking(Mined, Protocol):
 
 class MiningWindow(Protocol):
     """A strategy that mines from one ranking."""
+
+    def find_wanted(self, collection: Collection, split: str) -> WantedRanking:
+        """The ranking that it mines from for the queries of a split."""
 
     def mine(
         self, collection: Collection, split: str, store: Store, search: FindBest

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from recross.collections.collection import Collection
 from recross.records import Cost, JsonObject
@@ -72,6 +73,14 @@ class Retriever(ABC):
     def complete(self, run: Run, collection: Collection) -> Run:
         """What it adds to the allowed best documents of its ``searcher``: nothing."""
         return run
+
+
+class WantedRanking(NamedTuple):
+    """The best ``depth`` documents of some queries, as a first stage finds them."""
+
+    retriever: Retriever
+    query_ids: Sequence[str]
+    depth: int
 
 
 FindBest = Callable[[Retriever, Collection, Sequence[str], int], Run]

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from recross.collections.collection import CollectionSource
 from recross.errors import InputError
-from recross.experiment.first_stage_blocks import choose_search
+from recross.experiment.first_stage_blocks import choose_search, share_search
 from recross.experiment.run_accounts import AccountedRun, complete_account
 from recross.experiment.run_file_command import RunFileCommand
 from recross.inference.session import Session
 from recross.negatives.sampler import MinedRanking, NegativeSampler
-from recross.parts.bounds import FileWithin, Ge, Le, checked
+from recross.parts.bounds import FileWithin, checked
 from recross.retrieval.fusion import fuse
-from recross.sharing.executors import Executor, check_executor
 from recross.store import Store
 from recross.writing.progress import Stages
 
@@ -32,16 +30,12 @@ class Mining(RunFileCommand):
     ``Retrieval``.
     """
 
-    collection: CollectionSource
     negatives: NegativeSampler
     split: str = "train"
     run_file: Annotated[Path, FileWithin()] = Path("negatives.trec")
-    processes: Annotated[int, Ge(1), Le(1024)] | None = None
-    executor: Executor = "local"
 
     def __post_init__(self) -> None:
-        self.hardware.require_one_node("mining")
-        check_executor(self.executor, self.processes, self.hardware)
+        super().__post_init__()
         if not self.negatives.windows:
             name = type(self.negatives).__name__
             raise InputError(f"negatives must be mined from a ranking, got {name}, which draws any")
@@ -54,9 +48,7 @@ class Mining(RunFileCommand):
         with Stages(["collection", *windows]) as stages:
             stages.begin("collection")
             collection = self.collection.load()
-            search = choose_search(
-                self.collection, self.hardware, self.store, self.executor, self.processes
-            )
+            search = choose_search(self)
             for name, window in windows.items():
                 stages.begin(name)
                 mined[name] = window.mine(collection, self.split, Store(self.store), search)
@@ -67,3 +59,10 @@ class Mining(RunFileCommand):
         }
         run = runs[0] if len(runs) == 1 else fuse(runs)
         return complete_account(account, run, collection, "negatives", self.negatives)
+
+    def take_part(self) -> None:
+        """Search on another node until everything is there."""
+        collection = self.collection.load()
+        for window in self.negatives.windows.values():
+            wanted = window.find_wanted(collection, self.split)
+            share_search(self).take_part(collection, wanted)
