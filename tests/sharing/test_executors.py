@@ -11,11 +11,11 @@ from recross.sharing.executors import check_executor
 @pytest.fixture
 def with_ray(monkeypatch):
     """All that Ray Data imports, as if it were installed."""
-    monkeypatch.setattr(executors, "find_spec", lambda name: name)
+    monkeypatch.setattr(executors, "is_installed", lambda _: True)
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(executors, "find_spec", lambda name: None if name == "ray" else name)
+    monkeypatch.setattr(executors, "is_installed", lambda name: name != "ray")
     expected = r"^executor must be installed, got 'ray' without ray; pip install 'recross\[ray\]'$"
     with pytest.raises(InputError, match=expected):
         check_executor("ray", 2, Hardware())

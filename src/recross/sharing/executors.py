@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Literal
 
 from recross.errors import InputError
 from recross.machine.hardware import Hardware
+from recross.machine.packages import is_installed
 from recross.sharing.processes import share_locally
 from recross.sharing.work import SharedTask, SharedWork
 
@@ -59,7 +59,7 @@ def check_executor(executor: Executor, processes: int | None, hardware: Hardware
 
 
 def _check_ray(processes: int | None, hardware: Hardware) -> None:
-    if missing := [name for name in RAY_PACKAGES if find_spec(name) is None]:
+    if missing := [name for name in RAY_PACKAGES if not is_installed(name)]:
         raise InputError(
             f"executor must be installed, got 'ray' without {', '.join(missing)};"
             " pip install 'recross[ray]'"
