@@ -60,3 +60,9 @@ def names_defined_in(module: ast.Module) -> set[str]:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names |= {target.id for target in targets if isinstance(target, ast.Name)}
     return {name for name in names if not name.startswith("_")} - {"logger"}
+
+
+def test_a_terminal_interrupts_no_process_but_the_one_that_ends_the_others():
+    for path in SOURCE.rglob("*.py"):
+        text = path.read_text()
+        assert text.count("subprocess.Popen(") == text.count("process_group=0,"), path

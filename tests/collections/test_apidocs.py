@@ -1,8 +1,10 @@
+import subprocess
 import textwrap
 from pathlib import Path
 
 import pytest
 
+from recross.collections import docstrings
 from recross.collections.apidocs import Apidocs, keep_unambiguous
 from recross.collections.apidocs import _read_sources as sources_of
 from recross.collections.docstrings import Entry, harvest, read_docstrings
@@ -123,3 +125,26 @@ def test_a_package_that_is_not_installed_is_named(tmp_path, monkeypatch):
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         Apidocs(**arguments)
+
+
+def test_an_interruption_ends_the_processes_that_read(tmp_path, monkeypatch):
+    started = []
+
+    def interrupt(process, _):
+        started.append(process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(docstrings, "_ask", interrupt)
+    sources = [(f"m{number}", str(tmp_path / "none.py")) for number in range(2)]
+    with pytest.raises(KeyboardInterrupt):
+        harvest(sources, 2)
+    assert started
+    assert all(process.poll() == -9 for process in started)
+
+
+def test_a_process_that_fails_is_no_collection_without_its_names(tmp_path, monkeypatch):
+    script = tmp_path / "fails.py"
+    script.write_text("raise SystemExit(3)")
+    monkeypatch.setattr(docstrings, "__file__", str(script))
+    with pytest.raises(subprocess.CalledProcessError, match="exit status 3"):
+        harvest([("m", str(script))], 1)

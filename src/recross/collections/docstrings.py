@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,8 +35,14 @@ def harvest(sources: Sequence[Source], processes: int) -> list[Entry]:
         return []
     processes = min(processes, len(sources))
     shares = [sources[number::processes] for number in range(processes)]
-    with ThreadPoolExecutor(processes) as pool:
-        results = list(pool.map(_read_elsewhere, shares))
+    with ExitStack() as stack, ThreadPoolExecutor(processes) as pool:
+        started = [stack.enter_context(_start()) for _ in shares]
+        try:
+            results = list(pool.map(_ask, started, shares))
+        except BaseException:  # an interruption, too: nobody waits for what is no longer wanted
+            for process in started:
+                process.kill()
+            raise
     files = (results[number % processes][number // processes] for number in range(len(sources)))
     return [Entry(*entry) for entries in files for entry in entries]
 
@@ -75,16 +82,22 @@ def _is_whole(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _read_elsewhere(sources: Sequence[Source]) -> list[list[list[str]]]:
-    """The entries of each source as JSON has them, read by a process of its own."""
-    done = subprocess.run(
+def _start() -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, "-I", __file__],
-        input=json.dumps(sources),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         encoding="ascii",
-        check=True,
+        process_group=0,  # the parent is interrupted, and ends this one
     )
-    entries: list[list[list[str]]] = json.loads(done.stdout)
+
+
+def _ask(process: subprocess.Popen[str], sources: Sequence[Source]) -> list[list[list[str]]]:
+    """The entries of each source as JSON has them, read by a process of its own."""
+    said, _ = process.communicate(json.dumps(sources))
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    entries: list[list[list[str]]] = json.loads(said)
     return entries
 
 
