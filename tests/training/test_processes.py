@@ -2,6 +2,7 @@
 
 import gc
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -222,6 +223,50 @@ def test_two_nodes_that_are_started_apart_leave_the_weights_of_one(tmp_path, che
     assert said[1].strip().endswith("{}")
     train(tmp_path / "one", checkpoint, steps=6, **STEADY)
     assert find_difference(tmp_path / "one", tmp_path / "two") < 1e-5
+
+
+def test_an_interruption_ends_the_processes_that_were_started_and_no_others():
+    fork = multiprocessing.get_context("fork")  # which starts at once
+    older, younger = (fork.Process(target=time.sleep, args=(600,)) for _ in range(2))
+    older.start()
+    with pytest.raises(KeyboardInterrupt), explaining_ends():
+        younger.start()
+        raise KeyboardInterrupt
+    younger.join(60)
+    assert younger.exitcode == -signal.SIGKILL
+    assert older.is_alive()
+    older.kill()
+    older.join(60)
+
+
+@pytest.mark.ci  # processes of their own import torch
+def test_a_terminal_that_interrupts_all_while_they_start_waits_for_none(tmp_path, checkpoint):
+    script = tmp_path / "both.py"
+    script.write_text(CODE.replace("nodes=2", "devices=2"))
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, script, tmp_path / "two", checkpoint],
+        env={**os.environ, "PYTHONPATH": f"{root / 'src'}:{root}"},
+        stderr=subprocess.PIPE,
+        process_group=0,
+    )
+    while count_processes(process.pid) < 4:  # with multiprocessing's own tracker
+        time.sleep(0.1)
+        assert process.poll() is None
+    time.sleep(3)  # both are importing, or wait for each other
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    for _ in range(100):  # killed ones are gone in a moment
+        if not count_processes(process.pid):
+            return
+        time.sleep(0.1)
+    raise AssertionError
+
+
+def count_processes(group):
+    found = subprocess.run(["pgrep", "-c", "-g", str(group)], capture_output=True, check=False)
+    return int(found.stdout)
 
 
 def test_a_training_of_one_node_reads_nothing_that_a_cluster_has_set(monkeypatch):

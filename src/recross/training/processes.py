@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
@@ -120,21 +121,26 @@ def find_strategy(hardware: Hardware) -> Strategy | Literal["auto"]:
 
 
 class EndAtOnce(pl.Callback):
-    """Lets a process of several be ended at once: it would first tell others, who are gone."""
+    """Lets a process of several be ended at once: it would first tell others, who are gone.
+
+    An interruption is left to the process that started them, which ends them.
+    """
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the signal to the system."""
         if trainer.world_size > 1:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
 def explaining_ends() -> Iterator[None]:
-    """Say within seconds why a training of several processes ended.
+    """Say within seconds why a training of several processes ended, and end those that are left.
 
     Raises:
         RunError: one of them was refused something, or was killed, here or on another node.
     """
+    before = set(multiprocessing.active_children())
     try:
         yield
     except (ProcessRaisedException, ProcessExitedException) as error:
@@ -143,6 +149,9 @@ def explaining_ends() -> Iterator[None]:
         if (reason := _find_end(error)) is None:
             raise
         raise RunError(f"{reason}; the same command goes on from the last saved step") from error
+    finally:
+        for process in set(multiprocessing.active_children()) - before:
+            process.kill()  # one that waits for others would be waited for
 
 
 def _find_refusal(error: ProcessException) -> str | None:
