@@ -53,3 +53,25 @@ def test_other_sizes_are_other_parts(tmp_path):
 def test_a_process_that_was_not_told_of_all_is_told_of_one(tmp_path):
     parts = make_parts(tmp_path, 9, [])
     assert parts.take(parts.tell(2)) == (parts, 2)
+
+
+def test_parts_go_once_the_whole_is_there_and_stay_where_it_fails(tmp_path):
+    parts = make_parts(tmp_path, 9, [])
+
+    def put_together(folder):
+        for number in range(3):
+            parts.make(number)
+        (folder / "whole").touch()
+        if len(failures) < 1:
+            failures.append(folder)
+            raise KeyboardInterrupt
+        return {}
+
+    failures = []
+    with pytest.raises(KeyboardInterrupt):
+        parts.join(put_together)
+    assert all(parts.find(number) is not None for number in range(3))
+    folder = parts.join(put_together)
+    assert (folder / "whole").is_file()
+    assert not any(parts.find(number) for number in range(3))
+    assert parts.join(None) == folder  # which is not made again

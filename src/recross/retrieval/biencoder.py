@@ -125,8 +125,7 @@ class BiEncoder(Retriever):
             return DocumentVectors.write(folder, texts, doc_ids, self._encode_documents, parts)
 
         parts = self._parts_of(collection)
-        folder = parts.store.artefact(parts.whole, parts.identity, make, resumable=True)
-        return open_once(DocumentVectors.open, folder)
+        return open_once(DocumentVectors.open, parts.join(make))
 
     def document_parts(self, collection: Collection) -> list[DocumentParts]:
         """The documents' vectors, some thousands a part."""

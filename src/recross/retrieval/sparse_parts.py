@@ -50,8 +50,6 @@ def join_parts(folder: Path, parts: DocumentParts, doc_ids: Sequence[str]) -> Js
     starts, cuts = _count_postings(parts)
     _sort_by_term(folder, parts, starts)
     write_json(folder / DOC_IDS, list(doc_ids))
-    for number in range(len(parts)):
-        parts.drop(number)
     return {"documents": len(doc_ids), "weights": int(starts[-1]), **describe_cuts(cuts)}
 
 
@@ -82,7 +80,7 @@ def _count_postings(parts: DocumentParts) -> tuple[npt.NDArray[np.integer[Any]],
     held, cuts = np.zeros(0, np.int64), Cost()
     for _, weights, own in _read_parts(parts):
         terms = weights.shape[1]
-        held = np.resize(held, terms) if len(held) else np.zeros(terms, np.int64)
+        held = held if len(held) else np.zeros(terms, np.int64)
         held += np.bincount(weights.indices, minlength=terms)
         cuts += own
     starts = np.concatenate([[0], held.cumsum()])

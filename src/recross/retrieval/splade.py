@@ -130,7 +130,7 @@ class SPLADE(Retriever):
             return join_parts(folder, parts, list(collection.documents))
 
         parts = self._parts_of(collection)
-        return parts.store.artefact(parts.whole, parts.identity, make, resumable=True)
+        return parts.join(make)
 
     def _parts_of(self, collection: Collection) -> DocumentParts:
         from recross.retrieval.document_vectors import choose_chunk

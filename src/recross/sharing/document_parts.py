@@ -62,6 +62,19 @@ class DocumentParts(SharedWork):
             number
         )
 
+    def join(self, make: Callable[[Path], JsonObject]) -> Path:
+        """The folder of the whole, which ``make`` fills unless it is there; parts then go."""
+        made: list[Path] = []
+
+        def fill(folder: Path) -> JsonObject:
+            made.append(folder)
+            return make(folder)
+
+        folder = self.store.artefact(self.whole, self.identity, fill, resumable=True)
+        for number in range(len(self)) if made else ():
+            self.drop(number)
+        return folder
+
     def drop(self, number: int) -> None:
         """Delete a part that has found its place in the whole."""
         if (folder := self.find(number)) is not None:
