@@ -26,7 +26,8 @@ CELL = [
     *("collection=files", "collection.folder=toy", "retriever=bm25", "reranker=cross_encoder"),
     *("reranker.checkpoint=tiny", "reranker.fresh_head=true", "reranker.max_length=32"),
     *("training=smoke", "training.steps=4", "training.validations=2", "latency_queries=0"),
-    *("study=s", "name=${hydra:runtime.choices.negatives}"),
+    # as many alone as beside others: sums, and so the last digits of weights, follow from it
+    *("hardware.threads=1", "study=s", "name=${hydra:runtime.choices.negatives}"),
 ]
 SWEEP = ["-m", *CELL, "negatives=random,bm25", "seed=0,1"]
 PARALLEL = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
