@@ -10,13 +10,14 @@ import pytest
 
 from recross.errors import InputError, RunError
 from recross.experiment.query_blocks import TREC_BLOCKS
-from recross.experiment.reranked_blocks import RerankedBlocks, identify_scores, settle_hardware
+from recross.experiment.reranked_blocks import RerankedBlocks, identify_scores
 from recross.machine.hardware import Hardware
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
 from recross.sharing import processes
+from recross.sharing.work import settle_hardware
 from recross.store import Store
 from tests.conftest import save_tiny, toy_collection
 from tests.experiment.toy_reranking import ByLength, make_reranking

@@ -12,7 +12,6 @@ from typing import ClassVar
 
 from recross.collections.collection import Collection, CollectionSource
 from recross.experiment.query_blocks import BlockForm, QueryBlocks, choose_form
-from recross.experiment.reranked_blocks import settle_hardware
 from recross.experiment.run_file_command import RunFileCommand
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
@@ -28,7 +27,7 @@ from recross.retrieval.retriever import (
 )
 from recross.runs import Run
 from recross.sharing.executors import Sharing
-from recross.sharing.work import SharedWork
+from recross.sharing.work import SharedWork, settle_hardware
 from recross.store import Store, read_manifest
 
 QUERIES_PER_BLOCK = 256

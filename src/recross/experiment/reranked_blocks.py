@@ -21,13 +21,6 @@ from recross.runs import Run
 from recross.store import Store
 
 
-def settle_hardware(hardware: Hardware) -> Hardware:
-    """The target as each process computes on it, so that nothing is left to a probe of its own."""
-    return replace(
-        hardware, devices=1, threads=hardware.threads or 1, precision=hardware.effective_precision
-    )
-
-
 def identify_scores(reranker: Reranker, collection: Collection, hardware: Hardware) -> JsonObject:
     """What the scores of all blocks follow from, beside the candidates."""
     computed = (hardware.accelerator, hardware.threads, hardware.batch_tokens, name_kernels())

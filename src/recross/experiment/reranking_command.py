@@ -16,7 +16,6 @@ from recross.experiment.reranked_blocks import (
     RerankedBlocks,
     RerankingTask,
     identify_scores,
-    settle_hardware,
 )
 from recross.experiment.run_accounts import AccountedRun, GivenRun, complete_account
 from recross.experiment.run_file_command import RunFileCommand
@@ -26,6 +25,7 @@ from recross.parts.bounds import FileWithin, Ge, checked
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.cuts import say_cuts
 from recross.runs import Run
+from recross.sharing.work import settle_hardware
 from recross.store import Store
 from recross.writing.progress import Stages, working
 

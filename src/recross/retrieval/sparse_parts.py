@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from scipy import sparse
 from recross.errors import RunError
 from recross.records import Cost, JsonObject
 from recross.retrieval.cuts import count_document_cuts, describe_cuts, read_cuts
+from recross.retrieval.posting_parts import Counts
 from recross.retrieval.sparse_index import SparseIndex
 from recross.sharing.document_parts import DocumentParts
 from recross.store import read_manifest, write_json
@@ -75,7 +76,7 @@ def _read_parts(parts: DocumentParts) -> Iterator[tuple[range, sparse.csr_array,
         yield parts.span(number), sparse.load_npz(folder / PART), cuts
 
 
-def _count_postings(parts: DocumentParts) -> tuple[npt.NDArray[np.integer[Any]], Cost]:
+def _count_postings(parts: DocumentParts) -> tuple[Counts, Cost]:
     """Where the list of each term begins, ``(terms + 1,)``, and how much of all texts was cut."""
     held, cuts = np.zeros(0, np.int64), Cost()
     for _, weights, own in _read_parts(parts):
@@ -88,11 +89,15 @@ def _count_postings(parts: DocumentParts) -> tuple[npt.NDArray[np.integer[Any]],
     return starts.astype(np.int32 if most < 1 << 31 else np.int64), cuts
 
 
-def _sort_by_term(folder: Path, parts: DocumentParts, starts: npt.NDArray[np.integer[Any]]) -> None:
+def _sort_by_term(folder: Path, parts: DocumentParts, starts: Counts) -> None:
     """Write the weights and documents of each term's list, in the order of the documents."""
     total, next_places = int(starts[-1]), starts[:-1].astype(np.int64)
     np.save(folder / STARTS, starts)
-    values = _map_new(folder / WEIGHTS, np.dtype(np.float32), total)
+    if not total:  # and nothing to map into memory
+        np.save(folder / WEIGHTS, np.empty(0, np.float32))
+        np.save(folder / DOCUMENTS, np.empty(0, starts.dtype))
+        return
+    values = _map_new(folder / WEIGHTS, np.float32, total)
     documents = _map_new(folder / DOCUMENTS, starts.dtype, total)
     for span, weights, _ in _read_parts(parts):
         by_term = weights.tocsc()
@@ -101,16 +106,12 @@ def _sort_by_term(folder: Path, parts: DocumentParts, starts: npt.NDArray[np.int
         values[places] = by_term.data
         documents[places] = by_term.indices + span.start
         next_places += held
-    for array in (values, documents):
-        if isinstance(array, np.memmap):
-            array.flush()
+    values.flush()
+    documents.flush()
 
 
-def _map_new(path: Path, kind: np.dtype[Any], length: int) -> npt.NDArray[Any]:
-    """A new file of numbers, mapped into memory unless there are none."""
-    if not length:
-        np.save(path, np.empty(0, kind))
-        return np.empty(0, kind)
+def _map_new(path: Path, kind: npt.DTypeLike, length: int) -> np.memmap:
+    """A new file of numbers, mapped into memory."""
     array = np.lib.format.open_memmap(path, "w+", kind, (length,))
     reserve_space(path)
     return array

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
@@ -86,6 +86,13 @@ class SharedTask(Protocol):
 
     def without_pieces(self) -> Self:
         """The same for a process that is told of each piece as it comes."""
+
+
+def settle_hardware(hardware: Hardware) -> Hardware:
+    """The target as each process computes on it, so that nothing is left to a probe of its own."""
+    return replace(
+        hardware, devices=1, threads=hardware.threads or 1, precision=hardware.effective_precision
+    )
 
 
 def open_quietly(task: SharedTask) -> SharedWork:
