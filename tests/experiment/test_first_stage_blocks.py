@@ -44,7 +44,7 @@ def small(monkeypatch):
 
 def make_task(store, source, retriever, query_ids):
     asked = (tuple(query_ids), 12, Hardware(threads=1), Store(store), TREC_BLOCKS)
-    return FirstStageTask(replace(retriever, store=store), source, *asked)
+    return FirstStageTask(replace(retriever, store=store), source, *asked, uses=None)
 
 
 @pytest.mark.usefixtures("small")

@@ -5,7 +5,6 @@ from torch import nn
 
 from recross.command.building import build
 from recross.command.composition import compose_values
-from recross.errors import InputError
 from recross.rerankers.baselines import FirstStage
 from recross.rerankers.composed.cascade import Cascade, Stage
 from recross.rerankers.composed.interpolation import Interpolated
@@ -18,7 +17,6 @@ class Counted(CrossEncoder):
 
     def load(self):
         layer = nn.Linear(int(self.checkpoint), 1, bias=False)
-        layer.head_is_fresh = self.fresh_head
         layer.check = lambda _: None
         return layer
 
@@ -42,14 +40,6 @@ def test_what_a_reranker_is_made_of_is_counted_once(reranker, size, networks, ba
     assert reranker.parameters == size
     assert list(reranker.networks()) == networks
     assert reranker.base_checkpoint == base
-
-
-def test_a_head_that_nothing_trained_is_refused_wherever_it_is():
-    fresh = Counted("7", fresh_head=True)
-    for reranker in (fresh, Interpolated(fresh), Cascade({"a": Stage(LongDocuments(fresh), 3)})):
-        with pytest.raises(InputError, match="reranker must be trained before it scores"):
-            reranker.check_trained()
-    Interpolated(SEVEN).check_trained()
 
 
 def test_the_first_stage_alone_is_the_one_that_does_not_rerank():

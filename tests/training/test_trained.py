@@ -1,6 +1,7 @@
 """Rows that build on other rows say so by value: any of them runs alone, first or last."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,15 +9,19 @@ from recross.command.building import build
 from recross.command.cli import main
 from recross.command.composition import compose_values
 from recross.errors import InputError
+from recross.negatives.filters import Denoising
+from recross.negatives.ranked import RankWindow
 from recross.parts.identity import describe, fingerprint
 from recross.rerankers.composed.cascade import Cascade, Stage
 from recross.rerankers.cross_encoder import CrossEncoder
+from recross.retrieval.random_order import RandomOrder
 from recross.training.data.training_data import MinedNegatives
 from recross.training.losses.distillation import TeacherMSE
 from recross.training.losses.listwise import Listwise
 from recross.training.recipe import FineTuning
 from recross.training.trained import Trained
 from recross.training.trainer import EASY
+from tests.conftest import save_tiny
 
 
 def composed(*words):
@@ -133,6 +138,21 @@ def test_rows_run_alone_and_in_any_order_and_train_nothing_twice(run_rows, tmp_p
     record = json.loads((tmp_path / "first/mono_duo/cascade/seed=0/result.json").read_text())
     assert record["base_checkpoint"] == "embedded:all-minilm-l6-v2"
     assert record["training"] == {}
+
+
+def test_a_teacher_of_negatives_that_is_yet_to_be_made_is_trained_first(beir_folder, tmp_path):
+    words = ["collection=files", f"collection.folder={beir_folder}", "retriever=bm25"]
+    words += ["reranker=cross_encoder", f"reranker.checkpoint={save_tiny(tmp_path / 'tiny')}"]
+    words += ["reranker.fresh_head=true", "reranker.max_length=24", "training=smoke"]
+    experiment = composed(*words, "latency_queries=0", "depth=5", f"output={tmp_path / 'out'}")
+    teacher = CrossEncoder(
+        Trained(experiment.reranker, experiment.training, experiment.loss, MinedNegatives(EASY))
+    )
+    window = RankWindow(RandomOrder(1), 9, filters={"teacher": Denoising(teacher)})
+    experiment = replace(experiment, training_data=MinedNegatives(window))
+    (stage,) = experiment.run()["training"]["negatives"]
+    assert stage["mined"]["dropped"].keys() >= {"teacher"}
+    assert len(checkpoints(tmp_path / "out" / "store" / "checkpoints")) == 2
 
 
 TRAINED = Trained(

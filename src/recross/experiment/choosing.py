@@ -103,8 +103,7 @@ class Choosing:
             raise InputError(f"candidates must be a run file, got {str(self.candidates)!r}")
         self.hardware.prepare()
         start = time.perf_counter()
-        with working("loading the re-ranker"):
-            self.reranker.check_trained()
+        self.needs.load()
         loading = time.perf_counter() - start
         with working("collection"):
             collection = self.collection.load()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +30,7 @@ from recross.training.data.splits import SplitCollection
 from recross.training.data.training_data import TrainingData
 from recross.training.losses.loss import Loss
 from recross.training.recipe import FineTuning, Training, TrainingPlan
-from recross.training.requirements import check_networks, check_processes
+from recross.training.requirements import check_processes
 from recross.training.teaching import Teacher, check_teacher
 from recross.training.trainer import Trainer
 from recross.writing.progress import working
@@ -110,13 +110,15 @@ class Combination:
         """What will be used: where nothing is trained, neither training data nor a teacher."""
         parts: dict[str, object] = {"retriever": self.retriever, "reranker": self.reranker}
         if not (self.training.enabled and self.reranker.can_be_trained):
-            return CommandNeeds(self.collection, self.hardware, parts)
+            return CommandNeeds(self.collection, self.hardware, parts, trains=True)
         held = read_field_values(self)
         parts |= {name: held[name] for name in ("training_data", "validation_retriever", "teacher")}
         splits = {"dev_split": self.dev_split}
         if self.training_data.reads_judgments:
             splits = {"train_split": self.train_split, **splits}
-        return CommandNeeds(self.collection, self.hardware, parts, splits)
+        learners = frozenset(["reranker"])
+        needs = CommandNeeds(self.collection, self.hardware, parts, splits)
+        return replace(needs, learners=learners, trains=True)
 
     @property
     def folder(self) -> Path:
@@ -153,25 +155,21 @@ class Combination:
         """Share the trainings of the first node, which writes all files and does all the rest."""
         with place.alone():
             rank, nodes = read_node_rank(self.hardware.nodes), self.hardware.nodes
+            self.check_networks()
             with working(f"node {rank} of {nodes}, taking part in the training"):
                 self.train(self.collection.load())
             return place.record_part()
 
     def check_networks(self) -> None:
-        """Load what searches, what is to be trained, and what teaches it, before any work.
+        """Load what searches, judges, is to be trained, and teaches it, before any work.
 
         Raises:
             InputError: a path, a split, a device or a network is missing, or one cannot be trained
                 as it is to be.
         """
-        self.needs.check()
-        with working("loading networks"):  # and the libraries that compute
-            self.retriever.check()
-            if self.validation_retriever is not None and self.training.enabled:
-                self.validation_retriever.check()
-            check_networks(self.reranker, self.training)
-            if self.teacher is not None and self.training.enabled:
-                check_networks(self.teacher.reranker, self.teacher.training)
+        needs = self.needs
+        needs.check()
+        needs.load()
 
     def _trainer(self, collection: Collection) -> Trainer:
         return Trainer(

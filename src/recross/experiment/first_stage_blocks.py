@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from recross.collections.collection import Collection, CollectionSource
+from recross.experiment.networks import load_networks
 from recross.experiment.query_blocks import BlockForm, QueryBlocks, choose_form
 from recross.experiment.run_file_command import RunFileCommand
 from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.parts.identity import describe
+from recross.parts.rebuilding import rebuild
 from recross.records import JsonObject
 from recross.retrieval.cuts import describe_cuts, read_cuts
 from recross.retrieval.retriever import (
@@ -88,6 +90,7 @@ class FirstStageTask:
     """What a process is told: the first stage, its queries, and which of its works to do.
 
     Works are what it makes of documents, by number, then, at the number behind them, the search.
+    ``uses`` is all that the processes of the command come to, sooner or later.
     """
 
     retriever: Retriever
@@ -97,11 +100,17 @@ class FirstStageTask:
     hardware: Hardware
     store: Store
     form: BlockForm
+    uses: object
     number: int = 0
 
     def open(self) -> SharedWork:
-        """The work, in a process that is made ready to compute it."""
+        """The work, in a process that is made ready to compute it.
+
+        Raises:
+            InputError: a network that the command uses is missing, or was never trained.
+        """
         self.hardware.prepare()
+        load_networks(rebuild(self.uses, replace))  # copies, which do not stay in memory
         return self.list_works(self.collection.load())[self.number]
 
     def list_works(self, collection: Collection) -> list[SharedWork]:
@@ -133,6 +142,7 @@ class SharedSearch:
     hardware: Hardware
     store: Store
     sharing: Sharing
+    uses: object
 
     def __call__(
         self, retriever: Retriever, collection: Collection, query_ids: Sequence[str], depth: int
@@ -155,9 +165,10 @@ class SharedSearch:
         self, retriever: Retriever, collection: Collection, query_ids: Sequence[str], depth: int
     ) -> FirstStageTask:
         form = choose_form(self.sharing.executor)
-        retriever = Session(self.hardware, self.store.root).over(retriever)
+        session = Session(self.hardware, self.store.root)
         asked = (tuple(query_ids), depth, self.hardware, self.store, form)
-        task = FirstStageTask(retriever, self.source, *asked)
+        retriever, uses = session.over((retriever, self.uses))
+        task = FirstStageTask(retriever, self.source, *asked, uses)
         for number, work in enumerate(task.list_works(collection)):
             self.sharing.do(work, replace(task, number=number))
         return task
@@ -166,7 +177,8 @@ class SharedSearch:
 def share_search(command: RunFileCommand) -> SharedSearch:
     """How the processes of a command search."""
     hardware = settle_hardware(command.hardware)
-    return SharedSearch(command.collection, hardware, Store(command.store), command.sharing)
+    store, uses = Store(command.store), command.needs.parts
+    return SharedSearch(command.collection, hardware, store, command.sharing, uses)
 
 
 def choose_search(command: RunFileCommand) -> FindBest:

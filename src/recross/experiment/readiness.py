@@ -1,4 +1,4 @@
-"""What a command needs and does not find: paths, splits, devices; seen without any work."""
+"""What a command needs and does not find: paths, splits, devices, networks; seen at once."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from recross.checkpoints.hub import require_place
 from recross.checkpoints.location import EMBEDDED
 from recross.collections.collection import CollectionSource, find_splits
 from recross.errors import ConfigError, InputError
+from recross.experiment.networks import load_networks
 from recross.machine.hardware import Hardware
 from recross.parts.closest import suggest
 from recross.parts.fields import holds_fields, read_field_values
 from recross.parts.identity import is_handed_over
+from recross.writing.progress import working
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -32,6 +34,10 @@ class CommandNeeds:
     splits: Mapping[str, str] = field(default_factory=dict)
     is_for_ray: bool = False
     """Whether a cluster of Ray computes, whose devices are its own."""
+    learners: frozenset[str] = frozenset()
+    """Names of the parts that are trained before they score."""
+    trains: bool = False
+    """Whether checkpoints that are described by their training are made first."""
 
     @classmethod
     def of(cls, command: DataclassInstance) -> CommandNeeds:
@@ -50,6 +56,17 @@ class CommandNeeds:
         """
         if lacks := self.find_lacks():
             raise ConfigError(lacks)
+
+    def load(self) -> None:
+        """Load every network, wherever in the parts it stands.
+
+        Raises:
+            InputError: one is missing, is none for its hardware, or has a head that was drawn and
+                that nothing trains before it scores.
+        """
+        with working("loading networks"):  # and the libraries that compute
+            for name, part in self.parts.items():
+                load_networks(part, learns=name in self.learners, trains=self.trains)
 
     def find_lacks(self, is_elsewhere: bool = False) -> list[str]:
         """What is not there; of devices nothing is said where a command runs on other machines."""

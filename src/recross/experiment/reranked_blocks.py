@@ -11,6 +11,7 @@ from itertools import starmap
 from typing import ClassVar
 
 from recross.collections.collection import Collection, CollectionSource
+from recross.experiment.networks import load_networks
 from recross.experiment.query_blocks import BlockForm, QueryBlocks
 from recross.machine.hardware import Hardware
 from recross.machine.probes import name_kernels
@@ -95,10 +96,10 @@ class RerankingTask:
         """The blocks of the run, in a process that is made ready to compute them.
 
         Raises:
-            InputError: the re-ranker was never trained.
+            InputError: a network of the re-ranker is missing, or was never trained.
         """
         self.hardware.prepare()
-        self.reranker.check_trained()
+        load_networks(self.reranker)
         return self.divide(self.collection.load())
 
     def divide(self, collection: Collection) -> RerankedBlocks:

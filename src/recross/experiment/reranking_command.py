@@ -27,7 +27,7 @@ from recross.retrieval.cuts import say_cuts
 from recross.runs import Run
 from recross.sharing.work import settle_hardware
 from recross.store import Store
-from recross.writing.progress import Stages, working
+from recross.writing.progress import Stages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +80,8 @@ class Reranking(RunFileCommand):
         Documents that the collection excludes for a query are no candidates.
 
         Raises:
-            InputError: a network has a head that was never trained, or no query is the
-                collection's.
+            InputError: no query is the collection's.
         """
-        if self.processes is None:
-            with working("loading the re-ranker"):
-                self.reranker.check_trained()
         with Stages(["candidates", "collection", "re-ranking", "measures"]) as stages:
             stages.begin("candidates")
             given, collection = self._open()

@@ -17,7 +17,7 @@ from recross.inference.session import Session
 from recross.parts.bounds import FileWithin, Ge, checked
 from recross.retrieval.retriever import Retriever, WantedRanking, retrieve_once
 from recross.store import Store
-from recross.writing.progress import Stages, working
+from recross.writing.progress import Stages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +43,6 @@ class Retrieval(RunFileCommand):
 
     def make(self) -> AccountedRun:
         """The best ``depth`` documents of every query of the split."""
-        if self.processes is None:
-            with working("loading the first stage"):
-                self.retriever.check()
         with Stages(["collection", "first stage"]) as stages:
             stages.begin("collection")
             collection = self.collection.load()

@@ -55,6 +55,7 @@ class RunFileCommand(ABC):
         """Make the run and write it, beside what became of its input; returns its path."""
         place = self.place
         with place.alone():
+            self.check_parts()
             if not self.hardware.is_first_node:
                 self.take_part()
                 place.record_part()
@@ -65,6 +66,19 @@ class RunFileCommand(ABC):
                     write_json(place.account, {"run_file": str(place.result), **made.account})
                 made.run.write(place.result)
         return place.result
+
+    def check_parts(self) -> None:
+        """See that all is there, and load what this process computes with, before any work.
+
+        Processes that share the work load what they come to when they begin.
+
+        Raises:
+            InputError: a path, a split, a device or a network is missing, or one was never trained.
+        """
+        needs = self.needs
+        needs.check()
+        if self.processes is None:
+            needs.load()
 
     @abstractmethod
     def take_part(self) -> None:

@@ -52,6 +52,7 @@ class CheckpointTraining(Combination):
         return find_dev_measure(json.loads(path.read_text(encoding="utf-8"))["training"])
 
     def _train_alone(self) -> JsonObject:
+        self.check_networks()
         log = self.open_log()
         with Stages(["collection", "training"]) as stages:
             stages.begin("collection")

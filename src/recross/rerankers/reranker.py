@@ -90,15 +90,6 @@ class Reranker(ABC):
         for part in self.parts:
             yield from part.networks()
 
-    def check_trained(self) -> None:
-        """Refuse to score with a head that was drawn and not trained: its order is random.
-
-        Raises:
-            InputError: the checkpoint of a part lacks its head.
-        """
-        for part in self.parts:
-            part.check_trained()
-
 
 class Trainable(Reranker):
     """A re-ranker with one network that can be trained, unless what it is made of has none."""
@@ -170,13 +161,6 @@ class NetworkReranker(Trainable, TextRanker):
         """Whether the weights are there to be loaded, not described as the result of a training."""
         return not isinstance(self.checkpoint, UnmadeCheckpoint)
 
-    def check(self) -> None:
-        """Load the network, or what it will be made from."""
-        if isinstance(self.checkpoint, UnmadeCheckpoint):
-            self.checkpoint.check()
-        else:
-            _ = self.network
-
     @cached_property
     def network(self) -> Network:
         """The network, loaded on first use.
@@ -215,7 +199,11 @@ class NetworkReranker(Trainable, TextRanker):
         yield self
 
     def check_trained(self) -> None:
-        """Refuse to score with a head that was drawn and not trained: an ``InputError``."""
+        """Refuse to score with a head that was drawn and not trained: its order is random.
+
+        Raises:
+            InputError: it was, or there is no network that computes scores on the hardware.
+        """
         refuse_untrained(self.network, self.checkpoint_place)
 
     def score(self, query: str, documents: Sequence[str]) -> Scores:

@@ -12,7 +12,3 @@ class UnmadeCheckpoint(ABC):
     @abstractmethod
     def base_checkpoint(self) -> str:
         """The checkpoint whose weights learn first of all."""
-
-    @abstractmethod
-    def check(self) -> None:
-        """Load what it is made from: what is missing or does not fit is told before any work."""

@@ -7,29 +7,15 @@ from typing import TYPE_CHECKING
 
 from recross.errors import InputError
 from recross.machine.hardware import Hardware
-from recross.rerankers.reranker import Reranker
 from recross.training.data.phases import Phase
 from recross.training.main_module import check_guarded
-from recross.training.recipe import Training, TrainingPlan
+from recross.training.recipe import TrainingPlan
 
 if TYPE_CHECKING:
     from recross.inference.network import Network
 
 FEW_GROUPS = 64
 """A step of a tiny collection may read all its groups more than once, up to so many."""
-
-
-def check_networks(reranker: Reranker, training: Training) -> None:
-    """Load what will score or learn, before any work.
-
-    Raises:
-        InputError: a network cannot be loaded, or has a fresh head that nothing here trains.
-    """
-    learns = training.enabled and reranker.can_be_trained
-    for network_reranker in reranker.networks():
-        network_reranker.check()
-        if network_reranker.is_made and not learns:
-            network_reranker.check_trained()
 
 
 def check_processes(hardware: Hardware) -> None:

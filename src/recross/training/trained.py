@@ -46,8 +46,3 @@ class Trained(UnmadeCheckpoint):
     def base_checkpoint(self) -> str:
         """The checkpoint whose weights learn first of all."""
         return str(self.reranker.base_checkpoint)
-
-    def check(self) -> None:
-        """Load the network that will learn, or what that is made from."""
-        for network_reranker in self.reranker.networks():
-            network_reranker.check()

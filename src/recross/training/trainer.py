@@ -185,7 +185,7 @@ class Trainer:
             store=self._store,
         )
         first = [mine_phase("easy", TrainingStage(EASY, easy), task)] if easy else []
-        others = self.training_data.make_phases(task)
+        others = self.make_checkpoints(self.training_data).make_phases(task)
         phases = [*first, *(replace(phase, share=(1 - easy) * phase.share) for phase in others)]
         return phases, leaks.counts if is_judged else {}
 

@@ -76,6 +76,10 @@ class EndpointGenerator:
         """The text as it is: only the server knows its control tokens."""
         return text
 
+    def check(self) -> None:
+        """Read the key, and look for what asks; nothing is asked."""
+        _ = self._server
+
     def fits(self, conversation: Conversation, max_new_tokens: int) -> bool:
         """Assume so: only the server knows, and refuses what is too long."""
         return True

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from recross.checkpoints import pretrained
-    from recross.checkpoints.loaded import Model
+    from recross.checkpoints.loaded import Model, ModelConfig
     from recross.rerankers.generative.chat_layout import ChatLayout
     from recross.rerankers.generative.decoding import Decoder, Prompts
 
@@ -75,6 +75,22 @@ class LocalGenerator:
     def parameters(self) -> int:
         """How many parameters the model has."""
         return sum(int(parameter.numel()) for parameter in self.network.parameters())
+
+    def check(self) -> None:
+        """Look at all but the weights, for which there may be room only once others are done.
+
+        Raises:
+            InputError: there is no such checkpoint, it lacks weights or a tokenizer, or it is no
+                causal language model.
+        """
+        from recross.checkpoints import pretrained, source
+        from recross.checkpoints.module_folder import read_modules
+
+        place = source.find_source(self.checkpoint, read_modules(self.checkpoint))
+        config = source.find_config(place)
+        self._check_kind(config)
+        pretrained.check_weight_files(place, config)
+        source.load_tokenizer(self.checkpoint)
 
     def quote(self, text: str) -> str:
         """The text with the strings of control tokens kept apart, until the prompt is tokens."""
@@ -150,14 +166,17 @@ class LocalGenerator:
 
         dtype = torch.bfloat16 if self.weights == "bf16" else torch.float32
         loaded = pretrained.load("causal_lm", self.checkpoint, dtype=dtype)
-        if loaded.config.is_encoder_decoder:
-            raise InputError(
-                f"checkpoint must be a causal language model, got {self.checkpoint!r},"
-                f" which is {loaded.config.model_type}"
-            )
+        self._check_kind(loaded.config)
         make_heads_exact(loaded.model, ())
         loaded.model.to(self.hardware.device)
         return loaded
+
+    def _check_kind(self, config: ModelConfig) -> None:
+        if config.is_encoder_decoder:
+            raise InputError(
+                f"checkpoint must be a causal language model, got {self.checkpoint!r},"
+                f" which is {config.model_type}"
+            )
 
     @cached_property
     def _layout(self) -> ChatLayout:

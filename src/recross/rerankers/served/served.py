@@ -86,6 +86,10 @@ class ServedReranker(Reranker, TextRanker):
         """The model, as the server calls it."""
         return self.model
 
+    def check(self) -> None:
+        """Read the key, and look for what asks; nothing is asked."""
+        _ = self.server
+
     def introduce_servers(self) -> JsonObject:
         """What the server says of itself, once asked: checkpoint, revision, version."""
         return {self.model: self._introduction}
