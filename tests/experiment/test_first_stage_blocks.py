@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recross.artefacts.manifest import MANIFEST
 from recross.collections.files import BeirFolder
 from recross.errors import InputError
 from recross.experiment.first_stage_blocks import FirstStageTask
@@ -22,7 +23,7 @@ from recross.negatives.composed import Mixed, Part
 from recross.negatives.ranked import RankWindow
 from recross.negatives.sampler import NegativeSampler
 from recross.records import Cost
-from recross.retrieval import document_vectors
+from recross.retrieval import document_vectors, posting_counts
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.bm25 import BM25
 from recross.retrieval.fusion import ReciprocalRankFusion
@@ -133,14 +134,19 @@ def test_a_run_has_the_same_bytes_for_any_number_of_processes(tmp_path, beir_fol
     assert all((each == vectors[0]).all() for each in vectors)
 
 
+def write_collection(folder, documents):
+    """A folder in BEIR's layout, of so many documents, some of them equal."""
+    (folder / "corpus.jsonl").write_text(
+        "".join(f'{{"_id": "d{n}", "text": "{n % 5003} fish"}}\n' for n in range(documents))
+    )
+    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "17 fish"}\n')
+    (folder / "qrels").mkdir()
+    (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td17\t1\n")
+
+
 @pytest.mark.ci  # processes of their own import torch
 def test_parts_that_processes_encode_are_the_vectors_of_one(tmp_path):
-    (tmp_path / "corpus.jsonl").write_text(
-        "".join(f'{{"_id": "d{n}", "text": "{n % 5003} fish"}}\n' for n in range(3_100))
-    )
-    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "17 fish"}\n')
-    (tmp_path / "qrels").mkdir()
-    (tmp_path / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td17\t1\n")
+    write_collection(tmp_path, 3_100)
     retriever, one_thread = BiEncoder(EMBEDDED), Hardware(threads=1)
     alone = retrieve(tmp_path, tmp_path, retriever, "alone", hardware=one_thread)
     shared = retrieve(tmp_path, tmp_path, retriever, "shared", processes=2)
@@ -149,6 +155,41 @@ def test_parts_that_processes_encode_are_the_vectors_of_one(tmp_path):
     (one,), (two,) = (list(tmp_path.glob(f"{n}/store/vectors/*/vectors.bin")) for n in NAMES)
     assert one.read_bytes() == two.read_bytes()
     assert not list(tmp_path.glob("shared/store/vectors_parts/[!.]*"))
+
+
+@dataclass(frozen=True)
+class DeadlyCounts(BM25):
+    """BM25 that kills the first process that splits texts."""
+
+    said: str = ""
+
+    def split(self, texts):
+        with Path(self.said).open("a") as file:
+            file.write("begun\n")
+        if Path(self.said).read_text().count("begun") == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().split(texts)
+
+
+@pytest.mark.ci  # processes of their own import torch
+def test_an_index_has_the_same_bytes_for_any_number_of_processes_one_killed(tmp_path, caplog):
+    write_collection(tmp_path, 3 * posting_counts.DOCUMENTS_PER_COUNT - 17)
+    one_thread = Hardware(threads=1)
+    alone = retrieve(tmp_path, tmp_path, BM25(), "alone", hardware=one_thread)
+    for number, retriever in enumerate((BM25(), BM25(), DeadlyCounts(said=f"{tmp_path}/said")), 1):
+        shared = retrieve(tmp_path, tmp_path, retriever, str(number), processes=number)
+        assert shared[0] == alone[0]
+        assert shared[1]["cost"] == alone[1]["cost"]
+        assert read_index(tmp_path / str(number)) == read_index(tmp_path / "alone")
+    assert "a process that shares work ended by SIGKILL: another takes its place" in caplog.text
+    assert "weights.npy" in read_index(tmp_path / "alone")
+    assert not list(tmp_path.glob("*/store/bm25_parts/[!.]*"))
+
+
+def read_index(folder):
+    """The bytes of a stored index by name, without what it was made from."""
+    files = (path for path in folder.glob("store/bm25/*/**/*") if path.is_file())
+    return {path.name: path.read_bytes() for path in files if path.name != MANIFEST}
 
 
 @pytest.mark.ci  # processes of their own import torch

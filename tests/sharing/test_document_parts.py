@@ -2,6 +2,7 @@
 
 import pytest
 
+from recross.errors import RunError
 from recross.sharing.document_parts import DocumentParts
 from recross.sharing.work import do_pieces
 from recross.store import Store
@@ -75,3 +76,15 @@ def test_parts_go_once_the_whole_is_there_and_stay_where_it_fails(tmp_path):
     assert (folder / "whole").is_file()
     assert not any(parts.find(number) for number in range(3))
     assert parts.join(None) == folder  # which is not made again
+
+
+def test_a_part_that_is_gone_before_all_are_put_together_is_said(tmp_path):
+    made = []
+    parts = make_parts(tmp_path, 9, made)
+    parts.make(1)
+    parts.make_all()
+    assert made == [(4, 8), (0, 4), (8, 9)]
+    assert parts.find_made(2) == parts.find(2)
+    parts.drop(2)
+    with pytest.raises(RunError, match="every part of whole must be in the store .* number 2"):
+        parts.find_made(2)

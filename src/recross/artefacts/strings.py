@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import overload
 
@@ -67,21 +67,16 @@ class StringFile(Sequence[str]):
         return cls(folder, name)
 
     @classmethod
-    def write(cls, folder: Path, name: str, strings: Sequence[str]) -> StringFile:
-        """Write all strings at once."""
-        for file, values in pack_strings(name, strings).items():
-            values.tofile(folder / file)
-        return cls.finish(folder, name, len(strings))
-
-    @classmethod
-    def join(cls, folder: Path, name: str, parts: Sequence[StringFile]) -> StringFile:
-        """Write the strings of other files, one after the other."""
-        for number, file in enumerate(name_growing(name)):
-            with (folder / file).open("wb") as whole:
-                for part in parts:
-                    with (part.folder / name_growing(part.name)[number]).open("rb") as read:
-                        shutil.copyfileobj(read, whole)
-        return cls.finish(folder, name, sum(map(len, parts)))
+    def write(cls, folder: Path, name: str, strings: Iterable[str]) -> StringFile:
+        """Write all strings, some at a time."""
+        waiting, count = iter(strings), 0
+        with ExitStack() as stack:
+            files = {n: stack.enter_context((folder / n).open("wb")) for n in name_growing(name)}
+            while some := list(islice(waiting, STRINGS_AT_ONCE)):
+                for file, values in pack_strings(name, some).items():
+                    values.tofile(files[file])
+                count += len(some)
+        return cls.finish(folder, name, count)
 
     def __len__(self) -> int:
         return len(self._offsets) - 1

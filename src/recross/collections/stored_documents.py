@@ -75,6 +75,11 @@ class StoredDocuments(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self.ids)
 
+    def read_span(self, span: range) -> list[tuple[str, str]]:
+        """Identifiers and texts of neighbouring documents, by number."""
+        ids, texts = (held[span.start : span.stop] for held in (self.ids, self._texts))
+        return list(zip(ids, texts, strict=True))
+
     def items(self) -> Any:
         """Pairs in the order they were written, in one pass."""
         return zip(self.ids, self._texts, strict=True)

@@ -21,22 +21,20 @@ import Stemmer
 
 from recross.artefacts.opening import open_once
 from recross.collections.collection import Collection
+from recross.collections.document_spans import DocumentSpans
 from recross.errors import InputError
 from recross.parts.bounds import Ge, Le, checked
 from recross.parts.closest import say_unknown
 from recross.parts.identity import handed_over
 from recross.records import JsonObject
+from recross.retrieval import posting_counts
 from recross.retrieval.matches import make_run
-from recross.retrieval.posting_parts import (
-    Counts,
-    NumberedTerms,
-    TermStatistics,
-    WeighPostings,
-    write_posting_parts,
-)
+from recross.retrieval.posting_counts import CountedParts, Counts, NumberedTerms, count_terms
+from recross.retrieval.posting_parts import TermStatistics, WeighPostings, join_counts
 from recross.retrieval.posting_search import PostingIndex
 from recross.retrieval.retriever import Retriever
 from recross.runs import Run
+from recross.sharing.document_parts import DocumentParts
 from recross.store import DEFAULT_STORE, Store
 
 
@@ -103,7 +101,7 @@ class BM25(Retriever):
         Raises:
             InputError: no document holds a word that is no stop word.
         """
-        index = open_once(PostingIndex.open, self._index(collection))
+        index = open_once(PostingIndex.open, self._index_folder(collection))
         queries = self._split_queries([collection.queries[query_id] for query_id in query_ids])
         if empty := [q for q, terms in zip(query_ids, queries, strict=True) if not terms]:
             said = "%d of %d queries hold stop words alone, such as %r; BM25 ranks nothing for them"
@@ -111,18 +109,31 @@ class BM25(Retriever):
         matches = zip(query_ids, index.search(queries, depth), strict=True)
         return make_run("bm25", index.doc_ids, matches, depth)
 
-    def _index(self, collection: Collection) -> Path:
+    def document_parts(self, collection: Collection) -> list[DocumentParts]:
+        """The terms of the documents, counted; one part alone is counted sooner than shared."""
+        parts = self._parts_of(collection)
+        return [parts] if len(parts) > 1 else []
+
+    def _index_folder(self, collection: Collection) -> Path:
         def make(folder: Path) -> JsonObject:
-            return write_posting_parts(
-                folder, collection.documents, self.split, partial(self._weigh, collection)
-            )
+            return join_counts(folder, parts, partial(self._weigh, collection))
+
+        parts = self._parts_of(collection)
+        return parts.join(make)
+
+    def _parts_of(self, collection: Collection) -> DocumentParts:
+        spans = DocumentSpans(collection.documents)
+
+        def make(span: range, folder: Path) -> JsonObject:
+            return count_terms(folder, spans.read(span), self.split)
 
         identity = {
             "retriever": self,
             "collection": collection.texts_fingerprint,
-            "storage": "parts",
+            "storage": "counted parts",
         }
-        return Store(self.store).artefact("bm25", identity, make, resumable=True)
+        sizes = (len(collection.documents), posting_counts.DOCUMENTS_PER_COUNT)
+        return CountedParts(Store(self.store), "bm25", identity, *sizes, make)
 
     def split(self, texts: Sequence[str]) -> NumberedTerms:
         """The terms of texts: stems of words that are no stop words."""

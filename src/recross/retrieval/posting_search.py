@@ -14,9 +14,9 @@ from scipy import sparse
 
 from recross.artefacts.strings import NameFile, StringFile
 from recross.retrieval.matches import Matches
-from recross.retrieval.posting_parts import ABSENT, DOC_IDS, TERMS, open_parts
+from recross.retrieval.posting_counts import DOC_IDS, TERMS
+from recross.retrieval.posting_parts import ABSENT, open_parts
 from recross.retrieval.sparse_index import SparseIndex
-from recross.store import read_manifest
 
 _QUERIES_AT_ONCE = 1024
 """Queries that are looked for in a part together, before the next part is read."""
@@ -41,12 +41,11 @@ class PostingIndex:
     @classmethod
     def open(cls, folder: Path) -> PostingIndex:
         """Map a finished folder into memory."""
-        parts: list[PostingPart] = []
-        begin = 0
-        for weights, documents, starts, count in open_parts(folder, read_manifest(folder)["parts"]):
-            matrix = sparse.csr_array((weights, documents, starts), (len(starts) - 1, count))
-            parts.append(PostingPart(begin, SparseIndex(matrix)))
-            begin += count
+        parts = []
+        for weights, documents, starts, span in open_parts(folder):
+            shape = (len(starts) - 1, len(span))
+            matrix = sparse.csr_array((weights, documents, starts), shape)
+            parts.append(PostingPart(span.start, SparseIndex(matrix)))
         path = folder / ABSENT
         absent = np.load(path, mmap_mode="r") if path.is_file() else None
         terms, doc_ids = StringFile(folder, TERMS), StringFile(folder, DOC_IDS)

@@ -15,14 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recross.errors import RunError
 from recross.records import Cost, JsonObject
 from recross.retrieval.cuts import count_document_cuts, describe_cuts, read_cuts
-from recross.retrieval.posting_parts import Counts
+from recross.retrieval.posting_counts import Counts
 from recross.retrieval.sparse_index import SparseIndex
 from recross.sharing.document_parts import DocumentParts
 from recross.store import read_manifest, write_json
-from recross.writing.progress import progress
 from recross.writing.whole_files import reserve_space
 
 if TYPE_CHECKING:
@@ -44,10 +42,7 @@ def write_part(folder: Path, texts: Sequence[str], weigh: WeighTexts) -> JsonObj
 
 def join_parts(folder: Path, parts: DocumentParts, doc_ids: Sequence[str]) -> JsonObject:
     """Make the parts that are missing, and of all an index; returns entries for its manifest."""
-    with progress(parts.documents, parts.doing, "document") as bar:
-        for number in range(len(parts)):
-            parts.make(number)
-            bar.update(len(parts.span(number)))
+    parts.make_all()
     starts, cuts = _count_postings(parts)
     _sort_by_term(folder, parts, starts)
     write_json(folder / DOC_IDS, list(doc_ids))
@@ -67,11 +62,7 @@ def open_index(folder: Path) -> tuple[SparseIndex, list[str]]:
 def _read_parts(parts: DocumentParts) -> Iterator[tuple[range, sparse.csr_array, Cost]]:
     """The documents of each part by number, their weights ``(documents, terms)``, what was cut."""
     for number in range(len(parts)):
-        if (folder := parts.find(number)) is None:
-            raise RunError(
-                "every part must be in the store until the index is written, got none of number"
-                f" {number}; run the same command again to go on"
-            )
+        folder = parts.find_made(number)
         cuts = read_cuts(read_manifest(folder))
         yield parts.span(number), sparse.load_npz(folder / PART), cuts
 

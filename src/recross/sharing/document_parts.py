@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from recross.artefacts.inventory import StoredFolder
+from recross.errors import RunError
 from recross.parts.identity import describe
 from recross.records import JsonObject
 from recross.sharing.work import SharedWork
+from recross.writing.progress import progress
 
 MakePart = Callable[[range, Path], JsonObject]
 """Makes a part of these documents, by number, in a folder; returns entries for its manifest."""
@@ -73,6 +75,26 @@ class DocumentParts(SharedWork):
         folder = self.store.artefact(self.whole, self.identity, fill, resumable=True)
         for number in range(len(self)) if made else ():
             self.drop(number)
+        return folder
+
+    def make_all(self) -> None:
+        """Make every part that is missing."""
+        with progress(self.documents, self.doing, "document") as bar:
+            for number in range(len(self)):
+                self.make(number)
+                bar.update(len(self.span(number)))
+
+    def find_made(self, number: int) -> Path:
+        """The folder of a part that was made.
+
+        Raises:
+            RunError: somebody has deleted it, or damaged it.
+        """
+        if (folder := self.find(number)) is None:
+            raise RunError(
+                f"every part of {self.whole} must be in the store until they are put together, got"
+                f" none of number {number}; run the same command again to go on"
+            )
         return folder
 
     def drop(self, number: int) -> None:

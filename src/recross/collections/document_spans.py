@@ -1,0 +1,35 @@
+"""Documents of a collection by number, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Protocol, runtime_checkable
+
+IdsAndTexts = list[tuple[str, str]]
+
+
+@runtime_checkable
+class NumberedDocuments(Protocol):
+    """Documents that are found by number without those before them."""
+
+    def read_span(self, span: range) -> IdsAndTexts:
+        """Identifiers and texts of neighbouring documents."""
+
+
+class DocumentSpans:
+    """Spans of documents, each read on from the last one where it lies behind it."""
+
+    def __init__(self, documents: Mapping[str, str]) -> None:
+        self._documents = documents
+        self._pairs, self._next = iter(documents.items()), 0
+
+    def read(self, span: range) -> IdsAndTexts:
+        """Identifiers and texts of neighbouring documents, without a look at any one by its id."""
+        if isinstance(self._documents, NumberedDocuments):
+            return self._documents.read_span(span)
+        if span.start < self._next:
+            self._pairs, self._next = iter(self._documents.items()), 0
+        found = list(islice(self._pairs, span.start - self._next, span.stop - self._next))
+        self._next = span.stop
+        return found
