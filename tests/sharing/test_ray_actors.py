@@ -14,6 +14,7 @@ from recross.errors import InputError, RunError
 from recross.experiment.mining_command import Mining
 from recross.experiment.retrieval_command import Retrieval
 from recross.machine.hardware import Hardware
+from recross.negatives.filters import Denoising
 from recross.negatives.ranked import RankWindow
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.retrieval.biencoder import BiEncoder
@@ -120,6 +121,21 @@ def test_two_actors_mine_what_one_process_mines(tmp_path, beir_folder):
         more |= {"output": tmp_path / name, "store": tmp_path / name / "store"}
         mined.append(Mining(collection=BeirFolder(beir_folder), negatives=window, **more).run())
     assert mined[0].read_bytes() == mined[1].read_bytes()
+
+
+def test_two_actors_judge_what_one_process_judges(tmp_path, beir_folder):
+    teacher = CrossEncoder(str(save_tiny(tmp_path / "tiny")), max_length=24)
+    window = RankWindow(BM25(), depth=12, filters={"teacher": Denoising(teacher)})
+    mined = []
+    for name, more in (("ray", {"processes": 2, "executor": "ray"}), ("alone", {})):
+        more |= {"output": tmp_path / name, "store": tmp_path / name / "store"}
+        more |= {"hardware": Hardware(threads=1)}
+        command = Mining(collection=BeirFolder(beir_folder), negatives=window, **more)
+        account = json.loads(command.run().with_suffix(".account.json").read_text())
+        mined.append((command.place.result.read_bytes(), account["mined"]))
+    assert mined[0] == mined[1]
+    assert mined[0][1]["ranking"]["dropped"]["teacher"] > 0
+    assert list_parts(tmp_path / "ray" / "store" / "reranked_parts")
 
 
 def test_a_gpu_that_no_machine_has_is_refused_at_once(tmp_path, beir_folder, monkeypatch):

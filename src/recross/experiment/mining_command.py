@@ -8,10 +8,12 @@ from typing import Annotated
 
 from recross.errors import InputError
 from recross.experiment.first_stage_blocks import choose_search, share_search
+from recross.experiment.reranked_blocks import share_reranking
 from recross.experiment.run_accounts import AccountedRun, complete_account
 from recross.experiment.run_file_command import RunFileCommand
 from recross.inference.session import Session
 from recross.negatives.sampler import MinedRanking, NegativeSampler
+from recross.negatives.workers import QUERIES_JUDGED_AT_ONCE, Workers
 from recross.parts.bounds import FileWithin, checked
 from recross.retrieval.fusion import fuse
 from recross.store import Store
@@ -27,7 +29,7 @@ class Mining(RunFileCommand):
     from several rankings, the file holds their candidates in reciprocal-rank fusion.
 
     So many ``processes`` search, of ``hardware.threads`` each (``None``: this one alone), as in
-    ``Retrieval``.
+    ``Retrieval``, and let the re-rankers of filters judge what they find, as in ``Reranking``.
     """
 
     negatives: NegativeSampler
@@ -48,10 +50,10 @@ class Mining(RunFileCommand):
         with Stages(["collection", *windows]) as stages:
             stages.begin("collection")
             collection = self.collection.load()
-            search = choose_search(self)
+            workers = self._choose_workers()
             for name, window in windows.items():
                 stages.begin(name)
-                mined[name] = window.mine(collection, self.split, Store(self.store), search)
+                mined[name] = window.mine(collection, self.split, Store(self.store), workers)
         runs = [of_window.pool.candidates for of_window in mined.values()]
         account = {
             "split": self.split,
@@ -61,8 +63,17 @@ class Mining(RunFileCommand):
         return complete_account(account, run, collection, "negatives", self.negatives)
 
     def take_part(self) -> None:
-        """Search on another node until everything is there."""
-        collection = self.collection.load()
+        """Search and judge on another node until everything is there."""
+        collection, search = self.collection.load(), share_search(self)
+        asked = (collection, self.split, Store(self.store))
         for window in self.negatives.windows.values():
-            wanted = window.find_wanted(collection, self.split)
-            share_search(self).take_part(collection, wanted)
+            if not window.is_mined(*asked):
+                search.take_part(collection, window.find_wanted(collection, self.split))
+                window.take_part(*asked, self._choose_workers())
+
+    def _choose_workers(self) -> Workers:
+        """Processes where there is a number of them, else this one."""
+        search = choose_search(self)
+        if self.processes is None:
+            return Workers(search)
+        return Workers(search, share_reranking(self, QUERIES_JUDGED_AT_ONCE))

@@ -12,13 +12,17 @@ from typing import ClassVar
 
 from recross.collections.collection import Collection, CollectionSource
 from recross.experiment.networks import load_networks
-from recross.experiment.query_blocks import BlockForm, QueryBlocks
+from recross.experiment.query_blocks import BlockForm, QueryBlocks, choose_form
+from recross.experiment.run_file_command import RunFileCommand
+from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.machine.probes import name_kernels
 from recross.parts.identity import describe
 from recross.records import JsonObject, ScoredDoc
 from recross.rerankers.reranker import Reranker
 from recross.runs import Run
+from recross.sharing.executors import Sharing
+from recross.sharing.work import settle_hardware
 from recross.store import Store
 
 
@@ -117,3 +121,47 @@ class RerankingTask:
     def without_pieces(self) -> RerankingTask:
         """The same without candidates."""
         return replace(self, candidates=replace(self.candidates, rankings={}))
+
+
+@dataclass(frozen=True)
+class SharedReranking:
+    """Re-ranks as a re-ranker does, in processes, which load the collection from its ``source``."""
+
+    source: CollectionSource
+    hardware: Hardware
+    store: Store
+    sharing: Sharing
+    queries: int
+    """Of a block."""
+
+    def __call__(self, reranker: Reranker, candidates: Run, collection: Collection) -> Run:
+        """Order every query's candidates.
+
+        Raises:
+            InputError: a process was refused something.
+            RunError: processes are killed again and again, or no cluster of Ray answers.
+        """
+        return self.do(reranker, candidates, collection).merge()
+
+    def do(self, reranker: Reranker, candidates: Run, collection: Collection) -> RerankedBlocks:
+        """The candidates in blocks, all of them re-ranked, by processes of all nodes."""
+        reranker = Session(self.hardware, self.store.root).over(reranker)
+        task = RerankingTask(
+            reranker,
+            self.source,
+            candidates,
+            self.queries,
+            self.hardware,
+            self.store,
+            identify_scores(reranker, collection, self.hardware),
+            choose_form(self.sharing.executor),
+        )
+        blocks = task.divide(collection)
+        self.sharing.do(blocks, task)
+        return blocks
+
+
+def share_reranking(command: RunFileCommand, queries: int) -> SharedReranking:
+    """How the processes of a command re-rank, so many queries a block."""
+    hardware, store = settle_hardware(command.hardware), Store(command.store)
+    return SharedReranking(command.collection, hardware, store, command.sharing, queries)

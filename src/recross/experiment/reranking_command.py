@@ -11,12 +11,7 @@ from recross.collections.collection import Collection
 from recross.errors import InputError
 from recross.evaluation.measures import check_measures
 from recross.experiment.gains import format_gains, measure_gains
-from recross.experiment.query_blocks import choose_form
-from recross.experiment.reranked_blocks import (
-    RerankedBlocks,
-    RerankingTask,
-    identify_scores,
-)
+from recross.experiment.reranked_blocks import SharedReranking, share_reranking
 from recross.experiment.run_accounts import AccountedRun, GivenRun, complete_account
 from recross.experiment.run_file_command import RunFileCommand
 from recross.inference.cache.score_cache import ScoreCache
@@ -25,8 +20,6 @@ from recross.parts.bounds import FileWithin, Ge, checked
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.cuts import say_cuts
 from recross.runs import Run
-from recross.sharing.work import settle_hardware
-from recross.store import Store
 from recross.writing.progress import Stages
 
 
@@ -89,7 +82,7 @@ class Reranking(RunFileCommand):
             if self.processes is None:
                 reranked = self.reranker.rerank(given.candidates, collection)
             else:
-                reranked = self._share(given, collection).merge()
+                reranked = self._sharing(self.reranker, given.candidates, collection)
             say_cuts("re-ranker", reranked.cost)
             stages.begin("measures")
             whole = given.complete(reranked)
@@ -101,27 +94,14 @@ class Reranking(RunFileCommand):
 
     def take_part(self) -> None:
         """Re-rank blocks on another node until every one is finished."""
-        self._share(*self._open())
+        given, collection = self._open()
+        self._sharing.do(self.reranker, given.candidates, collection)
+
+    @property
+    def _sharing(self) -> SharedReranking:
+        return share_reranking(self, self.block_queries)
 
     def _open(self) -> tuple[GivenRun, Collection]:
         run, collection = Run.read(self.candidates), self.collection.load()
         drops_tail = self.tail == "drop"
         return GivenRun.choose(self.candidates, run, collection, self.depth, drops_tail), collection
-
-    def _share(self, given: GivenRun, collection: Collection) -> RerankedBlocks:
-        """The blocks of the candidates, all of them re-ranked."""
-        hardware, store = settle_hardware(self.hardware), Store(self.store)
-        reranker = Session(hardware, self.store).over(self.reranker)
-        task = RerankingTask(
-            reranker,
-            self.collection,
-            given.candidates,
-            self.block_queries,
-            hardware,
-            store,
-            identify_scores(reranker, collection, hardware),
-            choose_form(self.executor),
-        )
-        blocks = task.divide(collection)
-        self.sharing.do(blocks, task)
-        return blocks

@@ -9,6 +9,7 @@ from typing import Annotated, Protocol, runtime_checkable
 
 from recross.collections.collection import Collection
 from recross.errors import InputError
+from recross.negatives.workers import Judge
 from recross.parts.bounds import Ge, Gt, Le, checked
 from recross.rerankers.reranker import Reranker
 from recross.runs import Run
@@ -19,12 +20,17 @@ class Filter(Protocol):
     """A judge of candidates, and the score above which it drops them."""
 
     def judge(
-        self, candidates: Run, positives: Mapping[str, Sequence[str]], collection: Collection
+        self,
+        candidates: Run,
+        positives: Mapping[str, Sequence[str]],
+        collection: Collection,
+        ask: Judge,
     ) -> Run:
         """Score candidates and positives.
 
         ``candidates`` are the source's, with those ``positives`` that the source ranked among
-        them. A positive that gets no score gives no bound.
+        them. A positive that gets no score gives no bound. Re-rankers are to be asked by ``ask``,
+        which lets them work in whatever process.
         """
 
     def find_highest(self, positive_score: float | None) -> float:
@@ -50,7 +56,11 @@ class Margin:
             raise InputError("absolute or relative must be given, got neither")
 
     def judge(
-        self, candidates: Run, positives: Mapping[str, Sequence[str]], collection: Collection
+        self,
+        candidates: Run,
+        positives: Mapping[str, Sequence[str]],
+        collection: Collection,
+        ask: Judge,
     ) -> Run:
         """Return the candidates as they are: the source's scores decide."""
         return candidates
@@ -83,7 +93,11 @@ class Denoising:
             raise InputError("threshold or margin must be given, got neither")
 
     def judge(
-        self, candidates: Run, positives: Mapping[str, Sequence[str]], collection: Collection
+        self,
+        candidates: Run,
+        positives: Mapping[str, Sequence[str]],
+        collection: Collection,
+        ask: Judge,
     ) -> Run:
         """The teacher's scores, also of positives that the source did not rank."""
         with_positives = {}
@@ -91,7 +105,8 @@ class Denoising:
             known = dict(ranking)
             lowest = min(known.values(), default=0.0)
             with_positives[query_id] = {**dict.fromkeys(positives[query_id], lowest), **known}
-        return self.reranker.rerank(Run.from_scores(candidates.name, with_positives), collection)
+        asked = Run.from_scores(candidates.name, with_positives)
+        return ask(self.reranker, asked, collection)
 
     def find_highest(self, positive_score: float | None) -> float:
         """Return the lower of the absolute and the relative bound."""

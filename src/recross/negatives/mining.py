@@ -9,6 +9,7 @@ from recross.collections.collection import Collection
 from recross.negatives.copies import Copies
 from recross.negatives.filters import Filter
 from recross.negatives.pool import CandidatePool
+from recross.negatives.workers import Judge
 from recross.records import ScoredDoc
 from recross.runs import Run
 
@@ -66,11 +67,11 @@ class Sieve:
                     kept.append(doc)
             self._left[query_id] = tuple(kept)
 
-    def drop(self, name: str, rule: Filter, collection: Collection) -> None:
+    def drop(self, name: str, rule: Filter, collection: Collection, ask: Judge) -> None:
         """Drop what a filter finds too good beside each positive."""
         self._dropped[name] += 0
         self._unbounded[name] += 0
-        judged = rule.judge(self._unjudged(), self._positives, collection)
+        judged = rule.judge(self._unjudged(), self._positives, collection, ask)
         for query_id, ranking in judged.rankings.items():
             scores = dict(ranking)
             for positive in self._positives[query_id]:

@@ -18,15 +18,10 @@ from recross.negatives.filters import Filter
 from recross.negatives.mining import GUARDS, Sieve, find_known_positives
 from recross.negatives.pool import CandidatePool
 from recross.negatives.sampler import MiningWindow, NegativeSampler
+from recross.negatives.workers import Workers
 from recross.parts.bounds import Below, Ge, checked
-from recross.records import JsonObject
-from recross.retrieval.retriever import (
-    FindBest,
-    Retriever,
-    WantedRanking,
-    find_alone,
-    retrieve_once,
-)
+from recross.records import Cost, JsonObject
+from recross.retrieval.retriever import Retriever, WantedRanking, retrieve_once
 from recross.runs import Run
 from recross.store import Store
 
@@ -71,42 +66,57 @@ class RankWindow(NegativeSampler):
         query_ids = list(find_known_positives(collection, split))
         return WantedRanking(self.source, query_ids, self.depth)
 
+    def is_mined(self, collection: Collection, split: str, store: Store) -> bool:
+        """Whether a pool of the same window is there, whichever way is chosen from it."""
+        return store.find("negatives", self._identify(collection, split)) is not None
+
+    def take_part(self, collection: Collection, split: str, store: Store, workers: Workers) -> None:
+        """Filter beside others, who keep what is left; without filters there is nothing to do."""
+        if self.filters:
+            self._find_pool(collection, split, store, workers)
+
     def mine(
-        self, collection: Collection, split: str, store: Store, search: FindBest = find_alone
+        self, collection: Collection, split: str, store: Store, workers: Workers = Workers()
     ) -> FromPool:
         """Mine for the queries of a split with a known positive, or read what was mined before.
 
-        ``search`` finds the source's best documents, in whatever process.
+        ``workers`` find the source's best documents, and judge them where filters ask for it.
         """
-        identity = {
+        make = partial(self._mine, collection, split, store, workers)
+        folder = store.artefact("negatives", self._identify(collection, split), make)
+        return FromPool(CandidatePool.read(folder), CHOICES[self.choose])
+
+    def _identify(self, collection: Collection, split: str) -> JsonObject:
+        return {
             "collection": collection.fingerprint,
             "split": split,
             "relevant_from": collection.relevant_grade(split),
             "window": replace(self, choose="uniform"),  # whichever way is chosen from it later
         }
-        folder = store.artefact(
-            "negatives", identity, partial(self._mine, collection, split, store, search)
-        )
-        return FromPool(CandidatePool.read(folder), CHOICES[self.choose])
 
     def _mine(
-        self, collection: Collection, split: str, store: Store, search: FindBest, folder: Path
+        self, collection: Collection, split: str, store: Store, workers: Workers, folder: Path
     ) -> JsonObject:
+        pool, cuts = self._find_pool(collection, split, store, workers)
+        pool.write(folder)
+        logger.info("negatives of %d %s queries: %s", pool.counts["queries"], split, pool.account)
+        return {"counts": {**pool.counts, "truncation": describe_truncation(cuts)}}
+
+    def _find_pool(
+        self, collection: Collection, split: str, store: Store, workers: Workers
+    ) -> tuple[CandidatePool, Cost]:
+        """What is left of the source's ranking, and what was cut of texts to find that."""
         positives = find_known_positives(collection, split)
         candidates = Run("empty", {})
         if positives:
             wanted = self.find_wanted(collection, split)
-            asked = (wanted.query_ids, wanted.depth, store, search)
+            asked = (wanted.query_ids, wanted.depth, store, workers.search)
             candidates = retrieve_once(wanted.retriever, collection, *asked)
         sieve = Sieve(candidates, positives, self.skip)
         sieve.drop_known(collection, split)
         for name, rule in self.filters.items():
-            sieve.drop(name, rule, collection)
-        pool = sieve.pool()
-        pool.write(folder)
-        counts = {**pool.counts, "truncation": describe_truncation(candidates.cost)}
-        logger.info("negatives of %d %s queries: %s", len(positives), split, pool.account)
-        return {"counts": counts}
+            sieve.drop(name, rule, collection, workers.judge)
+        return sieve.pool(), candidates.cost
 
 
 Choice = Callable[[Sequence[str], int, Generator], list[str]]

@@ -11,8 +11,9 @@ from numpy.random import Generator
 
 from recross.collections.collection import Collection
 from recross.negatives.pool import CandidatePool
+from recross.negatives.workers import Workers
 from recross.records import JsonObject
-from recross.retrieval.retriever import FindBest, WantedRanking
+from recross.retrieval.retriever import WantedRanking
 from recross.store import Store
 
 
@@ -48,10 +49,16 @@ class MiningWindow(Protocol):
     def find_wanted(self, collection: Collection, split: str) -> WantedRanking:
         """The ranking that it mines from for the queries of a split."""
 
+    def is_mined(self, collection: Collection, split: str, store: Store) -> bool:
+        """Whether the store has what is mined for the queries of a split."""
+
+    def take_part(self, collection: Collection, split: str, store: Store, workers: Workers) -> None:
+        """Do beside others what their mining asks of its workers once the ranking is found."""
+
     def mine(
-        self, collection: Collection, split: str, store: Store, search: FindBest
+        self, collection: Collection, split: str, store: Store, workers: Workers
     ) -> MinedRanking:
-        """Mine for the queries of a split; ``search`` finds the ranking, in whatever process."""
+        """Mine for the queries of a split; ``workers`` find and judge the ranking."""
 
 
 class NegativeSampler(ABC):
