@@ -18,6 +18,7 @@ from recross.experiment.first_stage_blocks import FirstStageTask
 from recross.experiment.mining_command import Mining
 from recross.experiment.query_blocks import TREC_BLOCKS
 from recross.experiment.retrieval_command import Retrieval
+from recross.inference.late_interaction import token_vectors
 from recross.machine.hardware import Hardware
 from recross.negatives.composed import Mixed, Part
 from recross.negatives.ranked import RankWindow
@@ -27,11 +28,13 @@ from recross.retrieval import document_vectors, posting_counts
 from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.bm25 import BM25
 from recross.retrieval.fusion import ReciprocalRankFusion
+from recross.retrieval.late_interaction import LateInteractionSearch
 from recross.retrieval.random_order import RandomOrder
 from recross.retrieval.retriever import Retriever
 from recross.runs import Run
 from recross.sharing.work import do_pieces
 from recross.store import Store
+from tests.inference.late_interaction.multi_vector_folders import save_native
 
 EMBEDDED = "embedded:all-minilm-l6-v2"
 NAMES = ("alone", "shared")
@@ -41,6 +44,14 @@ NAMES = ("alone", "shared")
 def small(monkeypatch):
     """Chunks of 20 documents, so that there are several."""
     monkeypatch.setattr(document_vectors, "DOCUMENTS_PER_CHUNK", 20)
+    monkeypatch.setattr(token_vectors, "DOCUMENTS_AT_A_TIME", 20)
+    monkeypatch.setattr(posting_counts, "DOCUMENTS_PER_COUNT", 20)
+
+
+@pytest.fixture(scope="module")
+def colbert(tmp_path_factory):
+    """A small checkpoint of late interaction."""
+    return str(save_native(tmp_path_factory.mktemp("colbert"), document_length=9, query_length=11))
 
 
 def make_task(store, source, retriever, query_ids):
@@ -49,13 +60,24 @@ def make_task(store, source, retriever, query_ids):
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("make", [BM25, lambda: BiEncoder(EMBEDDED, max_length=9)])
-def test_pieces_are_put_together_to_the_run_of_one_process(tmp_path, beir_folder, make):
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda _: BM25(),
+        lambda _: BiEncoder(EMBEDDED, max_length=9),
+        LateInteractionSearch,
+        lambda colbert: LateInteractionSearch(colbert, vectors="int8"),
+    ],
+    ids=["bm25", "biencoder", "fp16", "int8"],
+)
+def test_pieces_are_put_together_to_the_run_of_one_process(tmp_path, beir_folder, make, colbert):
     collection = BeirFolder(beir_folder).load()
     query_ids = collection.query_ids("test")
-    alone = replace(make(), store=tmp_path / "alone").retrieve(collection, query_ids, 12)
-    task = make_task(tmp_path / "shared", BeirFolder(beir_folder), make(), query_ids)
+    retriever = make(colbert)
+    alone = replace(retriever, store=tmp_path / "alone").retrieve(collection, query_ids, 12)
+    task = make_task(tmp_path / "shared", BeirFolder(beir_folder), retriever, query_ids)
     works = task.list_works(collection)
+    assert [len(work) for work in works] == [5, 1]
     for number in range(len(works)):
         do_pieces(replace(task, number=number).open(), 0)
     merged = task.divide(collection).merge()
@@ -63,8 +85,13 @@ def test_pieces_are_put_together_to_the_run_of_one_process(tmp_path, beir_folder
     assert merged.cost == alone.cost
 
 
-def test_documents_are_counted_once_however_many_blocks_there_are(tmp_path, collection):
-    retriever = BiEncoder(EMBEDDED, max_length=9, store=tmp_path)
+@pytest.mark.parametrize(
+    "make", [lambda _: BiEncoder(EMBEDDED, max_length=9), LateInteractionSearch]
+)
+def test_documents_are_counted_once_however_many_blocks_there_are(
+    tmp_path, collection, make, colbert
+):
+    retriever = replace(make(colbert), store=tmp_path)
     query_ids = collection.query_ids("test")
     task = make_task(tmp_path, None, retriever, query_ids)
     blocks = replace(task.divide(collection), queries=3)
@@ -100,11 +127,7 @@ class Deadly(Retriever):
         return "deadly"
 
     def retrieve(self, collection, query_ids, depth):
-        said = Path(self.said)
-        with said.open("a") as file:
-            file.write("begun\n")
-        if said.read_text().count("begun") == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
+        kill_once(self.said)
         return RandomOrder(3).retrieve(collection, query_ids, depth)
 
 
@@ -164,10 +187,7 @@ class DeadlyCounts(BM25):
     said: str = ""
 
     def split(self, texts):
-        with Path(self.said).open("a") as file:
-            file.write("begun\n")
-        if Path(self.said).read_text().count("begun") == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
+        kill_once(self.said)
         return super().split(texts)
 
 
@@ -176,19 +196,68 @@ def test_an_index_has_the_same_bytes_for_any_number_of_processes_one_killed(tmp_
     write_collection(tmp_path, 3 * posting_counts.DOCUMENTS_PER_COUNT - 17)
     one_thread = Hardware(threads=1)
     alone = retrieve(tmp_path, tmp_path, BM25(), "alone", hardware=one_thread)
+    whole = read_artefact(tmp_path / "alone", "bm25")
     for number, retriever in enumerate((BM25(), BM25(), DeadlyCounts(said=f"{tmp_path}/said")), 1):
         shared = retrieve(tmp_path, tmp_path, retriever, str(number), processes=number)
         assert shared[0] == alone[0]
         assert shared[1]["cost"] == alone[1]["cost"]
-        assert read_index(tmp_path / str(number)) == read_index(tmp_path / "alone")
+        assert read_artefact(tmp_path / str(number), "bm25") == whole
     assert "a process that shares work ended by SIGKILL: another takes its place" in caplog.text
-    assert "weights.npy" in read_index(tmp_path / "alone")
+    assert "weights.npy" in whole
     assert not list(tmp_path.glob("*/store/bm25_parts/[!.]*"))
 
 
-def read_index(folder):
-    """The bytes of a stored index by name, without what it was made from."""
-    files = (path for path in folder.glob("store/bm25/*/**/*") if path.is_file())
+@dataclass(frozen=True)
+class DeadlySearch(LateInteractionSearch):
+    """Late interaction that kills the first process that asks for its network."""
+
+    said: str = ""
+
+    @property
+    def _network(self):
+        kill_once(self.said)
+        return super()._network
+
+
+@pytest.mark.ci  # processes of their own import torch
+def test_token_vectors_have_the_same_bytes_for_any_number_of_processes_one_killed(
+    tmp_path, colbert, caplog
+):
+    write_collection(tmp_path, 2_900)
+    retriever, one_thread = LateInteractionSearch(colbert), Hardware(threads=1)
+    alone = retrieve(tmp_path, tmp_path, retriever, "alone", hardware=one_thread)
+    whole = read_artefact(tmp_path / "alone", "token_vectors")
+    deadly = DeadlySearch(colbert, said=f"{tmp_path}/said")
+    for number, each in enumerate((retriever, retriever, deadly), 1):
+        shared = retrieve(tmp_path, tmp_path, each, str(number), processes=number)
+        assert shared[0] == alone[0]
+        assert shared[1]["cost"] == alone[1]["cost"]
+        assert read_artefact(tmp_path / str(number), "token_vectors") == whole
+    assert "a process that shares work ended by SIGKILL: another takes its place" in caplog.text
+    assert "vectors.bin" in whole
+    assert not list(tmp_path.glob("*/store/token_vectors_parts/[!.]*"))
+
+
+@pytest.mark.ci  # processes of their own import torch
+def test_token_vectors_that_take_too_much_are_refused_by_the_first_process(tmp_path, colbert):
+    write_collection(tmp_path, 2_900)
+    search = LateInteractionSearch(colbert, most_gigabytes=1e-4)
+    with pytest.raises(InputError, match="most_gigabytes must be at least what .* all 2900"):
+        retrieve(tmp_path, tmp_path, search, "shared", processes=2)
+    assert not list(tmp_path.glob("shared/store/token_vectors*/[!.]*"))
+
+
+def kill_once(said):
+    """Kill this process, if it is the first that comes here."""
+    with Path(said).open("a") as file:
+        file.write("begun\n")
+    if Path(said).read_text().count("begun") == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def read_artefact(folder, kind):
+    """The bytes of a store's artefact by name, without what it was made from."""
+    files = (path for path in folder.glob(f"store/{kind}/*/**/*") if path.is_file())
     return {path.name: path.read_bytes() for path in files if path.name != MANIFEST}
 
 

@@ -79,8 +79,11 @@ def test_a_collection_whose_vectors_take_too_much_is_refused_before_it_is_encode
     small = LateInteractionSearch(folder, most_gigabytes=room / 2, store=tmp_path / "store")
     with monkeypatch.context() as patched:
         patched.setattr(TokenVectors, "write", None)
+        patched.setattr(TokenVectors, "write_part", None)
         with pytest.raises(InputError, match="most_gigabytes must be at least what .* all 96"):
             small.retrieve(collection, ["q0"], 5)
+        with pytest.raises(InputError, match="most_gigabytes must be at least what .* all 96"):
+            small.document_parts(collection)[0].make(0)
     large = LateInteractionSearch(folder, most_gigabytes=room, store=tmp_path / "store")
     assert len(large.retrieve(collection, ["q0"], 5).rankings["q0"]) == 5
     with pytest.raises(InputError, match=r"most_gigabytes must be positive, got 0"):

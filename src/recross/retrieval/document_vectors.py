@@ -17,7 +17,7 @@ from recross.inference.encoders.pooled import EncodedTexts, Vectors
 from recross.inference.texts.texts import NumberedTexts
 from recross.records import Cost, JsonObject
 from recross.retrieval.cuts import count_document_cuts, describe_cuts, read_cuts
-from recross.sharing.document_parts import DocumentParts
+from recross.sharing.document_parts import DocumentParts, choose_part_size
 from recross.store import read_manifest, write_json
 from recross.writing.progress import Bar, progress
 
@@ -28,9 +28,6 @@ VECTORS, DOC_IDS = "vectors.bin", "doc_ids.json"
 
 DOCUMENTS_PER_CHUNK = 10_000
 """Documents sorted by length together at most, and what an interruption loses at most."""
-
-FEWEST_PER_CHUNK, CHUNKS = 1_000, 64
-"""Smaller collections have so many chunks, for processes to share, or as few documents in each."""
 
 ROWS_AT_ONCE = 1 << 16
 """Rows in single precision at a time while a collection is searched."""
@@ -44,7 +41,7 @@ The rows of an incomplete tile are summed in another order: equal documents woul
 
 def choose_chunk(documents: int) -> int:
     """How many of a collection's documents are encoded together."""
-    return min(DOCUMENTS_PER_CHUNK, max(FEWEST_PER_CHUNK, -(-documents // CHUNKS)))
+    return choose_part_size(documents, DOCUMENTS_PER_CHUNK)
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,18 @@ from recross.inference.late_interaction.token_vectors import Floats, Storage, To
 from recross.machine.hardware import Hardware
 from recross.parts.bounds import Gt, checked
 from recross.parts.identity import handed_over
+from recross.records import Cost
 from recross.retrieval.cuts import count_document_cuts, count_query_cuts
 from recross.retrieval.matches import Matches, make_run
 from recross.retrieval.retriever import Retriever
 from recross.retrieval.vector_index import NOTHING, compute_products
 from recross.runs import Run
+from recross.sharing.document_parts import DocumentParts
 from recross.store import DEFAULT_STORE
 from recross.writing.progress import progress
 
 if TYPE_CHECKING:
+    from recross.inference.late_interaction.kept_vectors import EncodedCollection
     from recross.inference.late_interaction.network import LateInteractionNetwork
 
 TOKENS_AT_ONCE = 1 << 14
@@ -85,9 +88,16 @@ class LateInteractionSearch(Retriever):
         matches = search_by_max_sim(documents, queries, depth)
         named = zip(query_ids, matches, strict=True)
         run = make_run("late_interaction", documents.doc_ids, named, depth)
-        read = np.diff(documents.offsets)  # what punctuation was left out is not among them
-        cuts = count_document_cuts(read, documents.cuts)
-        return replace(run, cost=cuts + count_query_cuts(tokens.lengths, tokens.lost[:, 0]))
+        cuts = count_query_cuts(tokens.lengths, tokens.lost[:, 0])
+        return replace(run, cost=_count_cuts(documents) + cuts)
+
+    def document_parts(self, collection: Collection) -> list[DocumentParts]:
+        """The vectors of the documents' tokens, some thousand documents a part."""
+        return [self._encode(collection).parts]
+
+    def document_cost(self, collection: Collection) -> Cost:
+        """What was read and cut of the documents when they were encoded."""
+        return _count_cuts(self.token_vectors(collection))
 
     def token_vectors(self, collection: Collection) -> TokenVectors:
         """Open the vectors of every document, encoded first unless they are already in the store.
@@ -95,15 +105,23 @@ class LateInteractionSearch(Retriever):
         Raises:
             InputError: they would take more than ``most_gigabytes``.
         """
-        from recross.inference.late_interaction.encoding import KeptVectors
+        return self._encode(collection).open()
+
+    def _encode(self, collection: Collection) -> EncodedCollection:
+        from recross.inference.late_interaction.kept_vectors import EncodedCollection, KeptVectors
 
         kept = KeptVectors(self.checkpoint, self.contract, self.vectors, hardware=self.hardware)
         most_bytes = int(self.most_gigabytes * 1e9)
-        return kept.keep(self._network, collection, self.store, most_bytes)
+        return EncodedCollection(kept, lambda: self._network, collection, self.store, most_bytes)
 
     @property
     def _network(self) -> LateInteractionNetwork:
         return _load(self.checkpoint, self.contract, self.hardware)
+
+
+def _count_cuts(documents: TokenVectors) -> Cost:
+    read = np.diff(documents.offsets)  # what punctuation was left out is not among them
+    return count_document_cuts(read, documents.cuts)
 
 
 @load_once

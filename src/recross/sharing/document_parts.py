@@ -18,6 +18,14 @@ from recross.writing.progress import progress
 MakePart = Callable[[range, Path], JsonObject]
 """Makes a part of these documents, by number, in a folder; returns entries for its manifest."""
 
+FEWEST_PER_PART, PARTS = 1_000, 64
+"""Smaller collections have so many parts, for processes to share, or as few documents in each."""
+
+
+def choose_part_size(documents: int, most: int) -> int:
+    """How many of a collection's documents are encoded together, at most ``most``."""
+    return min(most, max(FEWEST_PER_PART, -(-documents // PARTS)))
+
 
 @dataclass(frozen=True)
 class DocumentParts(SharedWork):

@@ -15,6 +15,7 @@ from recross.artefacts.growing import GrowingFiles
 from recross.inference.spans import Ints, lay_out_spans
 from recross.inference.texts.texts import NumberedTexts
 from recross.records import JsonObject
+from recross.sharing.document_parts import DocumentParts
 from recross.store import read_manifest, write_json
 from recross.writing.progress import Bar, progress
 
@@ -27,7 +28,10 @@ SIZES, LOST, RAW_SCALES = "sizes.bin", "lost.bin", "scales.bin"
 """What grows while documents are encoded, beside their vectors."""
 
 DOCUMENTS_AT_A_TIME = 5_000
-"""Documents sorted by length together, and what an interruption loses at most."""
+"""Documents sorted by length together at most, and what an interruption loses at most."""
+
+EncodeDocuments = Callable[[NumberedTexts], Iterator[tuple[Floats, int]]]
+"""Yields each document's vectors, in order, and how many tokens were cut off it."""
 
 
 @dataclass(frozen=True)
@@ -46,29 +50,45 @@ class TokenVectors:
         folder: Path,
         documents: NumberedTexts,
         doc_ids: Sequence[str],
-        encode: Callable[[NumberedTexts], Iterator[tuple[Floats, int]]],
+        encode: EncodeDocuments,
         storage: Storage,
+        parts: DocumentParts,
     ) -> JsonObject:
         """Encode documents into a folder, after those that an interruption left there.
 
-        ``encode`` yields each one's vectors and how many tokens were cut off it. Only one chunk is
-        in memory; it counts as written when the folder's record of it, replaced after its bytes
-        are on the disk, says so. Returns entries for the manifest.
+        Only one chunk is in memory: that of ``parts`` if somebody made it, which is then deleted.
+        A chunk counts as written when the folder's record of it, replaced after its bytes are on
+        the disk, says so. Returns entries for the manifest.
         """
         files = GrowingFiles(folder, VECTORS, SIZES, LOST, RAW_SCALES)
         written = _Written(**files.facts)
         with progress(len(documents), "encoding", "document", written.documents) as bar:
             while written.documents < len(documents):
-                end = min(written.documents + DOCUMENTS_AT_A_TIME, len(documents))
-                chunk = documents.take(np.arange(written.documents, end))
-                written = _append(files, written, _read_chunk(encode(chunk), storage, bar))
-        sizes, cuts = (np.fromfile(folder / name, np.int64) for name in (SIZES, LOST))
-        np.save(folder / OFFSETS, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
-        np.save(folder / CUTS, cuts)
-        if storage == "int8":
-            np.save(folder / SCALES, np.fromfile(folder / RAW_SCALES, np.float32))
-        write_json(folder / DOC_IDS, list(doc_ids))
-        return {"storage": storage, "dimension": written.dimension, "tokens": written.tokens}
+                number = written.documents // parts.documents_per_part
+                span = range(written.documents, parts.span(number).stop)
+                if span == parts.span(number) and (part := parts.find(number)) is not None:
+                    chunk = _Chunk.of(cls.open(part))
+                    bar.update(len(span))
+                else:
+                    chunk = _read_chunk(encode(documents.take(np.array(span))), storage, bar)
+                written = _append(files, written, chunk)
+                parts.drop(number)
+        return _finish(folder, doc_ids, storage, written)
+
+    @classmethod
+    def write_part(
+        cls,
+        folder: Path,
+        documents: NumberedTexts,
+        doc_ids: Sequence[str],
+        encode: EncodeDocuments,
+        storage: Storage,
+    ) -> JsonObject:
+        """Encode one chunk of documents into a folder of its own, as a whole of few."""
+        files = GrowingFiles(folder, VECTORS, SIZES, LOST, RAW_SCALES)
+        with progress(len(documents), "encoding", "document") as bar:
+            chunk = _read_chunk(encode(documents), storage, bar)
+        return _finish(folder, doc_ids, storage, _append(files, _Written(), chunk))
 
     @classmethod
     def open(cls, folder: Path) -> TokenVectors:
@@ -151,6 +171,12 @@ class _Chunk(NamedTuple):
     sizes: Ints  # (documents,)
     lost: Ints  # (documents,)
 
+    @classmethod
+    def of(cls, stored: TokenVectors) -> _Chunk:
+        """All that is stored of some documents."""
+        scales = np.empty(0, np.float32) if stored.scales is None else stored.scales
+        return cls(stored.vectors, scales, np.diff(stored.offsets), stored.cuts)
+
 
 def _read_chunk(encoded: Iterator[tuple[Floats, int]], storage: Storage, bar: Bar) -> _Chunk:
     documents, lost = [], []
@@ -183,3 +209,16 @@ def _append(files: GrowingFiles, written: _Written, chunk: _Chunk) -> _Written:
     }
     files.append(parts, now._asdict())
     return now
+
+
+def _finish(
+    folder: Path, doc_ids: Sequence[str], storage: Storage, written: _Written
+) -> JsonObject:
+    """Write what is read beside the vectors; returns entries for the manifest."""
+    sizes, cuts = (np.fromfile(folder / name, np.int64) for name in (SIZES, LOST))
+    np.save(folder / OFFSETS, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+    np.save(folder / CUTS, cuts)
+    if storage == "int8":
+        np.save(folder / SCALES, np.fromfile(folder / RAW_SCALES, np.float32))
+    write_json(folder / DOC_IDS, list(doc_ids))
+    return {"storage": storage, "dimension": written.dimension, "tokens": written.tokens}

@@ -22,12 +22,10 @@ from recross.rerankers.reranker import NetworkReranker
 from recross.runs import Run
 
 if TYPE_CHECKING:
+    from recross.inference.late_interaction.kept_vectors import EncodedCollection
     from recross.inference.late_interaction.network import LateInteractionNetwork
     from recross.inference.late_interaction.token_vectors import TokenVectors
     from recross.inference.texts.collection_texts import CollectionTexts
-
-_DOCUMENTS_AT_ONCE = 5_000
-"""Documents tokenised and sorted together when a collection is encoded."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +110,12 @@ class LateInteraction(NetworkReranker):
 
     def token_vectors(self, collection: Collection) -> TokenVectors:
         """The vectors of every document, made first unless they are already in the store."""
-        from recross.inference.late_interaction.encoding import KeptVectors
-
         self.check_trained()
+        return self._encode(collection).open()
+
+    def _encode(self, collection: Collection) -> EncodedCollection:
+        from recross.inference.late_interaction.kept_vectors import EncodedCollection, KeptVectors
+
         kept = KeptVectors(
             self.checkpoint_place,
             self.contract,
@@ -122,7 +123,7 @@ class LateInteraction(NetworkReranker):
             self.layers,
             hardware=self.hardware,
         )
-        return kept.keep(self.network, collection, self.store)
+        return EncodedCollection(kept, lambda: self.network, collection, self.store)
 
     def _texts_of(self, collection: Collection) -> CollectionTexts:
         from recross.inference.texts.collection_texts import CollectionTexts
