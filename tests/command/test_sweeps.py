@@ -66,10 +66,10 @@ def test_a_sweep_of_retrieve_tells_of_the_cell_that_failed(here, caplog):
 
 @pytest.mark.parametrize("command", ["run", "train"])
 def test_a_sweep_whose_cells_share_an_optimiser_with_nobody_does_not_begin(here, caplog, command):
-    words = ["retriever=bm25", "hardware.shards_optimiser=true", "hardware.devices=2,1", "seed=0,1"]
+    words = ["retriever=bm25", "hardware.shards=optimiser", "hardware.devices=2,1", "seed=0,1"]
     assert main([command, "-m", *COLLECTION, *words]) == 2
     (error,) = errors(caplog)
-    assert error.count("hardware.shards_optimiser must be false where fewer than two") == 1
+    assert error.count("hardware.shards must be nothing where fewer than two") == 1
     assert not (here / "out").exists()
     for sound in (["training=none", words[1]], [words[1], "hardware.devices=2"]):
         load_experiment("retriever=bm25", *sound)

@@ -152,13 +152,13 @@ class OneStep(Listwise):
         return found
 
 
-def train(folder, checkpoint, groups, budget, devices=1, steps=1):
+def train(folder, checkpoint, groups, budget, devices=1, steps=1, shards="nothing"):
     collection = toy_collection()
     listed = RandomOrder(3).retrieve(collection, collection.query_ids("dev"), 10)
     dev = Validation(listed, collection, collection.qrels("dev"), "MRR@10")
     settings = {"batch_size": 6, "negatives_per_positive": 2, "validations": 1, "dropout": 0.0}
     training = FineTuning(steps=steps, learning_rate=1e-3, **settings)
-    hardware = Hardware(devices=devices, threads=1, tokens_per_training_pass=budget)
+    hardware = Hardware(devices=devices, threads=1, tokens_per_training_pass=budget, shards=shards)
     reranker = DualEncoder(checkpoint, max_length=24)
     part = TrainingGroups(tuple(groups), {})
     took = fit(
@@ -198,9 +198,10 @@ def test_the_loss_and_the_update_are_those_of_a_slow_reference(checkpoint, group
 
 
 @pytest.mark.ci  # two processes import torch
-def test_two_processes_learn_what_one_does(checkpoint, groups, tmp_path):
+@pytest.mark.parametrize("shards", ["nothing", "weights"])
+def test_two_processes_learn_what_one_does(checkpoint, groups, tmp_path, shards):
     one, first = train(tmp_path / "one", checkpoint, groups, 10**6, steps=3)
-    two, second = train(tmp_path / "two", checkpoint, groups, 60, devices=2, steps=3)
+    two, second = train(tmp_path / "two", checkpoint, groups, 60, devices=2, steps=3, shards=shards)
     assert (first["pairs"], first["tokens"]) == (second["pairs"], second["tokens"])
     assert one.predict(PAIRS).tolist() == pytest.approx(two.predict(PAIRS).tolist(), abs=1e-2)
 

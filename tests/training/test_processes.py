@@ -20,11 +20,7 @@ from recross.errors import RunError
 from recross.machine.hardware import Hardware
 from recross.training.losses.listwise import Listwise
 from recross.training.losses.loss import Loss
-from recross.training.processes import (
-    MeetingPoint,
-    explaining_ends,
-    find_strategy,
-)
+from recross.training.processes import MeetingPoint, explaining_ends
 from recross.training.progress import TRAINED
 from tests.conftest import save_tiny
 from tests.training.test_resume import BreaksAt, train
@@ -118,7 +114,7 @@ def test_processes_that_share_the_state_of_the_optimiser_leave_the_same_weights(
 ):
     train(tmp_path / "one", checkpoint, hardware=Hardware(threads=1), steps=6, **STEADY)
     loss = CountsStates(tmp_path / "done")
-    shared = replace(TWO, shards_optimiser=True)
+    shared = replace(TWO, shards="optimiser")
     with pytest.raises(RunError, match="process 1 of the training ended by SIGKILL; the same"):
         train(tmp_path / "two", checkpoint, loss, hardware=shared, steps=6, **STEADY)
     saved = torch.load(tmp_path / "two" / "state.pt", weights_only=True)
@@ -130,6 +126,26 @@ def test_processes_that_share_the_state_of_the_optimiser_leave_the_same_weights(
     assert 0 < int(loss.done.with_name("states").read_text()) < len(gathered)
     train(tmp_path / "two", checkpoint, loss, hardware=shared, steps=6, **STEADY)
     assert find_difference(tmp_path / "one", tmp_path / "two") < 1e-5
+
+
+@pytest.mark.ci  # processes of their own import torch
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_processes_that_share_the_weights_leave_the_same_ones(tmp_path, checkpoint, precision):
+    settings = {**STEADY, "steps": 6, "averaging": 0.5, "precision": precision}
+    whole = TWO if precision == "bf16" else Hardware(threads=1)
+    train(tmp_path / "one", checkpoint, hardware=whole, **settings)
+    loss = Kills(tmp_path / "done")
+    shared = replace(TWO, shards="weights")
+    with pytest.raises(RunError, match="process 1 of the training ended by SIGKILL; the same"):
+        train(tmp_path / "two", checkpoint, loss, hardware=shared, **settings)
+    saved = torch.load(tmp_path / "two" / "state.pt", weights_only=True)
+    assert 0 < saved["progress"]["step"] < 6
+    weights = load_file(checkpoint / "model.safetensors").values()
+    sizes = sorted(weight.numel() for weight in weights)
+    assert sorted(average.numel() for average in saved["averages"]) == sizes  # whole, as ever
+    train(tmp_path / "two", checkpoint, loss, hardware=TWO, **settings)  # shared or not
+    close = 1e-5 if precision == "fp32" else 2e-4  # six steps at a rate of 1e-4 move by 6e-4
+    assert find_difference(tmp_path / "one", tmp_path / "two") < close
 
 
 @pytest.mark.ci  # processes of their own import torch
@@ -279,10 +295,6 @@ def test_a_training_of_one_node_reads_nothing_that_a_cluster_has_set(monkeypatch
     assert not alone.creates_processes_externally
     fourth = MeetingPoint(4)
     assert (fourth.main_address, fourth.main_port, fourth.node_rank()) == ("10.0.0.9", 1, 3)
-
-
-def test_one_process_trains_in_this_one():
-    assert find_strategy(Hardware()) == "auto"
 
 
 ENDS = {

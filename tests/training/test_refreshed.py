@@ -146,11 +146,12 @@ def test_weights_after_an_interruption_are_those_without_one(
 
 
 @pytest.mark.ci  # two processes import torch
-def test_two_processes_choose_what_one_does(task, checkpoint, tmp_path):
+@pytest.mark.parametrize("shards", ["nothing", "weights"])
+def test_two_processes_choose_what_one_does(task, checkpoint, tmp_path, shards):
     phase = mine(SAMPLER, task)
     settings = {"steps": EVERY, "dropout": 0.0}  # which each process would draw for itself
     one = train(tmp_path / "one", checkpoint, phase, **settings)
-    hardware = Hardware(devices=2, threads=1)
+    hardware = Hardware(devices=2, threads=1, shards=shards)
     two = train(tmp_path / "two", checkpoint, phase, hardware, **settings)
     assert (one["pairs"], one["tokens"]) == (two["pairs"], two["tokens"])
     pairs = [("a red cat", "the red cat"), ("a red cat", "a blue dog")]

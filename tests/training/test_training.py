@@ -276,13 +276,14 @@ def test_a_batch_that_devices_cannot_share_is_refused(tmp_path, collection, grou
         trained(tmp_path, collection, groups, Hardware(devices=2), batch_size=3)
 
 
-def test_one_process_is_not_told_to_share_the_state_of_its_optimiser(tmp_path, collection, groups):
-    message = r"^hardware.shards_optimiser must be false where fewer than two .*got true with one$"
+@pytest.mark.parametrize("shards", ["optimiser", "weights"])
+def test_one_process_is_not_told_to_keep_a_part(tmp_path, collection, groups, shards):
+    message = f"^hardware.shards must be nothing where fewer than two .*got '{shards}' with one$"
     with pytest.raises(InputError, match=message):
-        trained(tmp_path, collection, groups, Hardware(shards_optimiser=True))
+        trained(tmp_path, collection, groups, Hardware(shards=shards))
     assert not [*tmp_path.rglob("state.pt")]
     for shared in ({"devices": 2}, {"nodes": 2}):
-        check_processes(Hardware(shards_optimiser=True, **shared))
+        check_processes(Hardware(shards=shards, **shared))
 
 
 def test_a_step_larger_than_all_groups_is_refused(tmp_path, collection, groups):

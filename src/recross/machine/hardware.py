@@ -24,6 +24,9 @@ _OF_GPUS = ("nvidia*", "nvhost*", "nvmap", "dxg", "kfd")
 """Files of the drivers through which torch sees a GPU: NVIDIA's, Tegra's, WSL's, AMD's."""
 _NO_GPU = "accelerator must be one this machine has (cpu), got 'gpu'"
 
+Shards = Literal["nothing", "optimiser", "weights"]
+"""Of what each of the processes that train together keeps only a part."""
+
 
 @dataclass(frozen=True)
 @checked
@@ -41,10 +44,11 @@ class Hardware:
     the network per GPU, one thread with its share of the cores on a processor. ``threads`` is the
     number per device, ``None`` leaves it to torch. ``nodes`` machines, each with as many devices
     and with the same command, share a training; the environment says where they meet
-    (``MASTER_ADDR``, ``MASTER_PORT``) and which of them this is (``NODE_RANK``). With
-    ``shards_optimiser`` each of the processes that train together keeps a share of the optimiser's
-    state (ZeRO, stage 1, Rajbhandari et al. 2020), so that large networks fit; weights stay equal.
-    A training in one process refuses it.
+    (``MASTER_ADDR``, ``MASTER_PORT``) and which of them this is (``NODE_RANK``). So that large
+    networks fit, each of the processes that train together keeps only a part of what ``shards``
+    names: of the ``optimiser``'s state (ZeRO, stage 1, Rajbhandari et al. 2020), or of the
+    ``weights``, their gradients and that state (ZeRO, stage 3, as FSDP, Zhao et al. 2023). What is
+    learned stays equal. A training in one process refuses it.
 
     ``backend`` computes the scores of BERT-like cross-encoders: ``torch`` (the padding-free
     forward), ``torch_compile`` (compiled: on a GPU in half precision that forward, elsewhere a
@@ -60,7 +64,7 @@ class Hardware:
     threads: Annotated[int, Ge(1), Le(1024)] | None = None
     backend: Backend = "torch"
     nodes: Annotated[int, Ge(1), Le(1024)] = field(default=1, compare=False)
-    shards_optimiser: bool = field(default=False, compare=False)
+    shards: Shards = field(default="nothing", compare=False)
 
     def __post_init__(self) -> None:
         if self.precision == "fp16" and self.accelerator != "gpu":

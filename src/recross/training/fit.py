@@ -25,11 +25,12 @@ from recross.training.callbacks.validate import Validate
 from recross.training.data.groups import TrainingGroups
 from recross.training.data.phases import Phase
 from recross.training.module import RankingModule
-from recross.training.processes import EndAtOnce, MeetingPoint, explaining_ends, find_strategy
+from recross.training.processes import EndAtOnce, MeetingPoint, explaining_ends
 from recross.training.progress import LAST_GOOD, Progress, TrainingFolder
 from recross.training.recipe import FineTuning, TrainingPlan
 from recross.training.requirements import check_groups, check_plan
 from recross.training.steps.step_data import StepData
+from recross.training.strategies import NoCheckpoints, find_strategy
 from recross.training.validation import Validation
 
 
@@ -174,7 +175,7 @@ def _train(module: RankingModule, callbacks: list[pl.Callback], meeting: Meeting
         devices=hardware.devices,
         num_nodes=hardware.nodes,
         strategy=find_strategy(hardware),
-        plugins=[meeting],  # whatever cluster the variables look like
+        plugins=[meeting, NoCheckpoints()],  # whatever cluster the variables look like
         precision="bf16-mixed" if hardware.effective_precision == "bf16" else "32-true",
         max_epochs=1,
         limit_val_batches=0,  # a callback validates between steps, wherever a training begins

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import pytorch_lightning as pl
@@ -19,8 +21,11 @@ from torch.utils.data import DataLoader
 
 from recross.collections.collection import Collection
 from recross.errors import RunError
+from recross.inference.encoders.layer_passes import within
 from recross.inference.engine import Engine
+from recross.inference.network import Network
 from recross.inference.session import Session
+from recross.machine.hardware import Shards
 from recross.rerankers.reranker import Trainable
 from recross.runs import Run
 from recross.seeding import make_generator
@@ -30,6 +35,7 @@ from recross.training.processes import Processes
 from recross.training.progress import Progress
 from recross.training.recipe import TrainingPlan
 from recross.training.recorded_losses import READ_EVERY, RecordedLosses
+from recross.training.shared_weights import WholeCopy
 from recross.training.steps.step import Step
 from recross.training.steps.step_data import StepData
 from recross.training.steps.steps_ahead import StepsAhead
@@ -61,6 +67,7 @@ class RankingModule(pl.LightningModule):
         self.data = data
         self.progress = Progress()
         self.averages: AveragedWeights | None = None
+        self.whole_copy: WholeCopy | None = None
         self.tracker_log = log
         self._losses = RecordedLosses()
         self._steps: StepsAhead | None = None
@@ -96,6 +103,13 @@ class RankingModule(pl.LightningModule):
             self._refuse_nan(step, loss)
             self.record(step, loss=loss, learning_rate=rate)
 
+    def compute(self, function: Callable[..., Tensor], *inputs: object) -> Tensor:
+        """What a function computes with the network's weights, whole even if processes share them.
+
+        They have to ask equally often.
+        """
+        return within(self.network, partial(function, *inputs))()
+
     def add_gradients(self, value: Tensor, *, is_last: bool) -> None:
         """Add the gradients of a value; with the step's last one, processes share theirs."""
         with self.processes.share_gradients(is_last=is_last):
@@ -119,13 +133,11 @@ class RankingModule(pl.LightningModule):
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Return candidates in the order of the network as it stands, without dropout."""
-        self.network.eval()
-        hardware = replace(self.session.hardware, devices=1)
-        engine = Engine(self.network, replace(self.session, hardware=hardware), untrained="allow")
-        with nullcontext() if self._steps is None else self._steps.paused():
-            reranked = self.reranker.rerank_with(engine, candidates, collection)
-        self.network.train()
-        return reranked
+        session = replace(self.session, hardware=replace(self.session.hardware, devices=1))
+        paused = nullcontext() if self._steps is None else self._steps.paused()
+        with paused, self._scoring() as network:
+            engine = Engine(network, session, untrained="allow")
+            return self.reranker.rerank_with(engine, candidates, collection)
 
     @property
     def is_on_gpu(self) -> bool:
@@ -133,9 +145,9 @@ class RankingModule(pl.LightningModule):
         return self.session.hardware.accelerator == "gpu"
 
     @property
-    def shares_optimiser(self) -> bool:
-        """Whether each process keeps a share of the optimiser's state."""
-        return self.session.hardware.shards_optimiser
+    def shards(self) -> Shards:
+        """What each process keeps a part of."""
+        return self.session.hardware.shards
 
     @property
     def optimiser(self) -> Optimizer:
@@ -150,7 +162,7 @@ class RankingModule(pl.LightningModule):
     @property
     def processes(self) -> Processes:
         """The processes of the training, of which this is one."""
-        return Processes(self.trainer)
+        return Processes(self.trainer, share_weights=self.shards == "weights")
 
     def setup(self, stage: str) -> None:
         """Prepare this process: one that Lightning spawned begins with everybody's defaults."""
@@ -177,10 +189,21 @@ class RankingModule(pl.LightningModule):
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         """AdamW under a schedule of warm-up and decay, in one kernel on a GPU."""
         settings = self.training_plan.training.optimisation
-        sharded = self.shares_optimiser
+        sharded = self.shards == "optimiser"
         optimizer = settings.optimiser(self.network, fused=self.is_on_gpu, sharded=sharded)
         self._learned = [p for group in optimizer.param_groups for p in group["params"]]
         return [optimizer], [LambdaLR(optimizer, settings.rate)]
+
+    @contextmanager
+    def _scoring(self) -> Iterator[Network]:
+        """The network without dropout; where processes share its weights, a copy that has all."""
+        if self.whole_copy is not None:
+            with self.whole_copy.filled(self.network) as whole:
+                yield whole
+            return
+        self.network.eval()
+        yield self.network
+        self.network.train()
 
     @property
     def _read_every(self) -> int:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recross.inference.network import Network
+from recross.training.shared_weights import cut_like
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,15 @@ def restore_optimiser(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]
     groups = [
         {**group, "fused": fused} for group, fused in zip(saved["param_groups"], own, strict=True)
     ]
-    optimizer.load_state_dict({**saved, "param_groups": groups})
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state = {
+        number: {
+            name: cut_like(value, parameters[number]) if value.ndim else value
+            for name, value in of_parameter.items()
+        }
+        for number, of_parameter in saved["state"].items()
+    }
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,8 @@ class AveragedWeights:
     def restore(self, averages: Sequence[Tensor]) -> None:
         """Go on from averages that were saved."""
         self.averages = [
-            saved.to(average.device) for saved, average in zip(averages, self.averages, strict=True)
+            cut_like(saved, average).to(average.device)
+            for saved, average in zip(averages, self.averages, strict=True)
         ]
 
     @torch.no_grad()

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Literal, cast
+from typing import cast
 
 import pytorch_lightning as pl
 import torch
@@ -15,7 +15,6 @@ from lightning_fabric.plugins.environments.lightning import (
     LightningEnvironment,
     find_free_network_port,
 )
-from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch import Tensor
 from torch.multiprocessing.spawn import (
     ProcessException,
@@ -25,7 +24,6 @@ from torch.multiprocessing.spawn import (
 from torch.nn.parallel import DistributedDataParallel
 
 from recross.errors import RunError
-from recross.machine.hardware import Hardware
 from recross.machine.nodes import ADDRESS, PORT, read_node_rank
 
 _PEER_GONE = ("closed by peer", "reset by peer", "Connection refused", "Broken pipe", "timed out")
@@ -35,8 +33,9 @@ _PEER_GONE = ("closed by peer", "reset by peer", "Connection refused", "Broken p
 class Processes:
     """Which of the processes this one is, what of some work is its own, and sums over all."""
 
-    def __init__(self, trainer: pl.Trainer) -> None:
+    def __init__(self, trainer: pl.Trainer, *, share_weights: bool = False) -> None:
         self._trainer = trainer
+        self._share_weights = share_weights
 
     @property
     def count(self) -> int:
@@ -75,11 +74,23 @@ class Processes:
     def share_gradients(self, *, is_last: bool) -> AbstractContextManager[None]:
         """Share gradients in the backward pass of a step's last value, and of no other.
 
-        Processes hold unequal numbers of micro-batches, so that they meet at the last one.
+        Processes hold unequal numbers of micro-batches, so that they meet at the last one. Those
+        that share the weights have as many passes each, and no room for whole gradients.
         """
-        if is_last or self.count == 1:
+        if is_last or self.count == 1 or self._share_weights:
             return nullcontext()
         return cast(DistributedDataParallel, self._trainer.model).no_sync()
+
+    def count_passes(self, own: int) -> int:
+        """How many passes this process makes that has so many of its own to make.
+
+        Processes that share the weights gather them together: all make as many as the busiest.
+        """
+        if not self._share_weights:
+            return own
+        most = torch.tensor(own, device=self.device)
+        torch.distributed.all_reduce(most, torch.distributed.ReduceOp.MAX)
+        return int(most)
 
 
 class MeetingPoint(LightningEnvironment):
@@ -111,13 +122,6 @@ class MeetingPoint(LightningEnvironment):
     def node_rank(self) -> int:
         """The number of this node."""
         return read_node_rank(self._nodes)
-
-
-def find_strategy(hardware: Hardware) -> Strategy | Literal["auto"]:
-    """How Lightning shares a training: one process alone in this one, several by spawning them."""
-    if hardware.processes == 1:
-        return "auto"
-    return DDPStrategy(start_method="spawn")
 
 
 class EndAtOnce(pl.Callback):

@@ -19,15 +19,15 @@ FEW_GROUPS = 64
 
 
 def check_processes(hardware: Hardware) -> None:
-    """Refuse to share the optimiser's state where one process trains, which has nobody to share it.
+    """Refuse to keep a part of anything where one process trains: nobody keeps the others.
 
     Raises:
-        InputError: ``shards_optimiser`` is set for a single process.
+        InputError: ``shards`` names something for a single process.
     """
-    if hardware.shards_optimiser and hardware.processes == 1:
+    if hardware.shards != "nothing" and hardware.processes == 1:
         raise InputError(
-            "hardware.shards_optimiser must be false where fewer than two processes train together"
-            " (hardware.devices times hardware.nodes), got true with one"
+            "hardware.shards must be nothing where fewer than two processes train together"
+            f" (hardware.devices times hardware.nodes), got {hardware.shards!r} with one"
         )
 
 

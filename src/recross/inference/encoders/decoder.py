@@ -30,8 +30,8 @@ from recross.inference.encoders.encoder import (
     Computation,
     Encoder,
     EncoderForward,
-    pass_through,
 )
+from recross.inference.encoders.layer_passes import pass_through, within
 from recross.inference.encoders.packed_attention import has_kernel_for
 from recross.inference.encoders.rotary import Rotary, rotate
 from recross.inference.encoders.shared_start import RestsBatch
@@ -119,7 +119,7 @@ class DecoderForward(EncoderForward):
     ) -> None:
         config = model.config
         self.model, self.decoder = model, model.base_model
-        self.layers = layers
+        self.layers, self.modules = layers, computation.modules
         self.dtype = _choose_dtype(model, computation.dtype)
         self.recompute = computation.recompute
         self.width = getattr(config, "head_dim", None) or (
@@ -142,6 +142,11 @@ class DecoderForward(EncoderForward):
         """The decoder's output at the last token of each sequence, ``(B, D)``."""
         rests = RestsBatch.of(batch)
         before = self._through(self.layers[:-1], rests, self._embed(rests), dropout)
+        last = partial(self._step_at_last, rests, dropout)
+        return self._finish(within(self.modules[-1], last)(before))
+
+    def _step_at_last(self, rests: RestsBatch, dropout: float, before: Tensor) -> Tensor:
+        """What leaves the last layer at last tokens, ``(B, D)``."""
         attention = CausalAttention(rests, self.windows[-1], dropout)
         layer, rotary = self.layers[-1], self._turn(rests)
         read = self._read(layer.attention_norm, before)
@@ -150,7 +155,7 @@ class DecoderForward(EncoderForward):
         )
         key = self._split(layer.key(read), layer.key_norm, rotary)
         attended = attend_back_from_last(query, key, self._split(layer.value(read)), attention)
-        return self._finish(self._after_attention(layer, attended, before[rests.lasts]))
+        return self._after_attention(layer, attended, before[rests.lasts])
 
     def logits(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """Logits of the head on the last token, ``(B, labels)``."""
@@ -176,7 +181,7 @@ class DecoderForward(EncoderForward):
             partial(self._step, layer, CausalAttention(rests, window, dropout), rotary)
             for layer, window in zip(layers, self.windows, strict=False)
         ]
-        return pass_through(steps, states, self.recompute)
+        return pass_through(steps, self.modules, states, self.recompute)
 
     def _step(
         self, layer: DecoderLayer, attention: CausalAttention, rotary: Rotary, states: Tensor

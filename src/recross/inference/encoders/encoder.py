@@ -7,19 +7,19 @@ To add a family: a file with its ``Encoder`` and its ``PackedForward``, a line i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from recross.checkpoints.loaded import Model, ModelConfig
 from recross.errors import InputError
 from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import MakeAffine, freeze_affine
 from recross.inference.encoders.attention import Attention
+from recross.inference.encoders.layer_passes import pass_through, within
 from recross.inference.encoders.packed_attention import has_kernel_for
 from recross.machine.backends import Precision
 from recross.machine.hardware import Hardware
@@ -36,17 +36,21 @@ class Computation(NamedTuple):
 
     ``make`` gives the linear layers, and ``dtype`` is that of their products. ``first_only``: of
     the last layer only first tokens are wanted. ``recompute`` keeps only the layers' outputs for
-    the backward pass (Chen et al. 2016).
+    the backward pass (Chen et al. 2016). ``modules`` are those that hold the layers' weights.
     """
 
     make: MakeAffine
     dtype: torch.dtype
     first_only: bool
     recompute: bool
+    modules: Sequence[nn.Module]
 
 
 class EncoderForward(ABC):
     """The forward of one model's encoder; ``dropout`` is what training wants, scoring none."""
+
+    calls_vary: bool = False
+    """Whether layers are called as often as a batch has sequences of other lengths."""
 
     @abstractmethod
     def states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
@@ -75,6 +79,7 @@ class PackedForward(EncoderForward, Generic[Layer]):
     def __init__(self, model: Model, layers: Sequence[Layer], computation: Computation) -> None:
         self.model = model
         self.layers = layers
+        self.modules = computation.modules
         self.dtype = computation.dtype
         self.recompute = computation.recompute
 
@@ -110,8 +115,8 @@ class PackedForward(EncoderForward, Generic[Layer]):
         """The encoder's output at the first token of each sequence, ``(B, D)``."""
         *others, last = self.attentions(batch, dropout)
         before = self._through_all(self.layers[:-1], others, self.embed(batch, dropout))  # (T, D)
-        first = self.through_at_first(self.layers[-1], last, before, batch.starts)
-        return self.finish(first, dropout)
+        at_first = partial(self.through_at_first, self.layers[-1], last, starts=batch.starts)
+        return self.finish(within(self.modules[-1], at_first)(before), dropout)
 
     def last_states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """The encoder's output at the last token of each sequence, ``(B, D)``."""
@@ -124,19 +129,7 @@ class PackedForward(EncoderForward, Generic[Layer]):
             partial(self.through, layer, attention)
             for layer, attention in zip(layers, attentions, strict=True)
         ]
-        return pass_through(steps, states, self.recompute)
-
-
-def pass_through(
-    steps: Sequence[Callable[[Tensor], Tensor]], states: Tensor, recompute: bool
-) -> Tensor:
-    """Apply one layer after the other, keeping for the backward pass what ``recompute`` leaves."""
-    for step in steps:
-        if recompute and torch.is_grad_enabled():
-            states = checkpoint(step, states, use_reentrant=False)
-        else:
-            states = step(states)
-    return states
+        return pass_through(steps, self.modules, states, self.recompute)
 
 
 class Encoder(ABC):
@@ -167,6 +160,10 @@ class Encoder(ABC):
             InputError: they are not found.
         """
 
+    def list_apart(self, model: Model) -> Sequence[nn.Module]:
+        """Modules within layers that are called before their layer is gone through."""
+        return ()
+
     @abstractmethod
     def dropouts(self, config: ModelConfig) -> tuple[str, ...]:
         """Which of a config's settings are dropouts, that of hidden states first."""
@@ -186,7 +183,9 @@ class Encoder(ABC):
         most heads) want them; ``states`` cannot be asked for then. ``recompute`` activations in the
         backward pass instead of keeping them.
         """
-        return self.build_forward(model, Computation(make, dtype, first_only, recompute))
+        modules = self.layers(model) if self.packs else ()
+        computation = Computation(make, dtype, first_only, recompute, modules)
+        return self.build_forward(model, computation)
 
     def frozen(
         self, model: Model, hardware: Hardware, *, first_only: bool = False

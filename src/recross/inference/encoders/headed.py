@@ -36,6 +36,10 @@ class HeadedFamily(Encoder):
         """The encoder's layers."""
         return self.family.layers(model.encoder)
 
+    def list_apart(self, model: Model) -> Sequence[nn.Module]:
+        """What the encoder calls apart from its layers."""
+        return self.family.list_apart(model.encoder)
+
     def dropouts(self, config: ModelConfig) -> tuple[str, ...]:
         """The encoder's dropouts; its head has none."""
         return self.family.dropouts(config)
@@ -71,6 +75,7 @@ class HeadedForward(EncoderForward):
     def __init__(self, model: Model, encoder: EncoderForward) -> None:
         self.model = model
         self.encoder = encoder
+        self.calls_vary = encoder.calls_vary
 
     def states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """The encoder's output at every token, ``(T, D)``."""

@@ -99,7 +99,7 @@ class PaddedForward(EncoderForward):
     def __init__(self, model: Model, dtype: torch.dtype = torch.float32) -> None:
         self.model = model
         self.dtype = dtype
-        self.reads_padding = reads_padding(model)
+        self.calls_vary = reads_padding(model)
 
     def states(self, batch: PackedBatch, dropout: float = 0.0) -> Tensor:
         """The encoder's output at every token, ``(T, D)``."""
@@ -132,7 +132,7 @@ class PaddedForward(EncoderForward):
 
     def _compute(self, ask: Callable[[Mapping[str, Tensor]], Tensor], batch: PackedBatch) -> Tensor:
         with self._autocast():
-            return compute_padded(self.model, ask, batch, apart=self.reads_padding)
+            return compute_padded(self.model, ask, batch, apart=self.calls_vary)
 
     def _autocast(self) -> AbstractContextManager[object]:
         """In single precision what is around it decides: training has an autocast of its own."""

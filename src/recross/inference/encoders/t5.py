@@ -68,6 +68,12 @@ class T5Family(Encoder):
         """Whether the feed-forward's activation is a known one."""
         return config.dense_act_fn in ACTIVATIONS
 
+    def list_apart(self, model: Model) -> Sequence[nn.Module]:
+        """The biases of relative positions: the first layer of a stack holds those of all."""
+        stacks = [model.get_encoder(), *([model.decoder] if hasattr(model, "decoder") else [])]
+        firsts = [stack.block[0].layer[0].SelfAttention for stack in stacks]
+        return [attention.relative_attention_bias for attention in firsts]
+
     def positions(self, model: Model) -> None:
         """Any number of tokens: positions are relative, and far ones share a bias."""
 

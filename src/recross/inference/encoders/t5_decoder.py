@@ -9,6 +9,7 @@ it equals the Hugging Face forward.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from recross.inference.batches import PackedBatch
 from recross.inference.encoders.affine import norm_mean_square
 from recross.inference.encoders.attention import by_group
 from recross.inference.encoders.blocks import Blocks, lay_out_blocks, works_in_blocks
+from recross.inference.encoders.layer_passes import within
 from recross.inference.encoders.t5 import is_gated
 
 StateRows = tuple[Tensor, Tensor | None]
@@ -50,20 +52,34 @@ def first_step(
     bias = _causal_bias(decoder, len(opening))
     blocks = lay_out_blocks(batch.layout) if works_in_blocks(states.device) else None
     for block in decoder.block:
-        attend, read, feed = block.layer[0], block.layer[1], block.layer[2]
-        normed = norm_mean_square(attend.layer_norm, decoded)
-        attended = _attend_decoded(attend.SelfAttention, normed, bias, dropout)
-        decoded = decoded + F.dropout(attended, dropout, on)
-        normed = norm_mean_square(read.layer_norm, decoded)
-        rows = _split_states(states, batch, blocks)
-        read_states = _attend_states(read.EncDecAttention, normed, rows, dropout)
-        decoded = decoded + F.dropout(read_states, dropout, on)
-        normed = norm_mean_square(feed.layer_norm, decoded)
-        fed = _feed_forward(feed.DenseReluDense, normed, dropout)
-        decoded = decoded + F.dropout(fed, dropout, on)
+        step = partial(_through_block, block, batch, blocks, bias, dropout)
+        decoded = within(block, step)(decoded, states)
     last = F.dropout(norm_mean_square(decoder.final_layer_norm, decoded[:, -1]), dropout, on)
     # T5 1.0 scales before its tied output layer; v1.1 and mT5 do not
     return last * config.d_model**-0.5 if getattr(config, "scale_decoder_outputs", False) else last
+
+
+def _through_block(
+    block: LoadedModule,
+    batch: PackedBatch,
+    blocks: Blocks | None,
+    bias: Tensor,
+    dropout: float,
+    decoded: Tensor,
+    states: Tensor,
+) -> Tensor:
+    """What leaves a block, ``(B, P, D)``."""
+    on = dropout > 0
+    attend, read, feed = block.layer[0], block.layer[1], block.layer[2]
+    normed = norm_mean_square(attend.layer_norm, decoded)
+    attended = _attend_decoded(attend.SelfAttention, normed, bias, dropout)
+    decoded = decoded + F.dropout(attended, dropout, on)
+    normed = norm_mean_square(read.layer_norm, decoded)
+    rows = _split_states(states, batch, blocks)
+    read_states = _attend_states(read.EncDecAttention, normed, rows, dropout)
+    decoded = decoded + F.dropout(read_states, dropout, on)
+    normed = norm_mean_square(feed.layer_norm, decoded)
+    return decoded + F.dropout(_feed_forward(feed.DenseReluDense, normed, dropout), dropout, on)
 
 
 def _split_states(states: Tensor, batch: PackedBatch, blocks: Blocks | None) -> list[StateRows]:

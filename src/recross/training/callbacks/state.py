@@ -12,6 +12,7 @@ import torch
 from recross.training.module import RankingModule
 from recross.training.optimisation import AveragedWeights, restore_optimiser
 from recross.training.progress import Progress, TrainingFolder, TrainingState
+from recross.training.shared_weights import gather, gather_all, load_weights
 
 if TYPE_CHECKING:
     from torch.distributed.optim import ZeroRedundancyOptimizer
@@ -36,7 +37,7 @@ class RestoreState(pl.Callback):
     def _restore(self, progress: Progress, saved: TrainingState) -> None:
         logger.info("training goes on after step %d", progress.step)
         module = self._module
-        module.network.load_state_dict(saved["network"])
+        load_weights(module.network, saved["network"])
         restore_optimiser(module.optimiser, saved["optimizer"])
         module.schedule.load_state_dict(saved["schedule"])
         if module.averages is not None:
@@ -79,7 +80,7 @@ class SaveState(pl.Callback):
         """Whether it is long ago that the state was saved; processes that share it agree."""
         module = self._module
         is_due = time.perf_counter() - self._saved >= module.training_plan.training.save_seconds
-        if not module.shares_optimiser:
+        if module.shards == "nothing":
             return is_due
         said = torch.tensor(float(is_due), device=module.processes.device)
         return bool(module.processes.add_up(said) > 0)
@@ -90,15 +91,25 @@ class SaveState(pl.Callback):
         now = time.perf_counter()
         module.progress.seconds += now - self._began
         self._began = self._saved = now
-        if module.shares_optimiser:
+        if module.shards == "optimiser":
             cast("ZeroRedundancyOptimizer", module.optimiser).consolidate_state_dict(to=0)
-        if not module.processes.is_first:
-            return
-        state: TrainingState = {
-            "network": module.network.state_dict(),
-            "optimizer": module.optimiser.state_dict(),
+        if module.processes.is_first or module.shards == "weights":  # which all gather together
+            state = self._collect()
+            if module.processes.is_first:
+                self._folder.save(module.progress, state)
+
+    def _collect(self) -> TrainingState:
+        """The state, whole in the first process."""
+        module, keeps = self._module, self._module.processes.is_first
+        averages = module.averages.averages if module.averages is not None else []
+        optimiser = module.optimiser.state_dict()
+        of_parameters = {
+            number: gather_all(state, keeps=keeps) for number, state in optimiser["state"].items()
+        }
+        return {
+            "network": gather_all(module.network.state_dict(), keeps=keeps),
+            "optimizer": {**optimiser, "state": of_parameters},
             "schedule": module.schedule.state_dict(),
-            "averages": module.averages.averages if module.averages is not None else [],
+            "averages": [gather(average, keeps=keeps) for average in averages],
             "hardest": module.data.hardest,
         }
-        self._folder.save(module.progress, state)

@@ -12,6 +12,7 @@ from recross.errors import RunError
 from recross.runs import Run
 from recross.training.module import RankingModule
 from recross.training.progress import TrainingFolder
+from recross.training.shared_weights import gather_all
 from recross.training.validation import Validation
 
 logger = logging.getLogger(__name__)
@@ -57,8 +58,10 @@ class Validate(pl.Callback):
             sums = processes.add_up(torch.tensor(total, device=processes.device))
             value = float(torch.div(*sums))
             self._refuse_collapse(reranked)
-            if module.progress.judge(value) and processes.is_first:
-                self._folder.keep_best(module.network.state_dict())
+            if module.progress.judge(value):
+                weights = gather_all(module.network.state_dict(), keeps=processes.is_first)
+                if processes.is_first:
+                    self._folder.keep_best(weights)
         return value
 
     def _refuse_collapse(self, reranked: Run) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from recross.inference.text_encoder import SingleVectorEncoder
 from recross.training.data.in_batch import StepTexts
-from recross.training.steps.step import Learned, Learner, Step
+from recross.training.steps.step import Learned, Learner, Step, repeat_last
 
 
 @dataclass(frozen=True)
@@ -39,31 +39,33 @@ class AcrossGroups(Step):
             scores = texts.scores(vectors, text_encoder(learner).scale)
             loss = learner.loss.of(scores, texts.labels, texts.teacher_scores)
             (wanted,) = torch.autograd.grad(loss, vectors)
-        for number in chunks:
+        passes = processes.count_passes(len(chunks))
+        for at, number in enumerate(repeat_last(chunks, passes), start=1):
             numbers, _ = texts.chunks[number]
             value = (encode_chunk(learner, texts, number) * wanted[numbers]).sum()
-            is_last = number + processes.count >= len(texts.chunks)
-            learner.add_gradients(value * processes.count, is_last=is_last)
+            share = processes.count if at <= len(chunks) else 0
+            learner.add_gradients(value * share, is_last=at == passes)
         tokens = sum(len(texts.chunks[number][1].tokens) for number in chunks)
         return Learned(loss.detach(), texts.pairs if processes.is_first else 0, tokens)
 
 
 def encode_all(learner: Learner, texts: StepTexts, chunks: range) -> Tensor:
     """Return vectors of all texts ``(T, D)``, of which this process encodes some chunks."""
+    processes = learner.processes
+    asked = repeat_last(chunks, processes.count_passes(len(chunks)))
     with torch.no_grad():
-        encoded = [encode_chunk(learner, texts, number) for number in chunks]
-    device = learner.processes.device
-    vectors = torch.zeros(texts.count, encoded[0].shape[1], device=device)
-    for number, rows in zip(chunks, encoded, strict=True):
+        encoded = [encode_chunk(learner, texts, number) for number in asked]
+    vectors = torch.zeros(texts.count, encoded[0].shape[1], device=processes.device)
+    for number, rows in zip(asked, encoded, strict=True):
         vectors[texts.chunks[number][0]] = rows
-    return learner.processes.add_up(vectors)
+    return processes.add_up(vectors)
 
 
 def encode_chunk(learner: Learner, texts: StepTexts, number: int) -> Tensor:
     """Return vectors of a chunk; a second call in a step draws the same dropout."""
     learner.seed_dropout(f"chunk {number}")
     _, batch = texts.chunks[number]
-    return text_encoder(learner).vectors(batch).float()
+    return learner.compute(text_encoder(learner).vectors, batch).float()
 
 
 def text_encoder(learner: Learner) -> SingleVectorEncoder:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple, Protocol, Self
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from torch import Tensor
 from recross.inference.network import Network
 from recross.training.losses.loss import Loss
 from recross.training.processes import Processes
+
+_Item = TypeVar("_Item")
 
 
 class Learner(Protocol):
@@ -27,6 +30,9 @@ class Learner(Protocol):
     def seed_dropout(self, part_of_step: str = "") -> None:
         """Draw the dropout of the current step, or of a named part of it, from its own seed."""
 
+    def compute(self, function: Callable[..., Tensor], *inputs: object) -> Tensor:
+        """Return what a function computes with the network; processes ask equally often."""
+
     def add_gradients(self, value: Tensor, *, is_last: bool) -> None:
         """Add the gradients of a value; with the step's last one, processes share theirs."""
 
@@ -37,6 +43,11 @@ class Learned(NamedTuple):
     loss: Tensor
     pairs: int
     tokens: int
+
+
+def repeat_last(items: Sequence[_Item], count: int) -> list[_Item]:
+    """Return ``count`` items, the last of fewer again and again: passes that teach nothing."""
+    return [items[min(number, len(items) - 1)] for number in range(count)]
 
 
 class Step(ABC):

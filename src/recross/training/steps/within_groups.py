@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recross.training.data.micro_batches import MicroBatch
-from recross.training.steps.step import Learned, Learner, Step
+from recross.training.steps.step import Learned, Learner, Step, repeat_last
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,13 @@ class WithinGroups(Step):
         """Add the gradients of one micro-batch after the other."""
         device = learner.processes.device
         total = torch.zeros((), device=device)
-        for number, waiting in enumerate(self.micro_batches, start=1):
+        passes = learner.processes.count_passes(len(self.micro_batches))
+        for number, waiting in enumerate(repeat_last(self.micro_batches, passes), start=1):
             micro = waiting.to(device)
             scores = score_lists(learner, micro)
-            loss = learner.loss.of(scores, micro.labels, micro.teacher_scores) * micro.share
-            learner.add_gradients(loss, is_last=number == len(self.micro_batches))
+            share = micro.share if number <= len(self.micro_batches) else 0.0
+            loss = learner.loss.of(scores, micro.labels, micro.teacher_scores) * share
+            learner.add_gradients(loss, is_last=number == passes)
             total += loss.detach()
         pairs = sum(len(micro.places) for micro in self.micro_batches)
         return Learned(total, pairs, sum(micro.tokens for micro in self.micro_batches))
@@ -38,7 +40,8 @@ class WithinGroups(Step):
 
 def score_lists(learner: Learner, micro: MicroBatch) -> Tensor:
     """Return what the loss sees: scores ``(Q, N)``, or logits of the answers ``(Q, N, C)``."""
+    network = learner.network
     if learner.loss.reads_answers:
-        return micro.lists(learner.network.answers(micro.batch).float())
-    lists = micro.lists(learner.network(micro.batch).float())
+        return micro.lists(learner.compute(network.answers, micro.batch).float())
+    lists = micro.lists(learner.compute(network.forward, micro.batch).float())
     return lists + learner.first_stage_weight * micro.first_stage_scores
