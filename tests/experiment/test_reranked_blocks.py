@@ -8,20 +8,31 @@ from pathlib import Path
 
 import pytest
 
+from recross.collections.files import BeirFolder
 from recross.errors import InputError, RunError
 from recross.experiment.query_blocks import TREC_BLOCKS
-from recross.experiment.reranked_blocks import RerankedBlocks, identify_scores
+from recross.experiment.reranked_blocks import (
+    RerankedBlocks,
+    RerankingTask,
+    identify_scores,
+)
 from recross.machine.hardware import Hardware
+from recross.rerankers.baselines import BiEncoderScore
+from recross.rerankers.composed.interpolation import Interpolated
 from recross.rerankers.cross_encoder import CrossEncoder
 from recross.rerankers.reranker import Reranker
+from recross.retrieval import document_vectors
+from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.random_order import RandomOrder
 from recross.runs import Run
 from recross.sharing import processes
-from recross.sharing.work import settle_hardware
+from recross.sharing.work import do_pieces, settle_hardware
 from recross.store import Store
 from tests.conftest import save_tiny, toy_collection
 from tests.experiment.toy_reranking import ByLength, make_reranking
 from tests.odd_inputs.tiny_checkpoints import save_bare
+
+EMBEDDED = "embedded:all-minilm-l6-v2"
 
 
 @dataclass(frozen=True)
@@ -111,6 +122,36 @@ def test_blocks_are_merged_in_the_order_of_the_candidates(tmp_path):
     merged = blocks.merge()
     assert list(merged.rankings) == list(blocks.candidates.rankings)
     assert merged == blocks.reranker.rerank(blocks.candidates, blocks.collection)
+
+
+def test_documents_are_encoded_in_parts_before_the_blocks(tmp_path, beir_folder, monkeypatch):
+    monkeypatch.setattr(document_vectors, "DOCUMENTS_PER_CHUNK", 20)
+    encoders = [BiEncoder(EMBEDDED, max_length=9, store=tmp_path / n) for n in ("one", "parts")]
+    alone, shared = (Interpolated(BiEncoderScore(encoder)) for encoder in encoders)
+    source, form = BeirFolder(beir_folder), TREC_BLOCKS
+    collection = source.load()
+    run = RandomOrder(3).retrieve(collection, collection.query_ids("test"), 12)
+    hardware, store = Hardware(threads=1), Store(tmp_path / "parts")
+    identity = identify_scores(shared, collection, hardware)
+    task = RerankingTask(shared, source, run, len(run), hardware, store, identity, form)
+    (vectors,) = shared.document_parts(collection)
+    assert len(vectors) > 2
+    do_pieces(task.without_pieces().open(), 1)
+    assert all(map(vectors.is_finished, range(len(vectors))))
+    blocks = replace(task, number=1).open()
+    do_pieces(blocks, 0)
+    assert blocks.merge() == alone.rerank(run, collection)
+    one, parts = (list(tmp_path.glob(f"{n}/vectors/[!.]*/vectors.bin")) for n in ("one", "parts"))
+    assert one[0].read_bytes() == parts[0].read_bytes()
+
+
+@pytest.mark.ci  # processes of their own import torch
+def test_processes_that_encode_write_the_run_of_one(tmp_path, command):
+    reranker = BiEncoderScore(BiEncoder(EMBEDDED, max_length=9))
+    written = [command(reranker, f"{n}", processes=n).run().read_bytes() for n in (1, 2)]
+    assert written[0] == written[1]
+    assert len(list(tmp_path.glob("?/store/vectors/[!.]*"))) == 2
+    assert not list(tmp_path.glob("?/store/vectors_parts/[!.]*"))
 
 
 def test_a_query_without_candidates_keeps_its_place(tmp_path):

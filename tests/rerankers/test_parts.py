@@ -1,15 +1,18 @@
 """A re-ranker made of others: its size, its networks and its base are those of its parts."""
 
+from dataclasses import replace
+
 import pytest
 from torch import nn
 
 from recross.command.building import build
 from recross.command.composition import compose_values
-from recross.rerankers.baselines import FirstStage
+from recross.rerankers.baselines import BiEncoderScore, FirstStage
 from recross.rerankers.composed.cascade import Cascade, Stage
 from recross.rerankers.composed.interpolation import Interpolated
 from recross.rerankers.composed.passages import LongDocuments
 from recross.rerankers.cross_encoder import CrossEncoder
+from recross.retrieval.biencoder import BiEncoder
 
 
 class Counted(CrossEncoder):
@@ -40,6 +43,15 @@ def test_what_a_reranker_is_made_of_is_counted_once(reranker, size, networks, ba
     assert reranker.parameters == size
     assert list(reranker.networks()) == networks
     assert reranker.base_checkpoint == base
+
+
+def test_what_is_made_of_documents_is_that_of_the_parts(collection, tmp_path):
+    encoded = BiEncoderScore(BiEncoder("embedded:all-minilm-l6-v2", store=tmp_path))
+    (vectors,) = encoded.document_parts(collection)
+    two = Cascade({"a": Stage(Interpolated(encoded), 9), "b": Stage(SEVEN, 3)})
+    assert [work.identity for work in two.document_parts(collection)] == [vectors.identity]
+    for reranker in (LongDocuments(encoded), replace(encoded, stored=False), SEVEN):
+        assert not reranker.document_parts(collection)
 
 
 def test_the_first_stage_alone_is_the_one_that_does_not_rerank():

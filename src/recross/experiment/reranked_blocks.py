@@ -22,7 +22,7 @@ from recross.records import JsonObject, ScoredDoc
 from recross.rerankers.reranker import Reranker
 from recross.runs import Run
 from recross.sharing.executors import Sharing
-from recross.sharing.work import settle_hardware
+from recross.sharing.work import SharedWork, settle_hardware
 from recross.store import Store
 
 
@@ -85,7 +85,10 @@ class RerankedBlocks(QueryBlocks):
 
 @dataclass(frozen=True)
 class RerankingTask:
-    """What a process is told: the candidates, and what re-ranks how many of their queries."""
+    """What a process is told: the candidates, and what re-ranks how many of their queries.
+
+    ``number`` is that of the work to do: what the re-ranker makes of documents, then the blocks.
+    """
 
     reranker: Reranker
     collection: CollectionSource
@@ -95,16 +98,19 @@ class RerankingTask:
     store: Store
     identity: JsonObject
     form: BlockForm
+    number: int = 0
 
-    def open(self) -> RerankedBlocks:
-        """The blocks of the run, in a process that is made ready to compute them.
+    def open(self) -> SharedWork:
+        """The work, in a process that is made ready to compute it.
 
         Raises:
             InputError: a network of the re-ranker is missing, or was never trained.
         """
         self.hardware.prepare()
         load_networks(self.reranker)
-        return self.divide(self.collection.load())
+        collection = self.collection.load()
+        works = [*self.reranker.document_parts(collection), self.divide(collection)]
+        return works[self.number]
 
     def divide(self, collection: Collection) -> RerankedBlocks:
         """The blocks of the run, with the collection at hand."""
@@ -156,8 +162,10 @@ class SharedReranking:
             identify_scores(reranker, collection, self.hardware),
             choose_form(self.sharing.executor),
         )
-        blocks = task.divide(collection)
-        self.sharing.do(blocks, task)
+        parts, blocks = reranker.document_parts(collection), task.divide(collection)
+        for number, work in enumerate(parts):
+            self.sharing.do(work, replace(task.without_pieces(), number=number))
+        self.sharing.do(blocks, replace(task, number=len(parts)))
         return blocks
 
 

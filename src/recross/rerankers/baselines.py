@@ -14,6 +14,7 @@ from recross.records import Cost
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.biencoder import BiEncoder
 from recross.runs import Run
+from recross.sharing.work import SharedWork
 
 if TYPE_CHECKING:
     from recross.inference.encoders.pooled import Vectors
@@ -72,6 +73,10 @@ class BiEncoderScore(Reranker):
     def base_checkpoint(self) -> str:
         """The checkpoint of the encoder whose vectors are compared."""
         return self.encoder.checkpoint
+
+    def document_parts(self, collection: Collection) -> Sequence[SharedWork]:
+        """The vectors of all documents, where they are stored."""
+        return self.encoder.document_parts(collection) if self.stored else ()
 
     def rerank(self, candidates: Run, collection: Collection) -> Run:
         """Compare each query with its documents."""

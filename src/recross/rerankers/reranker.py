@@ -28,6 +28,7 @@ from recross.rerankers.text_ranking import (
 )
 from recross.rerankers.unmade import UnmadeCheckpoint
 from recross.runs import Run
+from recross.sharing.work import SharedWork
 from recross.store import DEFAULT_STORE
 
 if TYPE_CHECKING:
@@ -89,6 +90,10 @@ class Reranker(ABC):
         """Yield the re-rankers with a network that this one is or is made of."""
         for part in self.parts:
             yield from part.networks()
+
+    def document_parts(self, collection: Collection) -> Sequence[SharedWork]:
+        """What it makes of all documents before it scores, in parts that any process can make."""
+        return [work for part in self.parts for work in part.document_parts(collection)]
 
 
 class Trainable(Reranker):

@@ -17,6 +17,7 @@ from recross.parts.bounds import Ge, UpTo, checked
 from recross.parts.identity import fingerprint
 from recross.rerankers.reranker import Reranker, Trainable, is_trainable
 from recross.runs import Run
+from recross.sharing.work import SharedWork
 
 if TYPE_CHECKING:
     from recross.inference.engine import Engine
@@ -64,6 +65,10 @@ class LongDocuments(Trainable):
         whose last words are in no passage counts among ``cut_documents``.
         """
         return self._pooled(self.reranker.rerank, candidates, collection)
+
+    def document_parts(self, collection: Collection) -> Sequence[SharedWork]:
+        """Nothing: what is scored is passages of the candidates, not the collection's documents."""
+        return ()
 
     @property
     def can_be_trained(self) -> bool:
