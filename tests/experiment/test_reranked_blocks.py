@@ -16,10 +16,12 @@ from recross.experiment.reranked_blocks import (
     RerankingTask,
     identify_scores,
 )
+from recross.inference.late_interaction import token_vectors
 from recross.machine.hardware import Hardware
 from recross.rerankers.baselines import BiEncoderScore
 from recross.rerankers.composed.interpolation import Interpolated
 from recross.rerankers.cross_encoder import CrossEncoder
+from recross.rerankers.late_interaction.late_interaction import LateInteraction
 from recross.rerankers.reranker import Reranker
 from recross.retrieval import document_vectors
 from recross.retrieval.biencoder import BiEncoder
@@ -30,6 +32,7 @@ from recross.sharing.work import do_pieces, settle_hardware
 from recross.store import Store
 from tests.conftest import save_tiny, toy_collection
 from tests.experiment.toy_reranking import ByLength, make_reranking
+from tests.inference.late_interaction.multi_vector_folders import save_native
 from tests.odd_inputs.tiny_checkpoints import save_bare
 
 EMBEDDED = "embedded:all-minilm-l6-v2"
@@ -124,10 +127,27 @@ def test_blocks_are_merged_in_the_order_of_the_candidates(tmp_path):
     assert merged == blocks.reranker.rerank(blocks.candidates, blocks.collection)
 
 
-def test_documents_are_encoded_in_parts_before_the_blocks(tmp_path, beir_folder, monkeypatch):
+@pytest.fixture(scope="module")
+def colbert(tmp_path_factory):
+    """A small checkpoint of late interaction."""
+    return str(save_native(tmp_path_factory.mktemp("colbert"), document_length=12, query_length=11))
+
+
+def make_dense(store, _):
+    return BiEncoderScore(BiEncoder(EMBEDDED, max_length=9, store=store))
+
+
+def make_late(store, colbert):
+    return LateInteraction(colbert, store=store)
+
+
+@pytest.mark.parametrize("make", [make_dense, make_late])
+def test_documents_are_encoded_in_parts_before_the_blocks(
+    tmp_path, beir_folder, monkeypatch, make, colbert
+):
     monkeypatch.setattr(document_vectors, "DOCUMENTS_PER_CHUNK", 20)
-    encoders = [BiEncoder(EMBEDDED, max_length=9, store=tmp_path / n) for n in ("one", "parts")]
-    alone, shared = (Interpolated(BiEncoderScore(encoder)) for encoder in encoders)
+    monkeypatch.setattr(token_vectors, "DOCUMENTS_AT_A_TIME", 20)
+    alone, shared = (Interpolated(make(tmp_path / name, colbert)) for name in ("one", "parts"))
     source, form = BeirFolder(beir_folder), TREC_BLOCKS
     collection = source.load()
     run = RandomOrder(3).retrieve(collection, collection.query_ids("test"), 12)
@@ -141,17 +161,18 @@ def test_documents_are_encoded_in_parts_before_the_blocks(tmp_path, beir_folder,
     blocks = replace(task, number=1).open()
     do_pieces(blocks, 0)
     assert blocks.merge() == alone.rerank(run, collection)
-    one, parts = (list(tmp_path.glob(f"{n}/vectors/[!.]*/vectors.bin")) for n in ("one", "parts"))
+    one, parts = (list(tmp_path.glob(f"{n}/*vectors/*/vectors.bin")) for n in ("one", "parts"))
     assert one[0].read_bytes() == parts[0].read_bytes()
 
 
 @pytest.mark.ci  # processes of their own import torch
-def test_processes_that_encode_write_the_run_of_one(tmp_path, command):
-    reranker = BiEncoderScore(BiEncoder(EMBEDDED, max_length=9))
+@pytest.mark.parametrize("make", [make_dense, make_late])
+def test_processes_that_encode_write_the_run_of_one(tmp_path, command, make, colbert):
+    reranker = make(tmp_path, colbert)
     written = [command(reranker, f"{n}", processes=n).run().read_bytes() for n in (1, 2)]
     assert written[0] == written[1]
-    assert len(list(tmp_path.glob("?/store/vectors/[!.]*"))) == 2
-    assert not list(tmp_path.glob("?/store/vectors_parts/[!.]*"))
+    assert len(list(tmp_path.glob("?/store/*vectors/[!.]*"))) == 2
+    assert not list(tmp_path.glob("?/store/*vectors_parts/[!.]*"))
 
 
 def test_a_query_without_candidates_keeps_its_place(tmp_path):

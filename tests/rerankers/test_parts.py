@@ -12,6 +12,7 @@ from recross.rerankers.composed.cascade import Cascade, Stage
 from recross.rerankers.composed.interpolation import Interpolated
 from recross.rerankers.composed.passages import LongDocuments
 from recross.rerankers.cross_encoder import CrossEncoder
+from recross.rerankers.late_interaction.late_interaction import LateInteraction
 from recross.retrieval.biencoder import BiEncoder
 
 
@@ -50,7 +51,8 @@ def test_what_is_made_of_documents_is_that_of_the_parts(collection, tmp_path):
     (vectors,) = encoded.document_parts(collection)
     two = Cascade({"a": Stage(Interpolated(encoded), 9), "b": Stage(SEVEN, 3)})
     assert [work.identity for work in two.document_parts(collection)] == [vectors.identity]
-    for reranker in (LongDocuments(encoded), replace(encoded, stored=False), SEVEN):
+    late = LateInteraction("colbert", vectors="none")
+    for reranker in (LongDocuments(encoded), replace(encoded, stored=False), late, SEVEN):
         assert not reranker.document_parts(collection)
 
 

@@ -7,6 +7,7 @@ and the document's score their sum (MaxSim).
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from recross.parts.bounds import Ge, Seed, checked
 from recross.records import Cost
 from recross.rerankers.reranker import NetworkReranker
 from recross.runs import Run
+from recross.sharing.work import SharedWork
 
 if TYPE_CHECKING:
     from recross.inference.late_interaction.kept_vectors import EncodedCollection
@@ -107,6 +109,10 @@ class LateInteraction(NetworkReranker):
             total_seconds=time.perf_counter() - start,
         )
         return Run.from_scores(self.name, scores, cost)
+
+    def document_parts(self, collection: Collection) -> Sequence[SharedWork]:
+        """The vectors of all documents, where they are kept."""
+        return () if self.vectors == "none" else [self._encode(collection).parts]
 
     def token_vectors(self, collection: Collection) -> TokenVectors:
         """The vectors of every document, made first unless they are already in the store."""
