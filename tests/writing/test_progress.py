@@ -46,6 +46,16 @@ def test_work_that_counts_nothing_says_what_it_is_and_how_long_it_takes(caplog):
     assert "so far" in caplog.text
 
 
+@pytest.mark.usefixtures("impatient")
+def test_what_comes_after_work_within_is_not_called_what_came_before(caplog):
+    with working("recross run, composing", then="recross run"):
+        wait_for(lambda: caplog.messages, "recross run, composing: ")
+        with working("loading"):
+            wait_for(lambda: caplog.messages, "loading: ")
+        wait_for(lambda: caplog.messages, "recross run: ")
+    assert [said.partition(":")[0] for said in caplog.messages][-1] == "recross run"
+
+
 def test_short_work_says_nothing(caplog):
     caplog.set_level(logging.INFO, "recross")
     with working("short"), progress(10, "scoring", "pair") as bar:

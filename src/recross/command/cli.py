@@ -100,7 +100,8 @@ def _run(words: Sequence[str]) -> int:
             return 0
         command, rest = words[0], words[1:]
         try:
-            with working(f"recross {command}, {WORK.get(command, '')}"):
+            doing = f"recross {command}"
+            with working(f"{doing}, {WORK.get(command, '')}", then=doing):
                 if command in COMMANDS:
                     from recross.command.launching import launch
 

@@ -41,6 +41,7 @@ class Bar:
     still: bool = False
     is_shown: bool = True
     is_said: bool = False
+    then: str = ""
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -90,9 +91,9 @@ def progress(
     return Bar(description, total, unit, done, is_shown=wanted)
 
 
-def working(name: str) -> Bar:
-    """Work in which nothing is counted."""
-    return Bar(name)
+def working(name: str, then: str = "") -> Bar:
+    """Work in which nothing is counted; ``then`` names it once work within it has begun."""
+    return Bar(name, then=then)
 
 
 def end_live_line() -> None:
@@ -196,6 +197,8 @@ class _Reporter:
 
     def begin(self, bar: Bar) -> None:
         with self._lock:
+            for outer in self._bars:
+                outer.name = outer.then or outer.name
             self._bars.append(bar)
             if self._thread is None and os.environ.get(PROGRESS) != "off":
                 self._over = threading.Event()
