@@ -1,6 +1,6 @@
 """A step as training takes it, without a trainer: its learner, losses, and what it learns from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -63,6 +63,9 @@ class OneProcess:
     def add_up(self, values: Tensor) -> Tensor:
         return values
 
+    def count_passes(self, own: int) -> int:
+        return own
+
 
 class Learner:
     """Gradients as they come."""
@@ -75,6 +78,9 @@ class Learner:
 
     def seed_dropout(self, part_of_step: str = "") -> None:
         torch.manual_seed(len(part_of_step))
+
+    def compute(self, function: Callable[..., Tensor], *inputs: object) -> Tensor:
+        return function(*inputs)
 
     def add_gradients(self, value: Tensor, *, is_last: bool) -> None:
         value.backward()
