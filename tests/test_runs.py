@@ -44,6 +44,31 @@ def test_the_rank_column_is_not_trusted(tmp_path):
     assert Run.read(tmp_path / "run.trec").doc_ids("q1") == ["d2", "d1"]
 
 
+def test_lines_that_stand_in_any_order_are_the_same_run(tmp_path):
+    lines = [f"q{n % 7} Q0 d{n} 1 {n % 11 / 10} tag" for n in range(200)]
+    grouped = sorted(lines, key=lambda line: line.split()[0])
+    runs = []
+    for name, order in (("mixed", lines), ("grouped", grouped)):
+        (tmp_path / name).write_text("\n".join(order))
+        runs.append(Run.read(tmp_path / name))
+    assert runs[0].rankings == runs[1].rankings
+    assert [*runs[0].rankings] == [f"q{n}" for n in range(7)]
+    assert sum(map(len, runs[0].rankings.values())) == 200
+
+
+def test_a_second_score_is_refused_wherever_it_stands_unless_single_precision_knows_no_other(
+    tmp_path,
+):
+    first, other, again = "q1 Q0 d1 1 0.1 t", "q2 Q0 d1 1 7 t", "q1 Q0 d1 2 {} t"
+    path = tmp_path / "run"
+    for lines in ([first, again], [first, other, again], [first, other, first, other, again]):
+        path.write_text("\n".join(lines).format("0.2"))
+        with pytest.raises(InputError, match=r"run:\d: document 'd1' twice for 'q1', with the sco"):
+            Run.read(path)
+        path.write_text("\n".join(lines).format("0.1000000001"))
+        assert [*Run.read(path).rankings["q1"]] == [("d1", np.float32(0.1))]
+
+
 @pytest.mark.parametrize(
     "text, message",
     [

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import add, sub
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, overload
+
+import numpy as np
+import numpy.typing as npt
 
 from recross.errors import InputError
 
@@ -31,6 +35,73 @@ class ScoredDoc(NamedTuple):
 
     doc_id: str
     score: float
+
+
+class Ranking(Sequence[ScoredDoc]):
+    """One query's documents, best first, in twelve bytes each.
+
+    As many ``ScoredDoc`` take 160: here scores stand together, in single precision, and an id that
+    many rankings hold is there once. Equal to any sequence of the same documents.
+    """
+
+    __slots__ = ("_doc_ids", "_scores")
+
+    def __init__(self, doc_ids: Sequence[str], scores: npt.NDArray[np.float32]) -> None:
+        self._doc_ids = tuple(map(sys.intern, map(str, doc_ids)))
+        self._scores = scores
+
+    @classmethod
+    def of(cls, documents: Iterable[ScoredDoc]) -> Ranking:
+        """The same documents in the same order."""
+        listed = list(documents)
+        return cls([d for d, _ in listed], np.array([s for _, s in listed], dtype=np.float32))
+
+    @classmethod
+    def of_scores(cls, query_id: str, scores: Mapping[str, float]) -> Ranking:
+        """Order documents by descending score; ties fall to the larger ``doc_id``.
+
+        Raises:
+            InputError: a score is not a finite number.
+        """
+        with np.errstate(over="ignore"):  # it is refused
+            single = np.fromiter(scores.values(), dtype=np.float32, count=len(scores))
+        for row in np.flatnonzero(~np.isfinite(single)).tolist():
+            doc_id, score = [*scores][row], float(single[row])
+            raise InputError(f"score must be finite, got {score} for {query_id!r}, {doc_id!r}")
+        order = sorted(zip(single.tolist(), scores, range(len(scores)), strict=True), reverse=True)
+        rows = np.fromiter((row for _, _, row in order), dtype=np.intp, count=len(order))
+        return cls([doc_id for _, doc_id, _ in order], single[rows])
+
+    @property
+    def doc_ids(self) -> Sequence[str]:
+        """The documents, best first."""
+        return self._doc_ids
+
+    @overload
+    def __getitem__(self, at: int) -> ScoredDoc: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Ranking: ...
+
+    def __getitem__(self, at: int | slice) -> ScoredDoc | Ranking:
+        if isinstance(at, slice):
+            return Ranking(self._doc_ids[at], self._scores[at].copy())
+        return ScoredDoc(self._doc_ids[at], float(self._scores[at]))
+
+    def __iter__(self) -> Iterator[ScoredDoc]:
+        return map(ScoredDoc, self._doc_ids, self._scores.tolist())
+
+    def __len__(self) -> int:
+        return len(self._doc_ids)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return f"Ranking({list(self)})"
 
 
 @dataclass(frozen=True)

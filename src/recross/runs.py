@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from recross.errors import InputError
-from recross.records import Cost, Excluded, ScoredDoc
+from recross.records import Cost, Excluded, Ranking, ScoredDoc
 from recross.text_files.lines import parse_lines
 from recross.text_files.trec import RunLine, parse_run_line, say_repeated
 from recross.text_files.values import check_id, make_fit, split_fields
@@ -33,7 +33,7 @@ class Run:
     """
 
     name: str
-    rankings: Mapping[str, tuple[ScoredDoc, ...]]
+    rankings: Mapping[str, Sequence[ScoredDoc]]
     cost: Cost = field(default=Cost(), compare=False)
     left_out: int = field(default=0, compare=False)
     planted: int = field(default=0, compare=False)
@@ -47,7 +47,18 @@ class Run:
         Raises:
             InputError: a score is not a finite number.
         """
-        return cls(name, {query_id: _rank(query_id, d) for query_id, d in scores.items()}, cost)
+        return cls.of_each(name, scores.items(), cost)
+
+    @classmethod
+    def of_each(
+        cls, name: str, scores: Iterable[tuple[str, Mapping[str, float]]], cost: Cost = Cost()
+    ) -> Run:
+        """Rank the documents of one query after the other, as ``from_scores`` does.
+
+        Raises:
+            InputError: a score is not a finite number.
+        """
+        return cls(name, {query_id: Ranking.of_scores(query_id, d) for query_id, d in scores}, cost)
 
     @classmethod
     def read(cls, path: str | Path, query_ids: Collection[str] | None = None) -> Run:
@@ -61,17 +72,24 @@ class Run:
                 a document has two scores for a query.
         """
         path = Path(path)
-        scores: dict[str, dict[str, float]] = {}
+        rankings: dict[str, Sequence[ScoredDoc]] = {}
+        scattered: dict[str, dict[str, float]] = {}  # of queries whose lines stand apart
         tag, lines = path.stem, 0
-        for line in _read_run_lines(path, query_ids):
-            tag, lines = line.tag, lines + 1
-            documents = scores.setdefault(line.query_id, {})
-            if documents.setdefault(line.doc_id, line.score) != line.score:
-                raise InputError(_say_second_score(path, line))
-        if not scores and query_ids is None:
+        for query_id, together in groupby(_read_run_lines(path, query_ids), _name_query):
+            if query_id in rankings and query_id not in scattered:
+                scattered[query_id] = dict(rankings[query_id])
+            scores = scattered.get(query_id, {})
+            for line in together:
+                tag, lines = line.tag, lines + 1
+                if not _is_same(scores.setdefault(line.doc_id, line.score), line.score):
+                    raise InputError(_say_second_score(path, line))
+            if query_id not in scattered:
+                rankings[query_id] = Ranking.of_scores(query_id, scores)
+        rankings |= {query_id: Ranking.of_scores(query_id, d) for query_id, d in scattered.items()}
+        if not rankings and query_ids is None:
             raise InputError(f"run file must hold at least one line, got {str(path)!r}")
-        say_repeated(path, lines - sum(map(len, scores.values())), "lines of a run")
-        return cls.from_scores(tag, scores)
+        say_repeated(path, lines - sum(map(len, rankings.values())), "lines of a run")
+        return cls(tag, rankings)
 
     def write(self, path: str | Path) -> None:
         """Write a TREC run file; the file appears whole or not at all.
@@ -102,7 +120,7 @@ class Run:
     def without(self, excluded: Excluded) -> Run:
         """Leave out of each query's ranking what is excluded for it."""
         rankings = {
-            query_id: tuple(doc for doc in ranking if doc.doc_id not in barred)
+            query_id: Ranking.of(doc for doc in ranking if doc.doc_id not in barred)
             for query_id, ranking in self.rankings.items()
             if (barred := excluded.get(query_id))
         }
@@ -131,7 +149,8 @@ class Run:
                     f"a ranking must hold candidates only, each once; for {query_id!r}"
                     f" {len(head)} ranked and {len(rest)} left of {len(given)}"
                 )
-            rankings[query_id] = head + _make_tail(head[-1].score, rest) if head else tuple(given)
+            tail = _make_tail(head[-1].score, rest) if head else given
+            rankings[query_id] = Ranking.of([*head, *tail])
         return replace(self, rankings=rankings)
 
     def doc_ids(self, query_id: str) -> list[str]:
@@ -149,24 +168,24 @@ def count_tied_queries(run: Run) -> int:
     )
 
 
-def _rank(query_id: str, scores: Mapping[str, float]) -> tuple[ScoredDoc, ...]:
-    single = np.fromiter(scores.values(), dtype=np.float32, count=len(scores)).tolist()
-    documents = [ScoredDoc(doc_id, score) for doc_id, score in zip(scores, single, strict=True)]
-    for doc_id, score in documents:
-        if not math.isfinite(score):
-            raise InputError(f"score must be finite, got {score} for {query_id!r}, {doc_id!r}")
-    return tuple(sorted(documents, key=lambda doc: (doc.score, doc.doc_id), reverse=True))
-
-
-def _make_tail(lowest: float, doc_ids: Sequence[str]) -> tuple[ScoredDoc, ...]:
+def _make_tail(lowest: float, doc_ids: Sequence[str]) -> Sequence[ScoredDoc]:
     """Documents below a score, in this order."""
     if doc_ids and lowest < LOWEST_ABOVE_TAIL:
         raise InputError(f"scores must be at least {LOWEST_ABOVE_TAIL} above a tail, got {lowest}")
     # Rounding moves a score by half the spacing, and the spacing doubles once at most on the way
     # down (to a depth of a million): with four spacings apart, neighbours stay apart.
     step = max(TAIL_STEP, 4 * float(np.spacing(np.float32(abs(lowest)))))
-    scores = (lowest - step * np.arange(1, len(doc_ids) + 1)).astype(np.float32).tolist()
-    return tuple(ScoredDoc(*pair) for pair in zip(doc_ids, scores, strict=True))
+    scores = lowest - step * np.arange(1, len(doc_ids) + 1)
+    return Ranking(doc_ids, scores.astype(np.float32))
+
+
+def _name_query(line: RunLine) -> str:
+    return line.query_id
+
+
+def _is_same(one: float, other: float) -> bool:
+    """Whether scores are equal in single precision, in which they are held."""
+    return one == other or bool(np.float32(one) == np.float32(other))
 
 
 def _read_run_lines(path: Path, query_ids: Collection[str] | None) -> Iterator[RunLine]:

@@ -18,7 +18,7 @@ from recross.inference.session import Session
 from recross.machine.hardware import Hardware
 from recross.machine.probes import name_kernels
 from recross.parts.identity import describe
-from recross.records import JsonObject, ScoredDoc
+from recross.records import JsonObject, Ranking, ScoredDoc
 from recross.rerankers.reranker import Reranker
 from recross.runs import Run
 from recross.sharing.executors import Sharing
@@ -66,11 +66,12 @@ class RerankedBlocks(QueryBlocks):
 
     def tell(self, number: int) -> str:
         """The candidates of a block as JSON, for a process that does not have them."""
-        return json.dumps({q: self.candidates.rankings[q] for q in self.list_queries(number)})
+        return json.dumps({q: [*self.candidates.rankings[q]] for q in self.list_queries(number)})
 
     def take(self, told: str) -> tuple[RerankedBlocks, int]:
         """One block of candidates that ``tell`` told, as a run of its own."""
-        rankings = {q: tuple(starmap(ScoredDoc, docs)) for q, docs in json.loads(told).items()}
+        listed = json.loads(told).items()
+        rankings = {query_id: Ranking.of(starmap(ScoredDoc, docs)) for query_id, docs in listed}
         return replace(self, candidates=replace(self.candidates, rankings=rankings)), 0
 
     @cached_property

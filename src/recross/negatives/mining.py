@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from recross.collections.collection import Collection
 from recross.negatives.copies import Copies
 from recross.negatives.filters import Filter
 from recross.negatives.pool import CandidatePool
 from recross.negatives.workers import Judge
-from recross.records import ScoredDoc
+from recross.records import Ranking, ScoredDoc
 from recross.runs import Run
 
 GUARDS = ("relevant", "copy_of_relevant")
@@ -44,7 +44,7 @@ class Sieve:
     ) -> None:
         self._candidates = candidates
         self._positives = positives
-        self._left = {
+        self._left: dict[str, Sequence[ScoredDoc]] = {
             query_id: candidates.rankings.get(query_id, ())[skip:] for query_id in positives
         }
         self._total = self._count()
@@ -65,7 +65,7 @@ class Sieve:
                     self._dropped["copy_of_relevant"] += len(positives)
                 else:
                     kept.append(doc)
-            self._left[query_id] = tuple(kept)
+            self._left[query_id] = Ranking.of(kept)
 
     def drop(self, name: str, rule: Filter, collection: Collection, ask: Judge) -> None:
         """Drop what a filter finds too good beside each positive."""
@@ -106,12 +106,12 @@ class Sieve:
 
     def _unjudged(self) -> Run:
         """What is left, with the positives that the source ranked and their scores."""
-        rankings = {}
+        rankings: dict[str, Sequence[ScoredDoc]] = {}
         for query_id, left in self._left.items():
             if left:
                 wanted = {*self._positives[query_id], *(doc.doc_id for doc in left)}
                 ranking = self._candidates.rankings[query_id]
-                rankings[query_id] = tuple(doc for doc in ranking if doc.doc_id in wanted)
+                rankings[query_id] = Ranking.of(doc for doc in ranking if doc.doc_id in wanted)
         return Run(self._candidates.name, rankings)
 
     def _bar(
@@ -128,10 +128,8 @@ class Sieve:
         if everywhere := set[str].intersection(*sets):
             for barred in sets:
                 barred -= everywhere
-            kept: tuple[ScoredDoc, ...] = tuple(
-                doc for doc in self._left[query_id] if doc.doc_id not in everywhere
-            )
-            self._left[query_id] = kept
+            left = (doc for doc in self._left[query_id] if doc.doc_id not in everywhere)
+            self._left[query_id] = Ranking.of(left)
 
     def _scored_positives(self) -> Run:
         scores = {}

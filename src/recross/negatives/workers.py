@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from recross.collections.collection import Collection
@@ -21,7 +21,7 @@ QUERIES_JUDGED_AT_ONCE = 64
 def judge_alone(reranker: Reranker, candidates: Run, collection: Collection) -> Run:
     """The candidates in the re-ranker's order, found in this process; their cost is not counted."""
     query_ids = list(candidates.rankings)
-    rankings: dict[str, tuple[ScoredDoc, ...]] = {}
+    rankings: dict[str, Sequence[ScoredDoc]] = {}
     for first in range(0, len(query_ids), QUERIES_JUDGED_AT_ONCE):
         some = candidates.restrict(query_ids[first : first + QUERIES_JUDGED_AT_ONCE])
         rankings |= reranker.rerank(some, collection).rankings

@@ -40,11 +40,10 @@ def make_run(
     name: str, doc_ids: Sequence[str], matches: Iterable[tuple[str, Matches]], depth: int
 ) -> Run:
     """Make a run of each query's matches, cut where a run's own order of ties says."""
-    scores = {
-        query_id: {
-            doc_ids[row]: score
-            for row, score in zip(best.rows.tolist(), best.scores.tolist(), strict=True)
-        }
-        for query_id, best in matches
-    }
-    return Run.from_scores(name, scores).cut(depth)
+
+    def name_documents(best: Matches) -> dict[str, float]:
+        rows, scores = best.rows.tolist(), best.scores.tolist()
+        return {doc_ids[row]: score for row, score in zip(rows, scores, strict=True)}
+
+    named = ((query_id, name_documents(best)) for query_id, best in matches)
+    return Run.of_each(name, named).cut(depth)

@@ -72,7 +72,7 @@ def plant(run: Run, collection: Collection) -> Run:
     }
     known = _keep_known(missed, collection)
     below = {
-        query_id: (*ranking, *(ScoredDoc(d, float(-n)) for n, d in enumerate(known[query_id])))
+        query_id: [*ranking, *(ScoredDoc(d, float(-n)) for n, d in enumerate(known[query_id]))]
         for query_id, ranking in run.rankings.items()
     }
     completed = run.with_tail(replace(run, rankings=below))
