@@ -61,7 +61,7 @@ def test_a_linear_head_is_read_by_sentence_transformers_as_here(tmp_path, contra
     assert isinstance(own, CausalReranker)
     np.testing.assert_allclose(own.predict(PAIRS), found, atol=1e-4)
     with pytest.raises(InputError, match="asks by a chat template, not by pairs"):
-        CrossEncoder(str(tmp_path / "saved")).check()
+        CrossEncoder(str(tmp_path / "saved")).check_trained()
 
 
 @pytest.mark.parametrize(

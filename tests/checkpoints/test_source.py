@@ -24,8 +24,8 @@ def test_a_listwise_model_that_says_it_is_a_qwen3_is_refused(tmp_path):
         auto_map={"AutoModel": "modeling.JinaForRanking"},
     )
     for load in (
-        CausalReranker(folder, contract="qwen3-reranker").check,
-        CrossEncoder(folder).check,
+        CausalReranker(folder, contract="qwen3-reranker").check_trained,
+        CrossEncoder(folder).check_trained,
     ):
         with pytest.raises(InputError, match="JinaForRanking is code of its own.*reranker=served"):
             load()
@@ -37,7 +37,7 @@ def test_a_bert_with_a_class_of_its_own_is_refused(tmp_path):
     own = {"AutoModel": "modeling_bert.JinaBertModel"}
     folder = change(save_tiny(tmp_path), architectures=["JinaBertModel"], auto_map=own)
     with pytest.raises(InputError, match="JinaBertModel is code of its own"):
-        CrossEncoder(folder).check()
+        CrossEncoder(folder).check_trained()
 
 
 def test_a_known_class_with_code_beside_it_is_loaded_as_that_class(tmp_path):

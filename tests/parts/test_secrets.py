@@ -56,6 +56,12 @@ def test_what_looks_a_little_like_a_key_is_none(value):
     assert mask_secrets(value) == value
 
 
+def test_a_path_through_a_folder_of_tokens_is_no_name_of_a_secret():
+    said = "store/token_vectors_parts/a3b24dd7: vectors.bin is not what was written"
+    assert mask_secrets(said) == said
+    assert mask_secrets("in host/token=abc") == f"in host/token={MASK}"
+
+
 def test_forty_hexadecimal_digits_are_a_key_or_a_commit_by_what_they_are_called():
     digits = "0123456789abcdef0123456789abcdef01234567"
     assert (

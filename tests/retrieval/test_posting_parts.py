@@ -1,6 +1,7 @@
 """An index built in parts has the scores of one built at once, and never counts a part again."""
 
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -99,6 +100,22 @@ def test_parts_give_the_run_of_the_whole(tmp_path, monkeypatch):
     assert retrieve(tmp_path / "parts") == whole
     assert len(whole.doc_ids("q")) == 9
     assert len(list(tmp_path.glob("parts/bm25/*/part_*"))) == 3
+
+
+@pytest.mark.parametrize("said", [1, 11, 60])
+@pytest.mark.usefixtures("small_counts")
+def test_collections_that_do_not_know_how_many_documents_they_hold_are_indexed_whole(
+    tmp_path, said
+):
+    class Nominal(dict):
+        def __len__(self):
+            return said
+
+    whole = BM25(store=tmp_path / "whole").retrieve(COLLECTION, ["q"], 23)
+    collection = replace(COLLECTION, documents=Nominal(DOCUMENTS))
+    found = BM25(store=tmp_path / "store").retrieve(collection, ["q"], 23)
+    assert found.rankings == whole.rankings
+    assert len(found.rankings["q"]) > 11
 
 
 @pytest.mark.usefixtures("small_counts")

@@ -18,7 +18,11 @@ class NumberedDocuments(Protocol):
 
 
 class DocumentSpans:
-    """Spans of documents, each read on from the last one where it lies behind it."""
+    """Spans of documents, each read on from the last one where it lies behind it.
+
+    A collection that is read from a foreign store may hold fewer documents than it says, or more:
+    spans behind its end are empty, and the last one takes all that are left.
+    """
 
     def __init__(self, documents: Mapping[str, str]) -> None:
         self._documents = documents
@@ -30,6 +34,7 @@ class DocumentSpans:
             return self._documents.read_span(span)
         if span.start < self._next:
             self._pairs, self._next = iter(self._documents.items()), 0
-        found = list(islice(self._pairs, span.start - self._next, span.stop - self._next))
+        stop = span.stop - self._next if span.stop < len(self._documents) else None
+        found = list(islice(self._pairs, span.start - self._next, stop))
         self._next = span.stop
         return found

@@ -122,5 +122,5 @@ def mask_secrets(text: str) -> str:
 
 def _mask_assigned(found: re.Match[str]) -> str:
     name, sign, value = found.groups()
-    secret = is_secret(value, name.rpartition(".")[2])
+    secret = is_secret(value, name.rpartition("/")[2].rpartition(".")[2])
     return f"{name}{sign}{MASK}" if secret else found[0]

@@ -61,8 +61,8 @@ class CountedPart(NamedTuple):
 
 def count_terms(folder: Path, documents: IdsAndTexts, split: SplitTexts) -> JsonObject:
     """Count the terms of each document; returns entries for the part's manifest."""
-    ids, texts = zip(*documents, strict=True)
-    found = split(texts)
+    ids, texts = [doc_id for doc_id, _ in documents], [text for _, text in documents]
+    found = split(texts) if texts else NumberedTerms((), {})
     names = sorted(found.numbers)  # whatever order they were found in
     numbers = np.zeros(len(names), np.int64)
     numbers[[found.numbers[name] for name in names]] = np.arange(len(names))

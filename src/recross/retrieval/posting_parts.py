@@ -82,11 +82,13 @@ def name_part(folder: Path, number: int) -> Path:
 
 
 def _number_terms(folder: Path, parts: DocumentParts) -> list[_Counted]:
-    """Number the terms of all parts as they come, and write which they are."""
+    """Number the terms of all parts as they come, and write which they are; some are empty."""
     known: dict[str, int] = {}
     counted: list[_Counted] = []
     for number in range(len(parts)):
         part = parts.find_made(number)
+        if not read_manifest(part)["documents"]:
+            continue
         own = StringFile(part, TERMS)
         numbers = (known.setdefault(term, len(known)) for term in own)
         counted.append(_Counted(part, np.fromiter(numbers, np.int32, len(own)), len(known)))
@@ -139,5 +141,6 @@ def open_parts(folder: Path) -> Iterator[tuple[npt.NDArray[np.float32], Counts, 
     for number in range(facts["parts"]):
         files = (name_part(folder, number) / name for name in (WEIGHTS, DOCUMENTS, STARTS))
         weights, rows, starts = (np.load(file, mmap_mode="r") for file in files)
-        span = range(number * size, min((number + 1) * size, documents))
+        is_last = number == facts["parts"] - 1
+        span = range(number * size, documents if is_last else (number + 1) * size)
         yield weights, rows, starts, span
