@@ -31,6 +31,11 @@ from tests.rerankers.test_every_network_learns import NETWORKS
 QUERIES = ["fox red", "w1 w2 w3"]
 DOCUMENTS = ["w1 w2", "the quick fox w3 w4 w5 w6", "w9", "w7 w8 red w2 w2", "a b c", "w3"]
 PROCESSES = 2
+WAYS = {
+    "plain": Preparation(dropout=0.0),
+    "recomputed": Preparation(dropout=0.0, gradient_checkpointing=True),
+    "lora": Preparation(dropout=0.0, lora_rank=4),
+}
 
 
 def make_network(name, folder):
@@ -108,18 +113,20 @@ def run(rank, folder, port, names):
     """Compare networks, one after the other, in one of the processes."""
     torch.set_num_threads(1)
     networks = {
-        (name, recompute): make_network(name, folder / f"{name}{rank}{recompute}").train()
+        (name, way): make_network(name, folder / f"{name}{rank}{way}").train()
         for name in names
-        for recompute in (False, True)
+        for way in WAYS
+        if way != "lora" or name in NETWORKS
     }  # before there are others: transformers saves in the first of several processes alone
     address = f"tcp://127.0.0.1:{port}"
     distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=PROCESSES)
     found = {}
-    for (name, recompute), network in networks.items():
-        if recompute and not network.family.can_recompute(network.model):
+    for (name, way), network in networks.items():
+        if way == "recomputed" and not network.family.can_recompute(network.model):
             continue
-        network.prepare_training(Preparation(dropout=0.0, gradient_checkpointing=recompute))
-        found[f"{name} {recompute}"] = compare(network, rank, folder)
+        torch.manual_seed(0)  # what is added begins alike
+        network.prepare_training(WAYS[way])
+        found[f"{name} {way}"] = compare(network, rank, folder)
     (folder / f"{rank}.json").write_text(json.dumps(found))
     distributed.destroy_process_group()
 
