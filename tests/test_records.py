@@ -29,7 +29,6 @@ def test_a_ranking_is_what_a_tuple_of_scored_documents_is(scores, start, stop):
     assert ranking == expected
     assert expected == ranking
     assert hash(ranking) == hash(expected)
-    assert [*ranking.doc_ids] == [doc.doc_id for doc in expected]
     assert ranking[start:stop] == expected[start:stop]
     assert ranking[-1] == expected[-1]
     assert type(ranking[0].score) is float

@@ -38,10 +38,10 @@ class ScoredDoc(NamedTuple):
 
 
 class Ranking(Sequence[ScoredDoc]):
-    """One query's documents, best first, in twelve bytes each.
+    """One query's documents, best first, in twelve bytes each: there may be millions of queries.
 
-    As many ``ScoredDoc`` take 160: here scores stand together, in single precision, and an id that
-    many rankings hold is there once. Equal to any sequence of the same documents.
+    Scores stand together, in single precision, and an id that many rankings hold is there once.
+    Equal to any sequence of the same documents.
     """
 
     __slots__ = ("_doc_ids", "_scores")
@@ -71,11 +71,6 @@ class Ranking(Sequence[ScoredDoc]):
         order = sorted(zip(single.tolist(), scores, range(len(scores)), strict=True), reverse=True)
         rows = np.fromiter((row for _, _, row in order), dtype=np.intp, count=len(order))
         return cls([doc_id for _, doc_id, _ in order], single[rows])
-
-    @property
-    def doc_ids(self) -> Sequence[str]:
-        """The documents, best first."""
-        return self._doc_ids
 
     @overload
     def __getitem__(self, at: int) -> ScoredDoc: ...

@@ -4,9 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +24,7 @@ from recross.retrieval.bm25 import BM25
 from recross.retrieval.random_order import RandomOrder
 from recross.store import Store
 from tests.conftest import save_tiny, toy_collection
-from tests.experiment.toy_reranking import ByLength
+from tests.experiment.toy_reranking import ByLength, Stopped
 
 QUERY_IDS = list(find_known_positives(toy_collection(), "train"))
 AT_ONCE = 6
@@ -91,18 +90,6 @@ def test_a_killed_judge_is_replaced_and_nothing_is_judged_twice(tmp_path, comman
         path.rename(tmp_path / "away")
     assert killed.run().read_bytes() == written
     assert read_begun(said) == begun
-
-
-@dataclass(frozen=True)
-class Stopped(ByLength):
-    """Stops at the query ``stop`` as long as there is a file of that name beside ``said``."""
-
-    stop: str = ""
-
-    def rerank(self, candidates, collection):
-        if self.stop in candidates.rankings and Path(self.said).with_name(self.stop).exists():
-            raise RunError("stopped")
-        return super().rerank(candidates, collection)
 
 
 @pytest.mark.ci  # processes of their own import torch

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recross.collections.files import BeirFolder
+from recross.errors import RunError
 from recross.experiment.reranking_command import Reranking
 from recross.rerankers.reranker import Reranker
 from recross.retrieval.random_order import RandomOrder
@@ -39,6 +40,18 @@ class ByLength(Reranker):
             texts = {doc.doc_id: collection.documents[doc.doc_id] for doc in ranking}
             scores[query_id] = {doc_id: len(text) / 7 for doc_id, text in texts.items()}
         return Run.from_scores("by length", scores)
+
+
+@dataclass(frozen=True)
+class Stopped(ByLength):
+    """Stops at the query ``stop`` as long as there is a file of that name beside ``said``."""
+
+    stop: str = ""
+
+    def rerank(self, candidates, collection):
+        if self.stop in candidates.rankings and Path(self.said).with_name(self.stop).exists():
+            raise RunError("stopped")
+        return super().rerank(candidates, collection)
 
 
 def make_reranking(folder, beir_folder, reranker, name, **more):

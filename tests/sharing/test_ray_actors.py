@@ -5,7 +5,6 @@ import os
 import signal
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +20,7 @@ from recross.retrieval.biencoder import BiEncoder
 from recross.retrieval.bm25 import BM25
 from recross.runs import Run
 from tests.conftest import save_tiny, toy_collection
-from tests.experiment.toy_reranking import ByLength, make_reranking
+from tests.experiment.toy_reranking import ByLength, Stopped, make_reranking
 from tests.odd_inputs.tiny_checkpoints import save_bare
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -49,18 +48,6 @@ def cluster():
 def command(tmp_path, beir_folder):
     """How two actors re-rank the test queries in blocks of three, with a store of their own."""
     return partial(make_reranking, tmp_path, beir_folder, processes=2, executor="ray")
-
-
-@dataclass(frozen=True)
-class Stopped(ByLength):
-    """Stops at the query ``stop`` as long as there is a file of that name beside ``said``."""
-
-    stop: str = ""
-
-    def rerank(self, candidates, collection):
-        if self.stop in candidates.rankings and Path(self.said).with_name(self.stop).exists():
-            raise RunError("stopped")
-        return super().rerank(candidates, collection)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lightning_fabric.plugins import CheckpointIO
-from lightning_fabric.utilities.types import _PATH
 from pytorch_lightning.accelerators import Accelerator
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 
@@ -47,16 +46,16 @@ class NoCheckpoints(CheckpointIO):
     """Lets no weights come back from the processes: what they have learned lies in the folder."""
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any = None
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
         """Write nothing."""
 
     def load_checkpoint(
-        self, path: _PATH, map_location: Any = None, weights_only: bool | None = None
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """No weights."""
         return {}
 
-    def remove_checkpoint(self, path: _PATH) -> None:
+    def remove_checkpoint(self, path: str | Path) -> None:
         """Remove the folder that Lightning made for it."""
         Path(path).parent.rmdir()
